@@ -1,0 +1,35 @@
+# Compile flags every target shares. The numeric ones are part of the promise of bitwise reproducibility: no contraction
+# of a*b+c into an FMA (FMA only where written), no fast-math, no tuning to the build machine.
+add_library(merope_flags INTERFACE)
+target_compile_options(merope_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror -ffp-contract=off -fno-fast-math)
+target_compile_definitions(merope_flags INTERFACE MEROPE_VERSION="${PROJECT_VERSION}")
+
+set(MEROPE_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them (address,undefined or thread)")
+if(MEROPE_SANITIZE)
+  target_compile_options(merope_flags INTERFACE
+    -fsanitize=${MEROPE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(merope_flags INTERFACE -fsanitize=${MEROPE_SANITIZE})
+endif()
+if(MEROPE_FUZZ)
+  target_compile_options(merope_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# merope_layer(name [USES layer...] [LIBS target...]): src/name/**.cc as one static library.
+function(merope_layer name)
+  cmake_parse_arguments(ARG "" "" "USES;LIBS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
+  if(NOT sources)
+    add_library(merope_${name} INTERFACE)
+    set(scope INTERFACE)
+  else()
+    add_library(merope_${name} STATIC ${sources})
+    set(scope PUBLIC)
+  endif()
+  target_include_directories(merope_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(merope_${name} ${scope} merope_flags ${ARG_LIBS})
+  foreach(layer ${ARG_USES})
+    target_link_libraries(merope_${name} ${scope} merope_${layer})
+  endforeach()
+endfunction()

@@ -1,0 +1,43 @@
+// Element types of tensors in files and in memory, and the scalar conversions between 16-bit floats and fp32.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace merope {
+
+enum class DType : uint8_t { kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ4_K, kQ5_K, kQ6_K };
+
+// "F32", "BF16", "Q4_1"…, as safetensors and GGUF spell them.
+std::string_view DTypeName(DType dtype);
+std::optional<DType> DTypeFromName(std::string_view name);
+
+// Elements are stored in blocks of this many (1 for the plain floats) that take this many bytes. ggml's block layouts.
+int BlockElements(DType dtype);
+int BlockBytes(DType dtype);
+
+// Bytes of a row of n elements; n must be a multiple of BlockElements.
+inline int64_t RowBytes(DType dtype, int64_t n) {
+  return n / BlockElements(dtype) * BlockBytes(dtype);
+}
+
+// bfloat16: the upper half of an fp32 (sign, 8 exponent bits, 7 mantissa bits).
+inline float BF16ToF32(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+
+// Round to nearest, ties to even; NaN stays NaN (quiet). Denormals are kept.
+inline uint16_t F32ToBF16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x0040u);
+  return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+inline float RoundToBF16(float value) { return BF16ToF32(F32ToBF16(value)); }
+
+// IEEE half to fp32, exact, denormals included.
+float F16ToF32(uint16_t bits);
+// Round to nearest even; overflow gives infinity.
+uint16_t F32ToF16(float value);
+
+}  // namespace merope

@@ -1,0 +1,46 @@
+// JSON at the edges: parsing with errors that name the file, and typed look-ups that name the field. The one place where
+// the JSON library's exceptions are caught. JSON values never travel further in than the reader that parsed them.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace merope {
+
+using Json = nlohmann::json;
+
+// Refuses invalid JSON and invalid UTF-8, and nesting deeper than 256; the error says where in the file.
+Result<Json> ParseJson(std::string_view text, const std::string& file);
+// ReadFile, then ParseJson.
+Result<Json> ReadJsonFile(const std::string& path);
+
+// A JSON object of a file, for reading fields. Get…: nullopt where the field is absent or null, an error naming file and
+// field where it has another type (or, for integers, does not lie in [min, max]).
+class JsonFields {
+ public:
+  // where: the file, and for an object inside it the path to it ("config.json: rope_scaling").
+  JsonFields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {}
+
+  bool Has(const char* field) const;
+  Result<std::optional<int64_t>> Integer(const char* field, int64_t min, int64_t max) const;
+  Result<std::optional<double>> Number(const char* field) const;
+  Result<std::optional<bool>> Bool(const char* field) const;
+  Result<std::optional<std::string>> String(const char* field) const;
+  // The value as it is; nullptr where absent or null.
+  const Json* Find(const char* field) const;
+  const std::string& where() const { return where_; }
+
+ private:
+  const Json& object_;
+  std::string where_;
+};
+
+// "an object", "the string \"x\"", … for messages that say what was found; long values are cut.
+std::string Describe(const Json& value);
+
+}  // namespace merope

@@ -1,0 +1,137 @@
+#include "base/threads.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cfenv>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <set>
+#include <string>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace merope {
+namespace {
+
+constexpr auto kSpinTime = std::chrono::microseconds(50);
+
+void Pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Waits until value differs from old: spinning first, then blocked.
+void AwaitChange(const std::atomic<uint32_t>& value, uint32_t old) {
+  const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
+  while (value.load(std::memory_order_acquire) == old) {
+    for (int i = 0; i < 64 && value.load(std::memory_order_acquire) == old; ++i) Pause();
+    if (std::chrono::steady_clock::now() >= deadline) {
+      value.wait(old, std::memory_order_acquire);
+    }
+  }
+}
+
+// The floating-point state that results depend on, whatever the embedding program has set on its threads.
+class DefaultFloatEnvironment {
+ public:
+  DefaultFloatEnvironment() {
+    std::fegetenv(&saved_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  ~DefaultFloatEnvironment() { std::fesetenv(&saved_); }
+
+ private:
+  std::fenv_t saved_;
+};
+
+// Physical cores in the affinity mask: logical CPUs with distinct (package, core) pairs.
+int PhysicalCores() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return 1;
+  std::set<std::pair<int, int>> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &mask)) continue;
+    const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+    int package = 0, core = 0;
+    const bool known = (std::ifstream(topology + "physical_package_id") >> package) &&
+                       (std::ifstream(topology + "core_id") >> core);
+    cores.emplace(known ? package : -1, known ? core : cpu);
+  }
+  return std::max(1, static_cast<int>(cores.size()));
+}
+
+// CPUs the cgroup (v2, then v1) grants, or a large number.
+double CgroupQuota() {
+  std::string quota;
+  double period = 0;
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
+    if (quota != "max" && period > 0) return std::stod(quota) / period;
+  }
+  double quota_us = 0;
+  std::ifstream v1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+  std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  if (v1 >> quota_us && v1_period >> period && quota_us > 0 && period > 0) return quota_us / period;
+  return 1e9;
+}
+
+}  // namespace
+
+int DefaultThreads() {
+  const double quota = std::max(1.0, std::floor(CgroupQuota()));
+  return static_cast<int>(std::min<double>(PhysicalCores(), quota));
+}
+
+ThreadTeam::ThreadTeam(int n_threads) {
+  for (int thread = 1; thread < n_threads; ++thread)
+    workers_.emplace_back([this, thread] { WorkerLoop(thread); });
+}
+
+ThreadTeam::~ThreadTeam() {
+  stop_.store(true, std::memory_order_relaxed);
+  epoch_.fetch_add(1, std::memory_order_release);
+  epoch_.notify_all();
+}
+
+void ThreadTeam::Run(const std::function<void(int)>& work) {
+  const DefaultFloatEnvironment environment;
+  if (!workers_.empty()) {
+    work_.store(&work, std::memory_order_relaxed);
+    pending_.store(static_cast<uint32_t>(workers_.size()), std::memory_order_relaxed);
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+  }
+  work(0);
+  for (uint32_t left; (left = pending_.load(std::memory_order_acquire)) != 0;)
+    AwaitChange(pending_, left);
+}
+
+void ThreadTeam::WorkerLoop(int thread) {
+  const DefaultFloatEnvironment environment;
+  for (uint32_t seen = 0;;) {
+    AwaitChange(epoch_, seen);
+    ++seen;
+    if (stop_.load(std::memory_order_relaxed)) return;
+    (*work_.load(std::memory_order_relaxed))(thread);
+    if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
+  }
+}
+
+void ThreadTeam::ForRanges(int64_t n, const std::function<void(int64_t, int64_t)>& work) {
+  const int64_t parts = size();
+  Run([&](int thread) {
+    const int64_t begin = n * thread / parts, end = n * (thread + 1) / parts;
+    if (begin < end) work(begin, end);
+  });
+}
+
+}  // namespace merope

@@ -1,0 +1,44 @@
+// A team of threads that run one function together. Owns its workers; one engine (or loader) thread calls Run.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace merope {
+
+// Cores this process may really use: its affinity mask counted in physical cores, cut by the cgroup's CPU quota. ≥ 1.
+int DefaultThreads();
+
+class ThreadTeam {
+ public:
+  // n_threads ≥ 1, the calling thread included.
+  explicit ThreadTeam(int n_threads);
+  ~ThreadTeam();
+  ThreadTeam(const ThreadTeam&) = delete;
+  ThreadTeam& operator=(const ThreadTeam&) = delete;
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls work(thread) for every thread of [0, size()), the caller being thread 0, and returns when all are done. Joins spin
+  // for some 50 µs, then block. Every thread runs with the default floating-point environment (round to nearest, denormals
+  // kept). Not to be called from inside work.
+  void Run(const std::function<void(int)>& work);
+
+  // Splits [0, n) into size() contiguous ranges and calls work(begin, end) for each that is not empty.
+  void ForRanges(int64_t n, const std::function<void(int64_t, int64_t)>& work);
+
+ private:
+  void WorkerLoop(int thread);
+
+  std::atomic<const std::function<void(int)>*> work_{nullptr};
+  std::atomic<uint32_t> epoch_{0};    // raised once a Run; workers wait for it to change
+  std::atomic<uint32_t> pending_{0};  // workers that have not finished the current Run
+  std::atomic<bool> stop_{false};
+  std::vector<std::jthread> workers_;
+};
+
+}  // namespace merope

@@ -1,0 +1,62 @@
+// The hyperparameters of a Llama-architecture checkpoint, typed, whichever file they came from.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/error.h"
+
+namespace merope {
+
+enum class RopeKind : uint8_t { kNone, kLinear, kLlama3, kYarn };
+
+// Field names and defaults as HF transformers' modeling_rope_utils.
+struct RopeScaling {
+  RopeKind kind = RopeKind::kNone;
+  double factor = 1;
+  double low_freq_factor = 1, high_freq_factor = 4;  // llama3
+  int64_t original_max_position_embeddings = 0;      // llama3, yarn
+  double beta_fast = 32, beta_slow = 1;              // yarn
+  double attention_factor = 1;  // yarn, resolved (mscale rules or 0.1 ln(factor) + 1 where the file gives none)
+  bool truncate = true;         // yarn: round the correction range to whole dimensions
+};
+
+// Sampling defaults of generation_config.json.
+struct GenerationDefaults {
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+  std::optional<int64_t> top_k, max_new_tokens;
+  std::optional<bool> do_sample;
+};
+
+struct ModelConfig {
+  std::string architecture;  // "LlamaForCausalLM"
+  int64_t hidden_size = 0, intermediate_size = 0, num_layers = 0;
+  int64_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
+  int64_t vocab_size = 0, max_position_embeddings = 0;
+  double rms_norm_eps = 0, rope_theta = 0;
+  RopeScaling rope;
+  std::vector<float> rope_divisors;  // (head_dim / 2), from a GGUF's rope_freqs tensor; empty: none
+  bool tie_word_embeddings = false, attention_bias = false, mlp_bias = false;
+  DType dtype = DType::kF32;  // as the checkpoint says, or else of its tensors
+  std::vector<int32_t> eos_token_ids;  // generation stops at any of these
+  std::string eos_source;              // which file's field they come from
+  std::optional<int32_t> bos_token_id;
+  GenerationDefaults generation;
+
+  // Bytes of KV cache a token takes at this many bytes an element.
+  int64_t KvBytesPerToken(int64_t element_bytes) const {
+    return 2 * num_layers * num_kv_heads * head_dim * element_bytes;
+  }
+};
+
+// config.json as transformers 4 and 5 write it. file names it in errors. Another architecture, activation, RoPE kind or a
+// value out of range is refused by name.
+Result<ModelConfig> ParseConfig(std::string_view config_json, const std::string& file);
+// Adds generation_config.json: EOS ids (they replace the config's) and sampling defaults.
+Status ApplyGenerationConfig(std::string_view json, const std::string& file, ModelConfig* config);
+
+}  // namespace merope

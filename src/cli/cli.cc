@@ -1,0 +1,41 @@
+#include "cli/cli.h"
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include "cli/commands.h"
+
+namespace merope {
+
+int Main(int argc, char** argv) {
+  // A closed pipe is seen as a failed write, and ends the program quietly.
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app("merope runs small language models on this machine and proves that it runs them right.",
+               "merope");
+  app.set_version_flag("--version", "merope " MEROPE_VERSION);
+  app.require_subcommand(1);
+  Action chosen;
+  AddRun(app, &chosen);
+  AddInspect(app, &chosen);
+  AddVerify(app, &chosen);
+  AddBench(app, &chosen);
+  AddReport(app, &chosen);
+  AddTokenize(app, &chosen);
+  AddSynth(app, &chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  try {
+    const Result<int> code = chosen();
+    if (code) return *code;
+    std::fprintf(stderr, "merope: error: %s\n", code.error().message.c_str());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "merope: error: out of memory\n");
+  }
+  return kExitError;
+}
+
+}  // namespace merope

@@ -1,0 +1,14 @@
+// The command line. Main parses it and runs one command on the main thread.
+//
+// Exit codes: 0 done (and checks passed); 1 a check failed; 2 a verdict is inconclusive; 3 it could not be done (the message
+// says why); 64 the command line was wrong; 130 interrupted.
+#pragma once
+
+namespace merope {
+
+inline constexpr int kExitCheckFailed = 1, kExitInconclusive = 2, kExitError = 3, kExitUsage = 64,
+                     kExitInterrupted = 130;
+
+int Main(int argc, char** argv);
+
+}  // namespace merope

@@ -1,0 +1,25 @@
+// One function a subcommand, each in src/cli/<name>.cc: it adds the subcommand and its options to the app and, when the user
+// chose it, sets *chosen to what Main shall run. The int is the exit code.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <functional>
+
+#include "base/error.h"
+#include "cli/cli.h"
+
+namespace merope {
+
+using Action = std::function<Result<int>()>;
+
+void AddInspect(CLI::App& app, Action* chosen);
+void AddSynth(CLI::App& app, Action* chosen);
+void AddTokenize(CLI::App& app, Action* chosen);  // and detokenize
+void AddRun(CLI::App& app, Action* chosen);
+void AddVerify(CLI::App& app, Action* chosen);
+void AddBench(CLI::App& app, Action* chosen);
+void AddReport(CLI::App& app, Action* chosen);
+
+}  // namespace merope

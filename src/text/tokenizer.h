@@ -1,0 +1,82 @@
+// Text to token ids and back, exactly as HF tokenizers does it, for byte-level BPE and SentencePiece-style BPE vocabularies.
+// Immutable once made: any number of threads may encode and decode at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace merope {
+
+// A vocabulary as a GGUF file holds it (its tokenizer.ggml.* keys), filled by the checkpoint reader.
+struct GgufVocabulary {
+  std::string model;  // "gpt2" (byte-level BPE) or "llama" (SentencePiece-style)
+  std::string pre;    // which split: "smollm", "llama-bpe", …; empty where the key is absent
+  std::vector<std::string> tokens;
+  std::vector<float> scores;        // (n_tokens), or empty
+  std::vector<int32_t> types;       // (n_tokens) llama.cpp's token types, or empty
+  std::vector<std::string> merges;  // "a b"
+  std::optional<int32_t> bos, eos, unknown, padding;
+  std::optional<bool> add_bos, add_eos, add_space_prefix;
+};
+
+struct EncodeOptions {
+  bool parse_special = true;  // special tokens written out in the text become their ids; false: plain text
+  bool add_special = false;   // what the post-processor puts around the text (BOS and the like)
+};
+
+class Tokenizer {
+ public:
+  // file names the source in errors. What tokenizer.json asks for and this class lacks is refused by name.
+  static Result<Tokenizer> FromJson(std::string_view tokenizer_json, const std::string& file);
+  static Result<Tokenizer> FromGguf(GgufVocabulary vocabulary, const std::string& file);
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  // text must be valid UTF-8; the error gives the offset of the first byte that is not.
+  Result<std::vector<int32_t>> Encode(std::string_view text, EncodeOptions options = {}) const;
+  // Ids outside the vocabulary are an error.
+  Result<std::string> Decode(std::span<const int32_t> ids, bool skip_special = true) const;
+
+  // Ids lie in [0, vocab_size()).
+  int32_t vocab_size() const;
+  std::optional<int32_t> TokenToId(std::string_view token) const;
+  // The vocabulary's own spelling ("Ġthe", "▁the", "<0x0A>"); empty for an id that no token has.
+  std::string_view IdToToken(int32_t id) const;
+  bool IsSpecial(int32_t id) const;
+  // Ids that the post-processor puts before a text under add_special (BOS or, with this model family, others).
+  std::vector<int32_t> PrefixIds() const;
+  // The bytes that the token stands for inside a text (never those of a whole decode: no leading-space stripping).
+  std::string TokenBytes(int32_t id) const;
+
+ private:
+  friend class StreamDecoder;
+  struct State;
+  explicit Tokenizer(std::unique_ptr<const State> state);
+  std::unique_ptr<const State> state_;
+};
+
+// Decodes ids as they come. The pieces, joined, are Decode of all the ids (with U+FFFD for bytes that are no UTF-8); a piece
+// never ends inside a character.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
+  std::string Push(int32_t id);
+  std::string Finish();  // what was held back
+
+ private:
+  const Tokenizer& tokenizer_;
+  bool skip_special_;
+  bool at_start_ = true;
+  std::string pending_;  // the bytes of a character not yet whole
+};
+
+}  // namespace merope
