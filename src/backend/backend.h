@@ -1,11 +1,13 @@
-// The seam between the model and the hardware: memory, weights, and about a dozen ops. A back end owns its memory; what it
-// hands out are handles that only it may look into. Used by one thread at a time (the engine's, or the loader's).
+// The seam between the model and the hardware: memory, weights, and about a dozen ops. A back end
+// owns its memory; what it hands out are handles that only it may look into. Used by one thread at
+// a time (the engine's, or the loader's).
 //
-// All activations are fp32. Precision says what a matrix product multiplies: kFp32, or kBf16, where both inputs of every
-// product (weights, activations, q, k, v and the softmax's probabilities) are rounded to bf16 and sums are fp32.
+// All activations are fp32. Precision says what a matrix product multiplies: kFp32, or kBf16, where
+// both inputs of every product (weights, activations, q, k, v and the softmax's probabilities) are
+// rounded to bf16 and sums are fp32.
 //
-// What an op computes for one row depends on that row alone: never on its neighbours, their number, the split into steps or
-// the number of threads, to the bit.
+// What an op computes for one row depends on that row alone: never on its neighbours, their number,
+// the split into steps or the number of threads, to the bit.
 #pragma once
 
 #include <cstdint>
@@ -23,16 +25,19 @@ namespace merope {
 enum class Precision : uint8_t { kFp32, kBf16 };
 std::string_view PrecisionName(Precision precision);  // "fp32", "bf16"
 
-// An fp32 matrix in a back end's memory: rows × cols, rows `stride` elements apart. A view; the back end owns it.
+// An fp32 matrix in a back end's memory: rows × cols, rows `stride` elements apart. A view; the
+// back end owns it.
 struct Tensor {
-  float* data = nullptr;  // a handle: an address in the back end's memory, read and written by its ops only
+  float* data =
+      nullptr;  // a handle: an address in the back end's memory, read and written by its ops only
   int64_t rows = 0, cols = 0, stride = 0;
 
   Tensor Rows(int64_t begin, int64_t n) const { return {data + begin * stride, n, cols, stride}; }
   Tensor Cols(int64_t begin, int64_t n) const { return {data + begin, rows, n, stride}; }
 };
 
-// A weight matrix (out_features, in_features) in the back end's own packed form, with its bias if it has one.
+// A weight matrix (out_features, in_features) in the back end's own packed form, with its bias if
+// it has one.
 class Matrix {
  public:
   virtual ~Matrix() = default;
@@ -46,7 +51,8 @@ struct MatrixPart {
   const TensorView* bias;    // (out), or nullptr
 };
 
-// KV cache: pages of kPageTokens positions; a page holds the K and V of every layer and head for its positions.
+// KV cache: pages of kPageTokens positions; a page holds the K and V of every layer and head for
+// its positions.
 inline constexpr int64_t kPageTokens = 64;
 struct KvShape {
   int64_t n_layers = 0, n_kv_heads = 0, head_dim = 0;
@@ -59,8 +65,8 @@ class KvMemory {
   int64_t n_pages = 0;
 };
 
-// The rows of one sequence in a step: n_rows new tokens at positions context … context + n_rows − 1, their K and V to go to
-// pages[position / kPageTokens].
+// The rows of one sequence in a step: n_rows new tokens at positions context … context + n_rows −
+// 1, their K and V to go to pages[position / kPageTokens].
 struct SequenceRows {
   int64_t first_row = 0, n_rows = 0, context = 0;
   std::span<const int32_t> pages;
@@ -68,26 +74,28 @@ struct SequenceRows {
 
 // Everything about a step that is not weights or activations, known before it runs.
 struct Step {
-  std::span<const int32_t> tokens;            // (n_tokens)
-  std::span<const float> rope_cos, rope_sin;  // (n_tokens, head_dim / 2), both already times the attention factor
-  std::span<const SequenceRows> sequences;    // in row order, covering all rows
-  std::span<const int32_t> logit_rows;        // the rows that need logits
+  std::span<const int32_t> tokens;  // (n_tokens)
+  std::span<const float> rope_cos,
+      rope_sin;  // (n_tokens, head_dim / 2), both already times the attention factor
+  std::span<const SequenceRows> sequences;  // in row order, covering all rows
+  std::span<const int32_t> logit_rows;      // the rows that need logits
   KvMemory* kv = nullptr;
 };
 
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string name() const = 0;         // "cpu (AVX3_ZEN4, 2 threads)"
+  virtual std::string name() const = 0;  // "cpu (AVX3_ZEN4, 2 threads)"
   virtual Precision precision() const = 0;
 
   // Memory. Tensors and weights live as long as the back end.
   virtual Tensor Allocate(int64_t rows, int64_t cols) = 0;
   virtual void CopyOut(const Tensor& from, std::span<float> to) = 0;  // rows × cols values, dense
-  // Weights with NaN or infinities are an error that names the tensor. consumed, if set, is called for each part when its
-  // bytes have been read.
-  virtual Result<const Matrix*> LoadMatrix(std::span<const MatrixPart> parts,
-                                           const std::function<void(const TensorView&)>& consumed) = 0;
+  // Weights with NaN or infinities are an error that names the tensor. consumed, if set, is called
+  // for each part when its bytes have been read.
+  virtual Result<const Matrix*> LoadMatrix(
+      std::span<const MatrixPart> parts,
+      const std::function<void(const TensorView&)>& consumed) = 0;
   virtual Result<Tensor> LoadVector(const TensorView& vector) = 0;  // (1, n)
   // Zeroed memory for that many pages, taken from the system only as it is touched.
   virtual Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape& shape, int64_t n_pages) = 0;
@@ -97,17 +105,20 @@ class Backend {
   virtual void BeginStep(const Step& step) = 0;
   virtual void EndStep() = 0;
 
-  // out (n_tokens, hidden) = rows of the table (vocab, hidden) at the step's tokens, as the matrix stores them.
+  // out (n_tokens, hidden) = rows of the table (vocab, hidden) at the step's tokens, as the matrix
+  // stores them.
   virtual void Embed(const Matrix& table, const Tensor& out) = 0;
   // out = x / sqrt(mean(x²) + eps) · weight, row by row.
   virtual void RmsNorm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) = 0;
   // out (n, out_features) = x (n, in_features) · matrixᵀ + bias.
   virtual void MatMul(const Tensor& x, const Matrix& matrix, const Tensor& out) = 0;
-  // In place on x (n_tokens, heads · head_dim): the pair (x[i], x[i + head_dim/2]) of each head turned by the step's angles.
+  // In place on x (n_tokens, heads · head_dim): the pair (x[i], x[i + head_dim/2]) of each head
+  // turned by the step's angles.
   virtual void Rope(const Tensor& x, int64_t head_dim) = 0;
   // Writes k and v (n_tokens, kv_heads · head_dim) of the step's rows into the cache.
   virtual void StoreKv(int64_t layer, const Tensor& k, const Tensor& v) = 0;
-  // out = softmax(q·Kᵀ · scale, causal) · V, each group of n_heads / kv_heads query heads sharing a K/V head.
+  // out = softmax(q·Kᵀ · scale, causal) · V, each group of n_heads / kv_heads query heads sharing a
+  // K/V head.
   virtual void Attention(int64_t layer, const Tensor& q, float scale, const Tensor& out) = 0;
   // out (n, m) = silu(gate_up[:, :m]) · gate_up[:, m:].
   virtual void SwiGlu(const Tensor& gate_up, const Tensor& out) = 0;
@@ -123,7 +134,8 @@ struct CpuOptions {
 };
 // The fast back end: Highway kernels for the best instruction set the CPU has.
 std::unique_ptr<Backend> MakeCpuBackend(const CpuOptions& options);
-// The oracle: plain loops, every sum in double; with kBf16, inputs rounded exactly where the fast one rounds them.
+// The oracle: plain loops, every sum in double; with kBf16, inputs rounded exactly where the fast
+// one rounds them.
 std::unique_ptr<Backend> MakeReferenceBackend(const CpuOptions& options);
 
 }  // namespace merope

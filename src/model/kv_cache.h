@@ -1,4 +1,5 @@
-// Pages of KV memory and the sequences that hold them. Owned by the model; used by the engine's thread.
+// Pages of KV memory and the sequences that hold them. Owned by the model; used by the engine's
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@ namespace merope {
 
 class KvCache;
 
-// One sequence's cache: the pages it holds and how many tokens are in them. Gives its pages back when it goes.
+// One sequence's cache: the pages it holds and how many tokens are in them. Gives its pages back
+// when it goes.
 class Sequence {
  public:
   explicit Sequence(KvCache& cache) : cache_(&cache) {}
@@ -21,7 +23,8 @@ class Sequence {
   Sequence& operator=(const Sequence&) = delete;
 
   int64_t length() const { return length_; }
-  // Forgets all tokens from position `length` on (a multiple of nothing: any length up to the current one).
+  // Forgets all tokens from position `length` on (a multiple of nothing: any length up to the
+  // current one).
   void Truncate(int64_t length);
   void Clear() { Truncate(0); }
 
@@ -41,7 +44,8 @@ class KvCache {
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
   KvMemory& memory() { return *memory_; }
 
-  // Gives the sequence pages for `length` tokens in all; an error (and nothing changed) when they do not suffice.
+  // Gives the sequence pages for `length` tokens in all; an error (and nothing changed) when they
+  // do not suffice.
   Status Reserve(Sequence* sequence, int64_t length);
 
  private:

@@ -1,5 +1,5 @@
-// The Llama model: weights loaded into a back end, and THE forward pass, over one ragged batch of sequences.
-// One thread at a time (the engine's).
+// The Llama model: weights loaded into a back end, and THE forward pass, over one ragged batch of
+// sequences. One thread at a time (the engine's).
 #pragma once
 
 #include <cstdint>
@@ -17,27 +17,31 @@
 namespace merope {
 
 struct LlamaOptions {
-  int64_t max_model_len = 0;     // 0: the checkpoint's max_position_embeddings
+  int64_t max_model_len = 0;       // 0: the checkpoint's max_position_embeddings
   int64_t max_batch_tokens = 512;  // rows of one forward pass at most
   int64_t kv_tokens = 0;           // KV cache capacity; 0: max_model_len
 };
 
-// Sees every intermediate: its name (HF's module name, as "layers.3.self_attn.q_proj"), and its value in the back end.
+// Sees every intermediate: its name (HF's module name, as "layers.3.self_attn.q_proj"), and its
+// value in the back end.
 using Observer = std::function<void(std::string_view name, const Tensor& value)>;
 
 // A sequence's part of one forward pass: tokens that follow those already in its cache.
 struct SequenceStep {
   Sequence* sequence = nullptr;
   std::span<const int32_t> tokens;
-  int64_t n_logits = 1;  // logits are wanted after the last n_logits of these tokens (0 … tokens.size())
+  int64_t n_logits =
+      1;  // logits are wanted after the last n_logits of these tokens (0 … tokens.size())
 };
 
 class Llama {
  public:
   using Progress = std::function<void(int64_t done_bytes, int64_t total_bytes)>;
-  // The back end must outlive the model. Missing, mis-shaped and non-finite weights are refused by name.
+  // The back end must outlive the model. Missing, mis-shaped and non-finite weights are refused by
+  // name.
   static Result<std::unique_ptr<Llama>> Load(const Checkpoint& checkpoint, Backend& backend,
-                                             const LlamaOptions& options, const Progress& progress = {});
+                                             const LlamaOptions& options,
+                                             const Progress& progress = {});
 
   const ModelConfig& config() const { return config_; }
   Backend& backend() const { return backend_; }
@@ -46,13 +50,13 @@ class Llama {
   int64_t weight_bytes() const { return weight_bytes_; }  // resident
   KvCache& kv() { return *kv_; }
 
-  // Runs all steps as one batch (at most max_batch_tokens tokens) and advances the sequences. logits gets
-  // (sum of n_logits, vocab_size), in the steps' order. Errors: a sequence past max_model_len, no page left, a token outside
-  // the vocabulary; nothing has changed then.
+  // Runs all steps as one batch (at most max_batch_tokens tokens) and advances the sequences.
+  // logits gets (sum of n_logits, vocab_size), in the steps' order. Errors: a sequence past
+  // max_model_len, no page left, a token outside the vocabulary; nothing has changed then.
   Status Forward(std::span<const SequenceStep> steps, std::vector<float>* logits);
 
-  // One sequence of any length through Forward in chunks; row(position, logits) is called for each of the last n_logits
-  // tokens. The logits live until row returns.
+  // One sequence of any length through Forward in chunks; row(position, logits) is called for each
+  // of the last n_logits tokens. The logits live until row returns.
   Status Extend(Sequence* sequence, std::span<const int32_t> tokens, int64_t n_logits,
                 const std::function<void(int64_t position, std::span<const float> logits)>& row);
 
@@ -61,10 +65,10 @@ class Llama {
  private:
   struct Layer {
     Tensor input_norm, post_attention_norm;  // (1, hidden)
-    const Matrix* qkv;      // (heads · d + 2 · kv_heads · d, hidden)
-    const Matrix* o;        // (hidden, heads · d)
-    const Matrix* gate_up;  // (2 · intermediate, hidden)
-    const Matrix* down;     // (hidden, intermediate)
+    const Matrix* qkv;                       // (heads · d + 2 · kv_heads · d, hidden)
+    const Matrix* o;                         // (hidden, heads · d)
+    const Matrix* gate_up;                   // (2 · intermediate, hidden)
+    const Matrix* down;                      // (hidden, intermediate)
   };
 
   Llama(const ModelConfig& config, Backend& backend, const LlamaOptions& options);
@@ -76,9 +80,9 @@ class Llama {
   LlamaOptions options_;
   int64_t weight_bytes_ = 0;
   std::vector<Layer> layers_;
-  const Matrix* embed_ = nullptr;  // (vocab, hidden)
-  const Matrix* head_ = nullptr;   // (vocab, hidden); embed_ where tied
-  Tensor final_norm_;              // (1, hidden)
+  const Matrix* embed_ = nullptr;           // (vocab, hidden)
+  const Matrix* head_ = nullptr;            // (vocab, hidden); embed_ where tied
+  Tensor final_norm_;                       // (1, hidden)
   std::vector<float> inverse_frequencies_;  // (head_dim / 2)
   float rope_amplitude_ = 1;
   std::unique_ptr<KvCache> kv_;

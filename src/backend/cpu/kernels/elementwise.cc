@@ -1,0 +1,95 @@
+#include <cmath>
+
+#include "backend/cpu/kernels/kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/kernels/elementwise.cc"
+#include "backend/cpu/kernels/round-inl.h"
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace merope::cpu::HWY_NAMESPACE {
+namespace {
+
+using DF = hn::CappedTag<float, 16>;
+using VF = hn::Vec<DF>;
+
+int64_t Lanes() { return static_cast<int64_t>(hn::Lanes(DF())); }
+
+// Calls step(i, load, store) over [0, n) in whole vectors and one masked rest: load(p) and store(v,
+// p) act on p[i …].
+template <class Step>
+HWY_INLINE void ForVectors(int64_t n, const Step& step) {
+  const DF df;
+  int64_t i = 0;
+  for (; i + Lanes() <= n; i += Lanes())
+    step(
+        i, [=](const float* p) { return hn::LoadU(df, p); },
+        [=](VF v, float* p) { hn::StoreU(v, df, p); });
+  const auto rest = static_cast<size_t>(n - i);
+  if (rest > 0)
+    step(
+        i, [=](const float* p) { return hn::LoadN(df, p, rest); },
+        [=](VF v, float* p) { hn::StoreN(v, df, p, rest); });
+}
+
+void RmsNorm(const float* x, const float* weight, float eps, int64_t n, float* out) {
+  const DF df;
+  VF sum = hn::Zero(df);
+  ForVectors(n, [&](int64_t i, auto load, auto) {
+    const VF v = load(x + i);
+    sum = hn::MulAdd(v, v, sum);
+  });
+  const float mean_square = hn::ReduceSum(df, sum) / static_cast<float>(n);
+  const VF scale = hn::Set(df, 1.0f / std::sqrt(mean_square + eps));
+  ForVectors(n, [&](int64_t i, auto load, auto store) {
+    store(hn::Mul(hn::Mul(load(x + i), scale), load(weight + i)), out + i);
+  });
+}
+
+void SwiGlu(const float* gate, const float* up, int64_t n, float* out) {
+  const DF df;
+  const VF one = hn::Set(df, 1.0f);
+  ForVectors(n, [&](int64_t i, auto load, auto store) {
+    const VF g = load(gate + i);
+    const VF silu = hn::Div(g, hn::Add(one, hn::Exp(df, hn::Neg(g))));
+    store(hn::Mul(silu, load(up + i)), out + i);
+  });
+}
+
+void Add(float* x, const float* y, int64_t n) {
+  ForVectors(n, [&](int64_t i, auto load, auto store) {
+    store(hn::Add(load(x + i), load(y + i)), x + i);
+  });
+}
+
+void Rope(float* x, const float* cos, const float* sin, int64_t half) {
+  ForVectors(half, [&](int64_t i, auto load, auto store) {
+    const VF a = load(x + i), b = load(x + half + i), c = load(cos + i), s = load(sin + i);
+    store(hn::Sub(hn::Mul(a, c), hn::Mul(b, s)), x + i);
+    store(hn::Add(hn::Mul(b, c), hn::Mul(a, s)), x + half + i);
+  });
+}
+
+void ToBf16(const float* x, int64_t n, uint32_t* out) { PackPairs(x, n, out); }
+
+const ElementwiseKernels* ElementwiseTable() {
+  static const ElementwiseKernels table = {
+      hwy::TargetName(HWY_TARGET), RmsNorm, SwiGlu, Add, Rope, ToBf16};
+  return &table;
+}
+
+}  // namespace
+}  // namespace merope::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace merope::cpu {
+HWY_EXPORT(ElementwiseTable);
+const ElementwiseKernels& GetElementwiseKernels() {
+  return *HWY_DYNAMIC_DISPATCH(ElementwiseTable)();
+}
+}  // namespace merope::cpu
+#endif

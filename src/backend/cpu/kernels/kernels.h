@@ -1,0 +1,85 @@
+// The CPU back end's inner loops. Each is compiled once for every instruction set; a table of them
+// for the best one that the CPU has is taken at start. No kernel allocates or knows of threads: the
+// back end hands each thread its range.
+//
+// Panel form of a matrix W (out_features, in_features): output features in panels of `panel` (a
+// last one padded with zeros), each panel one linear stream. fp32: [k][panel]. bf16:
+// [k/2][panel][2], two k side by side in a 32-bit lane (in_features padded to even). K and V pages
+// of the cache have the same form, so that attention is made of the same tiles.
+//
+// An output element is one chain of multiply-adds over k in order, in one lane. Nothing about it
+// depends on the tile, the row count or the thread; that is what makes results the same bits in any
+// batch.
+#pragma once
+
+#include <cstdint>
+
+namespace merope::cpu {
+
+// A product out (m, n) = x (m, k) · panelsᵀ, for the panels [panel_begin, panel_end).
+struct MatMulArgs {
+  const void* panels;  // the whole matrix in panel form, fp32 or bf16 pairs
+  const void* x;       // (m, k): fp32, or bf16 pairs in 32-bit units
+  int64_t x_stride;    // between rows of x, in floats or pairs
+  int64_t m, k_steps;  // k_steps: k for fp32, k/2 for bf16
+  int64_t n;           // out_features
+  const float* bias;   // (n padded to a panel) or nullptr
+  float* out;
+  int64_t out_stride;
+  int64_t panel_begin, panel_end;
+};
+
+struct MatMulKernels {
+  int64_t panel;  // output features a panel
+  void (*fp32)(const MatMulArgs&);
+  void (*bf16)(const MatMulArgs&);
+};
+const MatMulKernels& GetMatMulKernels();
+
+// Attention of query rows that share a K/V head. Row r is one head of the token at position
+// lengths[r] − 1.
+struct AttentionArgs {
+  const void* const*
+      k_pages;  // one an in-use page: fp32 [head_dim][64], or bf16 [head_dim/2][64][2]
+  const void* const* v_pages;          // fp32 [64][padded_dim], or bf16 [32][padded_dim][2]
+  const void* q;                       // (rows, head_dim) fp32, or (rows, head_dim/2) bf16 pairs
+  int64_t rows, head_dim, padded_dim;  // padded_dim: head_dim rounded up to kDimMultiple
+  const int64_t* lengths;              // (rows) positions each row attends to: 0 … length − 1
+  float scale;
+  float* scores;      // scratch (rows, pages · 64)
+  float* sums;        // scratch, SumsSize(rows, padded_dim)
+  uint32_t* weights;  // scratch (rows, pages · 32): bf16 pairs; unused for fp32
+  float* const* out;  // (rows) each to head_dim values
+};
+inline constexpr int64_t kDimMultiple = 16;
+// Floats (or pairs) that a tile may read past the end of what it was given: a panel's width.
+inline constexpr int64_t kOverread = 64;
+// Probability-weighted sums of V are made chunk by chunk of this many pages, then added in order: a
+// fixed boundary, so that a long context may be split among threads without changing a bit.
+inline constexpr int64_t kChunkPages = 16;
+
+// The current chunk's sums, those of the chunks before, and a total, for each row.
+inline int64_t SumsSize(int64_t rows, int64_t padded_dim) {
+  return rows * (2 * padded_dim + 1) + kOverread;
+}
+
+struct AttentionKernels {
+  void (*fp32)(const AttentionArgs&);
+  void (*bf16)(const AttentionArgs&);
+};
+const AttentionKernels& GetAttentionKernels();
+
+struct ElementwiseKernels {
+  const char* target;  // Highway's name of the instruction set
+  void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* out);
+  // out (n): silu(gate) · up.
+  void (*swiglu)(const float* gate, const float* up, int64_t n, float* out);
+  void (*add)(float* x, const float* y, int64_t n);
+  // One head of 2 · half values, turned in place.
+  void (*rope)(float* x, const float* cos, const float* sin, int64_t half);
+  // n values to bf16 pairs, rounded to nearest even; an odd last one is paired with zero.
+  void (*to_bf16)(const float* x, int64_t n, uint32_t* out);
+};
+const ElementwiseKernels& GetElementwiseKernels();
+
+}  // namespace merope::cpu

@@ -1,0 +1,173 @@
+// The one tile that every matrix product is made of: up to kMaxRows rows of x times four vectors of
+// output features. Included once an instruction set; named variables instead of arrays, since
+// scalable vectors cannot be array elements.
+#if defined(MEROPE_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef MEROPE_TILE_INL_H_
+#undef MEROPE_TILE_INL_H_
+#else
+#define MEROPE_TILE_INL_H_
+#endif
+
+#include <cstdint>
+
+#include "hwy/cache_control.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace merope::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using DF = hn::CappedTag<float, 16>;  // a panel is at most one page of the KV cache wide
+using VF = hn::Vec<DF>;
+using DU = hn::RebindToUnsigned<DF>;
+using VU = hn::Vec<DU>;
+
+// Rows of a tile: as many as the registers hold four accumulators each for (32 registers, or 16).
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+inline constexpr int kMaxRows = 6;
+#else
+inline constexpr int kMaxRows = 3;
+#endif
+
+inline int64_t PanelWidth() { return 4 * static_cast<int64_t>(hn::Lanes(DF())); }
+
+struct Fp32 {
+  using Unit = float;                     // what a row of x is made of
+  static constexpr int64_t kPerUnit = 1;  // elements a unit
+  static HWY_INLINE VF Load(const Unit* at) { return hn::LoadU(DF(), at); }
+  static HWY_INLINE VF Broadcast(Unit x) { return hn::Set(DF(), x); }
+  static HWY_INLINE VF MulAdd(VF w, VF x, VF sum) { return hn::MulAdd(w, x, sum); }
+};
+
+// Pairs of bf16: the odd (second) product is added first, then the even one, each with its own
+// rounding, as the native instruction does it.
+struct Bf16 {
+  using Unit = uint32_t;
+  static constexpr int64_t kPerUnit = 2;
+  static HWY_INLINE VU Load(const Unit* at) { return hn::LoadU(DU(), at); }
+  static HWY_INLINE VU Broadcast(Unit x) { return hn::Set(DU(), x); }
+  static HWY_INLINE VF MulAdd(VU w, VU x, VF sum) {
+    const DF df;
+#if HWY_NATIVE_DOT_BF16
+    const hn::Repartition<hwy::bfloat16_t, DF> db;
+    VF unused = hn::Zero(df);
+    return hn::ReorderWidenMulAccumulate(df, hn::BitCast(db, w), hn::BitCast(db, x), sum, unused);
+#else
+    const VU high = hn::Set(DU(), 0xffff0000u);
+    sum = hn::MulAdd(hn::BitCast(df, hn::And(w, high)), hn::BitCast(df, hn::And(x, high)), sum);
+    return hn::MulAdd(hn::BitCast(df, hn::ShiftLeft<16>(w)), hn::BitCast(df, hn::ShiftLeft<16>(x)),
+                      sum);
+#endif
+  }
+};
+
+struct TileArgs {
+  int64_t w_stride;  // units between successive k of the panel
+  int64_t k_steps;
+  int64_t x_stride, out_stride;
+  int64_t columns;    // outputs to store, at most the panel's width
+  const float* bias;  // (panel width) or nullptr
+  bool accumulate;    // start from what out holds (all of the panel's width) instead of zero
+};
+
+#define MEROPE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define MEROPE_INIT(r)                                                    \
+  [[maybe_unused]] VF a##r = zero, b##r = zero, c##r = zero, d##r = zero; \
+  if constexpr (kRows > r) {                                              \
+    if (args.accumulate) {                                                \
+      const float* at = out + r * args.out_stride;                        \
+      a##r = hn::LoadU(df, at);                                           \
+      b##r = hn::LoadU(df, at + lanes);                                   \
+      c##r = hn::LoadU(df, at + 2 * lanes);                               \
+      d##r = hn::LoadU(df, at + 3 * lanes);                               \
+    }                                                                     \
+  }
+#define MEROPE_STEP(r)                                         \
+  if constexpr (kRows > r) {                                   \
+    const auto xr = Type::Broadcast(x[r * args.x_stride + k]); \
+    a##r = Type::MulAdd(wa, xr, a##r);                         \
+    b##r = Type::MulAdd(wb, xr, b##r);                         \
+    c##r = Type::MulAdd(wc, xr, c##r);                         \
+    d##r = Type::MulAdd(wd, xr, d##r);                         \
+  }
+#define MEROPE_FINISH(r)                                          \
+  if constexpr (kRows > r) {                                      \
+    if (args.bias != nullptr) {                                   \
+      a##r = hn::Add(a##r, hn::LoadU(df, args.bias));             \
+      b##r = hn::Add(b##r, hn::LoadU(df, args.bias + lanes));     \
+      c##r = hn::Add(c##r, hn::LoadU(df, args.bias + 2 * lanes)); \
+      d##r = hn::Add(d##r, hn::LoadU(df, args.bias + 3 * lanes)); \
+    }                                                             \
+    float* at = out + r * args.out_stride;                        \
+    if (args.columns == 4 * lanes) {                              \
+      hn::StoreU(a##r, df, at);                                   \
+      hn::StoreU(b##r, df, at + lanes);                           \
+      hn::StoreU(c##r, df, at + 2 * lanes);                       \
+      hn::StoreU(d##r, df, at + 3 * lanes);                       \
+    } else {                                                      \
+      StorePart(a##r, args.columns, at);                          \
+      StorePart(b##r, args.columns - lanes, at + lanes);          \
+      StorePart(c##r, args.columns - 2 * lanes, at + 2 * lanes);  \
+      StorePart(d##r, args.columns - 3 * lanes, at + 3 * lanes);  \
+    }                                                             \
+  }
+
+HWY_INLINE void StorePart(VF values, int64_t n, float* at) {
+  if (n > 0) hn::StoreN(values, DF(), at, static_cast<size_t>(n));
+}
+
+template <class Type, int kRows>
+HWY_INLINE void TileRows(const typename Type::Unit* HWY_RESTRICT w,
+                         const typename Type::Unit* HWY_RESTRICT x, float* HWY_RESTRICT out,
+                         const TileArgs& args) {
+  const DF df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  const VF zero = hn::Zero(df);
+  MEROPE_ROWS(MEROPE_INIT)
+  for (int64_t k = 0; k < args.k_steps; ++k) {
+    const typename Type::Unit* at = w + k * args.w_stride;
+    if constexpr (kRows == 1) hwy::Prefetch(at + 1024);  // a lone row waits for memory: 4 KiB ahead
+    const auto wa = Type::Load(at), wb = Type::Load(at + lanes);
+    const auto wc = Type::Load(at + 2 * lanes), wd = Type::Load(at + 3 * lanes);
+    MEROPE_ROWS(MEROPE_STEP)
+  }
+  MEROPE_ROWS(MEROPE_FINISH)
+}
+
+// rows of x (any number) times one panel.
+template <class Type>
+HWY_INLINE void Tile(const typename Type::Unit* w, const typename Type::Unit* x, int64_t rows,
+                     float* out, const TileArgs& args) {
+  while (rows >= kMaxRows) {
+    TileRows<Type, kMaxRows>(w, x, out, args);
+    rows -= kMaxRows;
+    x += kMaxRows * args.x_stride;
+    out += kMaxRows * args.out_stride;
+  }
+  switch (rows) {
+    case 1:
+      return TileRows<Type, 1>(w, x, out, args);
+    case 2:
+      return TileRows<Type, 2>(w, x, out, args);
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+    case 3:
+      return TileRows<Type, 3>(w, x, out, args);
+    case 4:
+      return TileRows<Type, 4>(w, x, out, args);
+    case 5:
+      return TileRows<Type, 5>(w, x, out, args);
+#endif
+    default:
+      return;
+  }
+}
+
+#undef MEROPE_ROWS
+#undef MEROPE_INIT
+#undef MEROPE_STEP
+#undef MEROPE_FINISH
+
+}  // namespace merope::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

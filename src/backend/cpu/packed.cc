@@ -1,0 +1,138 @@
+#include "backend/cpu/packed.h"
+
+#include <algorithm>
+#include <bit>
+#include <mutex>
+#include <optional>
+
+#include "backend/weights.h"
+
+namespace merope::cpu {
+namespace {
+
+int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// rows (panel, stride) of fp32 to one panel of fp32 bits or bf16 pairs. Blocks of k keep the
+// strided writes in the cache.
+void PackPanel(const float* rows, int64_t stride, const PackedMatrix& matrix, uint32_t* out) {
+  constexpr int64_t kBlock = 16;
+  const bool bf16 = matrix.precision == Precision::kBf16;
+  for (int64_t begin = 0; begin < matrix.k_steps; begin += kBlock) {
+    const int64_t end = std::min(begin + kBlock, matrix.k_steps);
+    for (int64_t j = 0; j < matrix.panel; ++j) {
+      const float* row = rows + j * stride;
+      for (int64_t k = begin; k < end; ++k)
+        out[k * matrix.panel + j] =
+            bf16 ? F32ToBF16(row[2 * k]) | uint32_t{F32ToBF16(row[2 * k + 1])} << 16
+                 : std::bit_cast<uint32_t>(row[k]);
+    }
+  }
+}
+
+// The error of the lowest row, whichever thread met one first.
+class FirstError {
+ public:
+  void Record(int64_t row, Error error) {
+    const std::lock_guard lock(mutex_);
+    if (!error_ || row < row_) {
+      row_ = row;
+      error_ = std::move(error);
+    }
+  }
+  std::optional<Error>& error() { return error_; }
+
+ private:
+  std::mutex mutex_;
+  int64_t row_ = 0;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+void PackedMatrix::UnpackRow(int64_t row, float* out) const {
+  const uint32_t* at = units.data() + row / panel * k_steps * panel + row % panel;
+  if (precision == Precision::kFp32) {
+    for (int64_t k = 0; k < in_features; ++k) out[k] = std::bit_cast<float>(at[k * panel]);
+  } else {
+    for (int64_t k = 0; k < in_features; ++k) {
+      const uint32_t pair = at[k / 2 * panel];
+      out[k] = BF16ToF32(static_cast<uint16_t>(k % 2 == 0 ? pair : pair >> 16));
+    }
+  }
+}
+
+Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Precision precision,
+                                           int64_t panel, ThreadTeam& team) {
+  auto matrix = std::make_unique<PackedMatrix>();
+  TRY_ASSIGN(matrix->out_features, StackedRows(parts));
+  matrix->in_features = parts[0].weight->cols();
+  matrix->precision = precision;
+  matrix->panel = panel;
+  matrix->k_steps =
+      precision == Precision::kBf16 ? (matrix->in_features + 1) / 2 : matrix->in_features;
+  TRY_ASSIGN(matrix->bias, StackedBias(parts));
+  if (!matrix->bias.empty()) matrix->bias.resize(static_cast<size_t>(matrix->panels() * panel));
+  matrix->units = PageArray<uint32_t>(matrix->panels() * matrix->k_steps * panel);
+  matrix->bytes = static_cast<int64_t>(matrix->units.bytes() + matrix->bias.size() * sizeof(float));
+
+  FirstError failed;
+  team.ForRanges(matrix->panels(), [&](int64_t begin, int64_t end) {
+    const int64_t stride = RoundUp(matrix->in_features, 2);
+    std::vector<float> rows(static_cast<size_t>(panel * stride));
+    for (int64_t p = begin; p < end; ++p) {
+      const int64_t filled = std::min(panel, matrix->out_features - p * panel);
+      if (filled < panel) std::fill(rows.begin(), rows.end(), 0.0f);
+      for (int64_t j = 0; j < filled; ++j) {
+        const std::span row(rows.data() + j * stride, static_cast<size_t>(matrix->in_features));
+        if (Status decoded = DecodeStackedRow(parts, p * panel + j, row); !decoded)
+          return failed.Record(p * panel + j, std::move(decoded).error());
+      }
+      PackPanel(rows.data(), stride, *matrix, matrix->units.data() + p * matrix->k_steps * panel);
+    }
+  });
+  if (failed.error()) return std::unexpected(std::move(*failed.error()));
+  return matrix;
+}
+
+PackedKv::PackedKv(const KvShape& kv_shape, int64_t pages, Precision kv_precision)
+    : precision(kv_precision), padded_dim(RoundUp(kv_shape.head_dim, kDimMultiple)) {
+  shape = kv_shape;
+  n_pages = pages;
+  units = PageArray<uint32_t>(pages * shape.n_layers * shape.n_kv_heads * (KUnits() + VUnits()) +
+                              kOverread);
+}
+
+int64_t PackedKv::KUnits() const {
+  return shape.head_dim * kPageTokens / (precision == Precision::kBf16 ? 2 : 1);
+}
+
+int64_t PackedKv::VUnits() const {
+  return padded_dim * kPageTokens / (precision == Precision::kBf16 ? 2 : 1);
+}
+
+uint32_t* PackedKv::K(int64_t page, int64_t layer, int64_t head) {
+  const int64_t block = (page * shape.n_layers + layer) * shape.n_kv_heads + head;
+  return units.data() + block * (KUnits() + VUnits());
+}
+
+void PackedKv::Store(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
+                     const float* v) {
+  uint32_t* k_block = K(page, layer, head);
+  uint32_t* v_block = V(page, layer, head);
+  if (slot == 0) std::fill_n(k_block, KUnits() + VUnits(), 0u);
+  if (precision == Precision::kFp32) {
+    for (int64_t e = 0; e < shape.head_dim; ++e) {
+      k_block[e * kPageTokens + slot] = std::bit_cast<uint32_t>(k[e]);
+      v_block[slot * padded_dim + e] = std::bit_cast<uint32_t>(v[e]);
+    }
+    return;
+  }
+  for (int64_t e = 0; e < shape.head_dim; e += 2)
+    k_block[e / 2 * kPageTokens + slot] = F32ToBF16(k[e]) | uint32_t{F32ToBF16(k[e + 1])} << 16;
+  const int shift = slot % 2 == 0 ? 0 : 16;
+  uint32_t* v_row = v_block + slot / 2 * padded_dim;
+  for (int64_t e = 0; e < shape.head_dim; ++e)
+    v_row[e] = (v_row[e] & ~(0xffffu << shift)) | uint32_t{F32ToBF16(v[e])} << shift;
+}
+
+}  // namespace merope::cpu

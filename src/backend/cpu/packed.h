@@ -1,0 +1,52 @@
+// Weights in panel form and the KV cache's pages, as the CPU back end keeps them (kernels/kernels.h
+// describes the forms).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/kernels/kernels.h"
+#include "base/aligned.h"
+#include "base/threads.h"
+
+namespace merope::cpu {
+
+struct PackedMatrix : Matrix {
+  Precision precision = Precision::kFp32;
+  int64_t panel = 0;          // output features a panel
+  int64_t k_steps = 0;        // in_features, or pairs of them
+  PageArray<uint32_t> units;  // (panels, k_steps, panel): the bits of a float, or a bf16 pair
+  std::vector<float> bias;    // (panels · panel) or empty
+
+  int64_t panels() const { return (out_features + panel - 1) / panel; }
+  // One row back as fp32: the embedding of a token (out: in_features values).
+  void UnpackRow(int64_t row, float* out) const;
+};
+
+// Decodes, rounds and packs, a panel at a time on every thread. Non-finite weights are an error
+// that names the tensor.
+Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Precision precision,
+                                           int64_t panel, ThreadTeam& team);
+
+// (pages, layers, kv_heads, K and V) blocks of kPageTokens positions.
+struct PackedKv : KvMemory {
+  Precision precision = Precision::kFp32;
+  int64_t padded_dim = 0;     // head_dim rounded up to kDimMultiple
+  PageArray<uint32_t> units;  // fp32 bits, or bf16 pairs
+
+  PackedKv(const KvShape& kv_shape, int64_t pages, Precision kv_precision);
+
+  int64_t KUnits() const;  // units of one K block
+  int64_t VUnits() const;  // and of one V block
+  uint32_t* K(int64_t page, int64_t layer, int64_t head);
+  uint32_t* V(int64_t page, int64_t layer, int64_t head) { return K(page, layer, head) + KUnits(); }
+  // Writes one head's k and v (head_dim values each) at a slot of a page. Slot 0 clears the page's
+  // blocks first: nothing of an earlier owner may reach a product, not even times zero.
+  void Store(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
+             const float* v);
+};
+
+}  // namespace merope::cpu

@@ -1,0 +1,256 @@
+// The oracle: each op as its textbook says it, in plain loops, with every sum in double. With
+// Precision::kBf16 the inputs of each matrix product are rounded exactly where the fast back ends
+// round them.
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <numeric>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/weights.h"
+#include "base/threads.h"
+
+namespace merope {
+namespace {
+
+struct DenseMatrix : Matrix {
+  std::vector<float> weight;  // (out_features, in_features), rounded to the precision
+  std::vector<float> bias;    // (out_features) or empty
+  const float* Row(int64_t row) const { return weight.data() + row * in_features; }
+};
+
+struct DenseKv : KvMemory {
+  std::vector<float> values;  // (pages, layers, kv_heads, K and V, kPageTokens, head_dim), rounded
+                              // to the precision
+  float* At(int64_t page, int64_t layer, int64_t head, int64_t k_or_v, int64_t slot) {
+    const int64_t row =
+        (((page * shape.n_layers + layer) * shape.n_kv_heads + head) * 2 + k_or_v) * kPageTokens +
+        slot;
+    return values.data() + row * shape.head_dim;
+  }
+};
+
+// Σ a·b in double. Eight partial sums, so that the compiler may use vectors; their order is fixed.
+double Dot(const float* a, const float* b, int64_t n) {
+  double sums[8] = {};
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int j = 0; j < 8; ++j) sums[j] += double{a[i + j]} * double{b[i + j]};
+  for (; i < n; ++i) sums[i % 8] += double{a[i]} * double{b[i]};
+  return std::accumulate(sums, sums + 8, 0.0);
+}
+
+class ReferenceBackend : public Backend {
+ public:
+  explicit ReferenceBackend(const CpuOptions& options)
+      : precision_(options.precision),
+        team_(options.threads > 0 ? options.threads : DefaultThreads()) {}
+
+  std::string name() const override { return fmt::format("reference ({} threads)", team_.size()); }
+  Precision precision() const override { return precision_; }
+  int64_t KvElementBytes() const override { return sizeof(float); }
+
+  Tensor Allocate(int64_t rows, int64_t cols) override {
+    auto& memory = tensors_.emplace_back(static_cast<size_t>(rows * cols));
+    return {memory.data(), rows, cols, cols};
+  }
+
+  void CopyOut(const Tensor& from, std::span<float> to) override {
+    for (int64_t row = 0; row < from.rows; ++row)
+      std::copy_n(from.data + row * from.stride, from.cols, to.data() + row * from.cols);
+  }
+
+  Result<const Matrix*> LoadMatrix(
+      std::span<const MatrixPart> parts,
+      const std::function<void(const TensorView&)>& consumed) override {
+    auto matrix = std::make_unique<DenseMatrix>();
+    TRY_ASSIGN(matrix->out_features, StackedRows(parts));
+    matrix->in_features = parts[0].weight->cols();
+    TRY_ASSIGN(matrix->bias, StackedBias(parts));
+    matrix->weight.resize(static_cast<size_t>(matrix->out_features * matrix->in_features));
+    matrix->bytes = static_cast<int64_t>(matrix->weight.size() * sizeof(float));
+    for (int64_t row = 0; row < matrix->out_features; ++row) {
+      const std::span out(matrix->weight.data() + row * matrix->in_features,
+                          static_cast<size_t>(matrix->in_features));
+      TRY(DecodeStackedRow(parts, row, out));
+      for (float& value : out) value = Rounded(value);
+    }
+    if (consumed)
+      for (const MatrixPart& part : parts) consumed(*part.weight);
+    matrices_.push_back(std::move(matrix));
+    return matrices_.back().get();
+  }
+
+  Result<Tensor> LoadVector(const TensorView& vector) override {
+    TRY_ASSIGN(const std::vector<float> values, DecodeVector(vector));
+    const Tensor tensor = Allocate(1, static_cast<int64_t>(values.size()));
+    std::copy(values.begin(), values.end(), tensor.data);
+    return tensor;
+  }
+
+  Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape& shape, int64_t n_pages) override {
+    auto kv = std::make_unique<DenseKv>();
+    kv->shape = shape;
+    kv->n_pages = n_pages;
+    kv->values.resize(static_cast<size_t>(n_pages * shape.PageElements()));
+    return kv;
+  }
+
+  void BeginStep(const Step& step) override { step_ = step; }
+  void EndStep() override { step_ = {}; }
+
+  void Embed(const Matrix& table, const Tensor& out) override {
+    const auto& dense = static_cast<const DenseMatrix&>(table);
+    for (size_t i = 0; i < step_.tokens.size(); ++i)
+      std::copy_n(dense.Row(step_.tokens[i]), out.cols,
+                  out.data + static_cast<int64_t>(i) * out.stride);
+  }
+
+  void RmsNorm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) override {
+    for (int64_t row = 0; row < x.rows; ++row) {
+      const float* in = x.data + row * x.stride;
+      const double mean_square = Dot(in, in, x.cols) / static_cast<double>(x.cols);
+      const double scale = 1 / std::sqrt(mean_square + double{eps});
+      for (int64_t i = 0; i < x.cols; ++i)
+        out.data[row * out.stride + i] = static_cast<float>(in[i] * scale * weight.data[i]);
+    }
+  }
+
+  void MatMul(const Tensor& x, const Matrix& matrix, const Tensor& out) override {
+    const auto& dense = static_cast<const DenseMatrix&>(matrix);
+    const std::vector<float> rounded = RoundedRows(x);
+    team_.ForRanges(dense.out_features, [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; ++j)
+        for (int64_t row = 0; row < x.rows; ++row) {
+          const double sum = Dot(rounded.data() + row * x.cols, dense.Row(j), x.cols);
+          out.data[row * out.stride + j] = static_cast<float>(
+              dense.bias.empty() ? sum : sum + dense.bias[static_cast<size_t>(j)]);
+        }
+    });
+  }
+
+  void Rope(const Tensor& x, int64_t head_dim) override {
+    const int64_t half = head_dim / 2;
+    for (int64_t row = 0; row < x.rows; ++row)
+      for (int64_t head = 0; head < x.cols / head_dim; ++head) {
+        float* values = x.data + row * x.stride + head * head_dim;
+        for (int64_t i = 0; i < half; ++i) {
+          const double cos = step_.rope_cos[static_cast<size_t>(row * half + i)];
+          const double sin = step_.rope_sin[static_cast<size_t>(row * half + i)];
+          const double a = values[i], b = values[i + half];
+          values[i] = static_cast<float>(a * cos - b * sin);
+          values[i + half] = static_cast<float>(b * cos + a * sin);
+        }
+      }
+  }
+
+  void StoreKv(int64_t layer, const Tensor& k, const Tensor& v) override {
+    auto& kv = static_cast<DenseKv&>(*step_.kv);
+    const int64_t d = kv.shape.head_dim;
+    for (const SequenceRows& sequence : step_.sequences)
+      for (int64_t i = 0; i < sequence.n_rows; ++i) {
+        const int64_t position = sequence.context + i, row = sequence.first_row + i;
+        const int64_t page = sequence.pages[static_cast<size_t>(position / kPageTokens)];
+        for (int64_t head = 0; head < kv.shape.n_kv_heads; ++head)
+          for (int64_t e = 0; e < d; ++e) {
+            kv.At(page, layer, head, 0, position % kPageTokens)[e] =
+                Rounded(k.data[row * k.stride + head * d + e]);
+            kv.At(page, layer, head, 1, position % kPageTokens)[e] =
+                Rounded(v.data[row * v.stride + head * d + e]);
+          }
+      }
+  }
+
+  void Attention(int64_t layer, const Tensor& q, float scale, const Tensor& out) override {
+    const std::vector<float> rounded_q = RoundedRows(q);
+    for (const SequenceRows& sequence : step_.sequences)
+      team_.ForRanges(sequence.n_rows, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+          AttendRow(layer, sequence, i, rounded_q.data() + (sequence.first_row + i) * q.cols,
+                    q.cols, scale, out.data + (sequence.first_row + i) * out.stride);
+      });
+  }
+
+  void SwiGlu(const Tensor& gate_up, const Tensor& out) override {
+    for (int64_t row = 0; row < out.rows; ++row)
+      for (int64_t i = 0; i < out.cols; ++i) {
+        const double gate = gate_up.data[row * gate_up.stride + i];
+        const double up = gate_up.data[row * gate_up.stride + out.cols + i];
+        out.data[row * out.stride + i] = static_cast<float>(gate / (1 + std::exp(-gate)) * up);
+      }
+  }
+
+  void Add(const Tensor& x, const Tensor& y) override {
+    for (int64_t row = 0; row < x.rows; ++row)
+      for (int64_t i = 0; i < x.cols; ++i) x.data[row * x.stride + i] += y.data[row * y.stride + i];
+  }
+
+  void GatherRows(const Tensor& x, const Tensor& out) override {
+    for (size_t i = 0; i < step_.logit_rows.size(); ++i)
+      std::copy_n(x.data + step_.logit_rows[i] * x.stride, x.cols,
+                  out.data + static_cast<int64_t>(i) * out.stride);
+  }
+
+ private:
+  float Rounded(float value) const {
+    return precision_ == Precision::kBf16 ? RoundToBF16(value) : value;
+  }
+
+  std::vector<float> RoundedRows(const Tensor& x) const {
+    std::vector<float> rows(static_cast<size_t>(x.rows * x.cols));
+    for (int64_t row = 0; row < x.rows; ++row)
+      for (int64_t i = 0; i < x.cols; ++i)
+        rows[static_cast<size_t>(row * x.cols + i)] = Rounded(x.data[row * x.stride + i]);
+    return rows;
+  }
+
+  // One query row against positions 0 … its own. The probabilities are rounded before they are
+  // normalized, and normalized by the sum of the rounded ones.
+  void AttendRow(int64_t layer, const SequenceRows& sequence, int64_t i, const float* q,
+                 int64_t width, float scale, float* out) const {
+    auto& kv = static_cast<DenseKv&>(*step_.kv);
+    const int64_t d = kv.shape.head_dim, length = sequence.context + i + 1, n_heads = width / d;
+    std::vector<float> p(static_cast<size_t>(length));
+    std::vector<double> sum(static_cast<size_t>(d));
+    const auto value = [&](int64_t t, int64_t head, int64_t k_or_v) {
+      return kv.At(sequence.pages[static_cast<size_t>(t / kPageTokens)], layer, head, k_or_v,
+                   t % kPageTokens);
+    };
+    for (int64_t head = 0; head < n_heads; ++head) {
+      const int64_t kv_head = head / (n_heads / kv.shape.n_kv_heads);
+      for (int64_t t = 0; t < length; ++t)
+        p[static_cast<size_t>(t)] =
+            static_cast<float>(Dot(q + head * d, value(t, kv_head, 0), d)) * scale;
+      const double max = *std::max_element(p.begin(), p.end());
+      std::fill(sum.begin(), sum.end(), 0.0);
+      double total = 0;
+      for (int64_t t = 0; t < length; ++t) {
+        const float weight = Rounded(static_cast<float>(std::exp(p[static_cast<size_t>(t)] - max)));
+        const float* v = value(t, kv_head, 1);
+        total += weight;
+        for (int64_t e = 0; e < d; ++e) sum[static_cast<size_t>(e)] += double{weight} * v[e];
+      }
+      for (int64_t e = 0; e < d; ++e)
+        out[head * d + e] = static_cast<float>(sum[static_cast<size_t>(e)] / total);
+    }
+  }
+
+  Precision precision_;
+  ThreadTeam team_;
+  std::deque<std::vector<float>> tensors_;
+  std::vector<std::unique_ptr<DenseMatrix>> matrices_;
+  Step step_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> MakeReferenceBackend(const CpuOptions& options) {
+  return std::make_unique<ReferenceBackend>(options);
+}
+
+std::string_view PrecisionName(Precision precision) {
+  return precision == Precision::kFp32 ? "fp32" : "bf16";
+}
+
+}  // namespace merope

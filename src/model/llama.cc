@@ -1,0 +1,279 @@
+#include "model/llama.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "model/rope.h"
+
+namespace merope {
+namespace {
+
+// Rows of logits that one forward pass may give: at a vocabulary of 65,536 a row takes 256 KiB.
+constexpr int64_t kMaxLogitRows = 128;
+
+// Loads weights by their HF names, counting bytes and letting go of the mapped pages behind it.
+class Loader {
+ public:
+  Loader(const Checkpoint& checkpoint, Backend& backend, const Llama::Progress& progress)
+      : checkpoint_(checkpoint), backend_(backend), progress_(progress) {
+    for (const TensorView& tensor : checkpoint.tensors()) total_ += std::ssize(tensor.bytes);
+  }
+
+  struct Part {
+    std::string name;  // without ".weight"
+    int64_t out_features;
+    bool bias;
+  };
+
+  Result<const Matrix*> Matrix_(std::initializer_list<Part> parts, int64_t in_features) {
+    std::vector<MatrixPart> views;
+    for (const Part& part : parts) {
+      MatrixPart view{nullptr, nullptr};
+      TRY_ASSIGN(view.weight, checkpoint_.Require(part.name + ".weight",
+                                                  std::array{part.out_features, in_features}));
+      if (part.bias) {
+        TRY_ASSIGN(view.bias,
+                   checkpoint_.Require(part.name + ".bias", std::array{part.out_features}));
+      }
+      views.push_back(view);
+    }
+    TRY_ASSIGN(const Matrix* matrix,
+               backend_.LoadMatrix(views, [this](const TensorView& tensor) { Consumed(tensor); }));
+    resident_ += matrix->bytes;
+    return matrix;
+  }
+
+  Result<Tensor> Vector(const std::string& name, int64_t n) {
+    TRY_ASSIGN(const TensorView* view, checkpoint_.Require(name, std::array{n}));
+    TRY_ASSIGN(const Tensor tensor, backend_.LoadVector(*view));
+    resident_ += n * static_cast<int64_t>(sizeof(float));
+    Consumed(*view);
+    return tensor;
+  }
+
+  int64_t resident() const { return resident_; }
+
+ private:
+  void Consumed(const TensorView& tensor) {
+    checkpoint_.Drop(tensor);
+    done_ += std::ssize(tensor.bytes);
+    if (progress_) progress_(done_, total_);
+  }
+
+  const Checkpoint& checkpoint_;
+  Backend& backend_;
+  const Llama::Progress& progress_;
+  int64_t total_ = 0, done_ = 0, resident_ = 0;
+};
+
+}  // namespace
+
+Llama::Llama(const ModelConfig& config, Backend& backend, const LlamaOptions& options)
+    : config_(config), backend_(backend), options_(options) {}
+
+Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend& backend,
+                                           const LlamaOptions& options, const Progress& progress) {
+  const ModelConfig& c = checkpoint.config();
+  LlamaOptions settled = options;
+  if (settled.max_model_len == 0) settled.max_model_len = c.max_position_embeddings;
+  if (settled.max_model_len < 1 || settled.max_model_len > c.max_position_embeddings)
+    return Err(
+        "max_model_len: expected 1 to {} (the checkpoint's max_position_embeddings), found {}",
+        c.max_position_embeddings, settled.max_model_len);
+  if (settled.kv_tokens == 0) settled.kv_tokens = settled.max_model_len;
+  settled.max_batch_tokens = std::min(settled.max_batch_tokens, settled.max_model_len);
+  std::unique_ptr<Llama> model(new Llama(c, backend, settled));
+
+  Loader loader(checkpoint, backend, progress);
+  const int64_t q = c.num_heads * c.head_dim, kv = c.num_kv_heads * c.head_dim;
+  TRY_ASSIGN(model->embed_,
+             loader.Matrix_({{"model.embed_tokens", c.vocab_size, false}}, c.hidden_size));
+  for (int64_t i = 0; i < c.num_layers; ++i) {
+    const std::string prefix = fmt::format("model.layers.{}.", i);
+    const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
+    Layer layer;
+    TRY_ASSIGN(layer.input_norm, loader.Vector(prefix + "input_layernorm.weight", c.hidden_size));
+    TRY_ASSIGN(layer.qkv, loader.Matrix_({{attention + "q_proj", q, c.attention_bias},
+                                          {attention + "k_proj", kv, c.attention_bias},
+                                          {attention + "v_proj", kv, c.attention_bias}},
+                                         c.hidden_size));
+    TRY_ASSIGN(layer.o,
+               loader.Matrix_({{attention + "o_proj", c.hidden_size, c.attention_bias}}, q));
+    TRY_ASSIGN(layer.post_attention_norm,
+               loader.Vector(prefix + "post_attention_layernorm.weight", c.hidden_size));
+    TRY_ASSIGN(layer.gate_up, loader.Matrix_({{mlp + "gate_proj", c.intermediate_size, c.mlp_bias},
+                                              {mlp + "up_proj", c.intermediate_size, c.mlp_bias}},
+                                             c.hidden_size));
+    TRY_ASSIGN(layer.down, loader.Matrix_({{mlp + "down_proj", c.hidden_size, c.mlp_bias}},
+                                          c.intermediate_size));
+    model->layers_.push_back(layer);
+  }
+  TRY_ASSIGN(model->final_norm_, loader.Vector("model.norm.weight", c.hidden_size));
+  model->head_ = model->embed_;
+  if (!c.tie_word_embeddings) {
+    TRY_ASSIGN(model->head_, loader.Matrix_({{"lm_head", c.vocab_size, false}}, c.hidden_size));
+  }
+  model->weight_bytes_ = loader.resident();
+
+  const KvShape shape{c.num_layers, c.num_kv_heads, c.head_dim};
+  const int64_t pages = (settled.kv_tokens + kPageTokens - 1) / kPageTokens;
+  TRY_ASSIGN(auto memory, backend.AllocateKv(shape, pages));
+  model->kv_ = std::make_unique<KvCache>(std::move(memory));
+
+  model->inverse_frequencies_ = InverseFrequencies(c);
+  model->rope_amplitude_ = static_cast<float>(c.rope.attention_factor);
+  const int64_t rows = settled.max_batch_tokens;
+  model->x_ = backend.Allocate(rows, c.hidden_size);
+  model->normed_ = backend.Allocate(rows, c.hidden_size);
+  model->qkv_ = backend.Allocate(rows, q + 2 * kv);
+  model->attention_ = backend.Allocate(rows, q);
+  model->gate_up_ = backend.Allocate(rows, 2 * c.intermediate_size);
+  model->activated_ = backend.Allocate(rows, c.intermediate_size);
+  model->delta_ = backend.Allocate(rows, c.hidden_size);
+  model->logit_x_ = backend.Allocate(std::min(rows, kMaxLogitRows), c.hidden_size);
+  model->logits_ = backend.Allocate(std::min(rows, kMaxLogitRows), c.vocab_size);
+  return model;
+}
+
+// THE forward pass: prefill, decode and mixtures of them are this one function, on the step that
+// the back end was given.
+void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
+  const ModelConfig& c = config_;
+  const auto eps = static_cast<float>(c.rms_norm_eps);
+  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.head_dim)));
+  const int64_t q_width = c.num_heads * c.head_dim, kv_width = c.num_kv_heads * c.head_dim;
+
+  const Tensor x = x_.Rows(0, n_tokens);            // (n_tokens, hidden): the residual stream
+  const Tensor normed = normed_.Rows(0, n_tokens);  // (n_tokens, hidden)
+  const Tensor qkv = qkv_.Rows(0, n_tokens);        // (n_tokens, q_width + 2 · kv_width)
+  const Tensor q = qkv.Cols(0, q_width);            // (n_tokens, q_width)
+  const Tensor k = qkv.Cols(q_width, kv_width);     // (n_tokens, kv_width)
+  const Tensor v = qkv.Cols(q_width + kv_width, kv_width);
+  const Tensor attended = attention_.Rows(0, n_tokens);   // (n_tokens, q_width)
+  const Tensor gate_up = gate_up_.Rows(0, n_tokens);      // (n_tokens, 2 · intermediate)
+  const Tensor activated = activated_.Rows(0, n_tokens);  // (n_tokens, intermediate)
+  const Tensor delta = delta_.Rows(0, n_tokens);          // (n_tokens, hidden)
+
+  backend_.Embed(*embed_, x);
+  Observe("embed_tokens", -1, x);
+  for (int64_t i = 0; i < c.num_layers; ++i) {
+    const Layer& layer = layers_[static_cast<size_t>(i)];
+    backend_.RmsNorm(x, layer.input_norm, eps, normed);
+    Observe("input_layernorm", i, normed);
+    backend_.MatMul(normed, *layer.qkv, qkv);
+    Observe("self_attn.q_proj", i, q);
+    Observe("self_attn.k_proj", i, k);
+    Observe("self_attn.v_proj", i, v);
+    backend_.Rope(qkv.Cols(0, q_width + kv_width), c.head_dim);
+    Observe("self_attn.q_rotated", i, q);
+    Observe("self_attn.k_rotated", i, k);
+    backend_.StoreKv(i, k, v);
+    backend_.Attention(i, q, scale, attended);
+    Observe("self_attn.attended", i, attended);
+    backend_.MatMul(attended, *layer.o, delta);
+    Observe("self_attn.o_proj", i, delta);
+    backend_.Add(x, delta);
+    backend_.RmsNorm(x, layer.post_attention_norm, eps, normed);
+    Observe("post_attention_layernorm", i, normed);
+    backend_.MatMul(normed, *layer.gate_up, gate_up);
+    Observe("mlp.gate_proj", i, gate_up.Cols(0, c.intermediate_size));
+    Observe("mlp.up_proj", i, gate_up.Cols(c.intermediate_size, c.intermediate_size));
+    backend_.SwiGlu(gate_up, activated);
+    Observe("mlp.act_fn", i, activated);
+    backend_.MatMul(activated, *layer.down, delta);
+    Observe("mlp.down_proj", i, delta);
+    backend_.Add(x, delta);
+    Observe("", i, x);
+  }
+  if (n_logits == 0) return;
+  const Tensor last = logit_x_.Rows(0, n_logits), last_normed = normed_.Rows(0, n_logits);
+  backend_.GatherRows(x, last);
+  backend_.RmsNorm(last, final_norm_, eps, last_normed);
+  Observe("norm", -1, last_normed);
+  backend_.MatMul(last_normed, *head_, logits_.Rows(0, n_logits));
+  Observe("lm_head", -1, logits_.Rows(0, n_logits));
+}
+
+void Llama::Observe(std::string_view name, int64_t layer, const Tensor& value) const {
+  if (!observer_) return;
+  if (layer < 0) return observer_(name, value);
+  observer_(fmt::format("layers.{}{}{}", layer, name.empty() ? "" : ".", name), value);
+}
+
+Status Llama::Forward(std::span<const SequenceStep> steps, std::vector<float>* logits) {
+  int64_t n_tokens = 0, n_logits = 0;
+  for (const SequenceStep& step : steps) {
+    const int64_t n = std::ssize(step.tokens), length = step.sequence->length() + n;
+    CHECK(n > 0 && step.n_logits >= 0 && step.n_logits <= n);
+    if (length > options_.max_model_len)
+      return Err("the sequence would have {} tokens, expected at most {} (max_model_len)", length,
+                 options_.max_model_len);
+    for (const int32_t token : step.tokens)
+      if (token < 0 || token >= config_.vocab_size)
+        return Err("token {}: expected an id from 0 to {}", token, config_.vocab_size - 1);
+    n_tokens += n;
+    n_logits += step.n_logits;
+  }
+  CHECK(n_tokens > 0 && n_tokens <= options_.max_batch_tokens, "{} tokens", n_tokens);
+  CHECK(n_logits <= logits_.rows, "{} rows of logits", n_logits);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    Sequence* sequence = steps[i].sequence;
+    if (Status reserved = kv_->Reserve(sequence, sequence->length() + std::ssize(steps[i].tokens));
+        !reserved) {
+      for (size_t j = 0; j < i; ++j) steps[j].sequence->Truncate(steps[j].sequence->length());
+      return reserved;
+    }
+  }
+
+  const auto half = static_cast<size_t>(config_.head_dim / 2);
+  tokens_.clear();
+  logit_rows_.clear();
+  sequences_.clear();
+  rope_cos_.resize(static_cast<size_t>(n_tokens) * half);
+  rope_sin_.resize(static_cast<size_t>(n_tokens) * half);
+  for (const SequenceStep& step : steps) {
+    const int64_t first = std::ssize(tokens_), n = std::ssize(step.tokens);
+    const int64_t context = step.sequence->length();
+    sequences_.push_back({first, n, context, step.sequence->pages_});
+    for (int64_t i = 0; i < n; ++i) {
+      const size_t at = static_cast<size_t>(first + i) * half;
+      RopeAngles(inverse_frequencies_, context + i, rope_amplitude_, &rope_cos_[at],
+                 &rope_sin_[at]);
+      tokens_.push_back(step.tokens[static_cast<size_t>(i)]);
+      if (i >= n - step.n_logits) logit_rows_.push_back(static_cast<int32_t>(first + i));
+    }
+  }
+
+  backend_.BeginStep({tokens_, rope_cos_, rope_sin_, sequences_, logit_rows_, &kv_->memory()});
+  RunLayers(n_tokens, n_logits);
+  backend_.EndStep();
+  logits->resize(static_cast<size_t>(n_logits * config_.vocab_size));
+  if (n_logits > 0) backend_.CopyOut(logits_.Rows(0, n_logits), *logits);
+  for (const SequenceStep& step : steps) step.sequence->length_ += std::ssize(step.tokens);
+  return {};
+}
+
+Status Llama::Extend(Sequence* sequence, std::span<const int32_t> tokens, int64_t n_logits,
+                     const std::function<void(int64_t, std::span<const float>)>& row) {
+  std::vector<float> logits;
+  const int64_t n = std::ssize(tokens),
+                silent = n - n_logits;  // tokens before the first that wants logits
+  for (int64_t done = 0; done < n;) {
+    int64_t chunk = std::min(options_.max_batch_tokens, n - done);
+    if (done + chunk > silent + logits_.rows)  // more logits than one pass gives
+      chunk = std::max(silent - done, std::min(logits_.rows, n - done));
+    const int64_t wanted = std::clamp(done + chunk - silent, int64_t{0}, chunk);
+    const int64_t position = sequence->length() + chunk - wanted;
+    const SequenceStep step{
+        sequence, tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(chunk)), wanted};
+    TRY(Forward(std::span(&step, 1), &logits));
+    const auto vocab = static_cast<size_t>(config_.vocab_size);
+    for (int64_t i = 0; i < wanted; ++i)
+      row(position + i,
+          std::span<const float>(logits).subspan(static_cast<size_t>(i) * vocab, vocab));
+    done += chunk;
+  }
+  return {};
+}
+
+}  // namespace merope
