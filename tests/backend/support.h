@@ -1,0 +1,85 @@
+// Matrices in memory and back ends on every instruction set, for the kernel tests.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/targets.h"
+#include "base/dtype.h"
+
+namespace merope {
+
+// Values in memory, seen as a checkpoint's tensor.
+class MemoryTensor {
+ public:
+  MemoryTensor(std::string name, std::vector<int64_t> shape, std::vector<float> values)
+      : values_(std::move(values)) {
+    view_ = {std::move(name), DType::kF32, std::move(shape), std::as_bytes(std::span(values_)), 0};
+  }
+  const TensorView& view() const { return view_; }
+
+ private:
+  std::vector<float> values_;
+  TensorView view_;
+};
+
+inline std::vector<float> RandomValues(int64_t n, uint64_t seed, float scale = 1) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+inline Tensor ToBackend(Backend& backend, int64_t rows, int64_t cols, std::span<const float> values) {
+  const Tensor tensor = backend.Allocate(rows, cols);
+  std::copy(values.begin(), values.end(), tensor.data);
+  return tensor;
+}
+
+inline std::vector<float> FromBackend(Backend& backend, const Tensor& tensor) {
+  std::vector<float> values(static_cast<size_t>(tensor.rows * tensor.cols));
+  backend.CopyOut(tensor, values);
+  return values;
+}
+
+// Unit roundoff of fp32, and the usual bound on the relative error of n roundings in a row (Higham, Accuracy and Stability
+// of Numerical Algorithms, lemma 3.1).
+inline constexpr double kUnitRoundoff = 0x1p-24;
+inline double Gamma(double n) { return n * kUnitRoundoff / (1 - n * kUnitRoundoff); }
+
+// A test run once for every instruction set this CPU can select, in either precision.
+class OnEveryTarget : public testing::TestWithParam<std::tuple<std::string, Precision>> {
+ protected:
+  void SetUp() override {
+    cpu::SelectTarget(std::get<0>(GetParam()));
+    cpu_ = MakeCpuBackend({precision(), 2});
+    cpu::SelectTarget("");
+    reference_ = MakeReferenceBackend({precision(), 1});
+    ASSERT_NE(cpu_->name().find(std::get<0>(GetParam())), std::string::npos) << cpu_->name();
+  }
+  static Precision precision() { return std::get<1>(GetParam()); }
+  static double Rounded(float value) {
+    return precision() == Precision::kBf16 ? RoundToBF16(value) : value;
+  }
+
+  std::unique_ptr<Backend> cpu_, reference_;
+};
+
+#define INSTANTIATE_ON_EVERY_TARGET(Suite)                                                       \
+  INSTANTIATE_TEST_SUITE_P(                                                                      \
+      Targets, Suite,                                                                            \
+      testing::Combine(testing::ValuesIn(cpu::SelectableTargets()),                              \
+                       testing::Values(Precision::kFp32, Precision::kBf16)),                     \
+      [](const auto& suite_info) {                                                               \
+        return std::get<0>(suite_info.param) + "_" +                                             \
+               std::string(PrecisionName(std::get<1>(suite_info.param)));                        \
+      })
+
+}  // namespace merope
