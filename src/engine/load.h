@@ -1,0 +1,69 @@
+// From a path to a model ready to run: checkpoint, tokenizer, back end and weights, opened in that
+// order by the commands that run models. The calling thread does the work.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "backend/backend.h"
+#include "base/error.h"
+#include "checkpoint/checkpoint.h"
+#include "model/llama.h"
+#include "text/tokenizer.h"
+
+namespace merope {
+
+enum class BackendKind : uint8_t { kCpu, kReference };
+
+struct RuntimeOptions {
+  std::optional<Precision> precision;  // nullopt: DefaultPrecision of the checkpoint's dtype
+  BackendKind backend = BackendKind::kCpu;
+  int threads = 0;  // 0: DefaultThreads()
+  LlamaOptions llama;
+};
+
+// Weights loaded into a back end of their own. Several may stand beside each other over one
+// checkpoint.
+struct Runtime {
+  std::unique_ptr<Backend> backend;  // first: the model looks into it
+  std::unique_ptr<Llama> model;
+  double load_seconds = 0;  // back end made, weights read and packed
+  int threads = 0;
+};
+
+// A progress bar is drawn on a terminal's standard error when it takes long.
+Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& options);
+
+struct LoadOptions {
+  std::string path;
+  RuntimeOptions runtime;
+};
+
+struct LoadedModel {
+  Checkpoint checkpoint;
+  Tokenizer tokenizer;
+  Runtime runtime;
+  double load_seconds = 0;  // all of it, from Open on
+
+  const ModelConfig& config() const { return checkpoint.config(); }
+  Llama& model() const { return *runtime.model; }
+  Backend& backend() const { return *runtime.backend; }
+};
+
+Result<LoadedModel> LoadModel(const LoadOptions& options);
+
+// The checkpoint's own: BF16 runs in bf16; F32 and F16 in fp32, which holds all their values;
+// quantized weights in bf16.
+Precision DefaultPrecision(DType dtype);
+// "auto" (nullopt), "fp32" or "bf16", as --dtype takes them.
+Result<std::optional<Precision>> ParsePrecision(std::string_view name);
+
+// What a plain prompt becomes: text with special tokens parsed, after the tokenizer's own prefix
+// (BOS), which is not doubled where the text already starts with it. Encodes rendered chat
+// templates too, with add_prefix off: they bring their own.
+Result<std::vector<int32_t>> EncodePrompt(const Tokenizer& tokenizer, std::string_view text,
+                                          bool add_prefix = true);
+
+}  // namespace merope
