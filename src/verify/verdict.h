@@ -21,19 +21,19 @@ struct Interval {
 // One gate: a figure, the limit it is held to, and what follows. Without an interval the figure
 // itself is judged.
 struct GateResult {
-  std::string key;    // "kl_mean", for JSON
-  std::string label;  // "KL divergence, mean", for people
+  std::string key{};    // "kl_mean", for JSON
+  std::string label{};  // "KL divergence, mean", for people
   double value = 0;
-  std::optional<Interval> interval;
+  std::optional<Interval> interval{};
   double confidence = 0;  // of the interval: 0.95
   // The figure must lie in [min, max]; an absent side is open. strict: the limit itself does not
   // pass ("< 1 %").
-  std::optional<double> min, max;
+  std::optional<double> min{}, max{};
   bool strict = false;
   Verdict verdict = Verdict::kPass;
   int64_t positions_needed =
-      0;             // INCONCLUSIVE: about so many positions would settle it (0: unknown)
-  std::string note;  // where there is more to say
+      0;               // INCONCLUSIVE: about so many positions would settle it (0: unknown)
+  std::string note{};  // where there is more to say
 };
 
 // Sets the verdict: PASS where the whole interval lies inside the limits, FAIL where the whole of

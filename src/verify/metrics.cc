@@ -1,0 +1,194 @@
+#include "verify/metrics.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace merope {
+namespace {
+
+// Pearson's correlation of two series of twice-ranks.
+template <class T>
+double Correlation(std::span<const T> x, std::span<const T> y) {
+  const double n = static_cast<double>(x.size());
+  const double mean_x = std::accumulate(x.begin(), x.end(), 0.0) / n;
+  const double mean_y = std::accumulate(y.begin(), y.end(), 0.0) / n;
+  double xx = 0, yy = 0, xy = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double dx = static_cast<double>(x[i]) - mean_x, dy = static_cast<double>(y[i]) - mean_y;
+    xx += dx * dx;
+    yy += dy * dy;
+    xy += dx * dy;
+  }
+  if (xx == 0 && yy == 0) return 1;
+  return xx == 0 || yy == 0 ? 0 : xy / std::sqrt(xx * yy);
+}
+
+double Mean(std::span<const float> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+int32_t ArgMax(std::span<const float> values) {
+  return static_cast<int32_t>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
+// p ln(p/m) + q ln(q/m), m = (p + q)/2, for ln p and ln q given. Exactly 0 for equal ones.
+double JensenShannonTerm(double p, double q, double ln_ratio) {
+  if (p == 0) return q * std::numbers::ln2;
+  const double ln_m_over_p = std::log((1 + q / p) / 2);
+  return -p * ln_m_over_p + q * (q == 0 ? 0 : ln_ratio - ln_m_over_p);
+}
+
+}  // namespace
+
+double Spearman(std::span<const double> x, std::span<const double> y) {
+  CHECK(x.size() == y.size() && !x.empty());
+  const auto twice_ranks = [](std::span<const double> values) {
+    std::vector<uint32_t> order(values.size()), ranks(values.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(),
+              [&](uint32_t a, uint32_t b) { return values[a] < values[b]; });
+    for (size_t i = 0, j = 0; i < order.size(); i = j) {
+      while (j < order.size() && values[order[j]] == values[order[i]]) ++j;
+      for (size_t k = i; k < j; ++k) ranks[order[k]] = static_cast<uint32_t>(i + 1 + j);
+    }
+    return ranks;
+  };
+  const std::vector<uint32_t> rx = twice_ranks(x), ry = twice_ranks(y);
+  return Correlation(std::span<const uint32_t>(rx), std::span<const uint32_t>(ry));
+}
+
+void RowComparer::LogSoftmax(std::span<const float> logits, std::vector<double>* ln) {
+  ln->resize(logits.size());
+  const double max = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float z : logits) sum += std::exp(static_cast<double>(z) - max);
+  const double log_sum = max + std::log(sum);
+  for (size_t i = 0; i < logits.size(); ++i) (*ln)[i] = static_cast<double>(logits[i]) - log_sum;
+}
+
+void RowComparer::Ranks(std::span<const float> logits, std::vector<uint32_t>* twice_ranks) {
+  // A radix sort: the order of floats is that of their bits once negative ones are inverted and the
+  // sign bit of others set.
+  constexpr int kDigitBits = 11, kDigits = 1 << kDigitBits;
+  const size_t n = logits.size();
+  sorted_.resize(n);
+  sorting_.resize(n);
+  twice_ranks->resize(n);
+  for (size_t i = 0; i < n; ++i) {
+    const uint32_t bits = std::bit_cast<uint32_t>(logits[i] + 0.0f);  // -0 becomes +0
+    sorted_[i] = {(bits >> 31) != 0 ? ~bits : bits | 0x80000000u, static_cast<uint32_t>(i)};
+  }
+  for (int shift = 0; shift < 32; shift += kDigitBits) {
+    std::array<uint32_t, kDigits> begin = {};
+    for (const Keyed& item : sorted_) ++begin[(item.key >> shift) & (kDigits - 1)];
+    std::exclusive_scan(begin.begin(), begin.end(), begin.begin(), 0u);
+    for (const Keyed& item : sorted_) sorting_[begin[(item.key >> shift) & (kDigits - 1)]++] = item;
+    sorted_.swap(sorting_);
+  }
+  for (size_t i = 0, j = 0; i < n; i = j) {
+    while (j < n && sorted_[j].key == sorted_[i].key) ++j;
+    for (size_t k = i; k < j; ++k)
+      (*twice_ranks)[sorted_[k].index] = static_cast<uint32_t>(i + 1 + j);
+  }
+}
+
+RowMetrics RowComparer::Compare(std::span<const float> baseline, std::span<const float> target,
+                                std::optional<int32_t> next) {
+  CHECK(baseline.size() == target.size() && baseline.size() >= 2);
+  const double n = static_cast<double>(baseline.size());
+  LogSoftmax(baseline, &ln_p_);
+  LogSoftmax(target, &ln_q_);
+  const double mean0 = Mean(baseline), mean = Mean(target);
+
+  RowMetrics m;
+  double pp = 0, qq = 0, pq = 0, dd = 0, zz = 0;
+  for (size_t i = 0; i < baseline.size(); ++i) {
+    const double ln_ratio = ln_q_[i] - ln_p_[i];  // ln(q/p)
+    const double p = std::exp(ln_p_[i]), q = std::exp(ln_q_[i]);
+    const double difference = std::abs(q - p), root = std::sqrt(p) - std::sqrt(q);
+    const double z = static_cast<double>(baseline[i]) - mean0;
+    const double d = static_cast<double>(target[i]) - mean - z;
+    m.kl -= p * ln_ratio;
+    m.js += JensenShannonTerm(p, q, ln_ratio);
+    m.tv += difference;
+    m.hellinger2 += root * root;
+    m.mean_relative_error += std::abs(std::expm1(ln_ratio));
+    pp += p * p;
+    qq += q * q;
+    pq += p * q;
+    dd += d * d;
+    zz += z * z;
+  }
+  m.js /= 2;
+  m.mae = m.tv / n;
+  m.tv /= 2;
+  m.hellinger2 /= 2;
+  m.mean_relative_error /= n;
+  m.cosine = pq / std::sqrt(pp * qq);
+  m.relative_l2 = dd == 0 ? 0 : std::sqrt(dd / zz);
+  m.sigma_d = std::sqrt(dd / n);
+  m.baseline_sigma = std::sqrt(zz / n);
+
+  Ranks(baseline, &rank_p_);
+  Ranks(target, &rank_q_);
+  m.spearman = Correlation(std::span<const uint32_t>(rank_p_), std::span<const uint32_t>(rank_q_));
+
+  m.baseline_top1 = ArgMax(baseline);
+  m.target_top1 = ArgMax(target);
+  float second = -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < baseline.size(); ++i)
+    if (static_cast<int32_t>(i) != m.baseline_top1) second = std::max(second, baseline[i]);
+  m.gap = static_cast<double>(baseline[static_cast<size_t>(m.baseline_top1)]) -
+          static_cast<double>(second);
+  if (next) {
+    const size_t t = static_cast<size_t>(*next);
+    CHECK(t < baseline.size());
+    m.has_next = true;
+    m.ln_p_next = ln_p_[t];
+    m.ln_q_next = ln_q_[t];
+    m.p_next = std::exp(ln_p_[t]);
+    m.q_next = std::exp(ln_q_[t]);
+  }
+  return m;
+}
+
+TopMetrics RowComparer::CompareTop(std::span<const float> baseline, std::span<const float> target) {
+  CHECK(baseline.size() == target.size() && baseline.size() >= 2);
+  LogSoftmax(baseline, &ln_p_);
+  LogSoftmax(target, &ln_q_);
+  std::vector<uint32_t> top(baseline.size());
+  std::iota(top.begin(), top.end(), 0u);
+  const size_t k = std::min(top.size(), static_cast<size_t>(TopMetrics::kTop));
+  std::partial_sort(top.begin(), top.begin() + static_cast<ptrdiff_t>(k), top.end(),
+                    [&](uint32_t a, uint32_t b) {
+                      return baseline[a] != baseline[b] ? baseline[a] > baseline[b] : a < b;
+                    });
+
+  TopMetrics m;
+  m.baseline_top1 = ArgMax(baseline);
+  m.target_top1 = ArgMax(target);
+  std::vector<double> ps(k), qs(k);
+  double pp = 0, qq = 0, pq = 0;
+  for (size_t i = 0; i < k; ++i) {
+    const double ln_ratio = ln_q_[top[i]] - ln_p_[top[i]];
+    const double p = ps[i] = std::exp(ln_p_[top[i]]), q = qs[i] = std::exp(ln_q_[top[i]]);
+    m.kl += p * (std::expm1(ln_ratio) - ln_ratio);
+    m.js += JensenShannonTerm(p, q, ln_ratio) / 2;
+    m.mae += std::abs(q - p) / static_cast<double>(k);
+    m.mean_relative_error += std::abs(std::expm1(ln_ratio)) / static_cast<double>(k);
+    pp += p * p;
+    qq += q * q;
+    pq += p * q;
+  }
+  m.cosine = pq / std::sqrt(pp * qq);
+  m.spearman = Spearman(ps, qs);
+  return m;
+}
+
+}  // namespace merope
