@@ -10,7 +10,8 @@ class ElementwiseTest : public OnEveryTarget {
  protected:
   // |out − expected| ≤ bound(i) for every i; bounds are in units of the values' own magnitudes.
   template <class Bound>
-  static bool Within(const std::vector<float>& out, const std::vector<float>& expected, const Bound& bound) {
+  static bool Within(const std::vector<float>& out, const std::vector<float>& expected,
+                     const Bound& bound) {
     for (size_t i = 0; i < out.size(); ++i)
       if (!(std::fabs(double{out[i]} - double{expected[i]}) <= bound(i))) return false;
     return true;
@@ -24,12 +25,13 @@ TEST_P(ElementwiseTest, RmsNorm) {
     const MemoryTensor weight("norm", {n}, gain);
     const auto run = [&](Backend& backend, const std::vector<float>& in) {
       const Tensor out = backend.Allocate(kRows, n);
-      backend.RmsNorm(ToBackend(backend, kRows, n, in), *backend.LoadVector(weight.view()), 1e-5f, out);
+      backend.RmsNorm(ToBackend(backend, kRows, n, in), *backend.LoadVector(weight.view()), 1e-5f,
+                      out);
       return FromBackend(backend, out);
     };
     const auto expected = run(*reference_, x);
-    // A sum of n squares (all positive: relative error γ_2n), halved by the root; then division, sum with eps, root,
-    // reciprocal and two products.
+    // A sum of n squares (all positive: relative error γ_2n), halved by the root; then division,
+    // sum with eps, root, reciprocal and two products.
     const auto bound = [&](size_t i) {
       return Gamma(static_cast<double>(n) + 8) * std::fabs(double{expected[i]});
     };
@@ -53,7 +55,8 @@ TEST_P(ElementwiseTest, SwiGlu) {
       return FromBackend(backend, out);
     };
     const auto expected = run(*reference_, gate_up);
-    // Highway states one ulp for Exp, which is two roundings' worth; then a sum, a quotient and a product.
+    // Highway states one ulp for Exp, which is two roundings' worth; then a sum, a quotient and a
+    // product.
     const auto bound = [&](size_t i) { return Gamma(6) * std::fabs(double{expected[i]}); };
     EXPECT_TRUE(Within(run(*cpu_, gate_up), expected, bound));
     auto dropped = gate_up;
@@ -98,7 +101,8 @@ TEST_P(ElementwiseTest, Rope) {
       sines.push_back(std::sin(angle));
     }
     const auto run = [&](Backend& backend, const std::vector<float>& cos) {
-      backend.BeginStep({.tokens = {}, .rope_cos = cos, .rope_sin = sines, .sequences = {}, .logit_rows = {}});
+      backend.BeginStep(
+          {.tokens = {}, .rope_cos = cos, .rope_sin = sines, .sequences = {}, .logit_rows = {}});
       const Tensor turned = ToBackend(backend, kRows, cols, x);
       backend.Rope(turned, head_dim);
       backend.EndStep();
@@ -107,9 +111,11 @@ TEST_P(ElementwiseTest, Rope) {
     const auto expected = run(*reference_, cosines);
     const auto bound = [&](size_t i) {
       const auto row = static_cast<int64_t>(i) / cols, e = static_cast<int64_t>(i) % head_dim;
-      const size_t partner = e < half ? i + static_cast<size_t>(half) : i - static_cast<size_t>(half);
+      const size_t partner =
+          e < half ? i + static_cast<size_t>(half) : i - static_cast<size_t>(half);
       const auto angle = static_cast<size_t>(row * half + e % half);
-      return Gamma(3) * (std::fabs(double{x[i]} * cosines[angle]) + std::fabs(double{x[partner]} * sines[angle]));
+      return Gamma(3) * (std::fabs(double{x[i]} * cosines[angle]) +
+                         std::fabs(double{x[partner]} * sines[angle]));
     };
     EXPECT_TRUE(Within(run(*cpu_, cosines), expected, bound));
     auto neighbour = cosines;

@@ -6,17 +6,19 @@ namespace {
 struct Shape {
   int64_t rows, in, out;
 };
-const Shape kShapes[] = {{1, 1, 1},    {1, 2, 63},    {1, 65, 64},   {2, 63, 65},   {3, 7, 7},     {4, 172, 172},
-                         {5, 576, 65}, {6, 64, 576},  {7, 65, 130},  {13, 172, 63}, {33, 576, 192}};
+const Shape kShapes[] = {{1, 1, 1},    {1, 2, 63},    {1, 65, 64},   {2, 63, 65},
+                         {3, 7, 7},    {4, 172, 172}, {5, 576, 65},  {6, 64, 576},
+                         {7, 65, 130}, {13, 172, 63}, {33, 576, 192}};
 
 class MatMulTest : public OnEveryTarget {
  protected:
-  // Whether every element of out lies within the error bound of a chain of n multiply-adds in fp32 around the exact product
-  // of the inputs as the back end rounds them. The double-sum reference is exact beside that bound but for its last
-  // rounding. A lane's chain has one rounding a product and one a sum where the instruction set has no fused multiply-add.
-  static bool WithinBound(const Shape& shape, const std::vector<float>& x, const std::vector<float>& w,
-                          const std::vector<float>& bias, const std::vector<float>& expected,
-                          const std::vector<float>& out) {
+  // Whether every element of out lies within the error bound of a chain of n multiply-adds in fp32
+  // around the exact product of the inputs as the back end rounds them. The double-sum reference is
+  // exact beside that bound but for its last rounding. A lane's chain has one rounding a product
+  // and one a sum where the instruction set has no fused multiply-add.
+  static bool WithinBound(const Shape& shape, const std::vector<float>& x,
+                          const std::vector<float>& w, const std::vector<float>& bias,
+                          const std::vector<float>& expected, const std::vector<float>& out) {
     for (int64_t i = 0; i < shape.rows; ++i)
       for (int64_t j = 0; j < shape.out; ++j) {
         double magnitude = bias.empty() ? 0 : std::fabs(bias[static_cast<size_t>(j)]);
@@ -54,7 +56,8 @@ class MatMulTest : public OnEveryTarget {
 TEST_P(MatMulTest, LiesWithinTheBoundOfTheReferenceAtOddSizes) {
   for (const Shape& shape : kShapes) {
     SCOPED_TRACE(testing::Message() << shape.rows << "x" << shape.in << "x" << shape.out);
-    const auto x = RandomValues(shape.rows * shape.in, 1), w = RandomValues(shape.out * shape.in, 2);
+    const auto x = RandomValues(shape.rows * shape.in, 1),
+               w = RandomValues(shape.out * shape.in, 2);
     auto bias = RandomValues(shape.out, 3);
     std::fill_n(bias.begin(), (shape.out + 1) / 2, 0.0f);  // the first part has none
     for (const auto& b : {std::vector<float>(), bias}) {
@@ -68,10 +71,12 @@ TEST_P(MatMulTest, LiesWithinTheBoundOfTheReferenceAtOddSizes) {
 TEST_P(MatMulTest, TheBoundCatchesADroppedElementAndANeighboursRow) {
   for (const Shape& shape : kShapes) {
     SCOPED_TRACE(testing::Message() << shape.rows << "x" << shape.in << "x" << shape.out);
-    const auto x = RandomValues(shape.rows * shape.in, 1), w = RandomValues(shape.out * shape.in, 2);
+    const auto x = RandomValues(shape.rows * shape.in, 1),
+               w = RandomValues(shape.out * shape.in, 2);
     const auto expected = Run(*reference_, shape, x, w, {});
     auto dropped = x;
-    for (int64_t i = 0; i < shape.rows; ++i) dropped[static_cast<size_t>((i + 1) * shape.in - 1)] = 0;
+    for (int64_t i = 0; i < shape.rows; ++i)
+      dropped[static_cast<size_t>((i + 1) * shape.in - 1)] = 0;
     EXPECT_FALSE(WithinBound(shape, x, w, {}, expected, Run(*cpu_, shape, dropped, w, {})));
     if (shape.rows == 1) continue;
     auto neighbour = x;
@@ -98,7 +103,8 @@ TEST_P(MatMulTest, RefusesWeightsThatAreNotFinite) {
     const MemoryTensor weight("the.weight", {130, 7}, w);
     const auto loaded = cpu_->LoadMatrix(std::array{MatrixPart{&weight.view(), nullptr}}, {});
     ASSERT_FALSE(loaded);
-    EXPECT_NE(loaded.error().message.find("the.weight"), std::string::npos) << loaded.error().message;
+    EXPECT_NE(loaded.error().message.find("the.weight"), std::string::npos)
+        << loaded.error().message;
     EXPECT_NE(loaded.error().message.find("row 100"), std::string::npos) << loaded.error().message;
   }
 }

@@ -37,7 +37,8 @@ inline std::vector<float> RandomValues(int64_t n, uint64_t seed, float scale = 1
   return values;
 }
 
-inline Tensor ToBackend(Backend& backend, int64_t rows, int64_t cols, std::span<const float> values) {
+inline Tensor ToBackend(Backend& backend, int64_t rows, int64_t cols,
+                        std::span<const float> values) {
   const Tensor tensor = backend.Allocate(rows, cols);
   std::copy(values.begin(), values.end(), tensor.data);
   return tensor;
@@ -49,8 +50,8 @@ inline std::vector<float> FromBackend(Backend& backend, const Tensor& tensor) {
   return values;
 }
 
-// Unit roundoff of fp32, and the usual bound on the relative error of n roundings in a row (Higham, Accuracy and Stability
-// of Numerical Algorithms, lemma 3.1).
+// Unit roundoff of fp32, and the usual bound on the relative error of n roundings in a row (Higham,
+// Accuracy and Stability of Numerical Algorithms, lemma 3.1).
 inline constexpr double kUnitRoundoff = 0x1p-24;
 inline double Gamma(double n) { return n * kUnitRoundoff / (1 - n * kUnitRoundoff); }
 
@@ -72,14 +73,13 @@ class OnEveryTarget : public testing::TestWithParam<std::tuple<std::string, Prec
   std::unique_ptr<Backend> cpu_, reference_;
 };
 
-#define INSTANTIATE_ON_EVERY_TARGET(Suite)                                                       \
-  INSTANTIATE_TEST_SUITE_P(                                                                      \
-      Targets, Suite,                                                                            \
-      testing::Combine(testing::ValuesIn(cpu::SelectableTargets()),                              \
-                       testing::Values(Precision::kFp32, Precision::kBf16)),                     \
-      [](const auto& suite_info) {                                                               \
-        return std::get<0>(suite_info.param) + "_" +                                             \
-               std::string(PrecisionName(std::get<1>(suite_info.param)));                        \
-      })
+#define INSTANTIATE_ON_EVERY_TARGET(Suite)                                                        \
+  INSTANTIATE_TEST_SUITE_P(Targets, Suite,                                                        \
+                           testing::Combine(testing::ValuesIn(cpu::SelectableTargets()),          \
+                                            testing::Values(Precision::kFp32, Precision::kBf16)), \
+                           [](const auto& suite_info) {                                           \
+                             return std::get<0>(suite_info.param) + "_" +                         \
+                                    std::string(PrecisionName(std::get<1>(suite_info.param)));    \
+                           })
 
 }  // namespace merope

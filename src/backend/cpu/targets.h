@@ -10,8 +10,8 @@ namespace merope::cpu {
 // Highway's names, the best first ("AVX3_ZEN4", "AVX3", "AVX2", "SSE4", "SSE2").
 std::vector<std::string> SelectableTargets();
 
-// Back ends made from now on use this one; for the whole process, and so for tests and comparisons only. An empty name
-// goes back to the best.
+// Back ends made from now on use this one; for the whole process, and so for tests and comparisons
+// only. An empty name goes back to the best.
 void SelectTarget(std::string_view name);
 
 }  // namespace merope::cpu

@@ -1,13 +1,15 @@
-#include <cmath>
-
 #include "backend/cpu/kernels/kernels.h"
 
+#include <cmath>
+
+// clang-format off: foreach_target includes this file again for each target, and comes before what is to be repeated.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/kernels/elementwise.cc"
-#include "backend/cpu/kernels/round-inl.h"
-#include "hwy/contrib/math/math-inl.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
+#include "backend/cpu/kernels/round-inl.h"
+#include "hwy/contrib/math/math-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
@@ -52,9 +54,10 @@ void RmsNorm(const float* x, const float* weight, float eps, int64_t n, float* o
 void SwiGlu(const float* gate, const float* up, int64_t n, float* out) {
   const DF df;
   const VF one = hn::Set(df, 1.0f);
+  const VF most = hn::Set(df, 104.0f);  // Highway's Exp is infinite there, and not defined above
   ForVectors(n, [&](int64_t i, auto load, auto store) {
     const VF g = load(gate + i);
-    const VF silu = hn::Div(g, hn::Add(one, hn::Exp(df, hn::Neg(g))));
+    const VF silu = hn::Div(g, hn::Add(one, hn::Exp(df, hn::Min(hn::Neg(g), most))));
     store(hn::Mul(silu, load(up + i)), out + i);
   });
 }

@@ -1,10 +1,12 @@
 #include "backend/cpu/kernels/kernels.h"
 
+// clang-format off: foreach_target includes this file again for each target, and comes before what is to be repeated.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/kernels/matmul.cc"
-#include "backend/cpu/kernels/tile-inl.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
+#include "backend/cpu/kernels/tile-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
