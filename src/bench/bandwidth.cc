@@ -1,0 +1,67 @@
+#include "bench/bandwidth.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+
+#include "base/machine.h"
+
+namespace merope {
+namespace {
+
+// 256 MB, or eight times the last-level cache where that is more.
+int64_t BufferWords() {
+  constexpr int64_t kLeast = 256 << 20;
+  return std::max(kLeast, 8 * ReadMachine().l3_bytes) / 8;
+}
+
+// Sums [begin, end) in eight independent vectors, so that loads and nothing else set the pace.
+uint64_t Read(const uint64_t* begin, const uint64_t* end) {
+  using Vector [[gnu::vector_size(32), gnu::may_alias]] = uint64_t;
+  constexpr int kStreams = 8;
+  constexpr int64_t kBlock = kStreams * 4;
+  Vector sums[kStreams] = {};
+  for (; end - begin >= kBlock; begin += kBlock) {
+    const auto* vectors = reinterpret_cast<const Vector*>(begin);
+    for (int i = 0; i < kStreams; ++i) sums[i] += vectors[i];
+  }
+  Vector total = {};
+  for (const Vector& sum : sums) total += sum;
+  return total[0] + total[1] + total[2] + total[3];
+}
+
+}  // namespace
+
+BandwidthProbe::BandwidthProbe(int threads) : team_(threads), buffer_(BufferWords()) {
+  // Written by the thread that will read it: pages exist, and lie in its memory.
+  team_.Run([this](int thread) {
+    const int64_t begin = buffer_.size() * thread / team_.size();
+    const int64_t end = buffer_.size() * (thread + 1) / team_.size();
+    for (int64_t i = begin; i < end; ++i) buffer_[i] = static_cast<uint64_t>(i);
+  });
+}
+
+double BandwidthProbe::Measure(double seconds) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int64_t kAlignment = 64 / sizeof(uint64_t);
+  std::atomic<uint64_t> sum = 0;
+  const auto pass = [&](int thread) {
+    const auto bound = [&](int64_t part) {
+      return buffer_.data() + buffer_.size() * part / team_.size() / kAlignment * kAlignment;
+    };
+    sum += Read(bound(thread), bound(thread + 1));
+  };
+  const Clock::time_point start = Clock::now();
+  double elapsed = 0;
+  int64_t passes = 0;
+  while (elapsed < seconds) {
+    team_.Run(pass);
+    ++passes;
+    elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+  }
+  // The compiler must believe that the sum is wanted.
+  asm volatile("" : : "r"(sum.load()) : "memory");
+  return static_cast<double>(passes) * static_cast<double>(buffer_.bytes()) / elapsed;
+}
+
+}  // namespace merope

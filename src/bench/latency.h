@@ -1,0 +1,75 @@
+// The latency benchmark: one batch from prompt to last token, over a grid of input and output
+// lengths, after warm-up, with the memory bandwidth probed between the runs. Called by `merope
+// bench latency` and the report, on the caller's thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "model/llama.h"
+
+namespace merope {
+
+struct LatencyOptions {
+  std::vector<int64_t> input_lengths = {16, 32, 64, 128};  // the reference report's grid
+  std::vector<int64_t> output_lengths = {50, 100};
+  int64_t batch_size = 1;
+  int warmup = 3;     // runs of each case before those that count
+  int repeats = 5;    // runs of each case that count
+  uint64_t seed = 0;  // of the random prompts
+  int threads = 0;    // of the bandwidth probe: as many as the model runs on
+  std::function<void(int64_t done, int64_t total)> progress;  // in runs
+};
+// Lengths, counts and the model's context; names the option. KvTokens is the cache that the grid
+// needs.
+Status Validate(const LatencyOptions& options, int64_t max_model_len);
+int64_t KvTokens(const LatencyOptions& options);
+
+// A figure over repeated runs.
+struct Distribution {
+  double mean = 0, min = 0, p10 = 0, p50 = 0, p90 = 0, p99 = 0, max = 0;
+};
+// Percentiles interpolate between the two nearest values. At least one value.
+Distribution Summarize(std::vector<double> values);
+
+// One (input, output) pair. Seconds, and tokens of the whole batch a second.
+struct LatencyCase {
+  int64_t input_length = 0, output_length = 0;
+  Distribution latency;        // first prompt token in to last token out
+  Distribution throughput;     // output tokens / latency
+  Distribution ttft;           // until every sequence of the batch has its first token
+  Distribution tpot;           // (latency − TTFT) / (output length − 1); zeros where that is 1
+  Distribution report_tpot;    // latency / output length: the reference report's
+  Distribution inter_token;    // over the single steps of all runs
+  Distribution prefill_speed;  // prompt tokens / TTFT
+  Distribution bandwidth;      // bytes a second, of the probes around the runs
+  // Bytes that a decode step must read (weights, and keys and values of the mean context) over the
+  // TPOT, as a share of the mean of the probes before and after the run.
+  int64_t decode_bytes = 0;
+  Distribution bandwidth_share;
+};
+
+struct LatencyResult {
+  std::string backend, precision;
+  int threads = 0;
+  int64_t batch_size = 0;
+  int warmup = 0, repeats = 0;
+  uint64_t seed = 0;
+  int64_t weight_bytes = 0;         // resident
+  int64_t step_weight_bytes = 0;    // of them, what a decode step reads
+  int64_t peak_resident_bytes = 0;  // of the process, the probe's buffer not counted
+  std::vector<LatencyCase> cases;   // inputs within outputs
+};
+
+// Greedy decoding of random prompts; EOS ends nothing.
+Result<LatencyResult> MeasureLatency(Llama& model, const LatencyOptions& options);
+
+// Bytes of weights that a decode step reads: all but the embedding table where the head is a matrix
+// of its own.
+int64_t StepWeightBytes(const Llama& model);
+
+}  // namespace merope

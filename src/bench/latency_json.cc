@@ -1,0 +1,44 @@
+#include "bench/latency_json.h"
+
+namespace merope {
+namespace {
+
+Json ToJson(const Distribution& d) {
+  return {{"mean", d.mean}, {"min", d.min}, {"p10", d.p10}, {"p50", d.p50},
+          {"p90", d.p90},   {"p99", d.p99}, {"max", d.max}};
+}
+
+Json ToJson(const LatencyCase& c) {
+  return {{"input_len", c.input_length},
+          {"output_len", c.output_length},
+          {"latency_s", ToJson(c.latency)},
+          {"throughput_tok_s", ToJson(c.throughput)},
+          {"ttft_s", ToJson(c.ttft)},
+          {"tpot_s", ToJson(c.tpot)},
+          {"report_tpot_s", ToJson(c.report_tpot)},
+          {"inter_token_s", ToJson(c.inter_token)},
+          {"prefill_tok_s", ToJson(c.prefill_speed)},
+          {"probed_bandwidth_bytes_s", ToJson(c.bandwidth)},
+          {"decode_bytes", c.decode_bytes},
+          {"bandwidth_share", ToJson(c.bandwidth_share)}};
+}
+
+}  // namespace
+
+Json ToJson(const LatencyResult& result) {
+  Json cases = Json::array();
+  for (const LatencyCase& c : result.cases) cases.push_back(ToJson(c));
+  return {{"backend", result.backend},
+          {"dtype", result.precision},
+          {"threads", result.threads},
+          {"batch_size", result.batch_size},
+          {"warmup", result.warmup},
+          {"repeats", result.repeats},
+          {"seed", result.seed},
+          {"weight_bytes", result.weight_bytes},
+          {"step_weight_bytes", result.step_weight_bytes},
+          {"peak_rss_bytes", result.peak_resident_bytes},
+          {"cases", cases}};
+}
+
+}  // namespace merope

@@ -1,0 +1,48 @@
+#include "base/machine.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "base/threads.h"
+
+namespace merope {
+namespace {
+
+TEST(Machine, FactsAreThere) {
+  const Machine machine = ReadMachine();
+  EXPECT_FALSE(machine.cpu.empty());
+  EXPECT_FALSE(machine.architecture.empty());
+  EXPECT_FALSE(machine.kernel.empty());
+  EXPECT_FALSE(machine.compiler.empty());
+  EXPECT_EQ(machine.merope, MEROPE_VERSION);
+  EXPECT_EQ(machine.usable_cores, DefaultThreads());
+  EXPECT_GE(machine.logical_cpus, machine.usable_cores);
+  EXPECT_GT(machine.memory_total, int64_t{64} << 20);
+  EXPECT_GT(machine.memory_available, 0);
+  EXPECT_LE(machine.memory_available, machine.memory_total);
+}
+
+TEST(Machine, ACgroupLimitCutsTheUsableMemory) {
+  Machine machine;
+  machine.memory_available = 100;
+  EXPECT_EQ(machine.UsableMemory(), 100);
+  machine.memory_limit = 40;
+  EXPECT_EQ(machine.UsableMemory(), 40);
+  machine.memory_limit = 400;
+  EXPECT_EQ(machine.UsableMemory(), 100);
+}
+
+TEST(ResidentMemory, PeakKeepsWhatWasGivenBack) {
+  constexpr int64_t kBytes = 64 << 20;
+  const int64_t before = ResidentBytes();
+  {
+    std::vector<char> memory(kBytes, 1);
+    EXPECT_GE(ResidentBytes(), before + kBytes * 3 / 4);
+  }
+  EXPECT_GE(PeakResidentBytes(), before + kBytes * 3 / 4);
+  EXPECT_LT(ResidentBytes(), before + kBytes / 2);
+}
+
+}  // namespace
+}  // namespace merope
