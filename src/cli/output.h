@@ -1,0 +1,17 @@
+// Standard output as a stream for people and pipes: a closed pipe ends the program quietly, any
+// other failed write is an error.
+#pragma once
+
+#include <string_view>
+
+#include "base/error.h"
+
+namespace merope {
+
+// Writes and flushes. False: the reader has gone, and there is nobody left to write for.
+Result<bool> WriteOutput(std::string_view text);
+
+// All of standard input, at most max_bytes.
+Result<std::string> ReadInput(size_t max_bytes = size_t{1} << 28);
+
+}  // namespace merope
