@@ -1,0 +1,233 @@
+#include "model/llama.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+#include <random>
+#include <set>
+
+#include "checkpoint/synth.h"
+#include "tests/support/temp_dir.h"
+
+namespace merope {
+namespace {
+
+ModelConfig TinyConfig() {
+  ModelConfig config;
+  config.architecture = "LlamaForCausalLM";
+  config.hidden_size = 84;
+  config.intermediate_size = 172;
+  config.num_layers = 3;
+  config.num_heads = 6;
+  config.num_kv_heads = 2;
+  config.head_dim = 18;  // not hidden_size / num_heads
+  config.vocab_size = 301;
+  config.max_position_embeddings = 1500;
+  config.rms_norm_eps = 1e-5;
+  config.rope_theta = 10000;
+  config.attention_bias = true;
+  config.dtype = DType::kF32;
+  return config;
+}
+
+// A back end and the model in it.
+struct Engine {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Llama> model;
+};
+
+class LlamaTest : public testing::TestWithParam<Precision> {
+ protected:
+  static void SetUpTestSuite() {
+    directory_ = new TempDir;
+    // Weights large enough that attention is far from uniform.
+    const Status written =
+        Synthesize(directory_->path(), TinyConfig(),
+                   {.seed = 7, .dtype = DType::kF32, .std_dev = 0.2, .force = true});
+    ASSERT_TRUE(written) << written.error().message;
+  }
+  static void TearDownTestSuite() {
+    delete directory_;
+    directory_ = nullptr;
+  }
+
+  static Engine Load(int threads, bool reference = false, const LlamaOptions& options = {}) {
+    auto checkpoint = Checkpoint::Open(directory_->path());
+    EXPECT_TRUE(checkpoint) << checkpoint.error().message;
+    Engine engine;
+    const CpuOptions cpu{GetParam(), threads};
+    engine.backend = reference ? MakeReferenceBackend(cpu) : MakeCpuBackend(cpu);
+    auto model = Llama::Load(*checkpoint, *engine.backend, options);
+    EXPECT_TRUE(model) << model.error().message;
+    engine.model = std::move(*model);
+    return engine;
+  }
+
+  static std::vector<int32_t> RandomTokens(int64_t n, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    std::vector<int32_t> tokens(static_cast<size_t>(n));
+    for (int32_t& token : tokens) token = static_cast<int32_t>(random() % 301);
+    return tokens;
+  }
+
+  // Logits at every position (tokens, vocab), prefilled in steps of at most `chunk` tokens.
+  static std::vector<float> AllLogits(Llama& model, const std::vector<int32_t>& tokens,
+                                      int64_t chunk) {
+    Sequence sequence(model.kv());
+    std::vector<float> all;
+    for (size_t done = 0; done < tokens.size();) {
+      const size_t n = std::min(static_cast<size_t>(chunk), tokens.size() - done);
+      const Status status =
+          model.Extend(&sequence, std::span(tokens).subspan(done, n), static_cast<int64_t>(n),
+                       [&](int64_t, std::span<const float> logits) {
+                         all.insert(all.end(), logits.begin(), logits.end());
+                       });
+      EXPECT_TRUE(status) << status.error().message;
+      done += n;
+    }
+    return all;
+  }
+
+  static TempDir* directory_;
+};
+TempDir* LlamaTest::directory_ = nullptr;
+
+TEST_P(LlamaTest, ChunksAndDecodeGiveTheBitsOfOnePrefill) {
+  const Engine engine = Load(2);
+  const auto tokens = RandomTokens(200, 1);
+  const auto whole = AllLogits(*engine.model, tokens, 1000);
+  ASSERT_EQ(whole.size(), 200u * 301u);
+  for (const int64_t chunk : {1, 7, 64})
+    EXPECT_EQ(whole, AllLogits(*engine.model, tokens, chunk)) << chunk;
+}
+
+TEST_P(LlamaTest, ALongContextKeepsTheBits) {
+  const Engine engine = Load(2);
+  const auto tokens = RandomTokens(1200, 2);  // past the chunk in which attention sums a context
+  EXPECT_EQ(AllLogits(*engine.model, tokens, 1500), AllLogits(*engine.model, tokens, 97));
+}
+
+TEST_P(LlamaTest, ThreadsDoNotChangeABit) {
+  const auto tokens = RandomTokens(150, 3);
+  const auto one = AllLogits(*Load(1).model, tokens, 64);
+  for (const int threads : {2, 3})
+    EXPECT_EQ(one, AllLogits(*Load(threads).model, tokens, 64)) << threads;
+}
+
+TEST_P(LlamaTest, ASequenceHasTheSameBitsAloneAndInABatchOfSeven) {
+  const Engine engine = Load(2);
+  Llama& model = *engine.model;
+  std::vector<std::vector<int32_t>> prompts;
+  for (uint64_t i = 0; i < 7; ++i)
+    prompts.push_back(RandomTokens(static_cast<int64_t>(5 + 13 * i), 10 + i));
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  std::vector<std::vector<float>> batched(7);
+  // Two steps: all but the last token of each prompt in one batch, then the seven last tokens as
+  // seven decodes.
+  for (const bool last : {false, true}) {
+    std::vector<SequenceStep> steps;
+    for (size_t i = 0; i < 7; ++i) {
+      if (!last) sequences.push_back(std::make_unique<Sequence>(model.kv()));
+      const std::span<const int32_t> tokens(prompts[i]);
+      steps.push_back(
+          {sequences[i].get(), last ? tokens.last(1) : tokens.first(tokens.size() - 1), 1});
+    }
+    std::vector<float> logits;
+    const Status status = model.Forward(steps, &logits);
+    ASSERT_TRUE(status) << status.error().message;
+    for (size_t i = 0; i < 7; ++i)
+      batched[i].insert(batched[i].end(), logits.begin() + static_cast<int64_t>(i * 301),
+                        logits.begin() + static_cast<int64_t>((i + 1) * 301));
+  }
+  sequences.clear();
+  for (size_t i = 0; i < 7; ++i) {
+    const auto alone = AllLogits(model, prompts[i], 1000);
+    EXPECT_EQ(batched[i], std::vector<float>(alone.end() - 2 * 301, alone.end()))
+        << "sequence " << i;
+  }
+}
+
+TEST_P(LlamaTest, ATruncatedSequenceGoesOnAsIfNothingHadBeen) {
+  const Engine engine = Load(2);
+  Llama& model = *engine.model;
+  const auto tokens = RandomTokens(100, 4), others = RandomTokens(60, 5);
+  const auto expected = AllLogits(model, tokens, 1000);
+  Sequence sequence(model.kv());
+  const auto ignore = [](int64_t, std::span<const float>) {};
+  ASSERT_TRUE(model.Extend(&sequence, std::span(tokens).first(70), 0, ignore));
+  ASSERT_TRUE(model.Extend(&sequence, others, 0, ignore));
+  sequence.Truncate(70);
+  std::vector<float> rest;
+  ASSERT_TRUE(model.Extend(&sequence, std::span(tokens).last(30), 30,
+                           [&](int64_t, std::span<const float> logits) {
+                             rest.insert(rest.end(), logits.begin(), logits.end());
+                           }));
+  EXPECT_EQ(rest, std::vector<float>(expected.end() - 30 * 301, expected.end()));
+}
+
+TEST_P(LlamaTest, TheFastBackEndAgreesWithTheReference) {
+  const Engine fast = Load(2), reference = Load(2, true);
+  const auto tokens = RandomTokens(90, 6);
+  const auto a = AllLogits(*fast.model, tokens, 1000),
+             b = AllLogits(*reference.model, tokens, 1000);
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(double{a[i]} - double{b[i]}, 2);
+    norm += std::pow(double{b[i]}, 2);
+  }
+  // fp32: some thousand roundings of 2^-24 adding up at random. bf16: a value that lands on the
+  // other side of a rounding boundary moves by 2^-8, a few in a thousand do; a wrong position, head
+  // or mask gives an error of order one.
+  const double limit = GetParam() == Precision::kFp32 ? 1e-5 : 1e-2;
+  EXPECT_LT(std::sqrt(difference / norm), limit);
+}
+
+TEST_P(LlamaTest, IntermediatesAreNamed) {
+  const Engine engine = Load(1);
+  std::set<std::string> names;
+  engine.model->set_observer([&](std::string_view name, const Tensor& value) {
+    EXPECT_EQ(value.rows, 5) << name;
+    names.emplace(name);
+  });
+  AllLogits(*engine.model, RandomTokens(5, 7), 5);
+  for (const char* name : {"embed_tokens", "layers.0.self_attn.q_proj", "layers.1.mlp.down_proj",
+                           "layers.2", "layers.2.self_attn.attended", "norm", "lm_head"})
+    EXPECT_TRUE(names.contains(name)) << name;
+}
+
+TEST_P(LlamaTest, RefusesWhatDoesNotFitAndChangesNothing) {
+  const Engine engine = Load(1, false, {.max_model_len = 200, .kv_tokens = 128});
+  Llama& model = *engine.model;
+  const auto ignore = [](int64_t, std::span<const float>) {};
+  Sequence sequence(model.kv());
+  std::vector<int32_t> tokens = RandomTokens(201, 8);
+  Status status = model.Extend(&sequence, std::span(tokens).first(10), 0, ignore);
+  ASSERT_TRUE(status);
+  tokens[5] = 301;
+  status = model.Extend(&sequence, std::span(tokens).first(10), 0, ignore);
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message.find("token 301"), std::string::npos);
+  tokens[5] = 0;
+  std::vector<float> logits;
+  const SequenceStep too_long{&sequence, std::span(tokens).first(191), 0};
+  status = model.Forward(std::span(&too_long, 1), &logits);
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message.find("at most 200"), std::string::npos);
+  const SequenceStep no_pages{&sequence, std::span(tokens).first(150), 0};
+  status = model.Forward(std::span(&no_pages, 1), &logits);
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message.find("KV cache"), std::string::npos);
+  EXPECT_EQ(sequence.length(), 10);
+  EXPECT_EQ(model.kv().free_pages(), 1);
+  sequence.Clear();
+  EXPECT_EQ(model.kv().free_pages(), 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, LlamaTest, testing::Values(Precision::kFp32, Precision::kBf16),
+                         [](const auto& suite_info) {
+                           return std::string(PrecisionName(suite_info.param));
+                         });
+
+}  // namespace
+}  // namespace merope
