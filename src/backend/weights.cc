@@ -1,17 +1,41 @@
 #include "backend/weights.h"
 
 #include <bit>
+#include <cstring>
+#include <utility>
 
 namespace merope {
 namespace {
 
-Status RefuseNonFinite(const TensorView& tensor, int64_t row, std::span<const float> values) {
-  // An exponent of all ones is NaN or infinity. Without an early exit the loop runs on vectors.
+// found: whether one of the row's values has an exponent of all ones.
+Status RefuseNonFinite(const TensorView& tensor, int64_t row, bool found) {
+  if (!found) return {};
+  return Err("weight {}: row {}: expected finite values, found NaN or infinity", tensor.name, row);
+}
+
+// Without an early exit the loops run on vectors.
+bool HasNonFinite(std::span<const float> values) {
   uint32_t found = 0;
   for (const float value : values)
     found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & 0x7f800000u) == 0x7f800000u);
-  if (found == 0) return {};
-  return Err("weight {}: row {}: expected finite values, found NaN or infinity", tensor.name, row);
+  return found != 0;
+}
+
+bool HasNonFiniteBf16(std::span<const std::byte> bytes) {
+  uint16_t found = 0;
+  for (size_t i = 0; i + 1 < bytes.size(); i += 2) {
+    uint16_t value;
+    std::memcpy(&value, bytes.data() + i, 2);
+    found |= static_cast<uint16_t>((value & 0x7f80u) == 0x7f80u);
+  }
+  return found != 0;
+}
+
+// The part that holds a row of the stack, and its row there.
+std::pair<const TensorView&, int64_t> Locate(std::span<const MatrixPart> parts, int64_t row) {
+  size_t part = 0;
+  while (row >= parts[part].weight->rows()) row -= parts[part++].weight->rows();
+  return {*parts[part].weight, row};
 }
 
 }  // namespace
@@ -32,11 +56,16 @@ Result<int64_t> StackedRows(std::span<const MatrixPart> parts) {
 }
 
 Status DecodeStackedRow(std::span<const MatrixPart> parts, int64_t row, std::span<float> out) {
-  size_t part = 0;
-  while (row >= parts[part].weight->rows()) row -= parts[part++].weight->rows();
-  const TensorView& weight = *parts[part].weight;
-  weight.DecodeRow(row, out);
-  return RefuseNonFinite(weight, row, out);
+  const auto [weight, part_row] = Locate(parts, row);
+  weight.DecodeRow(part_row, out);
+  return RefuseNonFinite(weight, part_row, HasNonFinite(out));
+}
+
+Result<std::span<const std::byte>> FiniteBf16Row(std::span<const MatrixPart> parts, int64_t row) {
+  const auto [weight, part_row] = Locate(parts, row);
+  const std::span<const std::byte> bytes = weight.Row(part_row);
+  TRY(RefuseNonFinite(weight, part_row, HasNonFiniteBf16(bytes)));
+  return bytes;
 }
 
 Result<std::vector<float>> DecodeVector(const TensorView& vector) {
@@ -49,7 +78,7 @@ Result<std::vector<float>> DecodeVector(const TensorView& vector) {
   } else {
     vector.DecodeRow(0, values);
   }
-  TRY(RefuseNonFinite(vector, 0, values));
+  TRY(RefuseNonFinite(vector, 0, HasNonFinite(values)));
   return values;
 }
 

@@ -96,6 +96,33 @@ TEST_P(MatMulTest, ARowHasTheSameBitsInAnyBatch) {
   }
 }
 
+// bf16 weights are packed as they are stored; the same values in fp32 must come to the same bits,
+// and NaN be found.
+TEST_P(MatMulTest, StoredBf16AndFp32WeightsAreTheSame) {
+  for (const auto& [in, out_features] : {std::pair{65, 130}, std::pair{172, 64}, std::pair{1, 3}}) {
+    const auto values = RandomValues(in * out_features, 5);
+    std::vector<uint16_t> stored;
+    std::vector<float> rounded;
+    for (const float value : values) {
+      stored.push_back(F32ToBF16(value));
+      rounded.push_back(RoundToBF16(value));
+    }
+    const TensorView bf16{
+        "w", DType::kBF16, {out_features, in}, std::as_bytes(std::span(stored)), 0};
+    const MemoryTensor fp32("w", {out_features, in}, rounded);
+    const Tensor x = ToBackend(*cpu_, 2, in, RandomValues(2 * in, 6));
+    std::vector<std::vector<float>> results;
+    for (const TensorView* weight : {&bf16, &fp32.view()}) {
+      const Tensor out = cpu_->Allocate(2, out_features);
+      cpu_->MatMul(x, **cpu_->LoadMatrix(std::array{MatrixPart{weight, nullptr}}, {}), out);
+      results.push_back(FromBackend(*cpu_, out));
+    }
+    EXPECT_EQ(results[0], results[1]);
+    stored.back() = 0x7f80;
+    EXPECT_FALSE(cpu_->LoadMatrix(std::array{MatrixPart{&bf16, nullptr}}, {}));
+  }
+}
+
 TEST_P(MatMulTest, RefusesWeightsThatAreNotFinite) {
   for (const float bad : {NAN, INFINITY}) {
     auto w = RandomValues(130 * 7, 2);

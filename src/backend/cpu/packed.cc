@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <mutex>
 #include <optional>
 
@@ -12,13 +13,14 @@ namespace {
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
+constexpr int64_t kPackBlock = 16;  // k steps; blocks keep the strided writes in the cache
+
 // rows (panel, stride) of fp32 to one panel of fp32 bits or bf16 pairs. Blocks of k keep the
 // strided writes in the cache.
 void PackPanel(const float* rows, int64_t stride, const PackedMatrix& matrix, uint32_t* out) {
-  constexpr int64_t kBlock = 16;
   const bool bf16 = matrix.precision == Precision::kBf16;
-  for (int64_t begin = 0; begin < matrix.k_steps; begin += kBlock) {
-    const int64_t end = std::min(begin + kBlock, matrix.k_steps);
+  for (int64_t begin = 0; begin < matrix.k_steps; begin += kPackBlock) {
+    const int64_t end = std::min(begin + kPackBlock, matrix.k_steps);
     for (int64_t j = 0; j < matrix.panel; ++j) {
       const float* row = rows + j * stride;
       for (int64_t k = begin; k < end; ++k)
@@ -27,6 +29,21 @@ void PackPanel(const float* rows, int64_t stride, const PackedMatrix& matrix, ui
                  : std::bit_cast<uint32_t>(row[k]);
     }
   }
+}
+
+// The same for rows that are bf16 already: their pairs are moved as they are.
+void PackBf16Panel(std::span<const std::byte* const> rows, const PackedMatrix& matrix,
+                   uint32_t* out) {
+  const int64_t whole = matrix.in_features / 2;
+  for (int64_t begin = 0; begin < whole; begin += kPackBlock) {
+    const int64_t end = std::min(begin + kPackBlock, whole);
+    for (size_t j = 0; j < rows.size(); ++j)
+      for (int64_t k = begin; k < end; ++k)
+        std::memcpy(&out[k * matrix.panel + static_cast<int64_t>(j)], rows[j] + 4 * k, 4);
+  }
+  if (whole == matrix.k_steps) return;
+  for (size_t j = 0; j < rows.size(); ++j)  // the odd last one, beside a zero
+    std::memcpy(&out[whole * matrix.panel + static_cast<int64_t>(j)], rows[j] + 4 * whole, 2);
 }
 
 // The error of the lowest row, whichever thread met one first.
@@ -75,19 +92,34 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Pr
   matrix->units = PageArray<uint32_t>(matrix->panels() * matrix->k_steps * panel);
   matrix->bytes = static_cast<int64_t>(matrix->units.bytes() + matrix->bias.size() * sizeof(float));
 
+  const bool as_stored = precision == Precision::kBf16 &&
+                         std::all_of(parts.begin(), parts.end(), [](const MatrixPart& part) {
+                           return part.weight->dtype == DType::kBF16;
+                         });
   FirstError failed;
   team.ForRanges(matrix->panels(), [&](int64_t begin, int64_t end) {
     const int64_t stride = RoundUp(matrix->in_features, 2);
-    std::vector<float> rows(static_cast<size_t>(panel * stride));
+    std::vector<float> rows(as_stored ? 0 : static_cast<size_t>(panel * stride));
+    std::vector<const std::byte*> stored(static_cast<size_t>(panel));
     for (int64_t p = begin; p < end; ++p) {
       const int64_t filled = std::min(panel, matrix->out_features - p * panel);
+      uint32_t* out = matrix->units.data() + p * matrix->k_steps * panel;
+      if (as_stored) {
+        for (int64_t j = 0; j < filled; ++j) {
+          auto row = FiniteBf16Row(parts, p * panel + j);
+          if (!row) return failed.Record(p * panel + j, std::move(row).error());
+          stored[static_cast<size_t>(j)] = row->data();
+        }
+        PackBf16Panel(std::span(stored).first(static_cast<size_t>(filled)), *matrix, out);
+        continue;
+      }
       if (filled < panel) std::fill(rows.begin(), rows.end(), 0.0f);
       for (int64_t j = 0; j < filled; ++j) {
         const std::span row(rows.data() + j * stride, static_cast<size_t>(matrix->in_features));
         if (Status decoded = DecodeStackedRow(parts, p * panel + j, row); !decoded)
           return failed.Record(p * panel + j, std::move(decoded).error());
       }
-      PackPanel(rows.data(), stride, *matrix, matrix->units.data() + p * matrix->k_steps * panel);
+      PackPanel(rows.data(), stride, *matrix, out);
     }
   });
   if (failed.error()) return std::unexpected(std::move(*failed.error()));
