@@ -1,0 +1,353 @@
+#include "verify/prompts.h"
+
+#include <algorithm>
+#include <array>
+#include <random>
+#include <utility>
+
+#include "engine/load.h"
+#include "verify/prompt_texts.h"
+
+namespace merope {
+namespace {
+
+constexpr std::string_view kReport[] = {
+    "What is RAG in AI?",
+    "Explain the difference between RAG and fine-tuning.",
+    "What are the main components of a RAG system?",
+    "How does retrieval work in a RAG pipeline?",
+    "What are the benefits of using RAG over traditional LLMs?",
+    "Define the term 'information retrieval' in NLP.",
+    "How does a dense retriever differ from a sparse retriever?",
+    "What is the role of the generator in a RAG model?",
+    "Explain the concept of retrieval-augmented generation.",
+    "What are the challenges in RAG systems?",
+    "How does BM25 work in information retrieval?",
+    "What is a neural retriever?",
+    "How can RAG improve factual accuracy in LLMs?",
+    "What is the difference between open-domain and closed-domain QA?",
+    "Explain how vector search works for RAG.",
+    "What is a knowledge base in RAG?",
+    "How does relevance scoring work in retrieval?",
+    "What are the ethical concerns with RAG systems?",
+    "How is RAG used in enterprise applications?",
+    "Compare RAG with prompt engineering.",
+    "What is multi-hop retrieval in RAG?",
+    "How does RAG handle out-of-domain queries?",
+    "What are the key metrics for evaluating RAG systems?",
+    "Explain RAG fusion and re-ranking.",
+    "What is the future of retrieval-augmented generation?"};
+
+// Draws that are the same everywhere: the generator's output is fixed by the standard.
+class Draws {
+ public:
+  explicit Draws(uint32_t seed) : random_(seed) {}
+  uint32_t Below(uint32_t n) { return static_cast<uint32_t>(uint64_t{random_()} * n >> 32); }
+  template <class Range>
+  auto& Pick(const Range& range) {
+    return range[Below(static_cast<uint32_t>(std::size(range)))];
+  }
+
+ private:
+  std::mt19937 random_;
+};
+
+std::string Inventory(uint32_t seed) {
+  constexpr std::string_view kKinds[] = {"brass",    "oak",     "spare",       "rusty",
+                                         "unopened", "painted", "left-handed", "borrowed"};
+  constexpr std::string_view kThings[] = {
+      "hinges",  "paint brushes", "door knobs", "coils of rope", "picture frames",
+      "candles", "flower pots",   "fuses",      "tent pegs",     "sacks of lime"};
+  Draws draws(seed);
+  std::string text = fmt::format("Inventory of shed {}, {} items:\n", draws.Below(90) + 1, 12);
+  for (int i = 1; i <= 12; ++i)
+    text += fmt::format("{}. {} {} {} (shelf {}{})\n", i, draws.Below(480) + 2, draws.Pick(kKinds),
+                        draws.Pick(kThings), static_cast<char>('A' + draws.Below(8)),
+                        draws.Below(20) + 1);
+  return text + "\n";
+}
+
+std::string Readings(uint32_t seed) {
+  constexpr std::string_view kStations[] = {"harbour-east", "mill-weir", "north-lock",
+                                            "old-bridge"};
+  Draws draws(seed);
+  std::string text = "| date | station | level (cm) | flow (m3/s) |\n|---|---|---|---|\n";
+  for (int i = 0; i < 10; ++i)
+    text += fmt::format("| {}-{:02}-{:02} | {} | {} | {}.{} |\n", 1990 + draws.Below(35),
+                        draws.Below(12) + 1, draws.Below(28) + 1, draws.Pick(kStations),
+                        draws.Below(400) + 80, draws.Below(95) + 3, draws.Below(10));
+  return text + "\n";
+}
+
+std::string Dialogue(uint32_t seed) {
+  constexpr std::string_view kNames[] = {"Anna", "Piotr", "Li Wei", "Farid", "Ingrid", "Tomás"};
+  Draws draws(seed);
+  const uint32_t first = draws.Below(6), second = (first + 1 + draws.Below(5)) % 6;
+  const uint32_t start = draws.Below(12), offset = draws.Below(12);
+  std::string text;
+  for (uint32_t i = 0; i < 6; ++i)
+    text += fmt::format("{}: {}\n{}: {}\n", kNames[first],
+                        DialogueQuestions()[(start + 5 * i) % DialogueQuestions().size()],
+                        kNames[second],
+                        DialogueReplies()[(start + offset + 7 * i) % DialogueReplies().size()]);
+  return text + "\n";
+}
+
+std::string Generated(uint32_t seed) {
+  switch (seed % 3) {
+    case 0:
+      return Inventory(seed);
+    case 1:
+      return Dialogue(seed);
+    default:
+      return Readings(seed);
+  }
+}
+
+std::string PlainRetrieval(const RetrievalCase& c) {
+  return fmt::format("Question: {}\n\nSource 1: {}\nSource 2: {}\nSource 3: {}\n\nAnswer: {} [1]\n",
+                     c.query, c.sources[0], c.sources[1], c.sources[2], c.answer);
+}
+
+// At least that many bytes of the passages from the first-th on, then of generated text: nothing is
+// said twice.
+std::string Continue(std::span<const Passage> passages, size_t first, size_t bytes, uint32_t seed) {
+  std::string text;
+  for (size_t i = 0; i < passages.size() && text.size() < bytes; ++i)
+    text += std::string(passages[(first + i) % passages.size()].text) + "\n\n";
+  while (text.size() < bytes) text += Generated(seed++);
+  return text;
+}
+
+// At least that many bytes of everything there is, shuffled.
+std::string Mixture(size_t bytes, uint32_t seed) {
+  std::vector<std::string> sections;
+  for (const Passage& p : ProsePassages()) sections.push_back(std::string(p.text) + "\n\n");
+  for (const Passage& p : CodePassages())
+    sections.push_back(fmt::format("```{}\n{}```\n\n", p.language, p.text));
+  for (const RetrievalCase& c : RetrievalCases()) sections.push_back(PlainRetrieval(c) + "\n");
+  for (uint32_t i = 0; i < 12; ++i) sections.push_back(Generated(seed * 100 + i));
+  Draws draws(seed);
+  std::string text;
+  for (size_t left = sections.size(); left > 0 && text.size() < bytes; --left) {
+    std::swap(sections[draws.Below(static_cast<uint32_t>(left))], sections[left - 1]);
+    text += sections[left - 1];
+  }
+  for (uint32_t i = seed * 100 + 12; text.size() < bytes; ++i) text += Generated(i);
+  return text;
+}
+
+class Builder {
+ public:
+  Builder(const Tokenizer& tokenizer, int64_t context, VerifyMode mode)
+      : tokenizer_(tokenizer), context_(context), mode_(mode) {}
+
+  Result<std::vector<VerifyPrompt>> Build() {
+    for (size_t i = 0; i < std::size(kReport); ++i)
+      TRY(AddText(VerifyMode::kQuick, fmt::format("report-{:02}", i + 1), "report", "en",
+                  std::string(kReport[i])));
+    TRY(AddProse());
+    TRY(AddCode());
+    TRY(AddLists());
+    TRY(AddLengths());
+    TRY(AddRetrieval());
+    // Each mode's prompts are the start of the next one's.
+    std::stable_sort(prompts_.begin(), prompts_.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<VerifyPrompt> prompts;
+    for (auto& [tier, prompt] : prompts_) prompts.push_back(std::move(prompt));
+    return prompts;
+  }
+
+ private:
+  // tokens > 0: text is cut after so many.
+  Status AddText(VerifyMode tier, std::string id, std::string kind, std::string_view language,
+                 std::string text, int64_t tokens = 0) {
+    if (tier > mode_) return {};
+    TRY_ASSIGN(std::vector<int32_t> ids, EncodePrompt(tokenizer_, text));
+    CHECK(std::ssize(ids) >= tokens, "{} has {} tokens, {} are wanted", id, ids.size(), tokens);
+    if (tokens > 0) ids.resize(static_cast<size_t>(tokens));
+    return Add(
+        tier,
+        {std::move(id), std::move(kind), std::string(language), std::move(text), std::move(ids)},
+        tokens > 0);
+  }
+
+  Status Add(VerifyMode tier, VerifyPrompt prompt, bool cut) {
+    if (std::ssize(prompt.ids) > context_) {
+      prompt.ids.resize(static_cast<size_t>(context_));
+      cut = true;
+    }
+    if (cut) {
+      TRY_ASSIGN(prompt.text, tokenizer_.Decode(prompt.ids, false));
+    }
+    prompts_.emplace_back(tier, std::move(prompt));
+    return {};
+  }
+
+  // Bytes that hold n tokens: no token of a natural text is this long on average.
+  static size_t BytesFor(int64_t n) { return static_cast<size_t>(n) * 8 + 64; }
+
+  Status AddProse() {
+    constexpr int64_t kLengths[] = {16, 24, 32, 48, 64, 96, 120};
+    std::vector<std::string_view> languages;
+    for (const Passage& p : ProsePassages())
+      if (languages.empty() || languages.back() != p.language) languages.push_back(p.language);
+    for (size_t l = 0; l < languages.size(); ++l) {
+      std::vector<Passage> own;
+      std::copy_if(ProsePassages().begin(), ProsePassages().end(), std::back_inserter(own),
+                   [&](const Passage& p) { return p.language == languages[l]; });
+      for (size_t k = 0; k < std::size(kLengths); ++k) {
+        const VerifyMode tier = kLengths[k] == 24   ? VerifyMode::kQuick
+                                : kLengths[k] <= 64 ? VerifyMode::kDefault
+                                                    : VerifyMode::kFull;
+        TRY(AddText(tier, fmt::format("prose-{}-{}", languages[l], k + 1), "prose", languages[l],
+                    Continue(own, k, BytesFor(kLengths[k]), static_cast<uint32_t>(10 * l + k)),
+                    kLengths[k]));
+      }
+    }
+    return {};
+  }
+
+  Status AddCode() {
+    constexpr std::pair<int64_t, VerifyMode> kLengths[] = {
+        {32, VerifyMode::kDefault}, {64, VerifyMode::kDefault}, {128, VerifyMode::kFull}};
+    for (size_t i = 0; i < CodePassages().size(); ++i) {
+      for (const auto& [length, tier] : kLengths) {
+        const bool quick = length == 32 && i < 2;
+        TRY(AddText(quick ? VerifyMode::kQuick : tier,
+                    fmt::format("code-{}-{}", CodePassages()[i].language, length), "code", "code",
+                    Continue(CodePassages(), i, BytesFor(length), static_cast<uint32_t>(i)),
+                    length));
+      }
+    }
+    return {};
+  }
+
+  Status AddLists() {
+    for (uint32_t i = 0; i < 12; ++i) {
+      const VerifyMode tier = i == 0  ? VerifyMode::kQuick
+                              : i < 8 ? VerifyMode::kDefault
+                                      : VerifyMode::kFull;
+      const int64_t length = 20 + 10 * i;
+      const auto lengthened = [&](std::string (*make)(uint32_t), uint32_t seed) {
+        std::string text;
+        while (text.size() < BytesFor(length)) text += make(seed++);
+        return text;
+      };
+      TRY(AddText(tier, fmt::format("list-{:02}", i + 1), "list", "en",
+                  lengthened(i % 2 == 0 ? Inventory : Readings, 1000 + 10 * i), length));
+      TRY(AddText(tier, fmt::format("dialogue-{:02}", i + 1), "dialogue", "en",
+                  lengthened(Dialogue, 2000 + 10 * i), length));
+    }
+    return {};
+  }
+
+  // Lengths about those where an implementation changes course (a page, a block, a chunk), and long
+  // ones.
+  Status AddLengths() {
+    constexpr int64_t kBoundaries[] = {31,  32,  33,  63,  64,  65,  127,  128,  129,
+                                       255, 256, 257, 511, 512, 513, 1023, 1024, 1025};
+    for (const int64_t n : kBoundaries) {
+      const VerifyMode tier = n == 65    ? VerifyMode::kQuick
+                              : n <= 129 ? VerifyMode::kDefault
+                                         : VerifyMode::kFull;
+      TRY(AddText(tier, fmt::format("boundary-{}", n), "boundary", "mixed",
+                  Mixture(BytesFor(n), static_cast<uint32_t>(n)), n));
+    }
+    constexpr int64_t kLong[] = {200, 300, 400, 600, 800, 1500, 2047, 2048, 2049, 3000, 4095, 4096};
+    for (const int64_t n : kLong) {
+      const VerifyMode tier = n <= 400 ? VerifyMode::kDefault : VerifyMode::kFull;
+      TRY(AddText(tier, fmt::format("long-{}", n), "long", "mixed",
+                  Mixture(BytesFor(n), static_cast<uint32_t>(n)), n));
+    }
+    return {};
+  }
+
+  Status AddRetrieval() {
+    const auto cases = RetrievalCases();
+    for (size_t i = 0; i < cases.size(); ++i)
+      TRY(AddText(VerifyMode::kDefault, fmt::format("sources-{}", i + 1), "sources",
+                  cases[i].language, PlainRetrieval(cases[i])));
+    if (!tokenizer_.TokenToId("<|query_start|>")) return {};
+    for (size_t i = 0; i < cases.size(); ++i) {
+      // One source; three sources; three sources and the answer as the model is trained to write
+      // it.
+      for (const int variant : {0, 1, 2}) {
+        const VerifyMode tier = i < 2 && variant != 1 ? VerifyMode::kQuick : VerifyMode::kDefault;
+        if (tier > mode_) continue;
+        VerifyPrompt prompt{fmt::format("rag-{}-{}", i + 1, variant + 1), "rag",
+                            std::string(cases[i].language), "", tokenizer_.PrefixIds()};
+        TRY(AppendProtocol(cases[i], variant == 0 ? 1 : 3, variant == 2, &prompt));
+        TRY(Add(tier, std::move(prompt), true));
+      }
+    }
+    return {};
+  }
+
+  // Pleias-RAG's prompt protocol. What users write is tokenized as plain text.
+  Status AppendProtocol(const RetrievalCase& c, int sources, bool answered,
+                        VerifyPrompt* prompt) const {
+    const auto special = [&](std::string_view name) -> Status {
+      const std::string token = fmt::format("<|{}|>", name);
+      const std::optional<int32_t> id = tokenizer_.TokenToId(token);
+      if (!id)
+        return Err("tokenizer: expected the token {} beside <|query_start|>, found none", token);
+      prompt->ids.push_back(*id);
+      return {};
+    };
+    const auto text = [&](std::string_view plain) -> Status {
+      TRY_ASSIGN(const std::vector<int32_t> ids,
+                 tokenizer_.Encode(plain, {.parse_special = false, .add_special = false}));
+      prompt->ids.insert(prompt->ids.end(), ids.begin(), ids.end());
+      return {};
+    };
+    TRY(special("query_start"));
+    TRY(text(c.query));
+    TRY(special("query_end"));
+    TRY(text("\n"));
+    for (int i = 0; i < sources; ++i) {
+      TRY(special("source_start"));
+      TRY(special("source_id"));
+      TRY(text(fmt::format("{} {}", i + 1, c.sources[i])));
+      TRY(special("source_end"));
+      TRY(text("\n"));
+    }
+    TRY(special("language_start"));
+    TRY(text("\n"));
+    if (!answered) return {};
+    TRY(text(fmt::format("{}\n", c.language)));
+    TRY(special("language_end"));
+    TRY(text("\n\n"));
+    TRY(special("query_report_start"));
+    TRY(text("\nAnswerable\n"));
+    TRY(special("query_report_end"));
+    TRY(text("\n\n"));
+    TRY(special("answer_start"));
+    TRY(text(fmt::format("\n{}<ref name=\"", c.answer)));
+    TRY(special("source_id"));
+    TRY(text(fmt::format("1\">{}</ref>\n", c.quote)));
+    return special("answer_end");
+  }
+
+  const Tokenizer& tokenizer_;
+  int64_t context_;
+  VerifyMode mode_;
+  std::vector<std::pair<VerifyMode, VerifyPrompt>> prompts_;
+};
+
+}  // namespace
+
+std::string_view VerifyModeName(VerifyMode mode) {
+  constexpr std::string_view kNames[] = {"quick", "default", "full"};
+  return kNames[static_cast<size_t>(mode)];
+}
+
+std::span<const std::string_view> ReportPrompts() { return kReport; }
+
+Result<std::vector<VerifyPrompt>> BuildPrompts(const Tokenizer& tokenizer, int64_t context,
+                                               VerifyMode mode) {
+  return Builder(tokenizer, context, mode).Build();
+}
+
+}  // namespace merope
