@@ -71,7 +71,7 @@ constexpr Passage kProse[] = {
 };
 
 constexpr Passage kCode[] = {
-  {"python", R"(def running_median(values):
+  {"python", R"~(def running_median(values):
     """Yield the median of all values seen so far."""
     low, high = [], []            # a max-heap (negated) and a min-heap
     for value in values:
@@ -82,8 +82,8 @@ constexpr Passage kCode[] = {
             yield float(high[0])
         else:
             yield (high[0] - low[0]) / 2
-)"},
-  {"c++", R"(// Keeps the last n samples; the oldest falls out first.
+)~"},
+  {"c++", R"~(// Keeps the last n samples; the oldest falls out first.
 template <class T>
 class RingBuffer {
  public:
@@ -98,8 +98,8 @@ class RingBuffer {
   std::vector<T> items_;
   size_t next_ = 0, size_ = 0;
 };
-)"},
-  {"sql", R"(SELECT s.name, COUNT(*) AS loans, MAX(l.due_date) AS last_due
+)~"},
+  {"sql", R"~(SELECT s.name, COUNT(*) AS loans, MAX(l.due_date) AS last_due
 FROM shelves AS s
 JOIN books AS b ON b.shelf_id = s.id
 LEFT JOIN loans AS l ON l.book_id = b.id AND l.returned_at IS NULL
@@ -107,8 +107,8 @@ WHERE s.floor BETWEEN 1 AND 3
 GROUP BY s.name
 HAVING COUNT(*) > 12
 ORDER BY loans DESC, s.name;
-)"},
-  {"json", R"({
+)~"},
+  {"json", R"~({
   "station": "harbour-east", "interval_s": 600,
   "sensors": [
     {"id": 17, "kind": "salinity", "unit": "g/kg", "last": 31.48, "ok": true},
@@ -117,8 +117,8 @@ ORDER BY loans DESC, s.name;
   ],
   "note": "sensor 23 awaits a new cable; see ticket #4471"
 }
-)"},
-  {"html", R"(<article class="recipe" lang="en">
+)~"},
+  {"html", R"~(<article class="recipe" lang="en">
   <h2>Plum cake</h2>
   <ul>
     <li>250&nbsp;g flour, 120&nbsp;g butter, 90&nbsp;g sugar</li>
@@ -126,8 +126,8 @@ ORDER BY loans DESC, s.name;
   </ul>
   <p>Bake at <strong>180&deg;C</strong> for 45 minutes. <a href="#notes">Notes</a></p>
 </article>
-)"},
-  {"shell", R"(#!/bin/sh
+)~"},
+  {"shell", R"~(#!/bin/sh
 # Copies what changed since the last run, and keeps seven days of it.
 set -eu
 target="/backup/$(date +%u)"
@@ -136,8 +136,8 @@ find "$HOME/notes" -type f -newer "$HOME/.last-backup" | while read -r file; do
   cp -p "$file" "$target/" || echo "skipped: $file" >&2
 done
 touch "$HOME/.last-backup"
-)"},
-  {"rust", R"(/// Splits a line into fields; a field in double quotes may hold commas.
+)~"},
+  {"rust", R"~(/// Splits a line into fields; a field in double quotes may hold commas.
 fn fields(line: &str) -> Vec<String> {
     let (mut out, mut field, mut quoted) = (Vec::new(), String::new(), false);
     for c in line.chars() {
@@ -150,12 +150,12 @@ fn fields(line: &str) -> Vec<String> {
     out.push(field);
     out
 }
-)"},
-  {"latex", R"(\begin{proof}
+)~"},
+  {"latex", R"~(\begin{proof}
 Let $n \ge 2$ and write $S_n = \sum_{k=1}^{n} \frac{1}{k}$. If $2^m \le n < 2^{m+1}$, then $2^m$ divides the
 denominator of exactly one term, so $S_n = \frac{a}{2^m b}$ with $a$ and $b$ odd; in particular $S_n \notin \mathbb{Z}$.
 \end{proof}
-)"},
+)~"},
 };
 
 constexpr RetrievalCase kRetrieval[] = {
