@@ -1,5 +1,6 @@
-// A model on disk: a Hugging Face directory (config.json, safetensors, tokenizer.json) or one GGUF file, opened, checked and
-// memory-mapped. Owns the mappings; everything handed out is a view into them. Used by the loading thread.
+// A model on disk: a Hugging Face directory (config.json, safetensors, tokenizer.json) or one GGUF
+// file, opened, checked and memory-mapped. Owns the mappings; everything handed out is a view into
+// them. Used by the loading thread.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "checkpoint/config.h"
 #include "checkpoint/tensor_view.h"
 #include "text/chat_template.h"
@@ -23,8 +25,8 @@ enum class CheckpointFormat : uint8_t { kSafetensors, kGguf };
 
 class Checkpoint {
  public:
-  // path: a directory, or a .gguf file. Every structural fault of the files is an error here; missing or mis-shaped tensors
-  // are not: CheckWeights finds them, and Require refuses them.
+  // path: a directory, or a .gguf file. Every structural fault of the files is an error here;
+  // missing or mis-shaped tensors are not: CheckWeights finds them, and Require refuses them.
   static Result<Checkpoint> Open(const std::string& path);
 
   Checkpoint(Checkpoint&&) noexcept;
@@ -38,16 +40,22 @@ class Checkpoint {
   const TensorView* Find(std::string_view name) const;
   // The tensor of that name and shape; the error says what was expected and found.
   Result<const TensorView*> Require(std::string_view name, std::span<const int64_t> shape) const;
+  std::span<const MappedFile> files() const;  // of weights
+  // Tensors in the files that are not needed and not handed out, with the reason where it is not
+  // plain.
+  std::span<const std::string> ignored() const;
   // The mapped pages of this tensor are not needed any more.
   void Drop(const TensorView& tensor) const;
 
   // tokenizer.json, or the GGUF's vocabulary.
   Result<Tokenizer> LoadTokenizer() const;
-  // nullopt where the checkpoint carries none. The special token texts are those of the tokenizer configuration.
+  // nullopt where the checkpoint carries none. The special token texts are those of the tokenizer
+  // configuration.
   Result<std::optional<ChatTemplate>> LoadChatTemplate() const;
   const std::string& bos_token() const;  // as text, for templates; empty where there is none
   const std::string& eos_token() const;
-  // Whether a prompt gets the tokenizer's prefix (BOS) by default, and which file says so, for people.
+  // Whether a prompt gets the tokenizer's prefix (BOS) by default, and which file says so, for
+  // people.
   const std::string& bos_rule() const;
 
  private:
@@ -55,5 +63,9 @@ class Checkpoint {
   explicit Checkpoint(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+// The tokenizer alone: of a directory with a tokenizer.json, or of a GGUF file, be it of another
+// architecture or without weights.
+Result<Tokenizer> LoadTokenizerFrom(const std::string& path);
 
 }  // namespace merope

@@ -21,8 +21,9 @@ struct RopeScaling {
   double low_freq_factor = 1, high_freq_factor = 4;  // llama3
   int64_t original_max_position_embeddings = 0;      // llama3, yarn
   double beta_fast = 32, beta_slow = 1;              // yarn
-  double attention_factor = 1;  // yarn, resolved (mscale rules or 0.1 ln(factor) + 1 where the file gives none)
-  bool truncate = true;         // yarn: round the correction range to whole dimensions
+  double attention_factor =
+      1;  // yarn, resolved (mscale rules or 0.1 ln(factor) + 1 where the file gives none)
+  bool truncate = true;  // yarn: round the correction range to whole dimensions
 };
 
 // Sampling defaults of generation_config.json.
@@ -41,7 +42,7 @@ struct ModelConfig {
   RopeScaling rope;
   std::vector<float> rope_divisors;  // (head_dim / 2), from a GGUF's rope_freqs tensor; empty: none
   bool tie_word_embeddings = false, attention_bias = false, mlp_bias = false;
-  DType dtype = DType::kF32;  // as the checkpoint says, or else of its tensors
+  DType dtype = DType::kF32;           // as the checkpoint says, or else of its tensors
   std::vector<int32_t> eos_token_ids;  // generation stops at any of these
   std::string eos_source;              // which file's field they come from
   std::optional<int32_t> bos_token_id;
@@ -53,10 +54,25 @@ struct ModelConfig {
   }
 };
 
-// config.json as transformers 4 and 5 write it. file names it in errors. Another architecture, activation, RoPE kind or a
-// value out of range is refused by name.
+// Bounds of what a file may ask for; they keep every product of sizes far from overflow.
+inline constexpr int64_t kMaxDimension = 1 << 20, kMaxVocabulary = 1 << 22, kMaxLayers = 4096,
+                         kMaxHeads = 1 << 14, kMaxPositions = 1 << 26;
+
+// config.json as transformers 4 and 5 write it. file names it in errors. Another architecture,
+// activation, RoPE kind or a value out of range is refused by name.
 Result<ModelConfig> ParseConfig(std::string_view config_json, const std::string& file);
 // Adds generation_config.json: EOS ids (they replace the config's) and sampling defaults.
 Status ApplyGenerationConfig(std::string_view json, const std::string& file, ModelConfig* config);
+
+// What both kinds of files are held to: heads that divide, an even head_dim. The errors name these
+// fields of the file.
+struct HeadFields {
+  const char *heads, *kv_heads, *head_dim;
+};
+Status CheckHeads(const ModelConfig& config, const std::string& file, const HeadFields& fields);
+
+// What transformers computes where a yarn scaling gives no attention_factor; 0 stands for an mscale
+// not given.
+double YarnAttentionFactor(double factor, double mscale, double mscale_all_dim);
 
 }  // namespace merope

@@ -1,4 +1,5 @@
-// The weight check of the reference report: what the config says must be there, against what the files hold.
+// The weight check of the reference report: what the config says must be there, against what the
+// files hold.
 #pragma once
 
 #include <functional>
@@ -13,7 +14,8 @@ struct ExpectedTensor {
   std::string name;
   std::vector<int64_t> shape;
 };
-// Every tensor a checkpoint of this config must hold (lm_head.weight only where the head is not tied), in HF's order.
+// Every tensor a checkpoint of this config must hold (lm_head.weight only where the head is not
+// tied), in HF's order.
 std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config);
 
 struct FileHash {
@@ -25,15 +27,17 @@ struct FileHash {
 struct WeightReport {
   int64_t expected_tensors = 0, found_tensors = 0;
   int64_t expected_parameters = 0, parameters = 0;
-  int64_t bytes = 0;                                      // of tensor data
-  std::vector<std::pair<std::string, int64_t>> dtypes;    // dtype name, tensors of it
+  int64_t bytes = 0;                                    // of tensor data
+  std::vector<std::pair<std::string, int64_t>> dtypes;  // dtype name, tensors of it
   bool tied = false;
-  std::vector<std::string> missing, extra, wrong_shape;   // each a sentence's worth: name, expected, found
+  std::vector<std::string> missing, extra,
+      wrong_shape;  // each a sentence's worth: name, expected, found
   int64_t nan_count = 0, inf_count = 0;
-  std::vector<std::string> not_finite;                    // names of the tensors with NaN or Inf
+  std::vector<std::string> not_finite;  // names of the tensors with NaN or Inf
   std::vector<FileHash> files;
   bool ok() const {
-    return missing.empty() && extra.empty() && wrong_shape.empty() && nan_count == 0 && inf_count == 0;
+    return missing.empty() && extra.empty() && wrong_shape.empty() && nan_count == 0 &&
+           inf_count == 0;
   }
 };
 

@@ -1,0 +1,202 @@
+// A Hugging Face directory.
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "base/json.h"
+#include "checkpoint/contents.h"
+#include "checkpoint/safetensors.h"
+
+namespace merope {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool Exists(const std::string& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+// The first file of the directory with one of these endings; empty where there is none.
+std::string FindByEnding(const std::string& directory, std::initializer_list<const char*> endings) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    for (const char* ending : endings)
+      if (name.ends_with(ending)) found.push_back(name);
+  }
+  return found.empty() ? "" : *std::min_element(found.begin(), found.end());
+}
+
+Result<ModelConfig> ReadConfig(const std::string& directory) {
+  const std::string file = directory + "/config.json";
+  if (!Exists(file)) {
+    if (const auto gguf = FindByEnding(directory, {".gguf"}); !gguf.empty())
+      return Err("{}: no such file; to run {}, name that file itself", file, gguf);
+    if (Exists(directory + "/adapter_config.json"))
+      return Err(
+          "{}: no such file, but an adapter_config.json: an adapter alone is not supported: "
+          "merge it into its base model first",
+          file);
+  }
+  TRY_ASSIGN(const std::string text, ReadFile(file));
+  TRY_ASSIGN(ModelConfig config, ParseConfig(text, file));
+  const std::string generation = directory + "/generation_config.json";
+  if (Exists(generation)) {
+    TRY_ASSIGN(const std::string generation_text, ReadFile(generation));
+    TRY(ApplyGenerationConfig(generation_text, generation, &config));
+  }
+  return config;
+}
+
+// The weight_map of an index: tensor → file.
+Result<std::map<std::string, std::string>> ReadIndex(const std::string& file) {
+  TRY_ASSIGN(const Json json, ReadJsonFile(file));
+  const Json* map = JsonFields(json, file).Find("weight_map");
+  if (map == nullptr || !map->is_object() || map->empty())
+    return Err("{}: weight_map: expected an object, found {}", file,
+               map == nullptr ? "nothing" : Describe(*map));
+  std::map<std::string, std::string> shards;
+  for (const auto& [name, shard] : map->items()) {
+    // A shard lies beside its index: a path could lead anywhere.
+    if (!shard.is_string() ||
+        fs::path(shard.get<std::string>()).filename() != shard.get<std::string>() ||
+        !shard.get<std::string>().ends_with(".safetensors"))
+      return Err("{}: weight_map: {}: expected the name of a .safetensors file, found {}", file,
+                 name, Describe(shard));
+    shards[name] = shard.get<std::string>();
+  }
+  return shards;
+}
+
+Status AddFile(const std::string& path, CheckpointContents* contents) {
+  TRY_ASSIGN(MappedFile file, MappedFile::Open(path));
+  TRY_ASSIGN(auto entries, ParseSafetensors(file.bytes(), path));
+  for (SafetensorsEntry& entry : entries) {
+    if (IsIgnorable(entry.view.name)) {
+      contents->ignored.push_back(entry.view.name);
+    } else if (!entry.supported) {
+      return Err("{}: tensor \"{}\": dtype: expected F32, F16 or BF16, found {}", path,
+                 entry.view.name, entry.dtype_name);
+    } else {
+      contents->tensors.push_back(std::move(entry.view));
+    }
+  }
+  contents->files.push_back(std::move(file));
+  return {};
+}
+
+Status AddShards(const std::string& directory, const std::string& index,
+                 CheckpointContents* contents) {
+  TRY_ASSIGN(const auto shard_of, ReadIndex(index));
+  std::set<std::string> shards, found;
+  for (const auto& [name, shard] : shard_of) shards.insert(shard);
+  for (const std::string& shard : shards) {
+    const size_t first = contents->tensors.size();
+    TRY(AddFile(directory + "/" + shard, contents));
+    for (size_t i = first; i < contents->tensors.size(); ++i) {
+      const std::string& name = contents->tensors[i].name;
+      const auto said = shard_of.find(name);
+      if (said == shard_of.end() || said->second != shard)
+        return Err("{}: weight_map: {}: expected {} (it holds that tensor), found {}", index, name,
+                   shard, said == shard_of.end() ? "nothing" : said->second);
+      found.insert(name);
+    }
+  }
+  for (const auto& [name, shard] : shard_of) {
+    if (!found.contains(name) && !IsIgnorable(name))
+      return Err("{}: tensor \"{}\": expected (the index names this file for it), found nothing",
+                 directory + "/" + shard, name);
+  }
+  return {};
+}
+
+Status AddWeights(const std::string& directory, CheckpointContents* contents) {
+  const std::string single = directory + "/model.safetensors", index = single + ".index.json";
+  if (Exists(single)) return AddFile(single, contents);
+  if (Exists(index)) return AddShards(directory, index, contents);
+  if (const auto pickle = FindByEnding(directory, {".bin", ".pth", ".pt", ".bin.index.json"});
+      !pickle.empty())
+    return Err(
+        "{}: PyTorch pickles are not supported (they can run code): convert the model with "
+        "transformers' save_pretrained, which writes model.safetensors",
+        directory + "/" + pickle);
+  return Err("{}: no such file, and no model.safetensors.index.json", single);
+}
+
+// A special token of tokenizer_config.json or special_tokens_map.json: a string, or an object with
+// its content.
+std::string TokenText(const Json& json, const char* field) {
+  const Json* value = JsonFields(json, "").Find(field);
+  if (value != nullptr && value->is_object()) value = JsonFields(*value, "").Find("content");
+  return value != nullptr && value->is_string() ? value->get<std::string>() : "";
+}
+
+// A string, or a list of named ones, of which "default" is taken.
+Result<std::optional<std::string>> DefaultTemplate(const Json& config, const std::string& file) {
+  const JsonFields fields(config, file);
+  const Json* value = fields.Find("chat_template");
+  if (value == nullptr || !value->is_array()) return fields.String("chat_template");
+  for (const Json& named : *value) {
+    const JsonFields entry(named, file + ": chat_template");
+    TRY_ASSIGN(const auto name, entry.String("name"));
+    if (name == "default") return entry.String("template");
+  }
+  return Err("{}: chat_template: expected one named \"default\" in the list, found none", file);
+}
+
+Status AddText(const std::string& directory, CheckpointContents* contents) {
+  contents->bos_rule = "tokenizer.json: post_processor";
+  const std::string jinja = directory + "/chat_template.jinja";
+  if (Exists(jinja)) {
+    TRY_ASSIGN(contents->chat_template, ReadFile(jinja));
+    contents->chat_template_file = jinja;
+  }
+  for (const char* name : {"/tokenizer_config.json", "/special_tokens_map.json"}) {
+    const std::string file = directory + name;
+    if (!Exists(file)) continue;
+    TRY_ASSIGN(const Json json, ReadJsonFile(file));
+    if (contents->bos_token.empty()) contents->bos_token = TokenText(json, "bos_token");
+    if (contents->eos_token.empty()) contents->eos_token = TokenText(json, "eos_token");
+    if (contents->chat_template) continue;
+    TRY_ASSIGN(contents->chat_template, DefaultTemplate(json, file));
+    contents->chat_template_file = file + ": chat_template";
+  }
+  return {};
+}
+
+}  // namespace
+
+bool IsIgnorable(std::string_view name) {
+  // Tables that older versions of transformers saved as buffers; the config gives them anew.
+  return name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".rotary_emb.cos_cached") ||
+         name.ends_with(".rotary_emb.sin_cached") || name.ends_with(".self_attn.masked_bias");
+}
+
+Result<CheckpointContents> OpenDirectory(const std::string& directory) {
+  CheckpointContents contents;
+  contents.path = directory;
+  contents.format = CheckpointFormat::kSafetensors;
+  TRY_ASSIGN(contents.config, ReadConfig(directory));
+  TRY(AddWeights(directory, &contents));
+  TRY(AddText(directory, &contents));
+  return contents;
+}
+
+Result<Tokenizer> LoadDirectoryTokenizer(const std::string& directory) {
+  const std::string file = directory + "/tokenizer.json";
+  if (!Exists(file)) {
+    const auto other = FindByEnding(directory, {"tokenizer.model", "spiece.model", "vocab.json"});
+    if (!other.empty())
+      return Err(
+          "{}: this form of tokenizer is not supported: write a tokenizer.json with "
+          "transformers' AutoTokenizer.from_pretrained(…).save_pretrained(…)",
+          directory + "/" + other);
+  }
+  TRY_ASSIGN(const std::string text, ReadFile(file));
+  return Tokenizer::FromJson(text, file);
+}
+
+}  // namespace merope

@@ -1,0 +1,55 @@
+// A GGUF file as a checkpoint.
+#include <filesystem>
+
+#include "checkpoint/contents.h"
+#include "checkpoint/gguf.h"
+#include "checkpoint/gguf_model.h"
+
+namespace merope {
+namespace {
+
+// The text of the token that a key gives the id of; empty where there is none.
+Result<std::string> TokenText(const GgufFile& gguf, const std::vector<std::string>& tokens,
+                              const char* key) {
+  if (tokens.empty()) return std::string();
+  TRY_ASSIGN(const auto id, gguf.Integer(key, 0, static_cast<int64_t>(tokens.size()) - 1));
+  return id ? tokens[static_cast<size_t>(*id)] : std::string();
+}
+
+Result<std::string> BosRule(const GgufFile& gguf) {
+  const std::string file = std::filesystem::path(gguf.file()).filename().string();
+  if (gguf.Has("tokenizer.ggml.add_bos_token")) return file + ": tokenizer.ggml.add_bos_token";
+  TRY_ASSIGN(const auto model, gguf.String("tokenizer.ggml.model"));
+  return fmt::format("{}: tokenizer.ggml.model \"{}\" (there is no tokenizer.ggml.add_bos_token)",
+                     file, model.value_or(""));
+}
+
+}  // namespace
+
+Result<CheckpointContents> OpenGguf(const std::string& file) {
+  CheckpointContents contents;
+  contents.path = file;
+  contents.format = CheckpointFormat::kGguf;
+  TRY_ASSIGN(MappedFile mapped, MappedFile::Open(file));
+  TRY_ASSIGN(const GgufFile gguf, GgufFile::Parse(mapped.bytes(), file));
+  TRY_ASSIGN(contents.config, GgufConfig(gguf));
+  if (gguf.tensors().empty())
+    return Err("{}: tensor count: expected a model's tensors, found a vocabulary alone", file);
+  contents.tensors = GgufTensors(gguf, contents.config, &contents.ignored);
+  TRY_ASSIGN(const auto tokens, gguf.Strings("tokenizer.ggml.tokens"));
+  TRY_ASSIGN(contents.bos_token, TokenText(gguf, tokens, "tokenizer.ggml.bos_token_id"));
+  TRY_ASSIGN(contents.eos_token, TokenText(gguf, tokens, "tokenizer.ggml.eos_token_id"));
+  TRY_ASSIGN(contents.bos_rule, BosRule(gguf));
+  TRY_ASSIGN(contents.chat_template, gguf.String("tokenizer.chat_template"));
+  contents.chat_template_file = file + ": tokenizer.chat_template";
+  contents.files.push_back(std::move(mapped));
+  return contents;
+}
+
+Result<Tokenizer> LoadGgufTokenizer(const MappedFile& file) {
+  TRY_ASSIGN(const GgufFile gguf, GgufFile::Parse(file.bytes(), file.path()));
+  TRY_ASSIGN(GgufVocabulary vocabulary, ReadGgufVocabulary(gguf));
+  return Tokenizer::FromGguf(std::move(vocabulary), file.path());
+}
+
+}  // namespace merope
