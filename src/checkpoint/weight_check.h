@@ -31,7 +31,8 @@ struct WeightReport {
   std::vector<std::pair<std::string, int64_t>> dtypes;  // dtype name, tensors of it
   bool tied = false;
   std::vector<std::string> missing, extra,
-      wrong_shape;  // each a sentence's worth: name, expected, found
+      wrong_shape;                   // each a sentence's worth: name, expected, found
+  std::vector<std::string> ignored;  // tensors in the files that are neither needed nor wrong
   int64_t nan_count = 0, inf_count = 0;
   std::vector<std::string> not_finite;  // names of the tensors with NaN or Inf
   std::vector<FileHash> files;
