@@ -1,0 +1,105 @@
+// A report as a document: what is said, apart from how it is written down. Built once a language;
+// the writers make Markdown and HTML of it. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "report/svg.h"
+
+namespace merope {
+
+enum class Style : uint8_t { kPlain, kStrong, kCode, kPass, kWarn, kFail };
+
+// A stretch of text in one style. The text is literal: the writers escape it.
+struct Run {
+  std::string text;
+  Style style = Style::kPlain;
+
+  Run(std::string run_text, Style run_style = Style::kPlain)
+      : text(std::move(run_text)), style(run_style) {}
+  Run(std::string_view run_text) : text(run_text) {}
+  Run(const char* run_text) : text(run_text) {}
+  bool operator==(const Run&) const = default;
+};
+using Inline = std::vector<Run>;
+
+// pattern: the catalogue's text, with **strong**, `code` and the arguments {0}, {1}, …, which are
+// literal and take the style of their place unless they bring one.
+Inline Rich(std::string_view pattern, const Inline& arguments = {});
+// Model text: control characters, and bytes that are no UTF-8, as escapes; and as code.
+std::string Visible(std::string_view text);
+Run Code(std::string_view text);
+
+struct Heading {
+  int level = 1;  // 1: section, 2: subsection
+  std::string text;
+  std::string number;  // "3", "3.2": Document::AddHeading counts
+};
+struct Paragraph {
+  Inline text;
+};
+struct List {
+  bool ordered = false;
+  std::vector<Inline> items;
+};
+// A paragraph that stands out: a verdict (kPass, kWarn, kFail) or a remark (kPlain).
+struct Note {
+  Style tone = Style::kPlain;
+  Inline text;
+};
+enum class Align : uint8_t { kLeft, kRight, kCenter };
+struct Column {
+  std::string header;
+  Align align = Align::kLeft;
+};
+// The first cell of a row names the row.
+struct Table {
+  std::string caption;
+  std::vector<Column> columns;
+  std::vector<std::vector<Inline>> rows;
+};
+struct CodeBlock {
+  std::string language, text;
+};
+struct Figure {
+  Plot plot;
+};
+// A key figure, large.
+struct Card {
+  std::string label;
+  Run value;
+  std::string note;
+};
+struct Cards {
+  std::vector<Card> cards;
+};
+using Block = std::variant<Heading, Paragraph, List, Note, Table, CodeBlock, Figure, Cards>;
+
+struct Document {
+  std::string language;  // "en", "zh-CN"
+  std::string title, subtitle, contents_title, footer;
+  std::vector<Block> blocks;
+
+  void AddHeading(int level, std::string_view text);
+  void Add(Block block) { blocks.push_back(std::move(block)); }
+  void AddParagraph(std::string_view pattern, const Inline& arguments = {}) {
+    Add(Paragraph{Rich(pattern, arguments)});
+  }
+
+ private:
+  int section_ = 0, subsection_ = 0;
+};
+
+// figure(plot) says where the plot's file lies, relative to the document.
+std::string ToMarkdown(const Document& document,
+                       const std::function<std::string(const Plot&)>& figure);
+// One page that needs nothing else.
+std::string ToHtml(const Document& document);
+
+}  // namespace merope
