@@ -92,7 +92,7 @@ void DrawAxes(const Plot& plot, const Scale& x, const Scale& y, std::string* out
   *out += Label("label", (kLeft + right) / 2, plot.height - 12, "middle", plot.x.label);
   const double middle = (kTop + bottom) / 2;
   *out += Label("label", 16, middle, "middle", plot.y.label,
-                fmt::format(R"( transform="rotate(-90 16 {:.1f})")", middle));
+                fmt::format(" transform=\"rotate(-90 16 {:.1f})\"", middle));
 }
 
 // Room for a text of the legend: CJK characters are about twice as wide as Latin ones.
