@@ -1,11 +1,140 @@
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "base/progress.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/verify_table.h"
+#include "engine/load.h"
+#include "verify/logits_file.h"
+#include "verify/result_json.h"
+#include "verify/suite.h"
 
 namespace merope {
+namespace {
+
+struct VerifyArguments {
+  std::string model, dtype = "bf16", dump_prompts, dump_logits, prompts;
+  VerifyOptions options;
+  bool quick = false, full = false, json = false, reference = false;
+};
+
+int ExitCode(Verdict verdict) {
+  return verdict == Verdict::kPass   ? 0
+         : verdict == Verdict::kFail ? kExitCheckFailed
+                                     : kExitInconclusive;
+}
+
+// The prompts of --prompts, or those of the mode.
+Result<std::vector<VerifyPrompt>> Prompts(const VerifyArguments& arguments,
+                                          const Checkpoint& checkpoint) {
+  if (!arguments.prompts.empty())
+    return ReadPrompts(arguments.prompts, checkpoint.config().vocab_size);
+  TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
+  return BuildPrompts(tokenizer, checkpoint.config().max_position_embeddings,
+                      arguments.options.mode);
+}
+
+Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint) {
+  TRY_ASSIGN(const std::vector<VerifyPrompt> prompts, Prompts(arguments, checkpoint));
+  if (!arguments.dump_prompts.empty()) {
+    TRY(WritePrompts(arguments.dump_prompts, prompts));
+    std::fprintf(stderr, "%s: %zu prompts written\n", arguments.dump_prompts.c_str(),
+                 prompts.size());
+  }
+  if (arguments.dump_logits.empty()) return 0;
+  int64_t longest = 0;
+  for (const VerifyPrompt& p : prompts) longest = std::max(longest, std::ssize(p.ids));
+  TRY_ASSIGN(
+      const std::unique_ptr<LogitSource> source,
+      LoadLogitSource(checkpoint, arguments.reference ? BackendKind::kReference : BackendKind::kCpu,
+                      arguments.options.target, arguments.options.threads, longest));
+  ProgressBar bar("logits");
+  TRY(WriteLogits(arguments.dump_logits, *source, prompts, checkpoint.config().vocab_size,
+                  [&bar](int64_t done, int64_t total) { bar.Update(done, total); }));
+  std::fprintf(stderr, "%s: logits of %zu prompts written, from %s\n",
+               arguments.dump_logits.c_str(), prompts.size(), source->name().c_str());
+  return 0;
+}
+
+Result<int> RunVerify(VerifyArguments arguments) {
+  HandleInterrupts();
+  TRY_ASSIGN(const std::optional<Precision> precision, ParsePrecision(arguments.dtype));
+  VerifyOptions& options = arguments.options;
+  options.mode = arguments.quick  ? VerifyMode::kQuick
+                 : arguments.full ? VerifyMode::kFull
+                                  : VerifyMode::kDefault;
+  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
+  options.target = precision.value_or(DefaultPrecision(checkpoint.config().dtype));
+  if (!arguments.dump_prompts.empty() || !arguments.dump_logits.empty())
+    return Dump(arguments, checkpoint);
+
+  TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
+  std::string phase;
+  std::unique_ptr<ProgressBar> bar;
+  options.progress = [&](std::string_view now, int64_t done, int64_t total) {
+    if (now != phase) {
+      bar.reset();  // wipes its line before the next one draws
+      phase = now;
+      bar = std::make_unique<ProgressBar>(phase);
+    }
+    bar->Update(done, total);
+    if (done == total) bar.reset();
+  };
+  TRY_ASSIGN(const VerifyResult result, Verify(checkpoint, tokenizer, options));
+  bar.reset();
+  TRY_ASSIGN(const bool written,
+             WriteOutput(arguments.json ? ToJson(result).dump(
+                                              2, ' ', false,
+                                              nlohmann::ordered_json::error_handler_t::replace) +
+                                              "\n"
+                                        : VerifyTable(result, OutputIsTerminal() && WantColor())));
+  static_cast<void>(written);  // with no reader left the exit code still tells
+  return ExitCode(result.verdict);
+}
+
+}  // namespace
 
 void AddVerify(CLI::App& app, Action* chosen) {
-  app.add_subcommand("verify", "not built yet")->callback([chosen] {
-    *chosen = [] { return Err("verify: not built yet"); };
-  });
+  CLI::App* verify =
+      app.add_subcommand("verify", "Check a model's precision against fp32, with verdicts");
+  auto a = std::make_shared<VerifyArguments>();
+  verify->add_option("MODEL", a->model, "A Hugging Face directory, or a .gguf file")->required();
+  verify
+      ->add_option("--dtype", a->dtype,
+                   "What is verified: bf16, fp32 (against the double-sum reference), or auto")
+      ->capture_default_str();
+  auto* quick =
+      verify->add_flag("--quick", a->quick,
+                       "The report's 25 prompts and some more: under 2 minutes for a small model");
+  verify->add_flag("--full", a->full, "All built-in prompts, up to 4,096 tokens long")
+      ->excludes(quick);
+  verify->add_option("--against", a->options.against,
+                     "Take the baseline from a file of logits (tools/dump_hf_logits.py)");
+  verify->add_option("--threads", a->options.threads, "Default: the cores this process may use")
+      ->check(CLI::Range(1, 1024));
+  verify->add_flag("--json", a->json, "Print the result as one JSON object");
+  verify->add_option("--dump-prompts", a->dump_prompts,
+                     "Only write the prompts of the mode, as token ids (JSON)");
+  auto* dump_logits =
+      verify->add_option("--dump-logits", a->dump_logits,
+                         "Only write the logits of the prompts, run in --dtype (safetensors)");
+  verify
+      ->add_option("--prompts", a->prompts,
+                   "With --dump-logits: these prompts (JSON, as --dump-prompts writes)")
+      ->needs(dump_logits);
+  verify
+      ->add_flag("--reference", a->reference,
+                 "With --dump-logits: run on the double-sum reference back end")
+      ->needs(dump_logits);
+  verify->footer(
+      "Exit code: 0 PASS; 1 FAIL; 2 INCONCLUSIVE; by the worse of (a) the reference report's table "
+      "and (b) the full suite.\n"
+      "Every figure and gate is defined in docs/verification.md.\n\n"
+      "Example: merope verify --quick SmolLM2-135M-Instruct.gguf");
+  verify->callback([a, chosen] { *chosen = [a] { return RunVerify(*a); }; });
 }
 
 }  // namespace merope

@@ -1,0 +1,57 @@
+// From the metrics of single positions to the suite's figures and gates. Pure: no model is run
+// here.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "verify/metrics.h"
+#include "verify/suite.h"
+
+namespace merope {
+
+struct PositionRecord {
+  int32_t prompt = 0;    // index into the suite's prompts
+  int32_t position = 0;  // logits after this token
+  RowMetrics target;     // against the baseline
+};
+
+// The same position, with the reference back end's rows. Kept for the first prompts only.
+struct ReferenceRecord {
+  int32_t prompt = 0;
+  RowMetrics reference;  // the checked fp32 rows against the double-sum ones
+  RowMetrics emulated;   // emulated bf16 against the baseline
+  RowMetrics target;     // the target against the baseline
+};
+
+// What bf16 does to this model's logits, from the emulated rows.
+struct Bf16Noise {
+  double relative_l2 = 0;  // RMS of the relative error of centred logits
+  // σ_b of one logit at a position: that share of the spread of its baseline logits.
+  double Sigma(const RowMetrics& m) const { return relative_l2 * m.baseline_sigma; }
+  // Below this gap noise explains a flip: three σ of either logit.
+  double Allowed(const RowMetrics& m) const { return 2 * 3 * Sigma(m); }
+  // The chance that noise exchanges the two largest.
+  double FlipChance(const RowMetrics& m) const;
+};
+Bf16Noise MeasureNoise(std::span<const ReferenceRecord> records);
+
+// Averages and gates of the report's table; rows are filled already.
+void JudgeFirstToken(FirstTokenTable* table);
+
+// longest_sum: terms of the longest inner product (the largest of hidden, intermediate and
+// context), from which the error bound of fp32 follows.
+ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t longest_sum);
+
+// Fills the suite's gates and verdict from its figures.
+void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceCheck& check,
+                PositionSuite* suite);
+
+// token_text names a token in flips.
+PositionSuite JudgePositions(std::span<const PositionRecord> records,
+                             std::span<const ReferenceRecord> references,
+                             std::span<const VerifyPrompt> prompts, const ReferenceCheck& check,
+                             const std::function<std::string(int32_t)>& token_text);
+
+}  // namespace merope

@@ -1,0 +1,73 @@
+#include "verify/logit_source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "model/kv_cache.h"
+
+namespace merope {
+namespace {
+
+class ModelLogits : public LogitSource {
+ public:
+  explicit ModelLogits(Runtime runtime)
+      : runtime_(std::move(runtime)), sequence_(runtime_.model->kv()) {}
+
+  std::string name() const override {
+    return fmt::format("{}, {}", runtime_.backend->name(),
+                       PrecisionName(runtime_.backend->precision()));
+  }
+
+  Status Rows(const VerifyPrompt& prompt, int64_t begin, int64_t end,
+              std::span<float> rows) override {
+    if (begin == 0) sequence_.Clear();
+    CHECK(sequence_.length() == begin);
+    const auto tokens =
+        std::span(prompt.ids).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    return runtime_.model->Extend(
+        &sequence_, tokens, end - begin, [&](int64_t position, std::span<const float> logits) {
+          std::ranges::copy(logits, rows.begin() + (position - begin) * std::ssize(logits));
+        });
+  }
+
+ private:
+  Runtime runtime_;
+  Sequence sequence_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LogitSource>> LoadLogitSource(const Checkpoint& checkpoint,
+                                                     BackendKind backend, Precision precision,
+                                                     int threads, int64_t kv_tokens) {
+  RuntimeOptions options;
+  options.precision = precision;
+  options.backend = backend;
+  options.threads = threads;
+  options.llama.max_batch_tokens = kLogitChunk;
+  options.llama.kv_tokens = kv_tokens;
+  TRY_ASSIGN(Runtime runtime, LoadRuntime(checkpoint, options));
+  return std::make_unique<ModelLogits>(std::move(runtime));
+}
+
+Result<std::vector<std::vector<float>>> CollectRows(LogitSource& source,
+                                                    std::span<const VerifyPrompt> prompts,
+                                                    int64_t vocab,
+                                                    const std::function<void(int64_t)>& positions) {
+  std::vector<std::vector<float>> rows;
+  int64_t done = 0;
+  for (const VerifyPrompt& prompt : prompts) {
+    const int64_t n = std::ssize(prompt.ids);
+    std::vector<float>& kept = rows.emplace_back(static_cast<size_t>(n * vocab));
+    for (int64_t begin = 0; begin < n; begin += kLogitChunk) {
+      const int64_t end = std::min(n, begin + kLogitChunk);
+      TRY(source.Rows(prompt, begin, end,
+                      std::span(kept).subspan(static_cast<size_t>(begin * vocab),
+                                              static_cast<size_t>((end - begin) * vocab))));
+      positions(done += end - begin);
+    }
+  }
+  return rows;
+}
+
+}  // namespace merope

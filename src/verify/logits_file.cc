@@ -1,0 +1,225 @@
+#include "verify/logits_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "checkpoint/safetensors.h"
+
+namespace merope {
+namespace {
+
+class FileLogits : public LogitSource {
+ public:
+  FileLogits(MappedFile file, std::map<std::string, SafetensorsEntry> tensors, int64_t vocab)
+      : file_(std::move(file)), tensors_(std::move(tensors)), vocab_(vocab) {}
+
+  std::string name() const override { return file_.path(); }
+
+  Status Rows(const VerifyPrompt& prompt, int64_t begin, int64_t end,
+              std::span<float> rows) override {
+    const int64_t n = std::ssize(prompt.ids);
+    TRY_ASSIGN(const TensorView* ids, Require(prompt.id + ".ids", "I32", {n}));
+    TRY_ASSIGN(const TensorView* logits, Require(prompt.id + ".logits", "F32", {n, vocab_}));
+    if (begin == 0 && std::memcmp(ids->bytes.data(), prompt.ids.data(), ids->bytes.size()) != 0)
+      return Err("{}: {}.ids: expected the token ids of this model's tokenizer, found others",
+                 file_.path(), prompt.id);
+    const auto part = logits->bytes.subspan(static_cast<size_t>(begin * vocab_) * sizeof(float),
+                                            rows.size_bytes());
+    CHECK(std::ssize(rows) == (end - begin) * vocab_);
+    std::memcpy(rows.data(), part.data(), part.size());
+    file_.Drop(part);
+    if (!std::ranges::all_of(rows, [](float z) { return std::isfinite(z); }))
+      return Err("{}: {}.logits: expected finite numbers, found NaN or infinity", file_.path(),
+                 prompt.id);
+    return {};
+  }
+
+ private:
+  Result<const TensorView*> Require(const std::string& name, std::string_view dtype,
+                                    const std::vector<int64_t>& shape) const {
+    const auto found = tensors_.find(name);
+    if (found == tensors_.end())
+      return Err(
+          "{}: tensor \"{}\": expected one for each prompt of this mode, found none (dump the "
+          "logits of the prompts that "
+          "--dump-prompts writes in the same mode)",
+          file_.path(), name);
+    const SafetensorsEntry& entry = found->second;
+    if (entry.dtype_name != dtype || entry.view.shape != shape)
+      return Err("{}: tensor \"{}\": expected {} of shape ({}), found {} of shape ({})",
+                 file_.path(), name, dtype, fmt::join(shape, ", "), entry.dtype_name,
+                 fmt::join(entry.view.shape, ", "));
+    return &entry.view;
+  }
+
+  MappedFile file_;
+  std::map<std::string, SafetensorsEntry> tensors_;
+  int64_t vocab_;
+};
+
+Result<VerifyPrompt> ParsePrompt(const Json& value, const std::string& where, int64_t vocab) {
+  if (!value.is_object()) return Err("{}: expected an object, found {}", where, Describe(value));
+  const JsonFields fields(value, where);
+  VerifyPrompt prompt;
+  TRY_ASSIGN(const auto id, fields.String("id"));
+  if (!id || id->empty()) return Err("{}: id: expected a name, found none", where);
+  prompt.id = *id;
+  const auto text = [&](const char* field, std::string* to) -> Status {
+    TRY_ASSIGN(const auto found, fields.String(field));
+    *to = found.value_or("");
+    return {};
+  };
+  TRY(text("kind", &prompt.kind));
+  TRY(text("language", &prompt.language));
+  TRY(text("text", &prompt.text));
+  const Json* ids = fields.Find("ids");
+  if (ids == nullptr || !ids->is_array() || ids->empty())
+    return Err("{}: ids: expected a list of token ids, found {}", where,
+               ids == nullptr ? "nothing" : Describe(*ids));
+  for (const Json& token : *ids) {
+    if (!token.is_number_unsigned() || token.get<uint64_t>() >= static_cast<uint64_t>(vocab))
+      return Err("{}: ids: expected token ids from 0 to {}, found {}", where, vocab - 1,
+                 Describe(token));
+    prompt.ids.push_back(token.get<int32_t>());
+  }
+  return prompt;
+}
+
+std::string Header(std::span<const VerifyPrompt> prompts, int64_t vocab,
+                   const std::string& source) {
+  nlohmann::ordered_json header;
+  header["__metadata__"] = {{"format", "merope-logits"}, {"source", source}};
+  size_t offset = 0;
+  const auto add = [&](const std::string& name, const char* dtype, std::vector<int64_t> shape,
+                       size_t bytes) {
+    header[name] = {
+        {"dtype", dtype}, {"shape", std::move(shape)}, {"data_offsets", {offset, offset + bytes}}};
+    offset += bytes;
+  };
+  for (const VerifyPrompt& p : prompts) {
+    const int64_t n = std::ssize(p.ids);
+    add(p.id + ".ids", "I32", {n}, p.ids.size() * sizeof(int32_t));
+    add(p.id + ".logits", "F32", {n, vocab}, static_cast<size_t>(n * vocab) * sizeof(float));
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // the data starts aligned
+  return text;
+}
+
+// A file that is written piece by piece under another name, and gets its own when it is whole.
+class PartFile {
+ public:
+  static Result<PartFile> Create(const std::string& path) {
+    PartFile part(path);
+    part.file_.reset(std::fopen(part.part_path_.c_str(), "wb"));
+    if (part.file_ == nullptr)
+      return Err("{}: cannot be written: {}", part.part_path_, std::strerror(errno));
+    return part;
+  }
+  PartFile(PartFile&&) = default;
+  ~PartFile() {
+    if (file_ != nullptr) std::remove(part_path_.c_str());
+  }
+  Status Write(std::span<const std::byte> bytes) {
+    if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size())
+      return Err("{}: cannot be written: {}", part_path_, std::strerror(errno));
+    return {};
+  }
+  Status Finish() {
+    const bool closed = std::fclose(file_.release()) == 0;
+    if (!closed || std::rename(part_path_.c_str(), path_.c_str()) != 0) {
+      const int error = errno;
+      std::remove(part_path_.c_str());
+      return Err("{}: cannot be written: {}", path_, std::strerror(error));
+    }
+    return {};
+  }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  explicit PartFile(const std::string& path) : path_(path), part_path_(path + ".part") {}
+  std::string path_, part_path_;
+  std::unique_ptr<std::FILE, Close> file_;
+};
+
+}  // namespace
+
+Status WritePrompts(const std::string& path, std::span<const VerifyPrompt> prompts) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const VerifyPrompt& p : prompts)
+    list.push_back({{"id", p.id},
+                    {"kind", p.kind},
+                    {"language", p.language},
+                    {"text", p.text},
+                    {"ids", p.ids}});
+  const nlohmann::ordered_json root = {{"prompts", std::move(list)}};
+  return WriteFile(
+      path, root.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+Result<std::vector<VerifyPrompt>> ReadPrompts(const std::string& path, int64_t vocab) {
+  TRY_ASSIGN(const Json root, ReadJsonFile(path));
+  const auto list = root.is_object() ? root.find("prompts") : root.end();
+  if (list == root.end() || !list->is_array() || list->empty())
+    return Err("{}: prompts: expected a list, found {}", path,
+               list == root.end() ? "nothing" : Describe(*list));
+  std::vector<VerifyPrompt> prompts;
+  std::set<std::string> ids;
+  for (const Json& value : *list) {
+    TRY_ASSIGN(VerifyPrompt prompt,
+               ParsePrompt(value, fmt::format("{}: prompts[{}]", path, prompts.size()), vocab));
+    if (!ids.insert(prompt.id).second)
+      return Err("{}: prompts[{}]: id: expected one of its own, found \"{}\" again", path,
+                 prompts.size(), prompt.id);
+    prompts.push_back(std::move(prompt));
+  }
+  return prompts;
+}
+
+Result<std::unique_ptr<LogitSource>> OpenLogitsFile(const std::string& path, int64_t vocab) {
+  TRY_ASSIGN(MappedFile file, MappedFile::Open(path));
+  TRY_ASSIGN(std::vector<SafetensorsEntry> entries, ParseSafetensors(file.bytes(), path));
+  std::map<std::string, SafetensorsEntry> tensors;
+  for (SafetensorsEntry& entry : entries) {
+    std::string name = entry.view.name;
+    tensors.emplace(std::move(name), std::move(entry));
+  }
+  return std::make_unique<FileLogits>(std::move(file), std::move(tensors), vocab);
+}
+
+Status WriteLogits(const std::string& path, LogitSource& source,
+                   std::span<const VerifyPrompt> prompts, int64_t vocab,
+                   const std::function<void(int64_t done, int64_t total)>& progress) {
+  TRY_ASSIGN(PartFile file, PartFile::Create(path));
+  const std::string header = Header(prompts, vocab, source.name());
+  const uint64_t header_bytes = header.size();
+  TRY(file.Write(std::as_bytes(std::span(&header_bytes, 1))));
+  TRY(file.Write(std::as_bytes(std::span(header))));
+  int64_t total = 0, done = 0;
+  for (const VerifyPrompt& p : prompts) total += std::ssize(p.ids);
+  std::vector<float> rows;
+  for (const VerifyPrompt& prompt : prompts) {
+    TRY(file.Write(std::as_bytes(std::span(prompt.ids))));
+    const int64_t n = std::ssize(prompt.ids);
+    for (int64_t begin = 0; begin < n; begin += kLogitChunk) {
+      const int64_t end = std::min(n, begin + kLogitChunk);
+      rows.resize(static_cast<size_t>((end - begin) * vocab));
+      TRY(source.Rows(prompt, begin, end, rows));
+      TRY(file.Write(std::as_bytes(std::span(rows))));
+      progress(done += end - begin, total);
+    }
+  }
+  return file.Finish();
+}
+
+}  // namespace merope

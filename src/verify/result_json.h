@@ -1,0 +1,12 @@
+// A verification's result as JSON: all of it, under the names of suite.h.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "verify/suite.h"
+
+namespace merope {
+
+nlohmann::ordered_json ToJson(const VerifyResult& result);
+
+}  // namespace merope

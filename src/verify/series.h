@@ -1,0 +1,56 @@
+// Values taken at positions, grouped by prompt: what figures and gates are computed from.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <numeric>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "verify/figures.h"
+
+namespace merope {
+
+inline constexpr double kConfidence = 0.95;
+inline constexpr double kEquivalenceConfidence = 0.9;  // two one-sided tests at 5 %
+
+// A figure of one position; nullopt where it has none (no next token).
+using Extract = std::function<std::optional<double>(const RowMetrics&)>;
+
+// (q − p)² at the token that follows.
+inline std::optional<double> SquaredDelta(const RowMetrics& m) {
+  if (!m.has_next) return std::nullopt;
+  return (m.q_next - m.p_next) * (m.q_next - m.p_next);
+}
+
+// Values by position, and their sums and counts by prompt.
+struct Series {
+  std::vector<double> values;
+  std::vector<int32_t> clusters;
+  std::vector<double> sums, counts;
+
+  explicit Series(size_t n_clusters) : sums(n_clusters), counts(n_clusters) {}
+  void Add(int32_t cluster, double value) {
+    values.push_back(value);
+    clusters.push_back(cluster);
+    sums[static_cast<size_t>(cluster)] += value;
+    counts[static_cast<size_t>(cluster)] += 1;
+  }
+  double Mean() const { return Total(sums) / Total(counts); }
+  static double Total(std::span<const double> x) {
+    return std::accumulate(x.begin(), x.end(), 0.0);
+  }
+};
+
+template <class Record>
+Series Collect(std::span<const Record> records, size_t n_prompts, RowMetrics Record::* metrics,
+               const Extract& extract) {
+  Series series(n_prompts);
+  for (const Record& record : records)
+    if (const std::optional<double> value = extract(record.*metrics))
+      series.Add(record.prompt, *value);
+  return series;
+}
+
+}  // namespace merope

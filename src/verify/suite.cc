@@ -1,0 +1,215 @@
+#include "verify/suite.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/stopwatch.h"
+#include "base/threads.h"
+#include "engine/load.h"
+#include "verify/figures.h"
+#include "verify/logit_source.h"
+#include "verify/logits_file.h"
+#include "verify/metrics.h"
+#include "verify/token_text.h"
+
+namespace merope {
+namespace {
+
+// Positions that the reference back end computes, in fp32 and as emulated bf16, at least.
+int64_t ReferencePositions(VerifyMode mode) { return mode == VerifyMode::kQuick ? 320 : 1000; }
+
+class Suite {
+ public:
+  Suite(const Checkpoint& checkpoint, const Tokenizer& tokenizer, const VerifyOptions& options)
+      : checkpoint_(checkpoint),
+        tokenizer_(tokenizer),
+        options_(options),
+        vocab_(checkpoint.config().vocab_size) {}
+
+  Result<VerifyResult> Run() {
+    const Stopwatch watch;
+    VerifyResult result;
+    result.mode = options_.mode;
+    result.model = checkpoint_.path();
+    result.target_precision = options_.target;
+    result.threads = options_.threads > 0 ? options_.threads : DefaultThreads();
+    result.context = checkpoint_.config().max_position_embeddings;
+    TRY_ASSIGN(prompts_, BuildPrompts(tokenizer_, result.context, options_.mode));
+    TRY(CheckPrompts());
+    for (const VerifyPrompt& p : prompts_) longest_ = std::max(longest_, std::ssize(p.ids));
+    for (int64_t n = 0; n_reference_ < prompts_.size() && n < ReferencePositions(options_.mode);
+         ++n_reference_)
+      n += std::ssize(prompts_[n_reference_].ids);
+
+    // An fp32 target is compared with the double-sum reference itself; any other with fp32 on the
+    // CPU back end, or the file.
+    const bool against_reference = options_.target == Precision::kFp32 && options_.against.empty();
+    if (!against_reference) {
+      TRY_ASSIGN(reference_, ReferenceRows(Precision::kFp32, "fp32 reference"));
+    }
+    TRY_ASSIGN(emulated_, ReferenceRows(Precision::kBf16, "bf16 emulation"));
+    std::unique_ptr<LogitSource> baseline;
+    if (!options_.against.empty()) {
+      TRY_ASSIGN(baseline, OpenLogitsFile(options_.against, vocab_));
+    } else {
+      TRY_ASSIGN(baseline,
+                 LoadLogitSource(checkpoint_,
+                                 against_reference ? BackendKind::kReference : BackendKind::kCpu,
+                                 Precision::kFp32, options_.threads, longest_));
+    }
+    TRY_ASSIGN(const std::unique_ptr<LogitSource> target,
+               LoadLogitSource(checkpoint_, BackendKind::kCpu, options_.target, options_.threads,
+                               longest_));
+    result.baseline = baseline->name();
+    result.target = target->name();
+    TRY(CompareAll(*baseline, *target, result.threads));
+
+    const ModelConfig& config = checkpoint_.config();
+    result.first_token = std::move(first_token_);
+    JudgeFirstToken(&result.first_token);
+    result.reference = JudgeReference(
+        references_, std::max({config.hidden_size, config.intermediate_size, longest_}));
+    result.positions = JudgePositions(positions_, references_, prompts_, result.reference,
+                                      [this](int32_t id) { return TokenText(tokenizer_, id); });
+    result.verdict = Worse(result.first_token.verdict, result.positions.verdict);
+    const double n = static_cast<double>(positions_.size());
+    result.baseline_tokens_per_second = n / baseline_seconds_;
+    result.target_tokens_per_second = n / target_seconds_;
+    result.seconds = watch.Seconds();
+    return result;
+  }
+
+ private:
+  Status CheckPrompts() const {
+    for (const VerifyPrompt& p : prompts_)
+      for (const int32_t id : p.ids)
+        if (id < 0 || id >= vocab_)
+          return Err("{}: prompt {}: expected token ids below the model's vocab_size {}, found {}",
+                     checkpoint_.path(), p.id, vocab_, id);
+    return {};
+  }
+
+  std::span<const VerifyPrompt> ReferencePrompts() const {
+    return std::span(prompts_).first(n_reference_);
+  }
+
+  void Progress(std::string_view phase, int64_t done, int64_t total) const {
+    if (options_.progress) options_.progress(phase, done, total);
+  }
+
+  // The reference prompts' logits; the model is gone again when they are there.
+  Result<std::vector<std::vector<float>>> ReferenceRows(Precision precision,
+                                                        std::string_view phase) const {
+    int64_t total = 0;
+    for (const VerifyPrompt& p : ReferencePrompts()) total += std::ssize(p.ids);
+    TRY_ASSIGN(const std::unique_ptr<LogitSource> source,
+               LoadLogitSource(checkpoint_, BackendKind::kReference, precision, options_.threads,
+                               longest_));
+    return CollectRows(*source, ReferencePrompts(), vocab_,
+                       [&](int64_t done) { Progress(phase, done, total); });
+  }
+
+  // Both sources in step, a chunk of positions at a time; the rows of a chunk are compared on all
+  // threads.
+  Status CompareAll(LogitSource& baseline, LogitSource& target, int threads) {
+    ThreadTeam team(threads);
+    std::vector<RowComparer> comparers(static_cast<size_t>(team.size()));
+    std::vector<float> baseline_rows(static_cast<size_t>(kLogitChunk * vocab_)),
+        target_rows(baseline_rows.size());
+    int64_t total = 0, done = 0;
+    for (const VerifyPrompt& p : prompts_) total += std::ssize(p.ids);
+    for (size_t prompt = 0; prompt < prompts_.size(); ++prompt) {
+      const int64_t n = std::ssize(prompts_[prompt].ids);
+      for (int64_t begin = 0; begin < n; begin += kLogitChunk) {
+        const int64_t end = std::min(n, begin + kLogitChunk);
+        const auto size = static_cast<size_t>((end - begin) * vocab_);
+        TRY(Timed(baseline, prompt, begin, end, std::span(baseline_rows).first(size),
+                  &baseline_seconds_));
+        TRY(Timed(target, prompt, begin, end, std::span(target_rows).first(size),
+                  &target_seconds_));
+        const size_t first = positions_.size(), first_reference = references_.size();
+        positions_.resize(first + static_cast<size_t>(end - begin));
+        if (prompt < n_reference_)
+          references_.resize(first_reference + static_cast<size_t>(end - begin));
+        team.Run([&](int thread) {
+          for (int64_t i = begin + thread; i < end; i += team.size()) {
+            const size_t row = static_cast<size_t>(i - begin);
+            CompareRow(comparers[static_cast<size_t>(thread)], prompt, i,
+                       Row(baseline_rows, i - begin), Row(target_rows, i - begin),
+                       &positions_[first + row],
+                       prompt < n_reference_ ? &references_[first_reference + row] : nullptr);
+          }
+        });
+        if (end == n && prompt < ReportPrompts().size())
+          AddFirstToken(comparers[0], prompts_[prompt], Row(baseline_rows, n - 1 - begin),
+                        Row(target_rows, n - 1 - begin));
+        Progress("comparing", done += end - begin, total);
+      }
+    }
+    return {};
+  }
+
+  Status Timed(LogitSource& source, size_t prompt, int64_t begin, int64_t end,
+               std::span<float> rows, double* seconds) const {
+    const Stopwatch watch;
+    TRY(source.Rows(prompts_[prompt], begin, end, rows));
+    *seconds += watch.Seconds();
+    return {};
+  }
+
+  std::span<const float> Row(const std::vector<float>& rows, int64_t row) const {
+    return std::span(rows).subspan(static_cast<size_t>(row * vocab_), static_cast<size_t>(vocab_));
+  }
+
+  void CompareRow(RowComparer& comparer, size_t prompt, int64_t position,
+                  std::span<const float> baseline, std::span<const float> target,
+                  PositionRecord* record, ReferenceRecord* reference) const {
+    const std::vector<int32_t>& ids = prompts_[prompt].ids;
+    const size_t after = static_cast<size_t>(position) + 1;
+    const std::optional<int32_t> next =
+        after < ids.size() ? std::optional(ids[after]) : std::nullopt;
+    const RowMetrics metrics = comparer.Compare(baseline, target, next);
+    *record = {static_cast<int32_t>(prompt), static_cast<int32_t>(position), metrics};
+    if (reference == nullptr) return;
+    reference->prompt = static_cast<int32_t>(prompt);
+    reference->target = metrics;
+    reference->reference =
+        reference_.empty() ? metrics
+                           : comparer.Compare(Row(reference_[prompt], position), baseline, next);
+    reference->emulated = comparer.Compare(baseline, Row(emulated_[prompt], position), next);
+  }
+
+  void AddFirstToken(RowComparer& comparer, const VerifyPrompt& prompt,
+                     std::span<const float> baseline, std::span<const float> target) {
+    const TopMetrics m = comparer.CompareTop(baseline, target);
+    first_token_.rows.push_back({prompt.text, TokenText(tokenizer_, m.baseline_top1),
+                                 TokenText(tokenizer_, m.target_top1),
+                                 m.baseline_top1 == m.target_top1, m.cosine, m.kl, m.js, m.mae,
+                                 m.spearman, m.mean_relative_error});
+  }
+
+  const Checkpoint& checkpoint_;
+  const Tokenizer& tokenizer_;
+  const VerifyOptions& options_;
+  const int64_t vocab_;
+  std::vector<VerifyPrompt> prompts_;
+  size_t n_reference_ = 0;  // the first so many prompts go through the reference back end
+  int64_t longest_ = 0;
+  std::vector<std::vector<float>> reference_,
+      emulated_;  // by prompt: (positions, vocab); reference_ empty: it is the baseline
+  std::vector<PositionRecord> positions_;
+  std::vector<ReferenceRecord> references_;
+  FirstTokenTable first_token_;
+  double baseline_seconds_ = 0, target_seconds_ = 0;
+};
+
+}  // namespace
+
+Result<VerifyResult> Verify(const Checkpoint& checkpoint, const Tokenizer& tokenizer,
+                            const VerifyOptions& options) {
+  return Suite(checkpoint, tokenizer, options).Run();
+}
+
+}  // namespace merope
