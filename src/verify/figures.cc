@@ -104,7 +104,7 @@ PositionSuite JudgePositions(std::span<const PositionRecord> records,
     summary.mean_kl += m.kl;
     summary.max_kl = std::max(summary.max_kl, m.kl);
     summary.mean_relative_l2 += m.relative_l2;
-    suite.expected_flips += noise.FlipChance(m);
+    summary.expected_flips += noise.FlipChance(m);
     counts[p] += 1;
     if (m.baseline_top1 == m.target_top1) {
       same[p] += 1;
@@ -116,6 +116,7 @@ PositionSuite JudgePositions(std::span<const PositionRecord> records,
                            token_text(m.target_top1), m.gap, allowed, m.gap <= allowed});
   }
   for (PromptSummary& summary : suite.by_prompt) {
+    suite.expected_flips += summary.expected_flips;
     summary.mean_kl /= static_cast<double>(summary.positions);
     summary.mean_relative_l2 /= static_cast<double>(summary.positions);
   }

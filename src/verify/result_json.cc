@@ -95,6 +95,7 @@ Json ToJson(const PositionSuite& s) {
                                                       {"language", p.language},
                                                       {"positions", p.positions},
                                                       {"flips", p.flips},
+                                                      {"expected_flips", p.expected_flips},
                                                       {"mean_kl", p.mean_kl},
                                                       {"max_kl", p.max_kl},
                                                       {"mean_relative_l2", p.mean_relative_l2}};

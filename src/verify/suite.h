@@ -70,6 +70,7 @@ struct Flip {
 struct PromptSummary {
   std::string id, kind, language;
   int64_t positions = 0, flips = 0;
+  double expected_flips = 0;
   double mean_kl = 0, max_kl = 0, mean_relative_l2 = 0;
 };
 

@@ -1,0 +1,153 @@
+// The gates on positions made up so that the answer is known.
+#include "verify/figures.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+namespace merope {
+namespace {
+
+constexpr size_t kVocab = 200;
+constexpr int32_t kPrompts = 60, kPromptPositions = 150;
+
+// Rows as a model might give them, and what an arithmetic with Gaussian errors makes of them.
+class MadeUp {
+ public:
+  explicit MadeUp(uint32_t seed) : random_(seed) {}
+
+  std::vector<float> Baseline() {
+    std::vector<float> row(kVocab);
+    for (float& z : row) z = static_cast<float>(3 * normal_(random_));
+    return row;
+  }
+  std::vector<float> Noisy(const std::vector<float>& row, double sigma) {
+    std::vector<float> noisy = row;
+    for (float& z : noisy) z += static_cast<float>(sigma * normal_(random_));
+    return noisy;
+  }
+  int32_t Token() { return static_cast<int32_t>(random_() % kVocab); }
+
+ private:
+  std::mt19937 random_;
+  std::normal_distribution<double> normal_;
+};
+
+struct Outcome {
+  ReferenceCheck check;
+  PositionSuite suite;
+  const GateResult& Gate(std::string_view key) const {
+    for (const GateResult& gate : suite.gates)
+      if (gate.key.starts_with(key)) return gate;
+    ADD_FAILURE() << "no gate " << key;
+    return suite.gates.front();
+  }
+};
+
+// bf16's noise has σ 0.02 on every logit, fp32's 2e-6; the target's as given, with `bias` added to
+// its largest logit.
+Outcome Judged(double target_sigma, double bias = 0, double fp32_sigma = 2e-6) {
+  MadeUp made(11);
+  RowComparer comparer;
+  std::vector<PositionRecord> records;
+  std::vector<ReferenceRecord> references;
+  std::vector<VerifyPrompt> prompts;
+  for (int32_t p = 0; p < kPrompts; ++p) {
+    prompts.push_back({fmt::format("p{}", p), "prose", "en", "", {}});
+    for (int32_t i = 0; i < kPromptPositions; ++i) {
+      const std::vector<float> z = made.Baseline();
+      std::vector<float> target = made.Noisy(z, target_sigma);
+      *std::max_element(target.begin(), target.end()) += static_cast<float>(bias);
+      const int32_t next = made.Token();
+      records.push_back({p, i, comparer.Compare(z, target, next)});
+      if (p < 10)
+        references.push_back({p, comparer.Compare(made.Noisy(z, fp32_sigma), z, next),
+                              comparer.Compare(z, made.Noisy(z, 0.02), next),
+                              records.back().target});
+    }
+  }
+  Outcome outcome;
+  outcome.check = JudgeReference(references, 1536);
+  outcome.suite = JudgePositions(records, references, prompts, outcome.check,
+                                 [](int32_t id) { return std::to_string(id); });
+  return outcome;
+}
+
+TEST(Suite, Bf16NoisePasses) {
+  const Outcome o = Judged(0.02);
+  EXPECT_EQ(o.check.verdict, Verdict::kPass);
+  EXPECT_NEAR(o.check.emulated_sigma, 0.02, 0.0005);
+  EXPECT_NEAR(o.check.target_sigma, 0.02, 0.0005);
+  EXPECT_EQ(o.suite.positions, kPrompts * kPromptPositions);
+  for (const GateResult& gate : o.suite.gates)
+    EXPECT_EQ(gate.verdict, Verdict::kPass) << gate.label << " " << gate.value;
+  EXPECT_EQ(o.suite.verdict, Verdict::kPass);
+  // The flip model holds on errors that are as it supposes.
+  EXPECT_GT(o.suite.flips.size(), 5u);
+  EXPECT_NEAR(static_cast<double>(o.suite.flips.size()), o.suite.expected_flips,
+              3 * std::sqrt(o.suite.expected_flips));
+}
+
+TEST(Suite, TheTargetItselfPassesExactly) {
+  const Outcome o = Judged(0);
+  EXPECT_EQ(o.suite.verdict, Verdict::kPass);
+  EXPECT_EQ(o.suite.flips.size(), 0u);
+  EXPECT_EQ(o.suite.same_top1_rate, 1);
+  EXPECT_EQ(o.suite.delta_ln_ppl, 0);
+}
+
+TEST(Suite, TwiceTheNoiseFails) {
+  const Outcome o = Judged(0.04);
+  EXPECT_EQ(o.Gate("kl_ratio").verdict, Verdict::kFail);
+  EXPECT_EQ(o.Gate("sigma_ratio").verdict, Verdict::kFail);
+  EXPECT_NEAR(o.Gate("sigma_ratio").value, 2, 0.05);
+  EXPECT_NEAR(o.Gate("kl_ratio").value, 4, 0.4);
+  EXPECT_EQ(o.suite.verdict, Verdict::kFail);
+}
+
+TEST(Suite, AGrossErrorFailsEverywhere) {
+  const Outcome o = Judged(1.0);
+  EXPECT_EQ(o.Gate("kl_mean").verdict, Verdict::kFail);
+  EXPECT_EQ(o.Gate("bhattacharyya_min").verdict, Verdict::kFail);
+  EXPECT_EQ(o.Gate("same_top1").verdict, Verdict::kFail);
+  EXPECT_EQ(o.Gate("unexplained_flips").verdict, Verdict::kFail);
+  EXPECT_EQ(o.Gate("flips").verdict, Verdict::kFail);
+  EXPECT_EQ(o.Gate("rms_delta_p").verdict, Verdict::kFail);
+  EXPECT_GT(o.Gate("unexplained_flips").value, 0);
+}
+
+TEST(Suite, ABiasInConfidenceIsSeen) {
+  const Outcome o =
+      Judged(0.02, 0.25);  // as from a wrong softmax scale: the other tokens lose probability
+  EXPECT_EQ(o.Gate("delta_ln_ppl").verdict, Verdict::kFail);
+  EXPECT_GT(o.Gate("delta_ln_ppl").value, 0.01);
+}
+
+TEST(Suite, AWrongReferenceFails) {
+  const Outcome o = Judged(0.02, 0, 1e-3);
+  EXPECT_EQ(o.check.verdict, Verdict::kFail);
+  EXPECT_GT(o.check.worst_share_of_bound, 1);
+  EXPECT_EQ(o.Gate("reference").verdict, Verdict::kFail);
+  EXPECT_EQ(o.suite.verdict, Verdict::kFail);
+}
+
+TEST(FirstToken, AveragesAndThresholds) {
+  FirstTokenTable table;
+  for (int i = 0; i < 25; ++i)
+    table.rows.push_back({"p", "a", "a", true, 0.999, 0.001, 0.0002, 0.0005, 0.99, 0.05});
+  JudgeFirstToken(&table);
+  EXPECT_EQ(table.verdict, Verdict::kPass);
+  EXPECT_EQ(table.matches, 25);
+  EXPECT_NEAR(table.one_minus_cosine, 0.001, 1e-12);
+  table.rows[3].match = false;  // 96 %
+  JudgeFirstToken(&table);
+  EXPECT_EQ(table.verdict, Verdict::kFail);
+  table.rows[3].match = true;
+  for (FirstTokenRow& row : table.rows) row.kl = 0.0101;
+  JudgeFirstToken(&table);
+  EXPECT_EQ(table.verdict, Verdict::kFail);
+}
+
+}  // namespace
+}  // namespace merope
