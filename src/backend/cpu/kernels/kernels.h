@@ -7,9 +7,9 @@
 // [k/2][panel][2], two k side by side in a 32-bit lane (in_features padded to even). K and V pages
 // of the cache have the same form, so that attention is made of the same tiles.
 //
-// An output element is one chain of multiply-adds over k in order, in one lane. Nothing about it
-// depends on the tile, the row count or the thread; that is what makes results the same bits in any
-// batch.
+// An output element is summed over k in one lane, in one order (chains of multiply-adds,
+// tile-inl.h). Nothing about it depends on the tile, the row count or the thread; that is what
+// makes results the same bits in any batch.
 #pragma once
 
 #include <cstdint>
