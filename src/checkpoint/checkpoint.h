@@ -47,6 +47,9 @@ class Checkpoint {
   // The mapped pages of this tensor are not needed any more.
   void Drop(const TensorView& tensor) const;
 
+  // Whether the files hold a tokenizer of any kind; LoadTokenizer refuses those that it cannot
+  // read.
+  bool has_tokenizer() const;
   // tokenizer.json, or the GGUF's vocabulary.
   Result<Tokenizer> LoadTokenizer() const;
   // nullopt where the checkpoint carries none. The special token texts are those of the tokenizer

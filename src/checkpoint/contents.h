@@ -17,6 +17,7 @@ struct CheckpointContents {
   std::vector<MappedFile> files;  // of weights; the tensors' bytes lie in them
   std::vector<TensorView> tensors;
   std::vector<std::string> ignored;
+  bool has_tokenizer = false;
   std::string bos_token, eos_token, bos_rule;
   std::optional<std::string> chat_template;
   std::string chat_template_file;

@@ -30,6 +30,11 @@ std::string FindByEnding(const std::string& directory, std::initializer_list<con
   return found.empty() ? "" : *std::min_element(found.begin(), found.end());
 }
 
+// A tokenizer in a form other than tokenizer.json; empty where there is none.
+std::string OtherTokenizer(const std::string& directory) {
+  return FindByEnding(directory, {"tokenizer.model", "spiece.model", "vocab.json"});
+}
+
 Result<ModelConfig> ReadConfig(const std::string& directory) {
   const std::string file = directory + "/config.json";
   if (!Exists(file)) {
@@ -148,6 +153,8 @@ Result<std::optional<std::string>> DefaultTemplate(const Json& config, const std
 }
 
 Status AddText(const std::string& directory, CheckpointContents* contents) {
+  contents->has_tokenizer =
+      Exists(directory + "/tokenizer.json") || !OtherTokenizer(directory).empty();
   contents->bos_rule = "tokenizer.json: post_processor";
   const std::string jinja = directory + "/chat_template.jinja";
   if (Exists(jinja)) {
@@ -188,8 +195,7 @@ Result<CheckpointContents> OpenDirectory(const std::string& directory) {
 Result<Tokenizer> LoadDirectoryTokenizer(const std::string& directory) {
   const std::string file = directory + "/tokenizer.json";
   if (!Exists(file)) {
-    const auto other = FindByEnding(directory, {"tokenizer.model", "spiece.model", "vocab.json"});
-    if (!other.empty())
+    if (const auto other = OtherTokenizer(directory); !other.empty())
       return Err(
           "{}: this form of tokenizer is not supported: write a tokenizer.json with "
           "transformers' AutoTokenizer.from_pretrained(…).save_pretrained(…)",

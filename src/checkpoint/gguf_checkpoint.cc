@@ -36,6 +36,7 @@ Result<CheckpointContents> OpenGguf(const std::string& file) {
   if (gguf.tensors().empty())
     return Err("{}: tensor count: expected a model's tensors, found a vocabulary alone", file);
   contents.tensors = GgufTensors(gguf, contents.config, &contents.ignored);
+  contents.has_tokenizer = gguf.Has("tokenizer.ggml.model");
   TRY_ASSIGN(const auto tokens, gguf.Strings("tokenizer.ggml.tokens"));
   TRY_ASSIGN(contents.bos_token, TokenText(gguf, tokens, "tokenizer.ggml.bos_token_id"));
   TRY_ASSIGN(contents.eos_token, TokenText(gguf, tokens, "tokenizer.ggml.eos_token_id"));

@@ -1,11 +1,334 @@
+// merope inspect: what is in a checkpoint, and whether it is whole.
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/machine.h"
+#include "base/progress.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/weight_check.h"
 #include "cli/commands.h"
+#include "cli/output.h"
 
 namespace merope {
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;
+
+constexpr int64_t kRequestTokens = 4096;
+
+struct InspectArguments {
+  std::string path;
+  uint64_t kv_memory = 0;  // 0: half of what is available
+  bool json = false;
+};
+
+// How much text state fits a budget at one width of KV elements.
+struct KvFit {
+  int64_t bytes_per_token, tokens, requests;
+};
+KvFit Fit(const ModelConfig& config, int64_t element_bytes, int64_t budget) {
+  const int64_t per_token = config.KvBytesPerToken(element_bytes);
+  return {per_token, budget / per_token, budget / (per_token * kRequestTokens)};
+}
+
+struct TokenizerFacts {
+  bool present = false;
+  int32_t vocab_size = 0;
+  std::vector<int32_t> prefix;
+  std::vector<std::string> prefix_tokens, eos_tokens;
+  std::string chat_template;  // "none", "yes", or why it cannot be used
+};
+
+struct Inspection {
+  WeightReport weights;
+  TokenizerFacts tokenizer;
+  int64_t budget = 0;
+  bool budget_given = false;
+};
+
+// A tokenizer that is there but cannot be used is an error; none at all is a fact.
+Result<TokenizerFacts> InspectTokenizer(const Checkpoint& checkpoint) {
+  TokenizerFacts facts;
+  const auto chat_template = checkpoint.LoadChatTemplate();
+  facts.chat_template = !chat_template               ? chat_template.error().message
+                        : chat_template->has_value() ? "yes"
+                                                     : "none";
+  if (!checkpoint.has_tokenizer()) return facts;
+  TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
+  const auto token = [&](int32_t id) {
+    return std::string(id < tokenizer.vocab_size() ? tokenizer.IdToToken(id) : "");
+  };
+  facts.present = true;
+  facts.vocab_size = tokenizer.vocab_size();
+  facts.prefix = tokenizer.PrefixIds();
+  for (const int32_t id : facts.prefix) facts.prefix_tokens.push_back(token(id));
+  for (const int32_t id : checkpoint.config().eos_token_ids) facts.eos_tokens.push_back(token(id));
+  return facts;
+}
+
+std::string_view RopeName(RopeKind kind) {
+  switch (kind) {
+    case RopeKind::kNone:
+      return "default";
+    case RopeKind::kLinear:
+      return "linear";
+    case RopeKind::kLlama3:
+      return "llama3";
+    case RopeKind::kYarn:
+      return "yarn";
+  }
+  return "";
+}
+
+OrderedJson RopeJson(const ModelConfig& config) {
+  const RopeScaling& rope = config.rope;
+  OrderedJson json = {{"type", RopeName(rope.kind)}, {"theta", config.rope_theta}};
+  if (rope.kind != RopeKind::kNone) json["factor"] = rope.factor;
+  if (rope.kind == RopeKind::kLlama3) {
+    json["low_freq_factor"] = rope.low_freq_factor;
+    json["high_freq_factor"] = rope.high_freq_factor;
+  }
+  if (rope.kind == RopeKind::kYarn) {
+    json["attention_factor"] = rope.attention_factor;
+    json["beta_fast"] = rope.beta_fast;
+    json["beta_slow"] = rope.beta_slow;
+    json["truncate"] = rope.truncate;
+  }
+  if (rope.original_max_position_embeddings > 0)
+    json["original_max_position_embeddings"] = rope.original_max_position_embeddings;
+  if (!config.rope_divisors.empty()) json["divisors"] = config.rope_divisors;
+  return json;
+}
+
+OrderedJson ConfigJson(const ModelConfig& config) {
+  return {{"architecture", config.architecture},
+          {"hidden_size", config.hidden_size},
+          {"intermediate_size", config.intermediate_size},
+          {"num_layers", config.num_layers},
+          {"num_heads", config.num_heads},
+          {"num_kv_heads", config.num_kv_heads},
+          {"head_dim", config.head_dim},
+          {"vocab_size", config.vocab_size},
+          {"max_position_embeddings", config.max_position_embeddings},
+          {"rms_norm_eps", config.rms_norm_eps},
+          {"rope", RopeJson(config)},
+          {"tie_word_embeddings", config.tie_word_embeddings},
+          {"attention_bias", config.attention_bias},
+          {"mlp_bias", config.mlp_bias},
+          {"dtype", DTypeName(config.dtype)}};
+}
+
+OrderedJson WeightsJson(const WeightReport& weights) {
+  OrderedJson dtypes = OrderedJson::object(), files = OrderedJson::array();
+  for (const auto& [name, count] : weights.dtypes) dtypes[name] = count;
+  for (const FileHash& file : weights.files)
+    files.push_back({{"file", file.file}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+  return {{"ok", weights.ok()},
+          {"expected_tensors", weights.expected_tensors},
+          {"found_tensors", weights.found_tensors},
+          {"expected_parameters", weights.expected_parameters},
+          {"parameters", weights.parameters},
+          {"bytes", weights.bytes},
+          {"dtypes", dtypes},
+          {"tied", weights.tied},
+          {"missing", weights.missing},
+          {"extra", weights.extra},
+          {"wrong_shape", weights.wrong_shape},
+          {"ignored", weights.ignored},
+          {"nan", weights.nan_count},
+          {"inf", weights.inf_count},
+          {"not_finite", weights.not_finite},
+          {"files", files}};
+}
+
+OrderedJson ToJson(const Checkpoint& checkpoint, const Inspection& found) {
+  const ModelConfig& config = checkpoint.config();
+  const auto fit = [&](int64_t element_bytes) -> OrderedJson {
+    const KvFit kv = Fit(config, element_bytes, found.budget);
+    return {{"bytes_per_token", kv.bytes_per_token},
+            {"tokens", kv.tokens},
+            {"requests_of_4096_tokens", kv.requests}};
+  };
+  OrderedJson tokenizer = nullptr;
+  if (found.tokenizer.present) {
+    tokenizer = {{"vocab_size", found.tokenizer.vocab_size},
+                 {"prefix_ids", found.tokenizer.prefix},
+                 {"prefix_tokens", found.tokenizer.prefix_tokens},
+                 {"prefix_source", checkpoint.bos_rule()}};
+  }
+  return {{"path", checkpoint.path()},
+          {"format", checkpoint.format() == CheckpointFormat::kGguf ? "gguf" : "safetensors"},
+          {"config", ConfigJson(config)},
+          {"eos_token_ids", config.eos_token_ids},
+          {"eos_source", config.eos_source},
+          {"tokenizer", tokenizer},
+          {"chat_template", found.tokenizer.chat_template},
+          {"weights", WeightsJson(found.weights)},
+          {"kv_cache", {{"budget_bytes", found.budget}, {"bf16", fit(2)}, {"fp32", fit(4)}}}};
+}
+
+// "674.1 MiB", "8.0 GiB".
+std::string Size(int64_t bytes) {
+  const double mib = static_cast<double>(bytes) / (1 << 20);
+  return mib < 1024 ? fmt::format("{:.1f} MiB", mib) : fmt::format("{:.1f} GiB", mib / 1024);
+}
+
+// 353424384 → "353,424,384".
+std::string Grouped(int64_t number) {
+  const std::string digits = fmt::to_string(number);
+  std::string grouped;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) grouped += ',';
+    grouped += digits[i];
+  }
+  return grouped;
+}
+
+std::string Ids(const std::vector<int32_t>& ids, const std::vector<std::string>& tokens) {
+  std::string text;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    text += fmt::format("{}{}", i > 0 ? ", " : "", ids[i]);
+    if (i < tokens.size() && !tokens[i].empty()) text += " " + tokens[i];
+  }
+  return text.empty() ? "none" : text;
+}
+
+std::string RopeText(const ModelConfig& config) {
+  const RopeScaling& rope = config.rope;
+  std::string text = fmt::format("theta {}", config.rope_theta);
+  if (rope.kind != RopeKind::kNone)
+    text += fmt::format(", {} scaling by {}", RopeName(rope.kind), rope.factor);
+  if (rope.kind == RopeKind::kLlama3)
+    text +=
+        fmt::format(" (frequency factors {} to {})", rope.low_freq_factor, rope.high_freq_factor);
+  if (rope.kind == RopeKind::kYarn)
+    text += fmt::format(" (beta {} to {}, attention factor {:.6g})", rope.beta_fast, rope.beta_slow,
+                        rope.attention_factor);
+  if (rope.original_max_position_embeddings > 0)
+    text += fmt::format(" from {} positions", Grouped(rope.original_max_position_embeddings));
+  if (!config.rope_divisors.empty()) text += ", frequencies divided by the file's rope_freqs";
+  return text;
+}
+
+class Lines {
+ public:
+  template <class... Args>
+  void Add(std::string_view label, fmt::format_string<Args...> format, Args&&... args) {
+    text_ += fmt::format("{:<14}{}\n", label, fmt::format(format, std::forward<Args>(args)...));
+  }
+  void List(std::string_view label, const std::vector<std::string>& items) {
+    for (const std::string& item : items) Add(label, "{}", item);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+void AddWeightLines(const WeightReport& weights, Lines* lines) {
+  std::string dtypes;
+  for (const auto& [name, count] : weights.dtypes)
+    dtypes += fmt::format("{}{} {}", dtypes.empty() ? "" : ", ", count, name);
+  lines->Add("Weights", "{} tensors found, {} expected ({})", weights.found_tensors,
+             weights.expected_tensors, dtypes);
+  lines->Add("", "{} parameters found, {} expected; {}", Grouped(weights.parameters),
+             Grouped(weights.expected_parameters), Size(weights.bytes));
+  lines->Add("", "{} NaN, {} infinite", weights.nan_count, weights.inf_count);
+  for (const FileHash& file : weights.files)
+    lines->Add("", "{}: sha256 {}, {} bytes", file.file, file.sha256, Grouped(file.bytes));
+  lines->List("  ignored", weights.ignored);
+  lines->List("  missing", weights.missing);
+  lines->List("  extra", weights.extra);
+  lines->List("  wrong shape", weights.wrong_shape);
+  lines->List("  not finite", weights.not_finite);
+  lines->Add("Weight check", "{}", weights.ok() ? "OK" : "FAILED");
+}
+
+std::string ToText(const Checkpoint& checkpoint, const Inspection& found) {
+  const ModelConfig& config = checkpoint.config();
+  Lines lines;
+  lines.Add("Model", "{} ({})", checkpoint.path(),
+            checkpoint.format() == CheckpointFormat::kGguf ? "GGUF" : "safetensors");
+  lines.Add("Architecture", "{}, {} layers, hidden {}, feed-forward {}", config.architecture,
+            config.num_layers, config.hidden_size, config.intermediate_size);
+  lines.Add("", "{} heads of {}, {} KV heads, vocabulary {}, {} positions", config.num_heads,
+            config.head_dim, config.num_kv_heads, Grouped(config.vocab_size),
+            Grouped(config.max_position_embeddings));
+  lines.Add("", "{} head, {}, RMS norm epsilon {:g}",
+            config.tie_word_embeddings ? "tied" : "untied",
+            config.attention_bias && config.mlp_bias ? "biases"
+            : config.attention_bias                  ? "biases in attention"
+            : config.mlp_bias                        ? "biases in the feed-forward part"
+                                                     : "no biases",
+            static_cast<float>(config.rms_norm_eps));
+  lines.Add("RoPE", "{}", RopeText(config));
+  lines.Add("dtype", "{}", DTypeName(config.dtype));
+  if (found.tokenizer.present) {
+    lines.Add("Tokenizer", "{} ids", Grouped(found.tokenizer.vocab_size));
+    lines.Add("Prefix (BOS)", "{} ({})", Ids(found.tokenizer.prefix, found.tokenizer.prefix_tokens),
+              checkpoint.bos_rule());
+  } else {
+    lines.Add("Tokenizer", "none in the checkpoint");
+  }
+  lines.Add("EOS", "{} ({})", Ids(config.eos_token_ids, found.tokenizer.eos_tokens),
+            config.eos_source);
+  lines.Add("Chat template", "{}", found.tokenizer.chat_template);
+  AddWeightLines(found.weights, &lines);
+  const KvFit bf16 = Fit(config, 2, found.budget), fp32 = Fit(config, 4, found.budget);
+  lines.Add("KV cache", "{} bytes a token in bf16, {} in fp32", Grouped(bf16.bytes_per_token),
+            Grouped(fp32.bytes_per_token));
+  lines.Add("", "{} ({}) hold {} tokens in bf16, {} in fp32", Size(found.budget),
+            found.budget_given ? "--kv-memory" : "half of the memory available now",
+            Grouped(bf16.tokens), Grouped(fp32.tokens));
+  lines.Add("", "or {} requests of {} tokens at once in bf16, {} in fp32", Grouped(bf16.requests),
+            Grouped(kRequestTokens), Grouped(fp32.requests));
+  return lines.text();
+}
+
+Result<int> Inspect(const InspectArguments& arguments) {
+  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.path));
+  Inspection found;
+  TRY_ASSIGN(found.tokenizer, InspectTokenizer(checkpoint));
+  {
+    ProgressBar bar("Checking the weights");
+    TRY_ASSIGN(found.weights, CheckWeights(checkpoint, [&bar](int64_t done, int64_t total) {
+                 bar.Update(done, total);
+               }));
+  }
+  found.budget_given = arguments.kv_memory > 0;
+  found.budget = found.budget_given ? static_cast<int64_t>(arguments.kv_memory)
+                                    : ReadMachine().UsableMemory() / 2;
+  const std::string text =
+      arguments.json
+          ? ToJson(checkpoint, found).dump(2, ' ', false, OrderedJson::error_handler_t::replace) +
+                "\n"
+          : ToText(checkpoint, found);
+  TRY(WriteOutput(text));
+  return found.weights.ok() ? 0 : kExitCheckFailed;
+}
+
+}  // namespace
 
 void AddInspect(CLI::App& app, Action* chosen) {
-  app.add_subcommand("inspect", "not built yet")->callback([chosen] {
-    *chosen = [] { return Err("inspect: not built yet"); };
-  });
+  CLI::App* inspect =
+      app.add_subcommand("inspect", "Say what is in a checkpoint, and check its weights");
+  auto a = std::make_shared<InspectArguments>();
+  inspect->add_option("MODEL", a->path, "A Hugging Face directory, or a .gguf file")->required();
+  inspect
+      ->add_option(
+          "--kv-memory", a->kv_memory,
+          "Say how many tokens fit this much KV cache, as 8GiB (default: half of the memory "
+          "that is available)")
+      ->transform(CLI::AsSizeValue(true))
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 50))
+      ->type_name("SIZE");
+  inspect->add_flag("--json", a->json, "Print one JSON object");
+  inspect->footer(
+      "Ends with 1 when tensors are missing, extra, of the wrong shape or not finite.\n\n"
+      "Example: merope inspect Pleias-RAG-350M --kv-memory 8GiB");
+  inspect->callback([a, chosen] { *chosen = [a] { return Inspect(*a); }; });
 }
 
 }  // namespace merope
