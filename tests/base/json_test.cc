@@ -1,0 +1,101 @@
+#include "base/json.h"
+
+#include <gtest/gtest.h>
+
+#include "base/mapped_file.h"
+#include "tests/support/temp_dir.h"
+
+namespace merope {
+namespace {
+
+// The error of a result, or a text that no test expects.
+template <class T>
+std::string ErrorOf(const Result<T>& result) {
+  return result ? "no error" : result.error().message;
+}
+
+bool Contains(const std::string& text, const std::string& part) {
+  return text.find(part) != text.npos;
+}
+
+TEST(Json, ErrorsNameTheFileAndThePlace) {
+  const std::string message = ErrorOf(ParseJson("{\n \"a\": }", "config.json"));
+  EXPECT_TRUE(Contains(message, "config.json: invalid JSON")) << message;
+  EXPECT_TRUE(Contains(message, "line 2")) << message;
+}
+
+TEST(Json, RefusesBadUtf8TrailingTextAndNothing) {
+  EXPECT_TRUE(Contains(ErrorOf(ParseJson("{\"a\": \"\xff\"}", "f")), "f: invalid JSON"));
+  EXPECT_TRUE(Contains(ErrorOf(ParseJson("{\"a\": \"\xc3\"}", "f")), "f: invalid JSON"));
+  EXPECT_TRUE(Contains(ErrorOf(ParseJson("{} {}", "f")), "f: invalid JSON"));
+  EXPECT_TRUE(Contains(ErrorOf(ParseJson("", "f")), "f: invalid JSON"));
+  EXPECT_TRUE(Contains(ErrorOf(ParseJson("{\"a\": 1e999}", "f")), "f: invalid JSON"));
+}
+
+TEST(Json, RefusesDeepNestingWithoutRunningOutOfStack) {
+  EXPECT_TRUE(ParseJson(std::string(200, '[') + std::string(200, ']'), "f"));
+  for (const size_t depth : {300ul, 1'000'000ul}) {
+    const std::string text = std::string(depth, '[') + std::string(depth, ']');
+    EXPECT_TRUE(Contains(ErrorOf(ParseJson(text, "f")), "nested deeper than 256")) << depth;
+    EXPECT_FALSE(ParseJson(std::string(depth, '['), "f")) << depth;
+  }
+  std::string objects;
+  for (int i = 0; i < 100'000; ++i) objects += "{\"a\":";
+  EXPECT_FALSE(ParseJson(objects, "f"));
+}
+
+TEST(Json, TypedFields) {
+  const Result<Json> json =
+      ParseJson(R"({"i": 7, "f": 2.0, "h": 0.5, "big": 1e300, "u": 18446744073709551615,
+                    "b": true, "s": "x", "n": null, "o": {}})",
+                "file");
+  ASSERT_TRUE(json);
+  const JsonFields fields(*json, "file");
+  EXPECT_EQ(**fields.Integer("i", 0, 10), 7);
+  EXPECT_EQ(**fields.Integer("f", 0, 10), 2);
+  EXPECT_EQ(**fields.Number("i"), 7);
+  EXPECT_EQ(**fields.Number("h"), 0.5);
+  EXPECT_TRUE(**fields.Bool("b"));
+  EXPECT_EQ(**fields.String("s"), "x");
+  for (const char* absent : {"n", "missing"}) {
+    EXPECT_FALSE(fields.Has(absent));
+    EXPECT_EQ(*fields.Integer(absent, 0, 1), std::nullopt);
+    EXPECT_EQ(*fields.String(absent), std::nullopt);
+  }
+  EXPECT_EQ(ErrorOf(fields.Integer("i", 0, 6)),
+            "file: i: expected a whole number from 0 to 6, found 7");
+  for (const char* field : {"h", "big", "u", "b", "s", "o"})
+    EXPECT_TRUE(Contains(ErrorOf(fields.Integer(field, -5, int64_t{1} << 62)),
+                         std::string("file: ") + field + ": expected a whole number"))
+        << field;
+  EXPECT_EQ(ErrorOf(fields.Number("s")), "file: s: expected a number, found the string \"x\"");
+  EXPECT_EQ(ErrorOf(fields.Bool("i")), "file: i: expected true or false, found 7");
+  EXPECT_EQ(ErrorOf(fields.String("o")), "file: o: expected a string, found an object");
+}
+
+TEST(Json, FieldsOfWhatIsNoObjectAreAbsent) {
+  const Json array = Json::array({1, 2});
+  EXPECT_EQ(JsonFields(array, "f").Find("a"), nullptr);
+}
+
+TEST(Json, DescribeIsShortAndPlainAscii) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "é\n";
+  std::string described = Describe(Json(text));
+  ASSERT_TRUE(described.ends_with("…"));
+  described.resize(described.size() - 3);
+  EXPECT_LE(described.size(), 100u);
+  for (const char c : described) EXPECT_TRUE(c >= ' ' && c < 127) << described;
+  EXPECT_EQ(Describe(Json::array({1, 2, 3})), "an array of 3");
+}
+
+TEST(Json, ReadJsonFileNamesThePath) {
+  TempDir directory;
+  const std::string path = directory.File("a.json");
+  EXPECT_TRUE(Contains(ErrorOf(ReadJsonFile(path)), path));
+  ASSERT_TRUE(WriteFile(path, "[1,"));
+  EXPECT_TRUE(Contains(ErrorOf(ReadJsonFile(path)), path + ": invalid JSON"));
+}
+
+}  // namespace
+}  // namespace merope

@@ -1,0 +1,79 @@
+#include "base/mapped_file.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/temp_dir.h"
+
+namespace merope {
+namespace {
+
+TEST(MappedFile, ShowsTheBytesAgainAfterADrop) {
+  TempDir directory;
+  const std::string path = directory.File("data");
+  std::string content(100'001, 'x');
+  content.front() = 'a';
+  content.back() = 'z';
+  ASSERT_TRUE(WriteFile(path, content));
+  auto file = MappedFile::Open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  const auto same = [&](std::span<const std::byte> bytes) {
+    return std::equal(bytes.begin(), bytes.end(), content.begin(), content.end(),
+                      [](std::byte a, char b) { return a == static_cast<std::byte>(b); });
+  };
+  EXPECT_TRUE(same(file->bytes()));
+  file->Drop(file->bytes());
+  file->Drop(file->bytes().subspan(5, 10));  // less than a page: nothing to do
+  file->Drop(file->bytes().subspan(100'001));
+  EXPECT_TRUE(same(file->bytes()));
+  const MappedFile moved = std::move(*file);
+  EXPECT_TRUE(same(moved.bytes()));
+  EXPECT_EQ(moved.path(), path);
+}
+
+TEST(MappedFile, AnEmptyFileIsAnEmptySpan) {
+  TempDir directory;
+  ASSERT_TRUE(WriteFile(directory.File("empty"), ""));
+  const auto file = MappedFile::Open(directory.File("empty"));
+  ASSERT_TRUE(file);
+  EXPECT_TRUE(file->bytes().empty());
+}
+
+TEST(MappedFile, ErrorsNameThePath) {
+  TempDir directory;
+  const std::string missing = directory.File("missing");
+  EXPECT_EQ(MappedFile::Open(missing).error().message,
+            missing + ": cannot open: No such file or directory");
+  EXPECT_EQ(MappedFile::Open(directory.path()).error().message,
+            directory.path() + ": expected a file, found a directory");
+  EXPECT_EQ(MappedFile::Open("/dev/null").error().message, "/dev/null: expected a regular file");
+  EXPECT_EQ(ReadFile(missing).error().message,
+            missing + ": cannot open: No such file or directory");
+  EXPECT_EQ(ReadFile(directory.path()).error().message,
+            directory.path() + ": expected a file, found a directory");
+}
+
+TEST(ReadFile, RefusesWhatIsTooLarge) {
+  TempDir directory;
+  const std::string path = directory.File("five");
+  ASSERT_TRUE(WriteFile(path, "12345"));
+  EXPECT_EQ(*ReadFile(path, 5), "12345");
+  EXPECT_EQ(ReadFile(path, 4).error().message, path + ": 5 bytes, expected at most 4");
+}
+
+TEST(WriteFile, ReplacesInOneStepAndLeavesNothingBehind) {
+  TempDir directory;
+  const std::string path = directory.File("out");
+  ASSERT_TRUE(WriteFile(path, "first"));
+  ASSERT_TRUE(WriteFile(path, "second"));
+  EXPECT_EQ(*ReadFile(path), "second");
+  const auto failed = WriteFile(directory.File("no/such/place"), "x");
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().message.find("no/such/place: cannot write"), std::string::npos);
+  const auto entries = std::filesystem::directory_iterator(directory.path());
+  EXPECT_EQ(std::distance(begin(entries), end(entries)), 1);
+}
+
+}  // namespace
+}  // namespace merope

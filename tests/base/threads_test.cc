@@ -1,0 +1,113 @@
+#include "base/threads.h"
+
+#include <gtest/gtest.h>
+
+#include <cfenv>
+#include <chrono>
+#include <cmath>
+#include <mutex>
+#include <set>
+#include <thread>
+
+namespace merope {
+namespace {
+
+TEST(DefaultThreads, AtLeastOneAndAtMostTheMachine) {
+  EXPECT_GE(DefaultThreads(), 1);
+  EXPECT_LE(DefaultThreads(), static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+TEST(ThreadTeam, EveryThreadRunsTheWorkOnce) {
+  for (const int n : {1, 2, 3, 7}) {
+    ThreadTeam team(n);
+    EXPECT_EQ(team.size(), n);
+    for (int round = 0; round < 50; ++round) {
+      std::vector<int> calls(static_cast<size_t>(n));
+      std::vector<std::thread::id> ids(static_cast<size_t>(n));
+      team.Run([&](int thread) {
+        ++calls[static_cast<size_t>(thread)];
+        ids[static_cast<size_t>(thread)] = std::this_thread::get_id();
+      });
+      EXPECT_EQ(calls, std::vector<int>(static_cast<size_t>(n), 1));
+      EXPECT_EQ(ids[0], std::this_thread::get_id());
+      EXPECT_EQ(std::set(ids.begin(), ids.end()).size(), static_cast<size_t>(n));
+    }
+  }
+}
+
+// What one Run writes, the next one sees in other threads; thousands of joins in a row lose none.
+TEST(ThreadTeam, JoinsOrderTheWork) {
+  constexpr int kThreads = 3;
+  ThreadTeam team(kThreads);
+  std::vector<int64_t> values(kThreads), sums(kThreads);
+  for (int64_t round = 1; round <= 2000; ++round) {
+    team.Run([&](int thread) { values[static_cast<size_t>(thread)] = round * (thread + 1); });
+    team.Run(
+        [&](int thread) { sums[static_cast<size_t>(thread)] = values[0] + values[1] + values[2]; });
+    ASSERT_EQ(sums, std::vector<int64_t>(kThreads, round * 6));
+  }
+}
+
+// Longer than the spinning, on both sides: workers that sleep are woken, and so is a caller.
+TEST(ThreadTeam, BlockedThreadsAreWoken) {
+  ThreadTeam team(2);
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    int slow = 0;
+    team.Run([&](int thread) {
+      if (thread == round % 2) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      slow = 1;
+    });
+    EXPECT_EQ(slow, 1);
+  }
+}
+
+// An idle team does not burn the processor: that is what blocking is for.
+TEST(ThreadTeam, IdleWorkersSleep) {
+  ThreadTeam team(4);
+  team.Run([](int) {});
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // past the spinning
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const double seconds = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+  EXPECT_LT(seconds, 0.1);  // three spinning workers would take 0.2 s at least
+}
+
+TEST(ThreadTeam, RangesCoverEverythingOnce) {
+  for (const int n_threads : {1, 2, 5}) {
+    ThreadTeam team(n_threads);
+    for (const int64_t n : {0, 1, 2, 4, 5, 6, 1000}) {
+      std::vector<int> seen(static_cast<size_t>(n));
+      std::mutex mutex;
+      int64_t calls = 0;
+      team.ForRanges(n, [&](int64_t begin, int64_t end) {
+        const std::lock_guard lock(mutex);
+        EXPECT_LT(begin, end);
+        for (int64_t i = begin; i < end; ++i) ++seen[static_cast<size_t>(i)];
+        ++calls;
+      });
+      EXPECT_EQ(seen, std::vector<int>(static_cast<size_t>(n), 1));
+      EXPECT_LE(calls, n_threads);
+    }
+  }
+}
+
+// Results must not depend on the rounding mode that an embedding program has set.
+TEST(ThreadTeam, RunsInTheDefaultFloatEnvironment) {
+  const int before = std::fegetround();
+  ASSERT_EQ(std::fesetround(FE_UPWARD), 0);
+  {
+    ThreadTeam team(3);
+    std::vector<int> modes(3, -1);
+    team.Run([&](int thread) { modes[static_cast<size_t>(thread)] = std::fegetround(); });
+    EXPECT_EQ(modes, std::vector<int>(3, FE_TONEAREST));
+    EXPECT_EQ(std::fegetround(), FE_UPWARD);  // the caller's own is put back
+  }
+  std::fesetround(before);
+}
+
+TEST(ThreadTeam, EndsWithoutEverHavingRun) { const ThreadTeam team(4); }
+
+}  // namespace
+}  // namespace merope
