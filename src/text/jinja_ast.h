@@ -1,0 +1,100 @@
+// A parsed template: expressions and statements as trees. Immutable once parsed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "text/jinja_value.h"
+
+namespace merope::jinja {
+
+struct Expression;
+using ExpressionPtr = std::unique_ptr<const Expression>;
+
+struct Expression {
+  enum class Kind : uint8_t {
+    kConstant,     // value
+    kName,         // name
+    kList,         // children
+    kTuple,        // children
+    kDict,         // children: key, value, key, value, …
+    kNot,          // children[0]
+    kUnary,        // name: "-" or "+"; children[0]
+    kBinary,       // name: "+", "-", "*", "/", "//", "%", "**"; two children
+    kConcat,       // children, as text
+    kAnd,          // two children
+    kOr,           // two children
+    kCompare,      // children: n + 1 operands; names: n operators
+    kConditional,  // children: then, condition, else (or none)
+    kAttribute,    // children[0].name
+    kItem,         // children[0][children[1]]
+    kSlice,        // children[0][1:2:3], each but the first may be null
+    kCall,         // children[0](children[1…], keywords)
+    kFilter,       // children[0]|name(children[1…], keywords)
+    kTest,         // children[0] is name(children[1…], keywords)
+  };
+  Kind kind;
+  int line = 0;
+  int depth = 1;  // of the tree
+  std::string name;
+  Value value;
+  std::vector<ExpressionPtr> children;
+  std::vector<std::string> names;
+  std::vector<std::pair<std::string, ExpressionPtr>> keywords;
+};
+
+struct Statement;
+using Body = std::vector<Statement>;
+
+// What an assignment goes to: names (more than one: unpacked), or an attribute of a namespace.
+struct Target {
+  std::vector<std::string> names;
+  std::string attribute;  // of names[0]; empty: the name itself
+};
+
+struct MacroNode {
+  std::string name;
+  std::vector<std::string> parameters;
+  std::vector<ExpressionPtr> defaults;  // of the last parameters
+  Body body;
+};
+
+struct Statement {
+  enum class Kind : uint8_t {
+    kText,      // text
+    kOutput,    // expression
+    kIf,        // branches, else_body
+    kFor,       // target in expression, if condition: body, else_body
+    kSet,       // target = expression
+    kSetBlock,  // target = body, through the filters of expression
+    kMacro,     // macro
+    kScope,     // body in a scope of its own, with names set first: with, generation
+    kFilter,    // body through the filters of expression
+    kBreak,
+    kContinue,
+  };
+  struct Branch;
+
+  Kind kind;
+  int line = 0;
+  std::string text;
+  ExpressionPtr expression, condition;
+  Target target;
+  std::vector<Branch> branches;
+  std::vector<std::pair<Target, ExpressionPtr>> assignments;  // of kScope
+  Body body, else_body;
+  std::unique_ptr<const MacroNode> macro;
+};
+
+struct Statement::Branch {
+  ExpressionPtr condition;
+  Body body;
+};
+
+// Stands in a filter chain for the text that a block made.
+inline constexpr const char* kBlockText = "(block)";
+
+}  // namespace merope::jinja

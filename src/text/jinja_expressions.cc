@@ -1,0 +1,482 @@
+#include "text/jinja_expressions.h"
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+
+#include "text/jinja_functions.h"
+
+namespace merope::jinja {
+namespace {
+
+using Kind = Expression::Kind;
+
+// Bounds the recursion of parsing, rendering and freeing.
+constexpr int kMaxDepth = 100;
+
+class Nesting {
+ public:
+  explicit Nesting(int& level) : level_(++level) {}
+  ~Nesting() { --level_; }
+  bool too_deep() const { return level_ > kMaxDepth; }
+
+ private:
+  int& level_;
+};
+
+}  // namespace
+
+Token ExpressionParser::Next() {
+  Token token = tokens_[at_];
+  if (token.kind != TokenKind::kEnd) ++at_;
+  return token;
+}
+
+bool ExpressionParser::AtOperator(std::string_view text) const {
+  return Current().kind == TokenKind::kOperator && Current().text == text;
+}
+
+bool ExpressionParser::AtName(std::string_view name) const {
+  return Current().kind == TokenKind::kName && Current().text == name;
+}
+
+bool ExpressionParser::TakeOperator(std::string_view text) {
+  return AtOperator(text) && (Next(), true);
+}
+
+bool ExpressionParser::TakeName(std::string_view name) { return AtName(name) && (Next(), true); }
+
+Status ExpressionParser::ExpectOperator(std::string_view text) {
+  if (TakeOperator(text)) return {};
+  return Fail(fmt::format("expected \"{}\", found {}", text, Found()));
+}
+
+Result<std::string> ExpressionParser::ExpectName() {
+  if (Current().kind != TokenKind::kName)
+    return Fail(fmt::format("expected a name, found {}", Found()));
+  return Next().text;
+}
+
+Status ExpressionParser::Expect(TokenKind kind, std::string_view what) {
+  if (Current().kind != kind) return Fail(fmt::format("expected {}, found {}", what, Found()));
+  Next();
+  return {};
+}
+
+std::string ExpressionParser::Found() const {
+  switch (Current().kind) {
+    case TokenKind::kText:
+      return "text";
+    case TokenKind::kOutputBegin:
+      return "\"{{\"";
+    case TokenKind::kOutputEnd:
+      return "\"}}\"";
+    case TokenKind::kBlockBegin:
+      return "\"{%\"";
+    case TokenKind::kBlockEnd:
+      return "\"%}\"";
+    case TokenKind::kEnd:
+      return "the end of the template";
+    case TokenKind::kString:
+      return "a string";
+    default:
+      return fmt::format("\"{}\"", Current().text.substr(0, 60));
+  }
+}
+
+std::unexpected<Error> ExpressionParser::Fail(const std::string& what) const {
+  return Err("{}: line {}: {}", file_, Current().line, what);
+}
+
+Expression ExpressionParser::Start(Kind kind) const {
+  Expression expression;
+  expression.kind = kind;
+  expression.line = Current().line;
+  return expression;
+}
+
+Result<ExpressionPtr> ExpressionParser::Finish(Expression expression) const {
+  for (const ExpressionPtr& child : expression.children)
+    if (child != nullptr) expression.depth = std::max(expression.depth, child->depth + 1);
+  for (const auto& [name, child] : expression.keywords)
+    expression.depth = std::max(expression.depth, child->depth + 1);
+  if (expression.depth > kMaxDepth)
+    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxDepth));
+  return std::make_unique<const Expression>(std::move(expression));
+}
+
+Result<ExpressionPtr> ExpressionParser::TupleOrExpression() {
+  Expression tuple = Start(Kind::kTuple);
+  TRY_ASSIGN(ExpressionPtr first, ParseExpression());
+  if (!AtOperator(",")) return first;
+  tuple.children.push_back(std::move(first));
+  while (TakeOperator(",")) {
+    if (Current().kind == TokenKind::kBlockEnd || Current().kind == TokenKind::kOutputEnd ||
+        AtOperator(")"))
+      break;
+    TRY_ASSIGN(ExpressionPtr next, ParseExpression());
+    tuple.children.push_back(std::move(next));
+  }
+  return Finish(std::move(tuple));
+}
+
+Result<Target> ExpressionParser::ParseTarget() {
+  Target target;
+  const bool parenthesized = TakeOperator("(");
+  do {
+    TRY_ASSIGN(std::string name, ExpectName());
+    target.names.push_back(std::move(name));
+  } while (TakeOperator(","));
+  if (parenthesized) TRY(ExpectOperator(")"));
+  if (target.names.size() == 1 && TakeOperator(".")) {
+    TRY_ASSIGN(target.attribute, ExpectName());
+  }
+  return target;
+}
+
+Result<ExpressionPtr> ExpressionParser::ParseExpression() {
+  const Nesting nesting(nesting_);
+  if (nesting.too_deep())
+    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxDepth));
+  TRY_ASSIGN(ExpressionPtr value, ParseOr());
+  while (AtName("if")) {
+    Expression conditional = Start(Kind::kConditional);
+    Next();
+    conditional.children.push_back(std::move(value));
+    TRY_ASSIGN(ExpressionPtr condition, ParseOr());
+    conditional.children.push_back(std::move(condition));
+    if (TakeName("else")) {
+      TRY_ASSIGN(ExpressionPtr otherwise, ParseExpression());
+      conditional.children.push_back(std::move(otherwise));
+    }
+    TRY_ASSIGN(value, Finish(std::move(conditional)));
+  }
+  return value;
+}
+
+Result<ExpressionPtr> ExpressionParser::ParseOr() {
+  TRY_ASSIGN(ExpressionPtr left, ParseAnd());
+  while (AtName("or")) {
+    Expression either = Start(Kind::kOr);
+    Next();
+    TRY_ASSIGN(ExpressionPtr right, ParseAnd());
+    either.children.push_back(std::move(left));
+    either.children.push_back(std::move(right));
+    TRY_ASSIGN(left, Finish(std::move(either)));
+  }
+  return left;
+}
+
+Result<ExpressionPtr> ExpressionParser::ParseAnd() {
+  TRY_ASSIGN(ExpressionPtr left, ParseNot());
+  while (AtName("and")) {
+    Expression both = Start(Kind::kAnd);
+    Next();
+    TRY_ASSIGN(ExpressionPtr right, ParseNot());
+    both.children.push_back(std::move(left));
+    both.children.push_back(std::move(right));
+    TRY_ASSIGN(left, Finish(std::move(both)));
+  }
+  return left;
+}
+
+Result<ExpressionPtr> ExpressionParser::ParseNot() {
+  if (!AtName("not")) return ParseCompare();
+  const Nesting nesting(nesting_);
+  if (nesting.too_deep())
+    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxDepth));
+  Expression negation = Start(Kind::kNot);
+  Next();
+  TRY_ASSIGN(ExpressionPtr operand, ParseNot());
+  negation.children.push_back(std::move(operand));
+  return Finish(std::move(negation));
+}
+
+Result<ExpressionPtr> ExpressionParser::ParseCompare() {
+  Expression comparison = Start(Kind::kCompare);
+  TRY_ASSIGN(ExpressionPtr operand, ParseSum());
+  comparison.children.push_back(std::move(operand));
+  while (true) {
+    std::string name;
+    for (const std::string_view text : {"==", "!=", "<", "<=", ">", ">="})
+      if (TakeOperator(text)) name = text;
+    if (name.empty() && TakeName("in")) name = "in";
+    if (name.empty() && AtName("not") && Ahead().kind == TokenKind::kName && Ahead().text == "in") {
+      Next();
+      Next();
+      name = "not in";
+    }
+    if (name.empty()) break;
+    comparison.names.push_back(std::move(name));
+    TRY_ASSIGN(operand, ParseSum());
+    comparison.children.push_back(std::move(operand));
+  }
+  if (comparison.names.empty()) return ExpressionPtr(std::move(comparison.children.front()));
+  return Finish(std::move(comparison));
+}
+
+Result<ExpressionPtr> ExpressionParser::Binary(Level operand,
+                                               std::initializer_list<std::string_view> operators) {
+  TRY_ASSIGN(ExpressionPtr left, (this->*operand)());
+  while (true) {
+    const auto found =
+        std::ranges::find_if(operators, [this](std::string_view text) { return AtOperator(text); });
+    if (found == operators.end()) return left;
+    Expression binary = Start(Kind::kBinary);
+    binary.name = *found;
+    Next();
+    TRY_ASSIGN(ExpressionPtr right, (this->*operand)());
+    binary.children.push_back(std::move(left));
+    binary.children.push_back(std::move(right));
+    TRY_ASSIGN(left, Finish(std::move(binary)));
+  }
+}
+
+Result<ExpressionPtr> ExpressionParser::ParseSum() {
+  return Binary(&ExpressionParser::ParseConcat, {"+", "-"});
+}
+
+Result<ExpressionPtr> ExpressionParser::ParseConcat() {
+  Expression concat = Start(Kind::kConcat);
+  TRY_ASSIGN(ExpressionPtr first, ParseProduct());
+  if (!AtOperator("~")) return first;
+  concat.children.push_back(std::move(first));
+  while (TakeOperator("~")) {
+    TRY_ASSIGN(ExpressionPtr next, ParseProduct());
+    concat.children.push_back(std::move(next));
+  }
+  return Finish(std::move(concat));
+}
+
+Result<ExpressionPtr> ExpressionParser::ParseProduct() {
+  return Binary(&ExpressionParser::ParsePower, {"*", "//", "/", "%"});
+}
+
+Result<ExpressionPtr> ExpressionParser::ParsePower() {
+  TRY_ASSIGN(ExpressionPtr left, ParseUnary(true));
+  while (AtOperator("**")) {  // to the left, unlike Python's
+    Expression power = Start(Kind::kBinary);
+    power.name = "**";
+    Next();
+    TRY_ASSIGN(ExpressionPtr right, ParseUnary(true));
+    power.children.push_back(std::move(left));
+    power.children.push_back(std::move(right));
+    TRY_ASSIGN(left, Finish(std::move(power)));
+  }
+  return left;
+}
+
+Result<ExpressionPtr> ExpressionParser::ParseUnary(bool with_filters) {
+  const Nesting nesting(nesting_);
+  if (nesting.too_deep())
+    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxDepth));
+  ExpressionPtr value;
+  if (AtOperator("-") || AtOperator("+")) {
+    Expression unary = Start(Kind::kUnary);
+    unary.name = Next().text;
+    TRY_ASSIGN(ExpressionPtr operand, ParseUnary(false));
+    unary.children.push_back(std::move(operand));
+    TRY_ASSIGN(value, Finish(std::move(unary)));
+  } else {
+    TRY_ASSIGN(value, ParsePrimary());
+  }
+  TRY_ASSIGN(value, Postfix(std::move(value)));
+  return with_filters ? Filters(std::move(value)) : std::move(value);
+}
+
+Result<ExpressionPtr> ExpressionParser::ParsePrimary() {
+  Expression constant = Start(Kind::kConstant);
+  switch (Current().kind) {
+    case TokenKind::kName: {
+      const std::string name = Next().text;
+      if (name == "true" || name == "True" || name == "false" || name == "False") {
+        constant.value = Value::Bool(name == "true" || name == "True");
+      } else if (name == "none" || name == "None") {
+        constant.value = Value::NoneValue();
+      } else {
+        constant.kind = Kind::kName;
+        constant.name = name;
+      }
+      return Finish(std::move(constant));
+    }
+    case TokenKind::kString: {
+      std::string text;
+      while (Current().kind == TokenKind::kString) text += Next().text;
+      constant.value = Value::String(std::move(text));
+      return Finish(std::move(constant));
+    }
+    case TokenKind::kInteger: {
+      int64_t number = 0;
+      const std::string& text = Current().text;
+      if (std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc())
+        return Fail(fmt::format("number {}: expected at most {}", text.substr(0, 60), INT64_MAX));
+      constant.value = Value::Int(number);
+      Next();
+      return Finish(std::move(constant));
+    }
+    case TokenKind::kFloat: {
+      double number = 0;
+      const std::string& text = Current().text;
+      if (std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc())
+        return Fail(fmt::format("number {}: out of range", text.substr(0, 60)));
+      constant.value = Value::Double(number);
+      Next();
+      return Finish(std::move(constant));
+    }
+    default:
+      break;
+  }
+  if (TakeOperator("(")) {
+    if (TakeOperator(")")) return Finish(Start(Kind::kTuple));
+    TRY_ASSIGN(ExpressionPtr inside, TupleOrExpression());
+    TRY(ExpectOperator(")"));
+    return inside;
+  }
+  if (TakeOperator("[")) {
+    Expression list = Start(Kind::kList);
+    while (!TakeOperator("]")) {
+      TRY_ASSIGN(ExpressionPtr item, ParseExpression());
+      list.children.push_back(std::move(item));
+      if (!AtOperator("]")) TRY(ExpectOperator(","));
+    }
+    return Finish(std::move(list));
+  }
+  if (TakeOperator("{")) return ParseDict();
+  return Fail(fmt::format("expected an expression, found {}", Found()));
+}
+
+Result<ExpressionPtr> ExpressionParser::ParseDict() {
+  Expression dict = Start(Kind::kDict);
+  while (!TakeOperator("}")) {
+    TRY_ASSIGN(ExpressionPtr key, ParseExpression());
+    TRY(ExpectOperator(":"));
+    TRY_ASSIGN(ExpressionPtr value, ParseExpression());
+    dict.children.push_back(std::move(key));
+    dict.children.push_back(std::move(value));
+    if (!AtOperator("}")) TRY(ExpectOperator(","));
+  }
+  return Finish(std::move(dict));
+}
+
+Result<ExpressionPtr> ExpressionParser::Postfix(ExpressionPtr expression) {
+  while (true) {
+    if (TakeOperator(".")) {
+      Expression attribute = Start(Kind::kAttribute);
+      if (Current().kind != TokenKind::kName)
+        return Fail(fmt::format("expected a name after \".\", found {}", Found()));
+      attribute.name = Next().text;
+      attribute.children.push_back(std::move(expression));
+      TRY_ASSIGN(expression, Finish(std::move(attribute)));
+    } else if (TakeOperator("[")) {
+      TRY_ASSIGN(expression, Subscript(std::move(expression)));
+    } else if (AtOperator("(")) {
+      Expression call = Start(Kind::kCall);
+      TRY_ASSIGN(auto arguments, Arguments());
+      call.children = std::move(arguments.first);
+      call.children.insert(call.children.begin(), std::move(expression));
+      call.keywords = std::move(arguments.second);
+      TRY_ASSIGN(expression, Finish(std::move(call)));
+    } else {
+      return expression;
+    }
+  }
+}
+
+Result<ExpressionPtr> ExpressionParser::Subscript(ExpressionPtr expression) {
+  Expression subscript = Start(Kind::kItem);
+  subscript.children.push_back(std::move(expression));
+  ExpressionPtr part;
+  while (!AtOperator("]")) {
+    if (TakeOperator(":")) {
+      subscript.kind = Kind::kSlice;
+      if (subscript.children.size() >= 3) return Fail("a slice of more than three parts");
+      subscript.children.push_back(std::move(part));
+      continue;
+    }
+    if (part != nullptr) return Fail(fmt::format("expected \"]\", found {}", Found()));
+    TRY_ASSIGN(part, ParseExpression());
+  }
+  Next();
+  if (part == nullptr && subscript.kind == Kind::kItem)
+    return Fail("expected an expression between [ and ]");
+  subscript.children.push_back(std::move(part));
+  if (subscript.kind == Kind::kSlice) subscript.children.resize(4);
+  return Finish(std::move(subscript));
+}
+
+Result<ExpressionParser::Call> ExpressionParser::Arguments() {
+  Call call;
+  TRY(ExpectOperator("("));
+  while (!TakeOperator(")")) {
+    if (AtOperator("*") || AtOperator("**"))
+      return Fail("arguments unpacked by * and ** are not supported");
+    if (Current().kind == TokenKind::kName && Ahead().kind == TokenKind::kOperator &&
+        Ahead().text == "=") {
+      std::string name = Next().text;
+      Next();
+      TRY_ASSIGN(ExpressionPtr value, ParseExpression());
+      call.second.emplace_back(std::move(name), std::move(value));
+    } else {
+      if (!call.second.empty()) return Fail("an argument without a name after one with a name");
+      TRY_ASSIGN(ExpressionPtr value, ParseExpression());
+      call.first.push_back(std::move(value));
+    }
+    if (!AtOperator(")")) TRY(ExpectOperator(","));
+  }
+  return call;
+}
+
+Result<ExpressionPtr> ExpressionParser::Filters(ExpressionPtr expression, bool bare_first) {
+  while (true) {
+    if (std::exchange(bare_first, false) || TakeOperator("|")) {
+      Expression filter = Start(Kind::kFilter);
+      TRY_ASSIGN(filter.name, ExpectName());
+      // Without escaping, "safe" changes nothing where its text goes to the output; elsewhere it
+      // would.
+      const bool last = Current().kind == TokenKind::kOutputEnd;
+      if (filter.name == "safe" && last) return expression;
+      if (!HasFilter(filter.name))
+        return Fail(fmt::format("the filter \"{}\" is not supported here", filter.name));
+      filter.children.push_back(std::move(expression));
+      if (AtOperator("(")) {
+        TRY_ASSIGN(auto arguments, Arguments());
+        std::ranges::move(arguments.first, std::back_inserter(filter.children));
+        filter.keywords = std::move(arguments.second);
+      }
+      TRY_ASSIGN(expression, Finish(std::move(filter)));
+    } else if (TakeName("is")) {
+      TRY_ASSIGN(expression, Test(std::move(expression)));
+    } else if (AtOperator("(")) {  // a call of what a filter gave
+      TRY_ASSIGN(expression, Postfix(std::move(expression)));
+    } else {
+      return expression;
+    }
+  }
+}
+
+Result<ExpressionPtr> ExpressionParser::Test(ExpressionPtr expression) {
+  Expression negation = Start(Kind::kNot), test = Start(Kind::kTest);
+  const bool negated = TakeName("not");
+  TRY_ASSIGN(test.name, ExpectName());
+  if (!HasTest(test.name)) return Fail(fmt::format("the test \"{}\" is not supported", test.name));
+  test.children.push_back(std::move(expression));
+  const auto kind = Current().kind;
+  if (AtOperator("(")) {
+    TRY_ASSIGN(auto arguments, Arguments());
+    std::ranges::move(arguments.first, std::back_inserter(test.children));
+    test.keywords = std::move(arguments.second);
+  } else if ((kind == TokenKind::kName && !AtName("else") && !AtName("or") && !AtName("and")) ||
+             kind == TokenKind::kString || kind == TokenKind::kInteger ||
+             kind == TokenKind::kFloat || AtOperator("[") || AtOperator("{")) {
+    if (AtName("is")) return Fail("a test right after a test: expected \"and\" or \"or\"");
+    TRY_ASSIGN(ExpressionPtr argument, ParsePrimary());
+    TRY_ASSIGN(argument, Postfix(std::move(argument)));
+    test.children.push_back(std::move(argument));
+  }
+  TRY_ASSIGN(ExpressionPtr tested, Finish(std::move(test)));
+  if (!negated) return tested;
+  negation.children.push_back(std::move(tested));
+  return Finish(std::move(negation));
+}
+
+}  // namespace merope::jinja

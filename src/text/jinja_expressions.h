@@ -1,0 +1,76 @@
+// The expression half of the parser: a cursor over the tokens, and Jinja's precedence levels as one
+// function each.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "text/jinja_ast.h"
+#include "text/jinja_lexer.h"
+
+namespace merope::jinja {
+
+class ExpressionParser {
+ public:
+  ExpressionParser(std::vector<Token> tokens, const std::string& file)
+      : tokens_(std::move(tokens)), file_(file) {}
+
+  // An expression; with an unparenthesized comma, a tuple.
+  Result<ExpressionPtr> TupleOrExpression();
+  Result<ExpressionPtr> ParseExpression();
+  // Without a trailing "if … else": what stands after "in" in a for statement.
+  Result<ExpressionPtr> ParseOr();
+  // |name(arguments) and so on, onto the expression. bare_first: the first comes without its "|".
+  Result<ExpressionPtr> Filters(ExpressionPtr expression, bool bare_first = false);
+  // Names with commas between, as for and set take them.
+  Result<Target> ParseTarget();
+  using Call =
+      std::pair<std::vector<ExpressionPtr>, std::vector<std::pair<std::string, ExpressionPtr>>>;
+
+  const Token& Current() const { return tokens_[at_]; }
+  const Token& Ahead() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
+  Token Next();
+  bool AtOperator(std::string_view text) const;
+  bool AtName(std::string_view name) const;
+  bool TakeOperator(std::string_view text);
+  bool TakeName(std::string_view name);
+  Status ExpectOperator(std::string_view text);
+  Result<std::string> ExpectName();
+  Status Expect(TokenKind kind, std::string_view what);
+  std::string Found() const;  // the current token, for messages
+  std::unexpected<Error> Fail(const std::string& what) const;
+
+ private:
+  Result<ExpressionPtr> ParseAnd();
+  Result<ExpressionPtr> ParseNot();
+  Result<ExpressionPtr> ParseCompare();
+  Result<ExpressionPtr> ParseSum();
+  Result<ExpressionPtr> ParseConcat();
+  Result<ExpressionPtr> ParseProduct();
+  Result<ExpressionPtr> ParsePower();
+  Result<ExpressionPtr> ParseUnary(bool with_filters);
+  Result<ExpressionPtr> ParsePrimary();
+  Result<ExpressionPtr> ParseDict();
+  Result<ExpressionPtr> Postfix(ExpressionPtr expression);
+  Result<ExpressionPtr> Subscript(ExpressionPtr expression);
+  Result<ExpressionPtr> Test(ExpressionPtr expression);
+  Result<Call> Arguments();
+  // A level of left-associative binary operators.
+  using Level = Result<ExpressionPtr> (ExpressionParser::*)();
+  Result<ExpressionPtr> Binary(Level operand, std::initializer_list<std::string_view> operators);
+
+  // The expression with its depth; an error where it is too deep.
+  Result<ExpressionPtr> Finish(Expression expression) const;
+  Expression Start(Expression::Kind kind) const;
+
+  std::vector<Token> tokens_;
+  const std::string& file_;
+  size_t at_ = 0;
+  int nesting_ = 0;
+};
+
+}  // namespace merope::jinja

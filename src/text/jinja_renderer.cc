@@ -1,0 +1,257 @@
+#include "text/jinja_renderer.h"
+
+#include <algorithm>
+
+#include "text/jinja_text.h"
+
+namespace merope::jinja {
+namespace {
+
+using Kind = Statement::Kind;
+
+constexpr int64_t kMaxSteps = 2'000'000;
+constexpr int64_t kMaxBytes = int64_t{256} << 20;  // of all strings made, together
+
+}  // namespace
+
+void Renderer::Scope::Set(std::string_view name, Value value) {
+  for (auto& [known, old] : names)
+    if (known == name) {
+      old = std::move(value);
+      return;
+    }
+  names.emplace_back(name, std::move(value));
+}
+
+std::unexpected<Error> Renderer::At(int line, Error error) const {
+  // The innermost place counts.
+  if (error.message.starts_with(file_ + ": line ")) return std::unexpected(std::move(error));
+  return Within(fmt::format("{}: line {}", file_, line), std::move(error));
+}
+
+Status Renderer::Spend(int64_t steps) {
+  steps_ += steps;
+  if (steps_ > kMaxSteps) return Err("the template takes more than {} steps", kMaxSteps);
+  return {};
+}
+
+Status Renderer::Charge(const Value& value) {
+  if (const std::string* text = value.text()) {
+    bytes_ += std::ssize(*text);
+    if (bytes_ > kMaxBytes) return Err("the template makes more than {} bytes of text", kMaxBytes);
+  }
+  if (const Sequence* sequence = value.sequence()) return Spend(std::ssize(sequence->items));
+  if (const Mapping* mapping = value.mapping()) return Spend(std::ssize(mapping->entries));
+  return {};
+}
+
+Result<std::string> Renderer::Render(const Body& body) {
+  Scope root{nullptr};
+  root_ = scope_ = &root;
+  std::string output;
+  out_ = &output;
+  TRY(Run(body));
+  return output;
+}
+
+Result<Renderer::Flow> Renderer::Run(const Body& body) {
+  for (const Statement& statement : body) {
+    Result<Flow> flow = Flow::kNext;
+    if (Status paid = Spend(1); !paid) return At(statement.line, std::move(paid).error());
+    flow = RunStatement(statement);
+    if (!flow) return At(statement.line, std::move(flow).error());
+    if (*flow != Flow::kNext) return flow;
+  }
+  return Flow::kNext;
+}
+
+Result<Renderer::Flow> Renderer::RunStatement(const Statement& statement) {
+  switch (statement.kind) {
+    case Kind::kText:
+      TRY(Write(statement, statement.text));
+      break;
+    case Kind::kOutput: {
+      TRY_ASSIGN(const Value value, Evaluate(*statement.expression));
+      TRY_ASSIGN(const std::string text, ToText(value));
+      TRY(Write(statement, text));
+      break;
+    }
+    case Kind::kIf:
+      return RunIf(statement);
+    case Kind::kFor:
+      return RunFor(statement);
+    case Kind::kSet: {
+      TRY_ASSIGN(Value value, Evaluate(*statement.expression));
+      TRY(Assign(statement, statement.target, std::move(value)));
+      break;
+    }
+    case Kind::kSetBlock: {
+      TRY_ASSIGN(Value value, RunToText(statement.body, *statement.expression));
+      TRY(Assign(statement, statement.target, std::move(value)));
+      break;
+    }
+    case Kind::kFilter: {
+      TRY_ASSIGN(const Value value, RunToText(statement.body, *statement.expression));
+      TRY_ASSIGN(const std::string text, ToText(value));
+      TRY(Write(statement, text));
+      break;
+    }
+    case Kind::kMacro: {
+      const MacroNode* macro = statement.macro.get();
+      scope_->Set(
+          macro->name,
+          Value(Value::Data(std::make_shared<const Callable>(macro->name, std::nullopt, macro))));
+      break;
+    }
+    case Kind::kScope:
+      return RunScope(statement);
+    case Kind::kBreak:
+      return Flow::kBreak;
+    case Kind::kContinue:
+      return Flow::kContinue;
+  }
+  return Flow::kNext;
+}
+
+Result<Renderer::Flow> Renderer::RunIf(const Statement& statement) {
+  for (const Statement::Branch& branch : statement.branches) {
+    TRY_ASSIGN(const Value condition, Evaluate(*branch.condition));
+    if (condition.Truthy()) return Run(branch.body);
+  }
+  return Run(statement.else_body);
+}
+
+Result<Renderer::Flow> Renderer::RunFor(const Statement& statement) {
+  TRY_ASSIGN(const Value iterated, Evaluate(*statement.expression));
+  TRY_ASSIGN(std::vector<Value> items, Items(iterated));
+  Scope* const outer = scope_;
+  if (statement.condition != nullptr) {
+    std::vector<Value> kept;
+    for (Value& item : items) {
+      Scope scope{outer};
+      scope_ = &scope;
+      TRY(Spend(1));
+      TRY(Assign(statement, statement.target, item));
+      TRY_ASSIGN(const Value condition, Evaluate(*statement.condition));
+      if (condition.Truthy()) kept.push_back(std::move(item));
+    }
+    scope_ = outer;
+    items = std::move(kept);
+  }
+  if (items.empty()) return Run(statement.else_body);
+  Loop loop{&items, 0, ++loop_depth_};
+  for (; loop.index < items.size(); ++loop.index) {
+    Scope scope{outer, &loop};
+    scope_ = &scope;
+    TRY(Spend(1));
+    TRY(Assign(statement, statement.target, items[loop.index]));
+    TRY_ASSIGN(const Flow flow, Run(statement.body));
+    if (flow == Flow::kBreak) break;
+  }
+  --loop_depth_;
+  scope_ = outer;
+  return Flow::kNext;
+}
+
+Result<Renderer::Flow> Renderer::RunScope(const Statement& statement) {
+  Scope scope{scope_};
+  for (const auto& [target, expression] : statement.assignments) {  // in terms of the outer names
+    TRY_ASSIGN(Value value, Evaluate(*expression));
+    scope.Set(target.names.front(), std::move(value));
+  }
+  Scope* const outer = std::exchange(scope_, &scope);
+  TRY_ASSIGN(const Flow flow, Run(statement.body));
+  scope_ = outer;
+  return flow;
+}
+
+Result<Value> Renderer::RunToText(const Body& body, const Expression& filters) {
+  std::string text;
+  Scope scope{scope_};
+  Scope* const outer = std::exchange(scope_, &scope);
+  std::string* const out = std::exchange(out_, &text);
+  TRY_ASSIGN(const Flow flow, Run(body));
+  if (flow != Flow::kNext) return Err("break and continue inside of a block are not supported");
+  out_ = out;
+  scope.Set(kBlockText, Value::String(std::move(text)));
+  TRY_ASSIGN(Value value, Evaluate(filters));
+  scope_ = outer;
+  return value;
+}
+
+Status Renderer::Assign(const Statement& statement, const Target& target, Value value) {
+  const std::vector<std::string>& names = target.names;
+  if (!target.attribute.empty()) {
+    Expression name;
+    name.kind = Expression::Kind::kName;
+    name.line = statement.line;
+    name.name = names.front();
+    TRY_ASSIGN(const Value owner, Name(name));
+    Namespace* space = owner.name_space();
+    if (space == nullptr)
+      return Err("set {}.{}: expected a namespace, found {}", names.front(), target.attribute,
+                 owner.TypeName());
+    if (Value* field = space->Find(target.attribute)) {
+      *field = std::move(value);
+    } else {
+      space->fields.emplace_back(target.attribute, std::move(value));
+    }
+    return {};
+  }
+  if (names.size() == 1) return scope_->Set(names.front(), std::move(value)), Status();
+  TRY_ASSIGN(std::vector<Value> items, Items(value));
+  if (items.size() != names.size())
+    return Err("expected {} items to unpack, found {}", names.size(), items.size());
+  for (size_t i = 0; i < items.size(); ++i) scope_->Set(names[i], std::move(items[i]));
+  return {};
+}
+
+Status Renderer::Write(const Statement&, std::string_view text) {
+  if (out_->size() + text.size() > kMaxTextBytes)
+    return Err("the template writes more than {} bytes", kMaxTextBytes);
+  out_->append(text);
+  return {};
+}
+
+Result<Value> Renderer::CallMacro(const MacroNode& macro, const Arguments& arguments) {
+  constexpr int kMaxMacroDepth = 20;
+  if (arguments.positional.size() > macro.parameters.size())
+    return Err("macro {}: expected at most {} arguments, found {}", macro.name,
+               macro.parameters.size(), arguments.positional.size());
+  for (const auto& [name, value] : arguments.named)
+    if (std::ranges::find(macro.parameters, name) == macro.parameters.end())
+      return Err("macro {}: no parameter is called \"{}\"", macro.name, name);
+  if (++macro_depth_ > kMaxMacroDepth)
+    return Err("macros call each other more than {} levels deep", kMaxMacroDepth);
+  Scope scope{root_};
+  std::string text;
+  Scope* const outer = std::exchange(scope_, &scope);
+  std::string* const out = std::exchange(out_, &text);
+  const int loop_depth = std::exchange(loop_depth_, 0);
+  const size_t first_default = macro.parameters.size() - macro.defaults.size();
+  for (size_t i = 0; i < macro.parameters.size(); ++i) {
+    const std::string& name = macro.parameters[i];
+    const auto named =
+        std::ranges::find(arguments.named, name, &std::pair<std::string, Value>::first);
+    if (i < arguments.positional.size()) {
+      if (named != arguments.named.end())
+        return Err("macro {}: the parameter \"{}\" is given twice", macro.name, name);
+      scope.Set(name, arguments.positional[i]);
+    } else if (named != arguments.named.end()) {
+      scope.Set(name, named->second);
+    } else if (i >= first_default) {
+      TRY_ASSIGN(Value value, Evaluate(*macro.defaults[i - first_default]));
+      scope.Set(name, std::move(value));
+    } else {
+      scope.Set(name, Value::UndefinedNamed(name));
+    }
+  }
+  TRY(Run(macro.body));
+  scope_ = outer;
+  out_ = out;
+  loop_depth_ = loop_depth;
+  --macro_depth_;
+  return Value::String(std::move(text));
+}
+
+}  // namespace merope::jinja

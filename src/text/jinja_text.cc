@@ -1,0 +1,220 @@
+#include "text/jinja_text.h"
+
+#include <algorithm>
+
+namespace merope::jinja {
+namespace {
+
+bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+
+// The character that ends before `end`.
+size_t PreviousCharacter(std::string_view text, size_t end) {
+  for (size_t back = 1; back <= 4 && back <= end; ++back)
+    if (CharacterBytes(text, end - back) == back) return end - back;
+  return end - 1;
+}
+
+bool Contains(std::string_view characters, std::string_view character) {
+  for (size_t at = 0; at < characters.size(); at += CharacterBytes(characters, at))
+    if (characters.substr(at, CharacterBytes(characters, at)) == character) return true;
+  return false;
+}
+
+char AsciiLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+char AsciiUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
+
+Status CheckAscii(std::string_view text) {
+  for (size_t at = 0; at < text.size(); at += CharacterBytes(text, at))
+    if (static_cast<unsigned char>(text[at]) >= 0x80)
+      return Err("the case of \"{}\": only ASCII is supported",
+                 text.substr(at, CharacterBytes(text, at)));
+  return {};
+}
+
+}  // namespace
+
+size_t CharacterBytes(std::string_view text, size_t at) {
+  const auto lead = static_cast<unsigned char>(text[at]);
+  const size_t n = lead < 0xC2 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 1;
+  if (at + n > text.size()) return 1;
+  for (size_t i = 1; i < n; ++i)
+    if (!IsContinuation(text[at + i])) return 1;
+  return n;
+}
+
+int64_t CountCharacters(std::string_view text) {
+  int64_t n = 0;
+  for (size_t at = 0; at < text.size(); at += CharacterBytes(text, at)) ++n;
+  return n;
+}
+
+std::vector<size_t> CharacterOffsets(std::string_view text) {
+  std::vector<size_t> offsets;
+  for (size_t at = 0; at < text.size(); at += CharacterBytes(text, at)) offsets.push_back(at);
+  offsets.push_back(text.size());
+  return offsets;
+}
+
+void AppendUtf8(uint32_t c, std::string* text) {
+  const auto tail = [c](int shift) { return static_cast<char>(0x80 | ((c >> shift) & 0x3F)); };
+  if (c < 0x80) {
+    *text += static_cast<char>(c);
+  } else if (c < 0x800) {
+    *text += {static_cast<char>(0xC0 | (c >> 6)), tail(0)};
+  } else if (c < 0x10000) {
+    *text += {static_cast<char>(0xE0 | (c >> 12)), tail(6), tail(0)};
+  } else {
+    *text += {static_cast<char>(0xF0 | (c >> 18)), tail(12), tail(6), tail(0)};
+  }
+}
+
+// What Python's str.isspace holds for: White_Space of Unicode's PropList.txt, and U+001C…U+001F
+// (bidirectional class B or S).
+bool IsSpace(std::string_view c) {
+  if (c.size() == 1) {
+    const char byte = c[0];
+    return byte == ' ' || (byte >= '\t' && byte <= '\r') || (byte >= 0x1C && byte <= 0x1F);
+  }
+  if (c.size() == 2) return c == "\u0085" || c == "\u00A0";
+  if (c.size() != 3) return false;
+  if (c >= "\u2000" && c <= "\u200A") return true;
+  return c == "\u1680" || c == "\u2028" || c == "\u2029" || c == "\u202F" || c == "\u205F" ||
+         c == "\u3000";
+}
+
+std::string_view Strip(std::string_view text, bool left, bool right,
+                       std::optional<std::string_view> characters) {
+  const auto strip = [&](std::string_view c) {
+    return characters ? Contains(*characters, c) : IsSpace(c);
+  };
+  while (left && !text.empty()) {
+    const size_t n = CharacterBytes(text, 0);
+    if (!strip(text.substr(0, n))) break;
+    text.remove_prefix(n);
+  }
+  while (right && !text.empty()) {
+    const size_t at = PreviousCharacter(text, text.size());
+    if (!strip(text.substr(at))) break;
+    text = text.substr(0, at);
+  }
+  return text;
+}
+
+std::vector<std::string> Split(std::string_view text, std::optional<std::string_view> separator,
+                               int64_t max_splits) {
+  std::vector<std::string> parts;
+  const auto may_split = [&] { return max_splits < 0 || std::ssize(parts) < max_splits; };
+  if (separator) {
+    for (size_t at; may_split() && (at = text.find(*separator)) != text.npos;) {
+      parts.emplace_back(text.substr(0, at));
+      text.remove_prefix(at + separator->size());
+    }
+    parts.emplace_back(text);
+    return parts;
+  }
+  while (!(text = Strip(text, true, false)).empty()) {
+    if (!may_split()) {
+      parts.emplace_back(Strip(text, false, true));
+      break;
+    }
+    size_t end = 0;
+    while (end < text.size() && !IsSpace(text.substr(end, CharacterBytes(text, end))))
+      end += CharacterBytes(text, end);
+    parts.emplace_back(text.substr(0, end));
+    text.remove_prefix(end);
+  }
+  return parts;
+}
+
+std::vector<std::string> SplitFromRight(std::string_view text,
+                                        std::optional<std::string_view> separator,
+                                        int64_t max_splits) {
+  if (max_splits < 0) return Split(text, separator, -1);
+  std::vector<std::string> parts;
+  const auto may_split = [&] { return std::ssize(parts) < max_splits; };
+  if (separator) {
+    for (size_t at; may_split() && (at = text.rfind(*separator)) != text.npos;) {
+      parts.emplace_back(text.substr(at + separator->size()));
+      text = text.substr(0, at);
+    }
+    parts.emplace_back(text);
+  } else {
+    while (!(text = Strip(text, false, true)).empty()) {
+      if (!may_split()) {
+        parts.emplace_back(Strip(text, true, false));
+        break;
+      }
+      size_t begin = text.size();
+      for (size_t at; begin > 0; begin = at) {
+        at = PreviousCharacter(text, begin);
+        if (IsSpace(text.substr(at, begin - at))) break;
+      }
+      parts.emplace_back(text.substr(begin));
+      text = text.substr(0, begin);
+    }
+  }
+  std::reverse(parts.begin(), parts.end());
+  return parts;
+}
+
+std::vector<std::string> SplitLines(std::string_view text, bool keep_ends) {
+  std::vector<std::string> lines;
+  size_t begin = 0;
+  for (size_t at = 0; at < text.size();) {
+    const std::string_view c = text.substr(at, CharacterBytes(text, at));
+    const size_t end = at;
+    at += c.size();
+    const bool ascii_break =
+        c.size() == 1 && ((c[0] >= '\n' && c[0] <= '\r') || (c[0] >= 0x1C && c[0] <= 0x1E));
+    if (!ascii_break && c != "\u0085" && c != "\u2028" && c != "\u2029") continue;
+    if (c == "\r" && at < text.size() && text[at] == '\n') ++at;
+    lines.emplace_back(text.substr(begin, (keep_ends ? at : end) - begin));
+    begin = at;
+  }
+  if (begin < text.size()) lines.emplace_back(text.substr(begin));
+  return lines;
+}
+
+Result<std::string> Replace(std::string_view text, std::string_view from, std::string_view to,
+                            int64_t max) {
+  std::string result;
+  const auto may_replace = [&max] { return max < 0 || max-- > 0; };
+  while (true) {
+    const size_t at = from.empty() ? 0 : text.find(from);
+    if (at == text.npos || !may_replace()) break;
+    result += text.substr(0, at);
+    result += to;
+    if (result.size() > kMaxTextBytes)
+      return Err("replace: a string of more than {} bytes", kMaxTextBytes);
+    text.remove_prefix(at + from.size());
+    if (!from.empty()) continue;
+    if (text.empty()) break;  // an empty string is found before each character, and at the end
+    const size_t n = CharacterBytes(text, 0);
+    result += text.substr(0, n);
+    text.remove_prefix(n);
+  }
+  result += text;
+  return result;
+}
+
+Result<std::string> Lower(std::string_view text) {
+  TRY(CheckAscii(text));
+  std::string result(text);
+  std::ranges::transform(result, result.begin(), AsciiLower);
+  return result;
+}
+
+Result<std::string> Upper(std::string_view text) {
+  TRY(CheckAscii(text));
+  std::string result(text);
+  std::ranges::transform(result, result.begin(), AsciiUpper);
+  return result;
+}
+
+Result<std::string> Capitalize(std::string_view text) {
+  TRY_ASSIGN(std::string result, Lower(text));
+  if (!result.empty()) result[0] = AsciiUpper(result[0]);
+  return result;
+}
+
+}  // namespace merope::jinja
