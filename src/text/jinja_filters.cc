@@ -119,8 +119,8 @@ Result<Value> ReplaceText(const Value& input, const Bound& arguments) {
 // A number as int() and float() read it.
 template <class T>
 std::optional<T> ParseNumber(const std::string& text) {
-  std::string digits(Strip(text, true, true));
-  if (digits.starts_with('+') && digits.size() > 1 && digits[1] != '-') digits.erase(0, 1);
+  std::string_view digits = Strip(text, true, true);
+  if (digits.starts_with('+') && digits.size() > 1 && digits[1] != '-') digits.remove_prefix(1);
   T number{};
   const char* end = digits.data() + digits.size();
   const auto parsed = std::from_chars(digits.data(), end, number);
@@ -174,7 +174,7 @@ Result<Value> JsonOf(const Value& input, const Bound& arguments) {
     TRY_ASSIGN(const int64_t indent, IntArgument("tojson", arguments[1], 0));
     if (indent < 0 || indent > 16) return Err("expected an indent from 0 to 16, found {}", indent);
     style.indent = static_cast<int>(indent);
-    style.item_separator = ",";
+    style.item_separator = std::string(1, ',');
   }
   if (arguments[2] && !arguments[2]->is_none()) {
     TRY_ASSIGN(const std::vector<Value> separators, Items(*arguments[2]));
@@ -201,7 +201,8 @@ Result<Value> Indent(const Value& input, const Bound& arguments) {
   if (text.size() + lines.size() * indention.size() > kMaxTextBytes)
     return Err("a string of more than {} bytes", kMaxTextBytes);
   const bool first = BoolArgument(arguments[1], false), blank = BoolArgument(arguments[2], false);
-  std::string result = first ? indention : "";
+  std::string result;
+  if (first) result = indention;
   for (size_t i = 0; i < lines.size(); ++i) {
     if (i > 0) result += "\n";
     if (i > 0 && (blank || !lines[i].empty())) result += indention;

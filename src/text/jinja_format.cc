@@ -100,8 +100,8 @@ Status AppendRepr(const Value& value, std::string* out) {
   } else if (value.is_undefined()) {
     *out += "Undefined";
   } else {
-    TRY_ASSIGN(const std::string text, ToText(value));
-    *out += text;
+    TRY_ASSIGN(const std::string scalar, ToText(value));
+    *out += scalar;
   }
   return {};
 }

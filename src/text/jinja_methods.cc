@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "text/jinja_functions.h"
 #include "text/jinja_text.h"

@@ -33,7 +33,7 @@ class Renderer {
   struct Scope {
     Scope* parent;
     const Loop* loop = nullptr;
-    std::vector<std::pair<std::string_view, Value>> names;
+    std::vector<std::pair<std::string_view, Value>> names = {};
 
     void Set(std::string_view name, Value value);
   };
