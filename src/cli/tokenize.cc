@@ -1,10 +1,132 @@
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
 #include "cli/commands.h"
+#include "text/tokenizer.h"
 
 namespace merope {
+namespace {
+
+struct TokenizeOptions {
+  std::string model;
+  std::optional<std::string> text;
+  std::string lines;
+  bool json = false, no_special = false, add_special = false;
+
+  EncodeOptions encode() const {
+    return {.parse_special = !no_special, .add_special = add_special};
+  }
+};
+
+Result<Tokenizer> LoadTokenizerFrom(const std::string& path) {
+  const std::string file = path + "/tokenizer.json";
+  TRY_ASSIGN(const std::string text, ReadFile(file));
+  return Tokenizer::FromJson(text, file);
+}
+
+std::string StandardInput() {
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+// A text as JSON writes it; bytes that are no UTF-8 become U+FFFD.
+std::string Quoted(std::string_view text) {
+  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<int> PrintTokens(const TokenizeOptions& o, const Tokenizer& tokenizer) {
+  const std::string text = o.text && *o.text != "-" ? *o.text : StandardInput();
+  TRY_ASSIGN(const std::vector<int32_t> ids, tokenizer.Encode(text, o.encode()));
+  if (o.json) {
+    std::vector<std::string> pieces;
+    for (const int32_t id : ids) pieces.emplace_back(tokenizer.IdToToken(id));
+    fmt::print("{}\n", Json{{"ids", ids}, {"pieces", pieces}}.dump());
+    return 0;
+  }
+  for (const int32_t id : ids) fmt::print("{:>7}  {}\n", id, Quoted(tokenizer.IdToToken(id)));
+  return 0;
+}
+
+// One JSON string a line in, one array of ids a line out.
+Result<int> PrintLines(const TokenizeOptions& o, const Tokenizer& tokenizer) {
+  TRY_ASSIGN(const std::string content, ReadFile(o.lines));
+  std::string out;
+  size_t number = 0;
+  for (size_t at = 0; at < content.size();) {
+    const size_t end = std::min(content.find('\n', at), content.size());
+    const std::string where = fmt::format("{}:{}", o.lines, ++number);
+    TRY_ASSIGN(const Json line, ParseJson(std::string_view(content).substr(at, end - at), where));
+    if (!line.is_string()) {
+      return Err("{}: expected a JSON string, found {}", where, Describe(line));
+    }
+    const auto ids = tokenizer.Encode(line.get_ref<const std::string&>(), o.encode());
+    if (!ids) return Within(where, ids.error());
+    out.push_back('[');
+    for (const int32_t id : *ids) fmt::format_to(std::back_inserter(out), "{},", id);
+    if (ids->empty()) {
+      out.push_back(']');
+    } else {
+      out.back() = ']';
+    }
+    out.push_back('\n');
+    if (out.size() > 1 << 20) {
+      std::fwrite(out.data(), 1, out.size(), stdout);
+      out.clear();
+    }
+    at = end + 1;
+  }
+  std::fwrite(out.data(), 1, out.size(), stdout);
+  return 0;
+}
+
+}  // namespace
 
 void AddTokenize(CLI::App& app, Action* chosen) {
-  app.add_subcommand("tokenize", "not built yet")->callback([chosen] {
-    *chosen = [] { return Err("tokenize: not built yet"); };
+  CLI::App* tokenize = app.add_subcommand("tokenize", "Show the token ids and pieces of a text");
+  auto o = std::make_shared<TokenizeOptions>();
+  tokenize
+      ->add_option("MODEL", o->model,
+                   "Directory with a tokenizer.json, or .gguf file (a vocabulary-only one, too)")
+      ->required();
+  tokenize->add_option("TEXT", o->text, "The text; - or none: standard input");
+  tokenize->add_flag("--json", o->json, "Print {\"ids\": […], \"pieces\": […]}");
+  tokenize->add_flag("--no-special", o->no_special, "Take special tokens as plain text");
+  tokenize->add_flag("--add-special", o->add_special,
+                     "Add what the post-processor adds (BOS and the like)");
+  tokenize->add_option("--lines", o->lines,
+                       "Tokenize a file: one JSON string a line in, one array of ids a line out");
+  tokenize->footer("Example: merope tokenize models/SmolLM2 \"Hello, world\"");
+  tokenize->callback([o, chosen] {
+    *chosen = [o]() -> Result<int> {
+      TRY_ASSIGN(const Tokenizer tokenizer, LoadTokenizerFrom(o->model));
+      return o->lines.empty() ? PrintTokens(*o, tokenizer) : PrintLines(*o, tokenizer);
+    };
+  });
+
+  struct DetokenizeOptions {
+    std::string model;
+    std::vector<int32_t> ids;
+    bool skip_special = false;
+  };
+  CLI::App* detokenize = app.add_subcommand("detokenize", "Show the text of token ids");
+  auto d = std::make_shared<DetokenizeOptions>();
+  detokenize->add_option("MODEL", d->model, "As for tokenize")->required();
+  detokenize->add_option("IDS", d->ids, "Token ids")->required();
+  detokenize->add_flag("--skip-special", d->skip_special, "Leave special tokens out");
+  detokenize->footer("Example: merope detokenize models/SmolLM2 19556 28 905");
+  detokenize->callback([d, chosen] {
+    *chosen = [d]() -> Result<int> {
+      TRY_ASSIGN(const Tokenizer tokenizer, LoadTokenizerFrom(d->model));
+      TRY_ASSIGN(const std::string text, tokenizer.Decode(d->ids, d->skip_special));
+      fmt::print("{}\n", text);
+      return 0;
+    };
   });
 }
 

@@ -1,5 +1,6 @@
-// Text to token ids and back, exactly as HF tokenizers does it, for byte-level BPE and SentencePiece-style BPE vocabularies.
-// Immutable once made: any number of threads may encode and decode at once.
+// Text to token ids and back, exactly as HF tokenizers does it, for byte-level BPE and
+// SentencePiece-style BPE vocabularies. Immutable once made: any number of threads may encode and
+// decode at once.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace merope {
 
-// A vocabulary as a GGUF file holds it (its tokenizer.ggml.* keys), filled by the checkpoint reader.
+// A vocabulary as a GGUF file holds it (its tokenizer.ggml.* keys), filled by the checkpoint
+// reader.
 struct GgufVocabulary {
   std::string model;  // "gpt2" (byte-level BPE) or "llama" (SentencePiece-style)
   std::string pre;    // which split: "smollm", "llama-bpe", …; empty where the key is absent
@@ -27,13 +29,15 @@ struct GgufVocabulary {
 };
 
 struct EncodeOptions {
-  bool parse_special = true;  // special tokens written out in the text become their ids; false: plain text
-  bool add_special = false;   // what the post-processor puts around the text (BOS and the like)
+  bool parse_special =
+      true;  // special tokens written out in the text become their ids; false: plain text
+  bool add_special = false;  // what the post-processor puts around the text (BOS and the like)
 };
 
 class Tokenizer {
  public:
-  // file names the source in errors. What tokenizer.json asks for and this class lacks is refused by name.
+  // file names the source in errors. What tokenizer.json asks for and this class lacks is refused
+  // by name.
   static Result<Tokenizer> FromJson(std::string_view tokenizer_json, const std::string& file);
   static Result<Tokenizer> FromGguf(GgufVocabulary vocabulary, const std::string& file);
 
@@ -52,9 +56,11 @@ class Tokenizer {
   // The vocabulary's own spelling ("Ġthe", "▁the", "<0x0A>"); empty for an id that no token has.
   std::string_view IdToToken(int32_t id) const;
   bool IsSpecial(int32_t id) const;
-  // Ids that the post-processor puts before a text under add_special (BOS or, with this model family, others).
+  // Ids that the post-processor puts before a text under add_special (BOS or, with this model
+  // family, others).
   std::vector<int32_t> PrefixIds() const;
-  // The bytes that the token stands for inside a text (never those of a whole decode: no leading-space stripping).
+  // The bytes that the token stands for inside a text (never those of a whole decode: no
+  // leading-space stripping).
   std::string TokenBytes(int32_t id) const;
 
  private:
@@ -64,19 +70,23 @@ class Tokenizer {
   std::unique_ptr<const State> state_;
 };
 
-// Decodes ids as they come. The pieces, joined, are Decode of all the ids (with U+FFFD for bytes that are no UTF-8); a piece
-// never ends inside a character.
+struct DecodeState;
+
+// Decodes ids as they come. The pieces, joined, are Decode of all the ids (with U+FFFD for bytes
+// that are no UTF-8); a piece never ends inside a character. The tokenizer must outlive it; ids
+// outside the vocabulary are passed over.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
+  StreamDecoder(StreamDecoder&&) noexcept;
+  ~StreamDecoder();
   std::string Push(int32_t id);
   std::string Finish();  // what was held back
 
  private:
   const Tokenizer& tokenizer_;
   bool skip_special_;
-  bool at_start_ = true;
-  std::string pending_;  // the bytes of a character not yet whole
+  std::unique_ptr<DecodeState> state_;
 };
 
 }  // namespace merope

@@ -1,0 +1,87 @@
+#include "text/decoder.h"
+
+#include "text/pieces.h"
+#include "text/utf8.h"
+
+namespace merope {
+namespace {
+
+// The byte of a <0xNN> token, or -1.
+int ByteOf(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return -1;
+  int byte = 0;
+  for (const char c : token.substr(3, 2)) {
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                             : -1;
+    if (digit < 0) return -1;
+    byte = byte * 16 + digit;
+  }
+  return byte;
+}
+
+}  // namespace
+
+void Decoder::Start(DecodeState* state) const {
+  *state = DecodeState();
+  state->to_strip = strip_count;
+}
+
+void Decoder::Push(std::string_view token, DecodeState* state, std::string* out) const {
+  const bool first = state->at_start;
+  state->at_start = false;
+  std::string text(token);
+  for (const TokenStep& step : steps) step(&text, first);
+  if (byte_fallback) {
+    if (const int byte = ByteOf(text); byte >= 0) {
+      state->byte_run.push_back(static_cast<char>(byte));
+      return;
+    }
+    EndByteRun(state, out);
+  }
+  if (!first) Emit(separator, state, out);
+  std::string bytes;
+  Emit(byte_level && byte_level::Unmap(text, &bytes) ? bytes : text, state, out);
+}
+
+void Decoder::Finish(DecodeState* state, std::string* out) const {
+  EndByteRun(state, out);
+  utf8::DrainLossy(&state->pending, /*end=*/true, out);
+}
+
+std::string Decoder::TokenBytes(std::string_view token) const {
+  std::string text(token);
+  for (const TokenStep& step : steps) step(&text, /*first=*/false);
+  if (byte_fallback) {
+    if (const int byte = ByteOf(text); byte >= 0) return std::string(1, static_cast<char>(byte));
+  }
+  std::string bytes;
+  return byte_level && byte_level::Unmap(text, &bytes) ? bytes : text;
+}
+
+// As HF tokenizers does it: one wrong byte spoils its whole run.
+void Decoder::EndByteRun(DecodeState* state, std::string* out) const {
+  if (state->byte_run.empty()) return;
+  if (utf8::ValidPrefix(state->byte_run) == state->byte_run.size()) {
+    Emit(state->byte_run, state, out);
+  } else {
+    for (size_t i = 0; i < state->byte_run.size(); ++i) Emit("\xEF\xBF\xBD", state, out);
+  }
+  state->byte_run.clear();
+}
+
+void Decoder::Emit(std::string_view text, DecodeState* state, std::string* out) const {
+  while (state->to_strip > 0 && !text.empty()) {
+    if (!text.starts_with(strip)) {
+      state->to_strip = 0;
+    } else {
+      text.remove_prefix(strip.size());
+      --state->to_strip;
+    }
+  }
+  state->pending.append(text);
+  utf8::DrainLossy(&state->pending, /*end=*/false, out);
+}
+
+}  // namespace merope

@@ -1,0 +1,46 @@
+// From tokens back to text, token by token: a whole decode and a stream run the same code.
+// Immutable: safe on any thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace merope {
+
+// What the decode of one text carries from token to token.
+struct DecodeState {
+  bool at_start = true;  // no token yet
+  size_t to_strip = 0;   // characters that may still be stripped from the start
+  std::string byte_run;  // bytes of <0xNN> tokens in a row
+  std::string pending;   // the start of a character that is not yet whole
+};
+
+class Decoder {
+ public:
+  // Rewrites one token; first: the first of the text.
+  using TokenStep = std::function<void(std::string* token, bool first)>;
+
+  // In this order:
+  std::vector<TokenStep> steps;
+  bool byte_level = false;     // tokens are spelled in the byte-level alphabet
+  bool byte_fallback = false;  // runs of <0xNN> tokens are bytes
+  std::string strip;           // the character stripped from the start of the whole text…
+  size_t strip_count = 0;      // …at most so many times
+  std::string separator;       // between tokens
+
+  void Start(DecodeState* state) const;
+  // Appends to *out what is known of the text once this token is added.
+  void Push(std::string_view token, DecodeState* state, std::string* out) const;
+  void Finish(DecodeState* state, std::string* out) const;
+
+  // The bytes that a token stands for inside a text.
+  std::string TokenBytes(std::string_view token) const;
+
+ private:
+  void EndByteRun(DecodeState* state, std::string* out) const;
+  void Emit(std::string_view text, DecodeState* state, std::string* out) const;
+};
+
+}  // namespace merope

@@ -1,0 +1,155 @@
+#include "text/splitters.h"
+
+#include <array>
+
+#include "text/unicode.h"
+#include "text/utf8.h"
+
+namespace merope {
+namespace {
+
+enum class Kind : uint8_t { kLetter, kNumber, kSpace, kOther };
+
+Kind KindOf(char32_t c) {
+  if (unicode::IsLetter(c)) return Kind::kLetter;
+  if (unicode::IsNumber(c)) return Kind::kNumber;
+  return unicode::IsWhiteSpace(c) ? Kind::kSpace : Kind::kOther;
+}
+
+const std::array<Kind, 128> kAsciiKinds = [] {
+  std::array<Kind, 128> kinds;
+  for (char32_t c = 0; c < 128; ++c) kinds[c] = KindOf(c);
+  return kinds;
+}();
+
+// The kind of the character at *at; moves *at past it.
+Kind NextKind(std::string_view text, size_t* at) {
+  const auto lead = static_cast<unsigned char>(text[*at]);
+  if (lead < 0x80) {
+    ++*at;
+    return kAsciiKinds[lead];
+  }
+  return KindOf(utf8::Next(text, at));
+}
+
+// The end of the run of one kind that starts at from.
+size_t RunEnd(std::string_view text, size_t from, Kind kind, size_t max = SIZE_MAX) {
+  size_t end = from;
+  for (size_t n = 0; n < max && end < text.size(); ++n) {
+    size_t next = end;
+    if (NextKind(text, &next) != kind) break;
+    end = next;
+  }
+  return end;
+}
+
+bool IsNewline(char c) { return c == '\r' || c == '\n'; }
+
+// The end of a contraction after the apostrophe at text[at]; at where there is none.
+size_t ContractionEnd(std::string_view text, size_t at, bool any_case, bool long_s) {
+  const auto letter = [&](size_t i) {
+    if (at + i >= text.size()) return '\0';
+    const char c = text[at + i];
+    return any_case && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  };
+  switch (letter(1)) {
+    case 's':
+    case 't':
+    case 'm':
+    case 'd':
+      return at + 2;
+    case 'r':
+    case 'v':
+      return letter(2) == 'e' ? at + 3 : at;
+    case 'l':
+      return letter(2) == 'l' ? at + 3 : at;
+    default:
+      // U+017F, which folds to s.
+      return any_case && long_s && text.substr(at + 1).starts_with("\xC5\xBF") ? at + 3 : at;
+  }
+}
+
+// White space from at: all of it at the end of the text, else all but its last character, but at
+// least one (the alternatives
+// \s+(?!\S)|\s+).
+size_t SpaceEnd(std::string_view text, size_t at) {
+  const size_t end = RunEnd(text, at, Kind::kSpace);
+  if (end == text.size()) return end;
+  size_t last = end;
+  utf8::Previous(text, &last);
+  return last > at ? last : end;
+}
+
+size_t Gpt2End(std::string_view text, size_t at) {
+  if (text[at] == '\'') {
+    if (const size_t end = ContractionEnd(text, at, false, false); end > at) return end;
+  }
+  const size_t from = text[at] == ' ' ? at + 1 : at;
+  if (from < text.size()) {
+    size_t next = from;
+    const Kind kind = NextKind(text, &next);
+    if (kind != Kind::kSpace) return RunEnd(text, next, kind);
+  }
+  return SpaceEnd(text, at);
+}
+
+size_t Llama3End(std::string_view text, size_t at, const Llama3Split& split) {
+  if (text[at] == '\'') {
+    if (const size_t end = ContractionEnd(text, at, true, split.long_s); end > at) return end;
+  }
+  size_t next = at;
+  const Kind kind = NextKind(text, &next);
+  if (kind == Kind::kLetter) return RunEnd(text, next, Kind::kLetter);
+  if (kind == Kind::kNumber) return RunEnd(text, at, Kind::kNumber, split.max_digits);
+  if (!IsNewline(text[at])) {
+    if (const size_t end = RunEnd(text, next, Kind::kLetter); end > next) return end;
+  }
+  const size_t from = text[at] == ' ' ? at + 1 : at;
+  if (size_t end = RunEnd(text, from, Kind::kOther); end > from) {
+    while (end < text.size() && IsNewline(text[end])) ++end;
+    return end;
+  }
+  const size_t end = RunEnd(text, at, Kind::kSpace);
+  for (size_t newline = end; newline > at; --newline) {
+    if (IsNewline(text[newline - 1])) return newline;
+  }
+  return SpaceEnd(text, at);
+}
+
+template <class End>
+Matcher EverywhereMatcher(End end_of) {
+  return [end_of](std::string_view text, std::vector<TextRange>* matches) -> Status {
+    for (size_t at = 0; at < text.size();) {
+      const size_t end = end_of(text, at);
+      matches->push_back({at, end});
+      at = end;
+    }
+    return {};
+  };
+}
+
+}  // namespace
+
+Matcher Gpt2Splitter() { return EverywhereMatcher(Gpt2End); }
+
+Matcher Llama3Splitter(Llama3Split split) {
+  return EverywhereMatcher(
+      [split](std::string_view text, size_t at) { return Llama3End(text, at, split); });
+}
+
+std::optional<Matcher> KnownSplitter(std::string_view regex) {
+  if (regex == R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)") {
+    return Gpt2Splitter();
+  }
+  constexpr std::string_view kHead = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)";
+  constexpr std::string_view kTail = R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  if (!regex.starts_with(kHead) || !regex.ends_with(kTail)) return std::nullopt;
+  const std::string_view digits =
+      regex.substr(kHead.size(), regex.size() - kHead.size() - kTail.size());
+  if (digits == R"(\p{N}{1,3})") return Llama3Splitter({.max_digits = 3});
+  if (digits == R"(\p{N})") return Llama3Splitter({.max_digits = 1});
+  if (digits == R"(\p{N}+)") return Llama3Splitter({.max_digits = SIZE_MAX});
+  return std::nullopt;
+}
+
+}  // namespace merope

@@ -1,0 +1,76 @@
+// Character properties and normalisation forms of Unicode 16.0, the version of HF tokenizers. Pure
+// functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "text/unicode_tables.h"
+
+namespace merope::unicode {
+
+// General categories, in the order of the generated table.
+enum Category : uint8_t {
+  kLu,
+  kLl,
+  kLt,
+  kLm,
+  kLo,
+  kMn,
+  kMc,
+  kMe,
+  kNd,
+  kNl,
+  kNo,
+  kPc,
+  kPd,
+  kPs,
+  kPe,
+  kPi,
+  kPf,
+  kPo,
+  kSm,
+  kSc,
+  kSk,
+  kSo,
+  kZs,
+  kZl,
+  kZp,
+  kCc,
+  kCf,
+  kCs,
+  kCo,
+  kCn,
+};
+
+inline Category CategoryOf(char32_t c) {
+  const size_t block = kCategoryIndex[c / kCategoryBlockSize];
+  return static_cast<Category>(
+      kCategoryBlocks[block * kCategoryBlockSize + c % kCategoryBlockSize]);
+}
+
+inline bool IsIn(char32_t c, Category first, Category last) {
+  const Category category = CategoryOf(c);
+  return category >= first && category <= last;
+}
+inline bool IsLetter(char32_t c) { return IsIn(c, kLu, kLo); }
+inline bool IsMark(char32_t c) { return IsIn(c, kMn, kMe); }
+inline bool IsNumber(char32_t c) { return IsIn(c, kNd, kNo); }
+inline bool IsPunctuation(char32_t c) { return IsIn(c, kPc, kPo); }
+
+// The White_Space property.
+inline bool IsWhiteSpace(char32_t c) {
+  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || (c >= 0xA0 && IsIn(c, kZs, kZp));
+}
+// A word character of regular expressions: alphabetic, mark, decimal digit or connector.
+bool IsWord(char32_t c);
+
+enum class Form : uint8_t { kNfc, kNfd, kNfkc, kNfkd };
+// text is valid UTF-8.
+std::string Normalize(std::string_view text, Form form);
+
+// The full lower case mapping of each character, without context.
+std::string LowerCase(std::string_view text);
+
+}  // namespace merope::unicode
