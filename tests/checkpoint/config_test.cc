@@ -1,0 +1,256 @@
+#include "checkpoint/config.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/json.h"
+#include "tests/support/expect.h"
+
+namespace merope {
+namespace {
+
+Json Base() {
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"hidden_size", 64},
+          {"intermediate_size", 160},
+          {"num_hidden_layers", 3},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"vocab_size", 1000},
+          {"max_position_embeddings", 4096},
+          {"rms_norm_eps", 1e-5},
+          {"hidden_act", "silu"},
+          {"eos_token_id", 2}};
+}
+
+Result<ModelConfig> Parse(const Json& json) { return ParseConfig(json.dump(), "dir/config.json"); }
+Result<ModelConfig> ParseWith(const char* field, const Json& value) {
+  Json json = Base();
+  json[field] = value;
+  return Parse(json);
+}
+std::string ErrorWith(const char* field, const Json& value) {
+  return ErrorOf(ParseWith(field, value));
+}
+
+TEST(Config, Sizes) {
+  const auto config = Parse(Base());
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->hidden_size, 64);
+  EXPECT_EQ(config->intermediate_size, 160);
+  EXPECT_EQ(config->num_layers, 3);
+  EXPECT_EQ(config->num_heads, 4);
+  EXPECT_EQ(config->num_kv_heads, 2);
+  EXPECT_EQ(config->head_dim, 16);
+  EXPECT_EQ(config->vocab_size, 1000);
+  EXPECT_EQ(config->max_position_embeddings, 4096);
+  EXPECT_EQ(config->rms_norm_eps, 1e-5);
+  EXPECT_EQ(config->KvBytesPerToken(2), 2 * 3 * 2 * 16 * 2);
+}
+
+TEST(Config, DefaultsAreThoseOfTransformers) {
+  Json json = Base();
+  for (const char* field : {"num_key_value_heads", "rms_norm_eps", "max_position_embeddings",
+                            "eos_token_id", "hidden_act"})
+    json.erase(field);
+  const auto config = Parse(json);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->num_kv_heads, 4);
+  EXPECT_EQ(config->rms_norm_eps, 1e-6);
+  EXPECT_EQ(config->max_position_embeddings, 2048);
+  EXPECT_EQ(config->rope_theta, 10000);
+  EXPECT_EQ(config->rope.kind, RopeKind::kNone);
+  EXPECT_FALSE(config->tie_word_embeddings);
+  EXPECT_FALSE(config->attention_bias);
+  EXPECT_FALSE(config->mlp_bias);
+  EXPECT_EQ(config->dtype, DType::kF32);
+  EXPECT_EQ(config->eos_token_ids, std::vector{2});
+  EXPECT_TRUE(Contains(config->eos_source, "default of transformers"));
+}
+
+TEST(Config, HeadDimNeedNotBeHiddenOverHeads) {
+  EXPECT_EQ(ParseWith("head_dim", 40)->head_dim, 40);
+  EXPECT_EQ(ParseWith("head_dim", nullptr)->head_dim, 16);
+}
+
+TEST(Config, TheFormsOfBothVersionsOfTransformers) {
+  Json four = Base(), five = Base();
+  four["rope_theta"] = 50000.0;
+  four["rope_scaling"] = {{"type", "linear"}, {"factor", 4.0}};
+  four["torch_dtype"] = "bfloat16";
+  five["rope_parameters"] = {{"rope_type", "linear"}, {"factor", 4.0}, {"rope_theta", 50000.0}};
+  five["dtype"] = "bfloat16";
+  for (const Json& json : {four, five}) {
+    const auto config = Parse(json);
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->rope_theta, 50000);
+    EXPECT_EQ(config->rope.kind, RopeKind::kLinear);
+    EXPECT_EQ(config->rope.factor, 4);
+    EXPECT_EQ(config->dtype, DType::kBF16);
+  }
+}
+
+TEST(Config, PlainRopeInEveryForm) {
+  for (const Json& scaling :
+       {Json(nullptr), Json::object(), Json{{"rope_type", "default"}}, Json{{"type", "default"}}}) {
+    const auto config = ParseWith("rope_scaling", scaling);
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->rope.kind, RopeKind::kNone);
+  }
+  EXPECT_EQ(
+      ParseWith("rope_parameters", {{"rope_type", "default"}, {"rope_theta", 1e6}})->rope_theta,
+      1e6);
+}
+
+TEST(Config, Llama3Rope) {
+  const Json scaling = {{"rope_type", "llama3"},
+                        {"factor", 32.0},
+                        {"low_freq_factor", 1.0},
+                        {"high_freq_factor", 4.0},
+                        {"original_max_position_embeddings", 8192}};
+  const auto config = ParseWith("rope_scaling", scaling);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->rope.kind, RopeKind::kLlama3);
+  EXPECT_EQ(config->rope.factor, 32);
+  EXPECT_EQ(config->rope.low_freq_factor, 1);
+  EXPECT_EQ(config->rope.high_freq_factor, 4);
+  EXPECT_EQ(config->rope.original_max_position_embeddings, 8192);
+  for (const char* field : {"factor", "low_freq_factor", "high_freq_factor"}) {
+    Json less = scaling;
+    less.erase(field);
+    EXPECT_TRUE(Contains(ErrorWith("rope_scaling", less),
+                         std::string("dir/config.json: rope_scaling: ") + field + ": expected"));
+  }
+  Json swapped = scaling;
+  swapped["low_freq_factor"] = 4.0;
+  EXPECT_TRUE(Contains(ErrorWith("rope_scaling", swapped), "rope_scaling: high_freq_factor"));
+}
+
+TEST(Config, YarnRope) {
+  Json yarn = {{"rope_type", "yarn"}, {"factor", 8.0}, {"original_max_position_embeddings", 512}};
+  auto config = ParseWith("rope_parameters", yarn);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->rope.kind, RopeKind::kYarn);
+  EXPECT_EQ(config->rope.original_max_position_embeddings, 512);
+  EXPECT_EQ(config->rope.beta_fast, 32);
+  EXPECT_EQ(config->rope.beta_slow, 1);
+  EXPECT_TRUE(config->rope.truncate);
+  EXPECT_DOUBLE_EQ(config->rope.attention_factor, 0.1 * std::log(8.0) + 1);
+
+  yarn["mscale"] = 0.5;
+  EXPECT_DOUBLE_EQ(ParseWith("rope_parameters", yarn)->rope.attention_factor,
+                   0.1 * std::log(8.0) + 1);  // one of the two alone counts for nothing
+  yarn["mscale_all_dim"] = 0.25;
+  EXPECT_DOUBLE_EQ(ParseWith("rope_parameters", yarn)->rope.attention_factor,
+                   (0.05 * std::log(8.0) + 1) / (0.025 * std::log(8.0) + 1));
+  yarn["attention_factor"] = 1.25;
+  yarn["beta_fast"] = 16;
+  yarn["beta_slow"] = 0;  // as good as none, in transformers
+  yarn["truncate"] = false;
+  config = ParseWith("rope_parameters", yarn);
+  EXPECT_EQ(config->rope.attention_factor, 1.25);
+  EXPECT_EQ(config->rope.beta_fast, 16);
+  EXPECT_EQ(config->rope.beta_slow, 1);
+  EXPECT_FALSE(config->rope.truncate);
+
+  yarn["factor"] = nullptr;
+  EXPECT_EQ(ParseWith("rope_parameters", yarn)->rope.factor, 8);  // 4096 / 512
+  yarn.erase("original_max_position_embeddings");
+  EXPECT_EQ(ParseWith("rope_parameters", yarn)->rope.original_max_position_embeddings, 4096);
+  yarn.erase("factor");
+  EXPECT_TRUE(Contains(ErrorWith("rope_parameters", yarn), "rope_parameters: factor: expected"));
+}
+
+TEST(Config, RefusesOtherRopesByName) {
+  EXPECT_TRUE(
+      Contains(ErrorWith("rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}), "\"dynamic\""));
+  EXPECT_TRUE(Contains(ErrorWith("rope_scaling", {{"rope_type", "longrope"}}), "\"longrope\""));
+  EXPECT_TRUE(Contains(ErrorWith("rope_scaling", "linear"), "rope_scaling: expected an object"));
+  EXPECT_TRUE(
+      Contains(ErrorWith("partial_rotary_factor", 0.5), "partial_rotary_factor: expected 1"));
+}
+
+TEST(Config, RefusesOtherModelsByName) {
+  EXPECT_TRUE(Contains(ErrorWith("architectures", {"MistralForCausalLM"}), "MistralForCausalLM"));
+  EXPECT_TRUE(Contains(ErrorWith("architectures", Json::array()), "architectures: expected"));
+  EXPECT_TRUE(Contains(ErrorWith("model_type", "qwen2"),
+                       "model_type: expected \"llama\", found \"qwen2\""));
+  EXPECT_TRUE(
+      Contains(ErrorWith("hidden_act", "gelu"), "hidden_act: expected \"silu\", found \"gelu\""));
+  EXPECT_TRUE(Contains(ErrorWith("pretraining_tp", 2), "pretraining_tp: expected 1"));
+  const std::string gptq =
+      ErrorWith("quantization_config", {{"quant_method", "gptq"}, {"bits", 4}});
+  EXPECT_TRUE(Contains(gptq, "dir/config.json: quantization_config"));
+  EXPECT_TRUE(Contains(gptq, "\"gptq\" is not supported: take"));
+  EXPECT_TRUE(Contains(ErrorWith("dtype", "float8_e4m3fn"), "dtype: expected float32"));
+}
+
+TEST(Config, RefusesSizesThatCannotBe) {
+  struct Case {
+    const char* field;
+    Json value;
+  };
+  for (const auto& [field, value] : std::vector<Case>{{"hidden_size", 0},
+                                                      {"hidden_size", -64},
+                                                      {"hidden_size", 1.5},
+                                                      {"hidden_size", "64"},
+                                                      {"hidden_size", int64_t{1} << 40},
+                                                      {"hidden_size", 66},
+                                                      {"hidden_size", nullptr},
+                                                      {"intermediate_size", 0},
+                                                      {"num_hidden_layers", 5000},
+                                                      {"num_attention_heads", 0},
+                                                      {"num_key_value_heads", 3},
+                                                      {"num_key_value_heads", 8},
+                                                      {"head_dim", 15},
+                                                      {"head_dim", 1 << 20},
+                                                      {"vocab_size", 1e300},
+                                                      {"max_position_embeddings", 0},
+                                                      {"rms_norm_eps", -1},
+                                                      {"rms_norm_eps", "tiny"},
+                                                      {"rope_theta", 0},
+                                                      {"tie_word_embeddings", "yes"},
+                                                      {"eos_token_id", -1},
+                                                      {"eos_token_id", {2, "x"}},
+                                                      {"eos_token_id", int64_t{1} << 33}}) {
+    const std::string error = ErrorWith(field, value);
+    EXPECT_TRUE(Contains(error, "dir/config.json: ")) << value;
+    EXPECT_TRUE(Contains(error, field)) << value;
+    EXPECT_TRUE(Contains(error, "expected")) << value;
+  }
+}
+
+TEST(GenerationConfig, ReplacesTheEosIdsAndSetsDefaults) {
+  auto config = ParseWith("eos_token_id", {7, 8});
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->eos_token_ids, (std::vector{7, 8}));
+  EXPECT_EQ(config->eos_source, "config.json: eos_token_id");
+  const char* file = "dir/generation_config.json";
+  ASSERT_TRUE(ApplyGenerationConfig(R"({"temperature": 0.6, "top_p": 0.9})", file, &*config));
+  EXPECT_EQ(config->eos_token_ids, (std::vector{7, 8}));
+  EXPECT_EQ(config->generation.temperature, 0.6);
+  EXPECT_EQ(config->generation.top_p, 0.9);
+  EXPECT_EQ(config->generation.top_k, std::nullopt);
+  ASSERT_TRUE(ApplyGenerationConfig(
+      R"({"eos_token_id": [1, 2], "do_sample": true, "top_k": 20, "min_p": 0.1,
+          "repetition_penalty": 1.1, "max_new_tokens": 99})",
+      file, &*config));
+  EXPECT_EQ(config->eos_token_ids, (std::vector{1, 2}));
+  EXPECT_EQ(config->eos_source, "generation_config.json: eos_token_id");
+  EXPECT_EQ(config->generation.do_sample, true);
+  EXPECT_EQ(config->generation.top_k, 20);
+  EXPECT_EQ(config->generation.min_p, 0.1);
+  EXPECT_EQ(config->generation.repetition_penalty, 1.1);
+  EXPECT_EQ(config->generation.max_new_tokens, 99);
+  EXPECT_TRUE(Contains(ErrorOf(ApplyGenerationConfig(R"({"top_p": 2})", file, &*config)),
+                       "dir/generation_config.json: top_p: expected"));
+}
+
+TEST(Config, AnExplicitNullMeansNoEos) {
+  EXPECT_TRUE(ParseWith("eos_token_id", nullptr)->eos_token_ids.empty());
+}
+
+}  // namespace
+}  // namespace merope

@@ -1,0 +1,66 @@
+// Small checkpoints for the tests of this layer.
+#pragma once
+
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "checkpoint/synth.h"
+#include "tests/support/expect.h"
+#include "tests/support/temp_dir.h"
+
+namespace merope {
+
+inline ModelConfig TinyConfig() {
+  ModelConfig config;
+  config.architecture = "LlamaForCausalLM";
+  config.hidden_size = 48;
+  config.intermediate_size = 80;
+  config.num_layers = 2;
+  config.num_heads = 4;
+  config.num_kv_heads = 2;
+  config.head_dim = 6;  // not hidden_size / num_heads
+  config.vocab_size = 300;
+  config.max_position_embeddings = 256;
+  config.rms_norm_eps = 1e-5;
+  config.rope_theta = 10000;
+  config.dtype = DType::kF32;
+  config.bos_token_id = 1;
+  config.eos_token_ids = {2};
+  return config;
+}
+
+// Any header before any data.
+inline std::string Safetensors(std::string_view header, std::string_view data) {
+  const uint64_t length = header.size();
+  std::string file(sizeof(length), '\0');
+  std::memcpy(file.data(), &length, sizeof(length));
+  file += header;
+  return file += data;
+}
+
+inline void Write(const std::string& path, std::string_view content) {
+  const Status written = WriteFile(path, content);
+  ASSERT_TRUE(written) << written.error().message;
+}
+
+inline std::string Read(const std::string& path) {
+  const auto content = ReadFile(path);
+  EXPECT_TRUE(content) << content.error().message;
+  return content.value_or("");
+}
+
+// Changes fields of a JSON file: an absent value takes the field away.
+inline void Patch(const std::string& path, const std::string& field, std::optional<Json> value) {
+  Json json = *ParseJson(Read(path), path);
+  if (value) {
+    json[field] = *value;
+  } else {
+    json.erase(field);
+  }
+  Write(path, json.dump());
+}
+
+}  // namespace merope

@@ -1,0 +1,24 @@
+// What tests of fallible functions say again and again.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace merope {
+
+// The error of a result, or a text that no test expects.
+template <class T>
+std::string ErrorOf(const Result<T>& result) {
+  return result ? "(no error)" : result.error().message;
+}
+
+inline testing::AssertionResult Contains(std::string_view text, std::string_view part) {
+  if (text.find(part) != text.npos) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "expected \"" << part << "\" in \"" << text << '"';
+}
+
+}  // namespace merope

@@ -1,0 +1,89 @@
+// A llama model as a GGUF file, converted from a safetensors checkpoint as llama.cpp's converter
+// does it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "checkpoint/checkpoint.h"
+#include "tests/support/gguf_writer.h"
+
+namespace merope {
+
+// The llama keys of a config (no RoPE scaling but linear).
+inline void AddLlamaKeys(const ModelConfig& config, GgufWriter* writer) {
+  const auto u32 = [](int64_t value) { return static_cast<uint32_t>(value); };
+  writer->String("general.architecture", "llama");
+  writer->Uint32("llama.block_count", u32(config.num_layers));
+  writer->Uint32("llama.context_length", u32(config.max_position_embeddings));
+  writer->Uint32("llama.embedding_length", u32(config.hidden_size));
+  writer->Uint32("llama.feed_forward_length", u32(config.intermediate_size));
+  writer->Uint32("llama.attention.head_count", u32(config.num_heads));
+  writer->Uint32("llama.attention.head_count_kv", u32(config.num_kv_heads));
+  writer->Uint32("llama.attention.key_length", u32(config.head_dim));
+  writer->Uint32("llama.attention.value_length", u32(config.head_dim));
+  writer->Uint32("llama.rope.dimension_count", u32(config.head_dim));
+  writer->Uint32("llama.vocab_size", u32(config.vocab_size));
+  writer->Float32("llama.rope.freq_base", static_cast<float>(config.rope_theta));
+  writer->Float32("llama.attention.layer_norm_rms_epsilon",
+                  static_cast<float>(config.rms_norm_eps));
+  if (config.rope.kind == RopeKind::kLinear) {
+    writer->String("llama.rope.scaling.type", "linear");
+    writer->Float32("llama.rope.scaling.factor", static_cast<float>(config.rope.factor));
+  }
+}
+
+// llama.cpp's name of an HF tensor.
+inline std::string GgufName(std::string name) {
+  const auto replace = [&name](std::string_view from, std::string_view to) {
+    if (const size_t at = name.find(from); at != name.npos) name.replace(at, from.size(), to);
+  };
+  replace("model.layers.", "blk.");
+  replace("model.embed_tokens", "token_embd");
+  replace("model.norm", "output_norm");
+  replace("lm_head", "output");
+  replace("input_layernorm", "attn_norm");
+  replace("post_attention_layernorm", "ffn_norm");
+  for (const char* letter : {"q", "k", "v"})
+    replace(std::string("self_attn.") + letter + "_proj", std::string("attn_") + letter);
+  replace("self_attn.o_proj", "attn_output");
+  for (const char* part : {"gate", "up", "down"})
+    replace(std::string("mlp.") + part + "_proj", std::string("ffn_") + part);
+  return name;
+}
+
+// A safetensors checkpoint as a GGUF file of the same weights: F32, F16 or BF16 stay as they are, Q
+// and K rows are permuted.
+inline GgufWriter ConvertToGguf(const Checkpoint& checkpoint) {
+  const ModelConfig& config = checkpoint.config();
+  GgufWriter writer;
+  AddLlamaKeys(config, &writer);
+  if (!config.eos_token_ids.empty())
+    writer.Uint32("tokenizer.ggml.eos_token_id",
+                  static_cast<uint32_t>(config.eos_token_ids.front()));
+  for (const TensorView& tensor : checkpoint.tensors()) {
+    GgufWriter::Tensor out;
+    out.name = GgufName(tensor.name);
+    out.type = tensor.dtype == DType::kF32 ? 0 : tensor.dtype == DType::kF16 ? 1 : 30;
+    for (const int64_t size : tensor.shape)
+      out.shape.insert(out.shape.begin(), static_cast<uint64_t>(size));
+    const char* bytes = reinterpret_cast<const char*>(tensor.bytes.data());
+    const int64_t heads = tensor.name.find("q_proj") != tensor.name.npos   ? config.num_heads
+                          : tensor.name.find("k_proj") != tensor.name.npos ? config.num_kv_heads
+                                                                           : 0;
+    if (heads == 0) {
+      out.bytes.assign(bytes, tensor.bytes.size());
+    } else {  // rows (heads, 2, d/2) → (heads, d/2, 2)
+      const auto half = static_cast<size_t>(config.head_dim / 2);
+      const size_t row = tensor.bytes.size() / static_cast<size_t>(tensor.shape[0]);
+      for (size_t head = 0; head < static_cast<size_t>(heads); ++head)
+        for (size_t i = 0; i < half; ++i)
+          for (size_t j = 0; j < 2; ++j)
+            out.bytes.append(bytes + (head * 2 * half + j * half + i) * row, row);
+    }
+    writer.Add(std::move(out));
+  }
+  return writer;
+}
+
+}  // namespace merope
