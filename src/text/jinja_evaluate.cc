@@ -274,8 +274,8 @@ Result<Value> Renderer::LoopAttribute(const Expression& expression) const {
   if (name == "first") return Value::Bool(i == 0);
   if (name == "last") return Value::Bool(i == n - 1);
   if (name == "length") return Value::Int(n);
-  if (name == "depth") return Value::Int(loop.depth);
-  if (name == "depth0") return Value::Int(loop.depth - 1);
+  if (name == "depth") return Value::Int(1);  // more only in recursive loops
+  if (name == "depth0") return Value::Int(0);
   if (name == "previtem")
     return i == 0 ? Value::UndefinedNamed("loop.previtem") : (*loop.items)[loop.index - 1];
   if (name == "nextitem")

@@ -362,10 +362,14 @@ Result<ExpressionPtr> ExpressionParser::Postfix(ExpressionPtr expression) {
   while (true) {
     if (TakeOperator(".")) {
       Expression attribute = Start(Kind::kAttribute);
-      if (Current().kind != TokenKind::kName)
-        return Fail(fmt::format("expected a name after \".\", found {}", Found()));
-      attribute.name = Next().text;
       attribute.children.push_back(std::move(expression));
+      if (Current().kind == TokenKind::kInteger) {  // a.0 is a[0]
+        attribute.kind = Kind::kItem;
+        TRY_ASSIGN(ExpressionPtr index, ParsePrimary());
+        attribute.children.push_back(std::move(index));
+      } else {
+        TRY_ASSIGN(attribute.name, ExpectName());
+      }
       TRY_ASSIGN(expression, Finish(std::move(attribute)));
     } else if (TakeOperator("[")) {
       TRY_ASSIGN(expression, Subscript(std::move(expression)));

@@ -66,8 +66,10 @@ Result<Value> ItemsOf(const Value& input, const Bound&) {
 Result<Value> Reverse(const Value& input, const Bound&) {
   TRY_ASSIGN(std::vector<Value> items, Items(input));
   std::ranges::reverse(items);
-  if (input.text() == nullptr) return Value::Generator(std::move(items));
-  return FromText(Join(items, ""));
+  if (input.text() != nullptr) return FromText(Join(items, ""));
+  const bool once = input.is_undefined() || (input.sequence() != nullptr &&
+                                             input.sequence()->kind == Sequence::Kind::kGenerator);
+  return once ? Value::List(std::move(items)) : Value::Generator(std::move(items));
 }
 
 Result<Value> String(const Value& input, const Bound&) { return FromText(ToText(input)); }
@@ -156,7 +158,7 @@ Result<Value> Round(const Value& input, const Bound& arguments) {
   if (precision < 0 || precision > 15)
     return Err("expected a precision from 0 to 15, found {}", precision);
   if (!method || *method == "common") {
-    if (input.AsInt()) return input;
+    if (const auto integer = input.AsInt()) return Value::Int(*integer);
     const std::string digits =
         fmt::format("{:.{}f}", *number, precision);  // rounds the exact value
     return Value::Double(*ParseNumber<double>(digits));
@@ -189,7 +191,8 @@ Result<Value> JsonOf(const Value& input, const Bound& arguments) {
 }
 
 Result<Value> Indent(const Value& input, const Bound& arguments) {
-  TRY_ASSIGN(std::string text, ToText(input));
+  if (input.text() == nullptr) return Err("expected a str, found {}", input.TypeName());
+  const std::string& text = *input.text();
   std::string indention(4, ' ');
   if (arguments[0] && arguments[0]->text() != nullptr) {
     indention = *arguments[0]->text();
@@ -316,6 +319,9 @@ Result<Value> Unique(const Value& input, const Bound& arguments) {
     if (!BoolArgument(arguments[0], false) && keys[i].text() != nullptr) {
       TRY_ASSIGN(keys[i], FromText(Lower(*keys[i].text())));
     }
+    if (keys[i].mapping() != nullptr ||
+        (keys[i].sequence() != nullptr && keys[i].sequence()->kind == Sequence::Kind::kList))
+      return Err("unhashable: {}", keys[i].TypeName());
     const auto is_it = [&](const Value& other) { return Equal(other, keys[i]); };
     if (std::ranges::any_of(seen, is_it)) continue;
     seen.push_back(keys[i]);
@@ -419,7 +425,10 @@ Result<Value> Run(std::string_view name, const Value& input, const Arguments& ar
     TRY_ASSIGN(const Bound bound, Bind(name, arguments, filter->parameters, filter->required));
     return filter->run(input, bound);
   }
-  TRY_ASSIGN(const std::vector<Value> items, Items(input));
+  std::vector<Value> items;
+  if (input.Truthy()) {  // none, 0 and the like count as empty here
+    TRY_ASSIGN(items, Items(input));
+  }
   return name == "map" ? MapItems(items, arguments) : Select(name, items, arguments);
 }
 

@@ -89,7 +89,7 @@ Status AppendRepr(const Value& value, std::string* out) {
     }
     *out += '}';
   } else if (const Sequence* sequence = value.sequence()) {
-    if (!sequence->indexable()) return Err("a {} as text", value.TypeName());
+    if (!sequence->indexable()) return Err("a {} as text is not supported", value.TypeName());
     const bool list = sequence->kind == Sequence::Kind::kList;
     *out += list ? '[' : '(';
     for (size_t i = 0; i < sequence->items.size(); ++i) {
@@ -193,7 +193,7 @@ Result<std::string> ToText(const Value& value) {
   if (const auto integer = value.AsInt()) return std::to_string(*integer);
   if (const auto number = value.AsNumber()) return FloatText(*number);
   if (value.sequence() == nullptr && value.mapping() == nullptr)
-    return Err("a {} as text", value.TypeName());
+    return Err("a {} as text is not supported", value.TypeName());
   return ToRepr(value);
 }
 

@@ -92,17 +92,17 @@ class Lexer {
   Status Raw() {
     const size_t end = source_.find("%}", at_);
     if (end == source_.npos) return Error("raw: a statement that does not end");
-    if (Strip(std::string_view(source_).substr(at_, end - at_), true, true) != "raw" &&
-        Strip(std::string_view(source_).substr(at_, end - at_), true, true) != "raw-")
-      return Error("raw: expected \"%}\" after it");
-    const bool strip = source_[end - 1] == '-';
+    std::string_view inside = std::string_view(source_).substr(at_, end - at_);
+    const bool strip = inside.ends_with('-');
+    if (strip) inside.remove_suffix(1);
+    if (Strip(inside, true, true) != "raw") return Error("raw: expected \"%}\" after it");
     Advance(end + 2);
     if (strip) SkipSpace();  // and Jinja trims no newline here
     for (size_t open = source_.find("{%", at_); open != source_.npos;
          open = source_.find("{%", open + 2)) {
       const size_t close = source_.find("%}", open);
       if (close == source_.npos) break;
-      std::string_view inside = std::string_view(source_).substr(open + 2, close - open - 2);
+      inside = std::string_view(source_).substr(open + 2, close - open - 2);
       const char sign = inside.empty() ? '\0' : inside.front();
       if (sign == '-' || sign == '+') inside.remove_prefix(1);
       if (inside.ends_with('-') || inside.ends_with('+')) inside.remove_suffix(1);

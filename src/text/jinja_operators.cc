@@ -104,7 +104,8 @@ Result<Value> Arithmetic(std::string_view op, const Value& a, const Value& b) {
 
 Result<Value> Sign(std::string_view op, const Value& value) {
   if (!value.is_number()) return Err("\"{}\" before {}", op, value.TypeName());
-  return Arithmetic(op, Value::Int(0), value);
+  if (const auto integer = value.AsInt()) return IntArithmetic(op, 0, *integer);
+  return Value::Double(op == "-" ? -*value.AsNumber() : *value.AsNumber());
 }
 
 Result<bool> Contains(const Value& container, const Value& item) {
@@ -121,10 +122,8 @@ Result<Value> Slice(const Value& value, const std::optional<Value>& start,
                     const std::optional<Value>& stop, const std::optional<Value>& step) {
   const std::string* text = value.text();
   const Sequence* sequence = value.sequence();
-  if (text == nullptr && (sequence == nullptr || !sequence->indexable())) {
-    if (value.is_undefined()) return Err("{} is no sequence", value.TypeName());
-    return Value::UndefinedNamed("slice of a " + value.TypeName());
-  }
+  if (text == nullptr && (sequence == nullptr || !sequence->indexable()))
+    return Err("a slice of {}", value.TypeName());
   std::vector<size_t> offsets;
   if (text != nullptr) offsets = CharacterOffsets(*text);
   const int64_t n = text != nullptr ? std::ssize(offsets) - 1 : std::ssize(sequence->items);

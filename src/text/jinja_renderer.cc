@@ -139,7 +139,7 @@ Result<Renderer::Flow> Renderer::RunFor(const Statement& statement) {
     items = std::move(kept);
   }
   if (items.empty()) return Run(statement.else_body);
-  Loop loop{&items, 0, ++loop_depth_};
+  Loop loop{&items, 0};
   for (; loop.index < items.size(); ++loop.index) {
     Scope scope{outer, &loop};
     scope_ = &scope;
@@ -148,7 +148,6 @@ Result<Renderer::Flow> Renderer::RunFor(const Statement& statement) {
     TRY_ASSIGN(const Flow flow, Run(statement.body));
     if (flow == Flow::kBreak) break;
   }
-  --loop_depth_;
   scope_ = outer;
   return Flow::kNext;
 }
@@ -227,7 +226,6 @@ Result<Value> Renderer::CallMacro(const MacroNode& macro, const Arguments& argum
   std::string text;
   Scope* const outer = std::exchange(scope_, &scope);
   std::string* const out = std::exchange(out_, &text);
-  const int loop_depth = std::exchange(loop_depth_, 0);
   const size_t first_default = macro.parameters.size() - macro.defaults.size();
   for (size_t i = 0; i < macro.parameters.size(); ++i) {
     const std::string& name = macro.parameters[i];
@@ -249,7 +247,6 @@ Result<Value> Renderer::CallMacro(const MacroNode& macro, const Arguments& argum
   TRY(Run(macro.body));
   scope_ = outer;
   out_ = out;
-  loop_depth_ = loop_depth;
   --macro_depth_;
   return Value::String(std::move(text));
 }

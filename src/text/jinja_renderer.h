@@ -27,7 +27,6 @@ class Renderer {
   struct Loop {
     const std::vector<Value>* items;
     size_t index;
-    int64_t depth;  // 1 for the outermost
   };
   // Names set in a block; look-ups go on in the parent.
   struct Scope {
@@ -75,7 +74,7 @@ class Renderer {
   std::string* out_ = nullptr;
   std::deque<Namespace> namespaces_;
   int64_t steps_ = 0, bytes_ = 0;
-  int macro_depth_ = 0, loop_depth_ = 0;
+  int macro_depth_ = 0;
 };
 
 }  // namespace merope::jinja

@@ -9,9 +9,9 @@ bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0
 
 // The character that ends before `end`.
 size_t PreviousCharacter(std::string_view text, size_t end) {
-  for (size_t back = 1; back <= 4 && back <= end; ++back)
-    if (CharacterBytes(text, end - back) == back) return end - back;
-  return end - 1;
+  size_t start = end - 1;
+  while (start > 0 && end - start < 4 && IsContinuation(text[start])) --start;
+  return CharacterBytes(text, start) == end - start ? start : end - 1;
 }
 
 bool Contains(std::string_view characters, std::string_view character) {
@@ -114,7 +114,7 @@ std::vector<std::string> Split(std::string_view text, std::optional<std::string_
   }
   while (!(text = Strip(text, true, false)).empty()) {
     if (!may_split()) {
-      parts.emplace_back(Strip(text, false, true));
+      parts.emplace_back(text);
       break;
     }
     size_t end = 0;
@@ -141,7 +141,7 @@ std::vector<std::string> SplitFromRight(std::string_view text,
   } else {
     while (!(text = Strip(text, false, true)).empty()) {
       if (!may_split()) {
-        parts.emplace_back(Strip(text, true, false));
+        parts.emplace_back(text);
         break;
       }
       size_t begin = text.size();

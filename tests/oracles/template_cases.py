@@ -1,0 +1,436 @@
+"""Templates for template_oracle.py. The chat templates are written for this test, after the formats of the model families."""
+
+CHAT_TEMPLATES = {
+    # As in SmolLM2-135M-Instruct: the default system message, then ChatML.
+    "smollm2": (
+        "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+        "{{ '<|im_start|>system\nYou are a helpful AI assistant.<|im_end|>\n' }}{% endif %}"
+        "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    ),
+    "llama2": """
+{%- if messages and messages[0]['role'] == 'system' %}
+    {%- set system_message = messages[0]['content'] %}
+    {%- set rest = messages[1:] %}
+{%- else %}
+    {%- set rest = messages %}
+    {%- set system_message = false %}
+{%- endif %}
+{%- for message in rest %}
+    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
+        {{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}
+    {%- endif %}
+    {%- if loop.index0 == 0 and system_message != false %}
+        {%- set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}
+    {%- else %}
+        {%- set content = message['content'] %}
+    {%- endif %}
+    {%- if message['role'] == 'user' %}
+        {{- bos_token + '[INST] ' + content.strip() + ' [/INST]' }}
+    {%- elif message['role'] == 'assistant' %}
+        {{- ' ' + content.strip() + ' ' + eos_token }}
+    {%- endif %}
+{%- endfor %}
+""",
+    "llama3": """{{- bos_token }}
+{%- if custom_tools is defined %}
+    {%- set tools = custom_tools %}
+{%- endif %}
+{%- if not tools_in_user_message is defined %}
+    {%- set tools_in_user_message = true %}
+{%- endif %}
+{%- if not date_string is defined %}
+    {%- set date_string = "26 Jul 2024" %}
+{%- endif %}
+{%- if not tools is defined %}
+    {%- set tools = none %}
+{%- endif %}
+
+{#- The system message goes into its own block. #}
+{%- if messages and messages[0]['role'] == 'system' %}
+    {%- set system_message = messages[0]['content']|trim %}
+    {%- set messages = messages[1:] %}
+{%- else %}
+    {%- set system_message = "" %}
+{%- endif %}
+{{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}
+{%- if tools is not none %}
+    {{- "Environment: ipython\\n" }}
+{%- endif %}
+{{- "Today Date: " + date_string + "\\n\\n" }}
+{%- if tools is not none and not tools_in_user_message %}
+    {%- for t in tools %}
+        {{- t | tojson(indent=4) }}
+        {{- "\\n\\n" }}
+    {%- endfor %}
+{%- endif %}
+{{- system_message }}
+{{- "<|eot_id|>" }}
+{%- if tools_in_user_message and not tools is none %}
+    {%- if messages | length != 0 %}
+        {%- set first_user_message = messages[0]['content']|trim %}
+        {%- set messages = messages[1:] %}
+    {%- else %}
+        {{- raise_exception("Cannot put tools in the first user message when there's no first user message!") }}
+{%- endif %}
+    {{- '<|start_header_id|>user<|end_header_id|>\\n\\n' -}}
+    {%- for t in tools %}
+        {{- t | tojson(indent=4) }}
+        {{- "\\n\\n" }}
+    {%- endfor %}
+    {{- first_user_message + "<|eot_id|>"}}
+{%- endif %}
+{%- for message in messages %}
+    {%- if not (message.role == 'ipython' or message.role == 'tool' or 'tool_calls' in message) %}
+        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' }}
+    {%- elif 'tool_calls' in message %}
+        {%- if not message.tool_calls|length == 1 %}
+            {{- raise_exception("This model only supports single tool-calls at once!") }}
+        {%- endif %}
+        {%- set tool_call = message.tool_calls[0].function %}
+        {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' -}}
+        {{- '{"name": "' + tool_call.name + '", ' }}
+        {{- '"parameters": ' }}
+        {{- tool_call.arguments | tojson }}
+        {{- "}" }}
+        {{- "<|eot_id|>" }}
+    {%- elif message.role == "tool" or message.role == "ipython" %}
+        {{- "<|start_header_id|>ipython<|end_header_id|>\\n\\n" }}
+        {%- if message.content is mapping or message.content is iterable %}
+            {{- message.content | tojson }}
+        {%- else %}
+            {{- message.content }}
+        {%- endif %}
+        {{- "<|eot_id|>" }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
+{%- endif %}
+""",
+    "zephyr": """{% for message in messages %}
+{% if message['role'] == 'user' %}
+{{ '<|user|>\\n' + message['content'] + eos_token }}
+{% elif message['role'] == 'system' %}
+{{ '<|system|>\\n' + message['content'] + eos_token }}
+{% elif message['role'] == 'assistant' %}
+{{ '<|assistant|>\\n'  + message['content'] + eos_token }}
+{% endif %}
+{% if loop.last and add_generation_prompt %}
+{{ '<|assistant|>' }}
+{% endif %}
+{% endfor %}""",
+    "mistral": """{%- if messages and messages[0]["role"] == "system" %}
+    {%- set system_message = messages[0]["content"] %}
+    {%- set loop_messages = messages[1:] %}
+{%- else %}
+    {%- set loop_messages = messages %}
+{%- endif %}
+{%- if not tools is defined %}
+    {%- set tools = none %}
+{%- endif %}
+{%- set user_messages = loop_messages | selectattr("role", "equalto", "user") | list %}
+{%- set ns = namespace() %}
+{%- set ns.index = 0 %}
+{%- for message in loop_messages %}
+    {%- if not (message.role == "tool" or message.role == "tool_results" or (message.tool_calls is defined and message.tool_calls is not none)) %}
+        {%- if (message["role"] == "user") != (ns.index % 2 == 0) %}
+            {{- raise_exception("After the optional system message, conversation roles must alternate user/assistant/user/assistant/...") }}
+        {%- endif %}
+        {%- set ns.index = ns.index + 1 %}
+    {%- endif %}
+{%- endfor %}
+{{- bos_token }}
+{%- for message in loop_messages %}
+    {%- if message["role"] == "user" %}
+        {%- if tools is not none and (message == user_messages[-1]) %}
+            {{- "[AVAILABLE_TOOLS] [" }}
+            {%- for tool in tools %}
+                {%- set tool = tool.function %}
+                {{- '{"type": "function", "function": {' }}
+                {%- for key, val in tool.items() if key != "return" %}
+                    {%- if val is string %}
+                        {{- '"' + key + '": "' + val + '"' }}
+                    {%- else %}
+                        {{- '"' + key + '": ' + val|tojson }}
+                    {%- endif %}
+                    {%- if not loop.last %}
+                        {{- ", " }}
+                    {%- endif %}
+                {%- endfor %}
+                {{- "}}" }}
+                {%- if not loop.last %}
+                    {{- ", " }}
+                {%- else %}
+                    {{- "]" }}
+                {%- endif %}
+            {%- endfor %}
+            {{- "[/AVAILABLE_TOOLS]" }}
+        {%- endif %}
+        {%- if loop.last and system_message is defined %}
+            {{- "[INST] " + system_message + "\\n\\n" + message["content"] + "[/INST]" }}
+        {%- else %}
+            {{- "[INST] " + message["content"] + "[/INST]" }}
+        {%- endif %}
+    {%- elif message.tool_calls is defined and message.tool_calls is not none %}
+        {{- "[TOOL_CALLS] [" }}
+        {%- for tool_call in message.tool_calls %}
+            {%- set out = tool_call.function|tojson %}
+            {{- out[:-1] }}
+            {%- if not loop.last %}
+                {{- ", " }}
+            {%- else %}
+                {{- "]" + eos_token }}
+            {%- endif %}
+        {%- endfor %}
+    {%- elif message["role"] == "assistant" %}
+        {{- " " + message["content"]|trim + eos_token}}
+    {%- elif message["role"] == "tool_results" or message["role"] == "tool" %}
+        {%- if message.content is defined and message.content.content is defined %}
+            {%- set content = message.content.content %}
+        {%- else %}
+            {%- set content = message.content %}
+        {%- endif %}
+        {{- '[TOOL_RESULTS] {"content": ' + content|string + "}[/TOOL_RESULTS]" }}
+    {%- else %}
+        {{- raise_exception("Only user and assistant roles are supported, with the exception of an initial optional system message!") }}
+    {%- endif %}
+{%- endfor %}
+""",
+    "chatml-tools": """{%- macro describe(tool, level=0) -%}
+  {{ '  ' * level }}- {{ tool.function.name | upper }}: {{ tool.function.description | default('none', true) }}
+  {%- for name, p in tool.function.parameters.properties | dictsort %}
+
+{{ '  ' * (level + 1) }}* {{ name }} ({{ p.type }}{% if name in tool.function.parameters.required %}, required{% endif %})
+  {%- endfor %}
+{%- endmacro -%}
+{%- set ns = namespace(multi_step_tool=true, last_query_index=messages|length - 1) %}
+{%- for message in messages[::-1] %}
+    {%- set index = (messages|length - 1) - loop.index0 %}
+    {%- if ns.multi_step_tool and message.role == "user" and not(message.content.startswith('<tool_response>') and message.content.endswith('</tool_response>')) %}
+        {%- set ns.multi_step_tool = false %}
+        {%- set ns.last_query_index = index %}
+    {%- endif %}
+{%- endfor %}
+{%- if tools %}
+    {{- '<|im_start|>system\\n' }}
+    {%- if messages and messages[0].role == 'system' %}
+        {{- messages[0].content + '\\n\\n' }}
+    {%- endif %}
+    {{- "# Tools\\n\\n<tools>" }}
+    {%- for tool in tools %}
+        {{- "\\n" }}
+        {{- tool | tojson }}
+        {{- "\\n" ~ describe(tool, level=loop.index) }}
+    {%- endfor %}
+    {{- "\\n</tools><|im_end|>\\n" }}
+{%- endif %}
+{%- for message in messages %}
+    {%- set content = message.content if message.content is string else '' %}
+    {%- if message.role == "user" or (message.role == "system" and not loop.first) %}
+        {{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>' + '\\n' }}
+    {%- elif message.role == "assistant" %}
+        {%- set reasoning = '' %}
+        {%- if '</think>' in content %}
+            {%- set reasoning = content.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') %}
+            {%- set content = content.split('</think>')[-1].lstrip('\\n') %}
+        {%- endif %}
+        {%- if loop.index0 > ns.last_query_index and (loop.last or reasoning) %}
+            {{- '<|im_start|>' + message.role + '\\n<think>\\n' + reasoning.strip('\\n') + '\\n</think>\\n\\n' + content.lstrip('\\n') }}
+        {%- else %}
+            {{- '<|im_start|>' + message.role + '\\n' + content }}
+        {%- endif %}
+        {%- if message.tool_calls %}
+            {%- for tool_call in message.tool_calls %}
+                {%- if (loop.first and content) or (not loop.first) %}{{- '\\n' }}{%- endif %}
+                {%- if tool_call.function %}{%- set tool_call = tool_call.function %}{%- endif %}
+                {{- '<tool_call>\\n{"name": "' }}{{- tool_call.name }}{{- '", "arguments": ' }}
+                {%- if tool_call.arguments is string %}{{- tool_call.arguments }}{%- else %}{{- tool_call.arguments | tojson }}{%- endif %}
+                {{- '}\\n</tool_call>' }}
+            {%- endfor %}
+        {%- endif %}
+        {{- '<|im_end|>\\n' }}
+    {%- elif message.role == "tool" %}
+        {%- if loop.first or (messages[loop.index0 - 1].role != "tool") %}
+            {{- '<|im_start|>user' }}
+        {%- endif %}
+        {{- '\\n<tool_response>\\n' }}{{- content }}{{- '\\n</tool_response>' }}
+        {%- if loop.last or (messages[loop.index0 + 1].role != "tool") %}
+            {{- '<|im_end|>\\n' }}
+        {%- endif %}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+{%- endif %}""",
+    "documents": """{{ bos_token }}{% if documents %}
+{% for d in documents %}
+  Document {{ loop.index }} of {{ loop.length }}{{ ": " ~ d.title if d.title }}
+{{ d['text'] | indent(2) }}
+  {% endfor %}
+{% endif %}
+{%+ for m in messages recursive_is_not_used_here %}{% endfor %}""".replace(" recursive_is_not_used_here", "") + """
+{% for m in messages if m.role in ['user', 'assistant'] -%}
+  {% generation %}{{ m.role | capitalize }}: {{ m.content | replace('\\n', ' ') | trim }}{% endgeneration +%}
+{% else %}
+nobody said anything
+{% endfor %}
+{% set tail %}
+[{{ messages | map(attribute='role') | join(', ') }}]
+{% endset %}
+{{ tail | trim }}{% if loop is defined %}!{% endif %}
+""",
+}
+
+TOOLS = [
+    {"type": "function", "function": {
+        "name": "get_weather", "description": "The weather at a <place> & \"time\"",
+        "parameters": {"type": "object", "required": ["place"], "properties": {
+            "place": {"type": "string", "description": "Ort, z. B. Zürich"}, "Days": {"type": "integer"}}}}},
+    {"type": "function", "function": {
+        "name": "noop", "description": "", "parameters": {"type": "object", "required": [], "properties": {}}}},
+]
+
+VARIABLES = {
+    "messages": [{"role": "system", "content": " Be brief.\n"}, {"role": "user", "content": "Hé ho"},
+                 {"role": "assistant", "content": "", "n": 3}],
+    "a": 7, "b": -2, "f": 2.5, "s": "Hello, World", "u": "né 日本 🙂 x", "e": "", "t": True, "none_": None,
+    "l": [3, 1, 2], "words": ["b", "A", "c", "a"], "d": {"k": "v", "x": 1, "m": [1, {"y": None}]}, "nest": [[1, 2], [3, 4]],
+    "multi": "one\n  two\n\nthree\n",
+}
+
+EXPRESSIONS = r"""
+a + b | a - b | a * b | a / b | a // b | a % b | b % a | a ** 2 | 2 ** -1 | -a ** 2 | 2 ** 3 ** 2 | f * a | f // 2 | -f % 2 | a / 2
+1 + 2 * 3 - 4 | (1 + 2) * 3 | 1.0 | 1e3 | 1e16 | 1e-5 | 0.1 + 0.2 | 123456789012345680.0 | 1_000 | -0.0 | 10 // 3.0 | 3 * 'ab' | 'ab' * 3 | [1] * 2
+s ~ a ~ f ~ none ~ t | s + '!' | s[0] | s[-1] | s[99] | s[1:4] | s[::-1] | s[-3:] | s[:2] ~ s[2:] | u[3:5] | u[::-1] | u | length | s[5:2] | s[8:2:-2] | l[1:] | l[::-1] | l[-1] | l[5] | l[:-1]
+a > b | a >= 7 | a == 7.0 | 1 == true | '1' == 1 | a != b | 1 < a < 10 | 1 < a > 10 | 'a' < 'b' | [1, 2] < [1, 3] | none == none | missing == missing2 | d == {'x': 1, 'k': 'v', 'm': [1, {'y': none}]}
+'k' in d | 'z' not in d | 'ell' in s | 3 in l | '日' in u | 1 in nest[0] | not a | not e | a and b | (e or s) | a and e | none or 0 or 'z' | t and not e | missing or 'd'
+s if a else e | s if e else a | (s if e) | 'x' if a > 3 and b < 0 else 'y' | 'a' if e else 'b' if e else 'c'
+a is defined | missing is defined | missing is undefined | none_ is none | none is none | a is number | f is number | t is number | s is string | d is mapping | l is iterable | s is iterable | a is iterable | l is sequence | d is sequence | a is even | a is odd | 14 is divisibleby a | t is boolean | a is integer | f is float | t is integer | t is true | t is sameas true | none_ is sameas none | a is eq 7 | a is equalto 7 | a is gt 3 | a is lessthan 3 | a is not none | a is in l | 3 is in l | missing is none | s is upper | 'abc' is lower | range is callable | a is ne(3)
+s | upper | s | lower | 'hello world-foo (bar' | title | 'hELLO' | capitalize | '  x ' | trim | 'xxaxx' | trim('x') | s | length | l | length | d | length | none_ | default('q') | missing | default('q') | e | default('q', true) | e | d('q') | missing | default | s | replace('l', 'L') | s | replace('l', 'L', 1) | 'abc' | replace('', '-') | s | first | s | last | l | first | l | last | [] | first | s | list | s | reverse | l | reverse | list | l | sort | l | sort(reverse=true) | words | sort | words | sort(case_sensitive=true) | words | join | words | join('-') | l | join(', ') | words | unique | list | l | sum | l | min | l | max | words | max
+'42' | int | '4.7' | int | 'x' | int | 'x' | int(5) | f | int | -2.7 | int | '2.5' | float | a | float | '  12 ' | int | 2.5 | round | 3.5 | round | 2.567 | round(2) | 2.1 | round(0, 'ceil') | 2.9 | round(method='floor') | 5 | round | -5 | abs | -2.5 | abs | a | string | l | string | d | string | true | string | none | string
+d | tojson | l | tojson | s | tojson | u | tojson | '<>&"\'' | tojson | d | tojson(indent=2) | nest | tojson(indent=1) | [] | tojson(indent=4) | {} | tojson(indent=4) | d | tojson(separators=(',', ':')) | {'b': 1, 'a': 2} | tojson(sort_keys=true) | u | tojson(ensure_ascii=true) | f | tojson | 1.0 | tojson | none | tojson | true | tojson | (1, 2) | tojson | 'a\u2028b\x7f\x01' | tojson | missing | tojson
+d.k | d['k'] | d.missing | d.m[1].y | d.m[0] | d.get('k') | d.get('z') | d.get('z', 5) | d.items() | list | d.keys() | list | d.values() | list | d | items | list | d | dictsort | d | list | messages[0].role | messages[1]['content'] | messages[-1].n | messages[0].n is defined | messages | map(attribute='role') | join('/') | messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | list | messages | rejectattr('role', 'in', ['system']) | list | length | messages | selectattr('n', 'defined') | list | messages | map(attribute='n', default=0) | list | l | map('string') | list | words | map('upper') | join | l | select('odd') | list | l | reject('gt', 1) | list | l | select | list | words | select('in', ['a', 'b']) | list | d | length
+s.upper() | s.lower() | s.strip() | ' x '.strip() | 'xxaxx'.strip('x') | 'xxaxx'.lstrip('x') | 'xxaxx'.rstrip('x') | 'a,b,,c'.split(',') | 'a  b c '.split() | 'a b c'.split(' ', 1) | 'a b c'.rsplit(' ', 1) | ' a  b c '.split(none, 1) | ' a b c '.rsplit(none, 1) | 'a<b'.split('<')[-1] | s.startswith('Hell') | s.endswith('x') | s.startswith(('X', 'H')) | s.replace('o', '0') | s.replace('o', '0', 1) | s.find('o') | s.rfind('o') | s.find('zz') | u.find('x') | s.count('l') | s.count('') | ', '.join(words) | s.title() | "it's a-b".title() | s.capitalize() | multi.splitlines() | multi.splitlines(true) | 'abc'.removeprefix('a') | 'abc'.removesuffix('bc') | '12'.isdigit() | ''.isdigit() | ' \n'.isspace() | 'ABC'.isupper() | 'abc1'.islower() | 'abc'.index('b') | 'abc'.index('z') | l.index(1) | l.count(3) | l.index(9)
+[1, 'a', none, true, 2.5, (1,), (), {}, {'k': 'it\'s'}, "q\"'"] | (1, 2) + (3,) | [1] + [2] | [[], [1]] | {'a': 1, 'a': 2} | {1: 'x', 'y': [2]} | 'tab\there' | ['tab\there\n\x00'] | "a" "b" | 'a\
+b' | '\x41\u00e9\U0001F642' | '\q'
+range(3) | list | range(5, 1, -2) | list | range(2, 5) | list | range(0) | list | dict(a=1, b=2) | dict({'x': 1}, y=2) | namespace(a=1).a
+multi | indent | multi | indent(2) | multi | indent(2, true) | multi | indent(2, blank=true) | multi | indent('> ')
+l | first + 1 | s | upper | lower | -l | first | (l | first) ** 2 | not missing is defined | a is defined and b is defined | s | length > 3 | (a, b) | 1, 2 | a, | 'x' ~ 1 + 2 | 1 ~ 2 * 3
+missing.x | missing['x'] | missing | length | missing | upper | missing + 1 | 'a' + missing | missing ~ 'x' | none.x | none['x'] | 5.x | a.x | a[0] | s.nope | s['nope'] | l.nope | 'a' + 1 | 1 + 'a' | none + 1 | l + s | a < s | s in a | 1 / 0 | a % 0 | missing < 1 | 1 in missing | missing in l | d[l] | [][0] | ''[0] | none | length | a | list | a | join | s | join('-') | s | nofilter | s is notest | s.nomethod() | nofunc() | a() | l[missing] | {[]: 1} | a | first | missing | first | missing | join | missing | list | none | upper | none | trim | d | first | d | join(',') | raise_exception('no') | 9223372036854775807 | s | round | s | abs | none | int | missing | int | l | tojson(indent=0) | s[none] | s[1.5] | s['0'] | l['0'] | t + t | t * 3 | -t | +5 | - -5 | s | batch | s % a | range(1000000) | none_ is sequence | missing is sequence | missing is iterable | missing is string | nest | map('first') | list | nest | map('join', '-') | list | nest | sum(start=[]) | messages | sum(attribute='n') | messages | sort(attribute='role') | map(attribute='role') | list | words | min | [] | max | [] | sum | [1, 'a'] | sort | [] | last | d.m.1.y | nest[1][0] | nest | first | last
+"""
+
+STATEMENTS = [
+    "{% if a %}x{% endif %}", "{% if e %}x{% elif t %}y{% else %}z{% endif %}", "{% if e %}{% endif %}\n\nx\n",
+    "{% for x in l %}{{ x }}{% if not loop.last %},{% endif %}{% endfor %}",
+    "{% for x in l %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}{{ loop.first }}{{ loop.last }}{{ loop.length }}{{ loop.depth }}{{ loop.depth0 }};{% endfor %}",
+    "{% for x in l %}{{ loop.previtem }}<{{ x }}>{{ loop.nextitem }}{% endfor %}", "{% for x in [] %}x{% else %}none{% endfor %}",
+    "{% for x in l if x > 1 %}{{ x }}{{ loop.length }}{% endfor %}", "{% for x in l if x > 9 %}{{ x }}{% else %}no{% endfor %}",
+    "{% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %}", "{% for (k, v) in d|items %}{{ k }}={{ v }};{% endfor %}", "{% for k in d %}{{ k }}{% endfor %}",
+    "{% for a, b in nest %}{{ a }}{{ b }}{% endfor %}{{ a }}", "{% for a, b in l %}{{ a }}{% endfor %}", "{% for c in u %}[{{ c }}]{% endfor %}", "{% for x in a %}{% endfor %}", "{% for x in missing %}y{% else %}n{% endfor %}", "{% for x in none %}{% endfor %}",
+    "{% for x in l %}{% if x == 1 %}{% continue %}{% endif %}{{ x }}{% endfor %}", "{% for x in l %}{% if x == 1 %}{% break %}{% endif %}{{ x }}{% else %}e{% endfor %}",
+    "{% for x in l %}{% for y in l %}{{ loop.depth }}{% if y == 1 %}{% break %}{% endif %}{% endfor %}{{ loop.index }}{% endfor %}",
+    "{% for x in l %}{{ loop.cycle('a', 'b') }}{% endfor %}", "{{ loop }}", "{{ loop.index }}", "{% for x in l %}{% endfor %}{{ x }}{{ loop is defined }}",
+    "{% set x = 1 %}{% for y in l %}{{ x }}{% set x = y %}{{ x }}{% endfor %}{{ x }}", "{% set ns = namespace(x=1) %}{% for y in l %}{% set ns.x = ns.x + y %}{% endfor %}{{ ns.x }}",
+    "{% if t %}{% set x = 2 %}{% endif %}{{ x }}", "{% if e %}{% set x = 2 %}{% endif %}{{ x is defined }}", "{% set x, y = 1, 2 %}{{ x }}{{ y }}", "{% set x = 1, 2 %}{{ x }}", "{% set x, y = 1 %}", "{% set x, y = [1, 2, 3] %}",
+    "{% set x %}\n a{{ a }} \n{% endset %}[{{ x }}]", "{% set x | upper %}abc{% endset %}{{ x }}", "{% set x | trim | replace('a', 'b') %} aab {% endset %}[{{ x }}]", "{% set ns = namespace() %}{% set ns.y %}z{% endset %}{{ ns.y }}",
+    "{% set x = 1 %}{% set y %}{% set x = 2 %}{{ x }}{% endset %}{{ x }}{{ y }}", "{% set d.k = 1 %}", "{% set ns = namespace(a=1) %}{{ ns.b is defined }}{{ ns['a'] }}{{ ns.missing }}",
+    "{% macro m(x, y=2, z=x) %}{{ x }}{{ y }}{{ z }}{% endmacro %}{{ m(1) }}|{{ m(1, 3) }}|{{ m(y=5, x=4) }}|{{ m() }}", "{% macro m(x) %}{{ x }}{% endmacro %}{{ m(1, 2) }}", "{% macro m(x) %}{{ x }}{% endmacro %}{{ m(q=2) }}",
+    "{% set g = 5 %}{% macro m() %}{{ g }}{{ a }}{% set g = 9 %}{{ g }}{% endmacro %}{% set g = 6 %}{{ m() }}{{ g }}", "{% macro m(n) %}{{ n }}{% if n > 0 %}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(3) }}",
+    "{% macro m() %} x {% endmacro %}{{ m() | trim }}{{ m() | length }}{{ m().strip() }}", "{{ m() }}{% macro m() %}x{% endmacro %}", "{% for x in l %}{{ f2(x) }}{% endfor %}{% macro f2(x) %}{% endmacro %}",
+    "{% macro m() %}{% for x in l %}{{ loop.index }}{% endfor %}{% endmacro %}{% for y in l %}{{ m() }}{{ loop.index }}{% endfor %}",
+    "{% with x = 1, y = a %}{{ x }}{{ y }}{% endwith %}{{ x }}", "{% with %}{% set x = 1 %}{{ x }}{% endwith %}{{ x }}", "{% with x = 1, y = x %}{{ y }}{% endwith %}",
+    "{% filter upper %}abc{{ s }}{% endfilter %}", "{% filter replace('a', 'b') | trim %} a {% endfilter %}", "{% generation %}x{% set q = 1 %}{{ q }}{% endgeneration %}{{ q }}",
+    "{% raw %}{{ x }}{% if %}{% endraw %}", "{% raw %}\n a {% endraw %}\n b", "{%- raw -%}\n  {{ a }}  {%- endraw -%}  x", "  {% raw %}  x\n  {% endraw %}\ny", "{# a #}x{# b\n #}\ny", "  {# c #}\n  x", "x {#- c -#} y", "{# {{ a }} {% if %} #}z",
+    "  {% if t %}\n  x\n  {% endif %}\n  y\n", "a\n  {%- if t %} b {%- endif %}\n c", "a\n  {%+ if t %} b {% endif +%}\n c", "{{ a }}\n{{ b }}\n", "{{- a -}}\n x \n{{- b -}} ", "x\n\n", "x\r\ny\rz\r\n", "\n", "", "{% if t %}\n{% endif %}\n", "{{ a }}  \n  {% if t %}  \n z{% endif %}", "\u00a0{% if t %}x{% endif %}", "\u2003{%- if t %}x{% endif -%}\u2003y",
+    "\t {% for x in l %}\n\t {{ x }}\n\t {% endfor %}\n", "{% for x in l -%}\n  {{ x }}\n{%- endfor %}", "{{ {'a': {'b': 1}}['a']['b'] }}", "{{ {'a': 1} }}", "{{ '}}' }}{{ '%}' }}{% if '%}' == '%}' %}y{% endif %}", "{ {a} } {{a}} %} }} #}", "{ % x", "{{ a", "{% if a %}", "{% endif %}", "{% if %}x{% endif %}", "{% for %}{% endfor %}", "{% foo %}", "{{ }}", "{{ a b }}", "{{ (a }}", "{{ a) }}", "{{ a | }}", "{{ 'abc }}", "{# x", "{% set %}", "{{ a..b }}", "{% else %}", "{{ a ! b }}", "{{ [1, 2 }}", "{% break %}", "{% if a %}{% else %}{% else %}{% endif %}", "{% macro %}{% endmacro %}", "{{ 1 2 }}", "{{ f( }}", "{{ s[1:2:3:4] }}",
+    "{{ '%s' | safe }}", "{{ s | safe }}", "{% set g = l | map('string') %}{{ g | list }}{{ g | list }}", "{% if l | select('gt', 99) %}x{% endif %}{% if l | select('gt', 99) | list %}y{% endif %}", "{{ messages | map(attribute='role') is sequence }}",
+    "{% set loop_messages = messages[1:] %}{% for m in loop_messages %}{% if loop.index0 == 0 %}<{{ m.role }}>{% endif %}{% endfor %}", "{% for m in messages %}{% set role = {'user': 'U'}.get(m.role, 'O') %}{{ role }}{% endfor %}",
+    "{% set x = [] %}{% set x = x + [1] %}{% set x = x + [2] %}{{ x }}", "{% if messages[0]['role'] == 'system' %}{% set m2 = messages[1:] %}{% else %}{% set m2 = messages %}{% endif %}{{ m2 | length }}", "{{ messages }}", "{{ messages[0] | tojson }}", "{% if not (messages and 'x' in messages[0]) %}ok{% endif %}", "{{ true }}{{ True }}{{ none }}{{ None }}{{ false }}",
+    "{% set a = 8 %}{{ a }}", "{% for x in range(3) %}{{ x if x is odd else '-' }}{% endfor %}", "{% set ns = namespace(l=[]) %}{% for x in l %}{% set ns.l = ns.l + [x * 2] %}{% endfor %}{{ ns.l | join(' ') }}", "{% for m in messages %}{{ loop.previtem.role if loop.previtem is defined else '^' }}{{ loop.nextitem.role if not loop.last }}{% endfor %}",
+]
+
+
+def _expressions():
+    # One a bar, but bars are filters, too: a filter's name follows its bar.
+    from jinja2 import Environment
+    filters = set(Environment().filters) | {"nofilter"}
+    for line in EXPRESSIONS.strip().split("\n"):
+        parts = []
+        for part in line.split(" | "):
+            word = part.split("(")[0].split(" ")[0].strip()
+            if parts and word in filters and part not in ("d", "e"):
+                parts[-1] += " | " + part
+            else:
+                parts.append(part)
+        yield from parts
+
+
+FEATURES = ["{{ " + e + " }}" for e in _expressions()] + [
+    "{{ 'a\\\nb' }}", "{{ '\\x41\\u00e9\\U0001F642' }}", "{{ '\\q' }}"] + STATEMENTS
+
+# Templates that jinja2 may run, but that depend on the day or on changing values; and what ours has no word for.
+REFUSED = [
+    ("{{ strftime_now('%Y') }}", "strftime_now"), ("{% include 'x' %}", "include"), ("{% import 'x' as y %}", "import"),
+    ("{% call m() %}{% endcall %}", "call"), ("{{ s | xmlattr }}", "xmlattr"), ("{{ s | pprint }}", "pprint"), ("{{ s is filter }}", "filter"),
+    ("{{ l.append(1) }}", "append"), ("{{ d.update({}) }}", "update"), ("{{ '%s' % a }}", "%"), ("{{ s.format(1) }}", "format"),
+    ("{% for x in l recursive %}{% endfor %}", "recursive"), ("{{ cycler(1) }}", "cycler"), ("{{ s.encode() }}", "encode"), ("{% do l %}", "do"), ("{{ u | upper }}", "ASCII"),
+    ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "steps"), ("{{ 'a' * 99999999 }}", "bytes"),
+    ("{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}", "bytes"),
+    ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "macros"), ("{{ " + "(" * 500 + ")" * 500 + " }}", "nested"), ("{{ " + "-" * 500 + "1 }}", "nested"), ("{% if a %}" * 200, "nested"),
+    ("{% set ns = namespace(x=[]) %}{% for i in range(999) %}{% set ns.x = [ns.x] %}{% endfor %}", "nested"),
+]
+
+_ATOMS = ["a", "b", "f", "s", "u", "e", "t", "none_", "l", "words", "d", "nest", "multi", "missing", "messages", "1", "0", "-3", "2.5", "'x'", "' y\\n'", "true", "none", "[]", "[1, 'q']", "{'k': 2}", "messages[0].content", "d.m", "x", "loop.index"]
+_FILTERS = ["trim", "upper", "lower", "length", "first", "last", "list", "join('-')", "tojson", "string", "int", "float", "default('D')", "default('E', true)", "replace('l', 'r')", "reverse | list", "sort", "sum", "unique | list", "map('string') | list", "select | list", "capitalize", "title", "abs", "round", "items | list", "min", "max", "indent(2)", "selectattr('role') | list", "map(attribute='role') | list"]
+_TESTS = ["defined", "none", "string", "number", "mapping", "iterable", "sequence", "true", "boolean", "undefined", "odd", "in words", "eq 1"]
+_METHODS = [".strip()", ".split()", ".split('o')", ".upper()", ".items()", ".get('k')", ".role", ".k", "[0]", "[-1]", "[1:]", "[::-1]", "['k']", ".startswith('H')", ".replace('l', '')", ".keys()"]
+_BINARY = ["~", "~", "~", "==", "!=", "and", "and", "or", "or", "+", "-", "*", "/", "//", "%", "~", "==", "!=", "<", ">=", "in", "not in", "and", "or"]
+
+
+def expression(rng, depth):
+    if depth == 0 or rng.random() < 0.15:
+        return rng.choice(_ATOMS)
+    kind = rng.randrange(8)
+    inner = expression(rng, depth - 1)
+    if kind <= 1:
+        return f"{inner} {rng.choice(_BINARY)} {expression(rng, depth - 1)}"
+    if kind == 2:
+        return f"{inner} | {rng.choice(_FILTERS)}"
+    if kind == 3:
+        return f"({inner}){rng.choice(_METHODS)}"
+    if kind == 4:
+        return f"({inner}) is {rng.choice(['', 'not '])}{rng.choice(_TESTS)}"
+    if kind == 5:
+        return f"({inner} if {expression(rng, depth - 1)} else {expression(rng, depth - 1)})"
+    if kind == 6:
+        return rng.choice([f"not {inner}", f"-({inner})", f"[{inner}]", f"({inner})", f"{{'k': {inner}}}"])
+    return f"{inner} | {rng.choice(_FILTERS)} | {rng.choice(_FILTERS)}"
+
+
+def _body(rng, depth):
+    parts = []
+    for _ in range(rng.randrange(1, 4)):
+        left, right = rng.choice(["", "", "-", "+"]), rng.choice(["", "", "-"])
+        space = rng.choice(["", " ", "\n", "\n  ", " \n"])
+        kind = rng.randrange(8) if depth > 0 else rng.randrange(3)
+        e = expression(rng, rng.randrange(0, 3))
+        if kind <= 1:
+            parts.append(f"{{{{{left.replace('+', '')} {e} {right}}}}}")
+        elif kind == 2:
+            parts.append(rng.choice(["text", "é\n", " . ", "{# c #}", "{#- c -#}\n"]))
+        elif kind <= 4:
+            parts.append(f"{{%{left} if {e} {right}%}}{_body(rng, depth - 1)}{{%{right} else %}}{_body(rng, depth - 1)}{{% endif {left}%}}")
+        elif kind <= 6:
+            cut = rng.choice(["", "{% if loop.first %}{% continue %}{% endif %}", "{% if x %}{% break %}{% endif %}"])
+            parts.append(f"{{%{left} for x in {e} %}}{cut}{_body(rng, depth - 1)}{{%{right} endfor {right}%}}")
+        else:
+            parts.append(rng.choice([f"{{%{left} set x = {e} {right}%}}", f"{{% set x %}}{_body(rng, depth - 1)}{{% endset %}}"]))
+        parts.append(space)
+    return "".join(parts)
+
+
+def program(rng):
+    """A random template. Most run; some fail, in both."""
+    return _body(rng, 2)
