@@ -1,0 +1,192 @@
+"""The program as a person uses it: help, exit codes, streams, signals."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+
+import merope
+
+COMMANDS = ["run", "inspect", "verify", "bench latency", "report", "tokenize", "detokenize", "synth"]
+
+
+class Help(merope.Case):
+    def test_every_command_has_help_with_an_example(self):
+        self.assertIn("merope", self.good("--help").stdout.decode())
+        for command in COMMANDS:
+            with self.subTest(command):
+                text = self.good(*command.split(), "--help").stdout.decode()
+                self.assertIn("Example", text)
+                self.assertIn(f"merope {command}", text)
+
+    def test_version_is_that_of_the_file(self):
+        version = (merope.ROOT / "VERSION").read_text().strip()
+        self.assertEqual(self.good("--version").stdout.decode(), f"merope {version}\n")
+
+    def test_a_wrong_command_line_is_64(self):
+        for arguments in ([], ["frobnicate"], ["run"], ["run", "--frobnicate", "m", "p"], ["bench"],
+                          ["run", "m", "p", "--threads", "0"], ["run", "m", "p", "--temperature", "warm"],
+                          ["run", "m", "p", "--system", "s"], ["run", "m", "p", "--max-model-len", "-5"],
+                          ["run", "m", "p", "--top-k", "9" * 30], ["synth", "d"], ["detokenize", "m", "x"],
+                          ["synth", "--like", "pleias-rag-350m", "--dtype", "int3", "d"]):
+            with self.subTest(arguments):
+                done = merope.run(*arguments)
+                self.assertEqual(done.returncode, 64, done.stderr)
+                self.assertTrue(done.stderr)
+                self.assertEqual(done.stdout, b"")
+
+
+class Run(merope.Case):
+    def run_json(self, *arguments, **options):
+        return json.loads(self.good("run", self.model, *arguments, "--json", **options).stdout)
+
+    def test_text_alone_goes_to_standard_output(self):
+        done = self.good("run", self.model, "hello", "--max-tokens", 5, "--ignore-eos")
+        text = self.run_json("hello", "--max-tokens", 5, "--ignore-eos")["text"]
+        self.assertEqual(done.stdout.decode().rstrip("\n"), text.rstrip("\n"))
+        self.assertIn(b"TTFT", done.stderr)
+
+    def test_json(self):
+        result = self.run_json("hello", "--max-tokens", 7, "--ignore-eos")
+        self.assertEqual(len(result["ids"]), 7)
+        self.assertEqual(len(result["logprobs"]), 7)
+        self.assertTrue(all(value <= 0 for value in result["logprobs"]))
+        self.assertEqual(result["finish_reason"], "length")
+        self.assertGreater(result["timing"]["total_s"], 0)
+        self.assertEqual(self.good("tokenize", self.model, "hello", "--add-special", "--json").stdout.count(b"["), 2)
+
+    def test_the_same_bits_at_any_number_of_threads(self):
+        for dtype in ("fp32", "bf16"):
+            one, two, three = (self.run_json("one two three", "--max-tokens", 20, "--ignore-eos", "--dtype", dtype,
+                                             "--threads", n) for n in (1, 2, 3))
+            for other in (two, three):
+                self.assertEqual((one["ids"], one["logprobs"]), (other["ids"], other["logprobs"]))
+
+    def test_sampling_repeats_with_its_seed(self):
+        sample = lambda seed: self.run_json("a", "--temperature", 1, "--seed", seed, "--max-tokens", 30, "--ignore-eos")["ids"]
+        self.assertEqual(sample(1), sample(1))
+        self.assertNotEqual(sample(1), sample(2))
+
+    def test_standard_input_is_a_prompt(self):
+        options = ["--max-tokens", 4, "--ignore-eos"]
+        self.assertEqual(self.run_json("-", *options, stdin="né\n".encode())["ids"], self.run_json("né", *options)["ids"])
+
+    def test_stop(self):
+        text = self.run_json("hello", "--max-tokens", 30, "--ignore-eos")["text"]
+        stop = text[3:5]
+        result = self.run_json("hello", "--max-tokens", 30, "--ignore-eos", "--stop", stop)
+        self.assertEqual(result["text"], text[:text.index(stop)])
+        self.assertEqual((result["finish_reason"], result["stop_reason"]), ("stop", stop))
+
+    def test_what_does_not_fit_is_refused_with_both_lengths(self):
+        error = self.refused(3, "64", "run", self.model, "word " * 400, "--max-tokens", 1)
+        self.assertTrue(any(int(number) > 400 for number in "".join(c if c.isdigit() else " " for c in error).split()), error)
+
+    def test_max_tokens_ends_where_the_context_ends(self):
+        for many in (-1, 10**12, 2**63 - 1):
+            result = self.run_json("hello", "--max-tokens", many, "--ignore-eos")
+            self.assertEqual(result["prompt_tokens"] + len(result["ids"]), 64)
+
+    def test_bad_values_are_refused(self):
+        self.refused(3, ["temperature", "-1"], "run", self.model, "x", "--temperature", -1)
+        self.refused(3, ["top_p", "2"], "run", self.model, "x", "--temperature", 1, "--top-p", 2)
+        self.refused(3, "int3", "run", self.model, "x", "--dtype", "int3")
+        self.refused(3, ["chat", "template"], "run", self.model, "x", "--chat")
+        self.refused(3, "UTF-8", "run", self.model, "-", stdin=b"caf\xe9")
+
+
+class Streams(merope.Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.endless = cls.synth("endless", max_position_embeddings=1 << 20)
+
+    def start(self, **options):
+        return subprocess.Popen([merope.BIN, "run", self.endless, "hello", "--max-tokens", "-1", "--ignore-eos",
+                                 "--max-model-len", "100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+    def test_ctrl_c_ends_with_130(self):
+        with self.start() as process:
+            self.assertTrue(process.stdout.read(1))
+            process.send_signal(signal.SIGINT)
+            process.stdout.read()
+            error = process.stderr.read()
+            self.assertEqual(process.wait(60), 130)
+            self.assertNotIn(b"error", error)
+
+    def test_a_closed_pipe_ends_quietly(self):
+        with self.start() as process:
+            self.assertTrue(process.stdout.read(1))
+            process.stdout.close()
+            error = process.stderr.read()
+            self.assertEqual(process.wait(60), 0)
+            self.assertNotIn(b"error", error)
+
+    def test_a_full_disk_is_an_error(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([merope.BIN, "run", self.model, "hello", "--max-tokens", "3"], stdout=full,
+                                  stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"standard output", done.stderr)
+
+    def colors(self, env):
+        """Whether a terminal on standard error gets escape sequences."""
+        terminal, side = pty.openpty()
+        process = subprocess.Popen([merope.BIN, "run", self.model, "hello", "--max-tokens", "3"], stdout=subprocess.DEVNULL,
+                                   stderr=side, env={**os.environ, **env})
+        os.close(side)
+        seen = b""
+        try:
+            while block := os.read(terminal, 4096):
+                seen += block
+        except OSError:  # how a terminal says that the other side has closed
+            pass
+        os.close(terminal)
+        self.assertEqual(process.wait(60), 0)
+        self.assertIn(b"TTFT", seen)
+        return b"\x1b[2m" in seen
+
+    def test_no_color_is_honoured(self):
+        self.assertTrue(self.colors({"TERM": "xterm", "NO_COLOR": ""}))
+        self.assertFalse(self.colors({"TERM": "xterm", "NO_COLOR": "1"}))
+        self.assertNotIn(b"\x1b", self.good("run", self.model, "hello", "--max-tokens", 3).stderr)
+
+
+class Others(merope.Case):
+    def test_tokenize_and_back(self):
+        for text in ("Hello,  world!\n", "né 中文 \U0001F469", ""):
+            result = json.loads(self.good("tokenize", self.model, "-", "--json", stdin=text.encode()).stdout)
+            self.assertEqual(len(result["ids"]), len(result["pieces"]))
+            if result["ids"]:
+                back = self.good("detokenize", self.model, *result["ids"]).stdout.decode()
+                self.assertEqual(back, text + "\n")
+        self.refused(3, "99999", "detokenize", self.model, 99999)
+
+    def test_inspect(self):
+        result = json.loads(self.good("inspect", self.model, "--json").stdout)
+        self.assertIsInstance(result, dict)
+        text = self.good("inspect", self.model).stdout.decode()
+        self.assertIn("LlamaForCausalLM", text)
+
+    def test_synth_repeats_and_overwrites_nothing(self):
+        other = self.synth("other")
+        for file in sorted(p.name for p in self.model.iterdir()):
+            self.assertEqual((self.model / file).read_bytes(), (other / file).read_bytes(), file)
+        self.refused(3, "other", "synth", "--like", self.scratch / "other.json", other)
+        self.refused(3, "no-such", "synth", "--like", "no-such-model", self.scratch / "new")
+
+    def test_bench_latency(self):
+        result = json.loads(self.good("bench", "latency", self.model, "--input-len", 4, "--output-len", "2,3", "--repeats", 2,
+                                      "--json").stdout)
+        self.assertIsInstance(result, dict)
+
+    def test_verify_says_its_verdict_by_exit_code(self):
+        done = merope.run("verify", self.model, "--quick", "--json")
+        self.assertIn(done.returncode, (0, 1, 2), done.stderr)
+        self.assertIsInstance(json.loads(done.stdout), dict)
+        self.refused(3, "no-such", "verify", self.model, "--quick", "--against", "no-such.safetensors")
+
+
+if __name__ == "__main__":
+    merope.main()
