@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""merope's fp32 logits against those of Hugging Face transformers (fp32, PyTorch eager).
+
+Run by scripts/test with MEROPE (the program) and MEROPE_SMOLLM2 (a SmolLM2-135M-Instruct .gguf) in the environment, in a Python that
+has torch, transformers, safetensors, gguf and accelerate. Checks, on SmolLM2 and on a tiny random Llama for each variant of config.json:
+
+- relative L2 error of the centred logits, at every position: 5e-6 in the mean, 2e-5 at worst;
+- the same top-1 token wherever HF's margin exceeds 1e-4;
+- (SmolLM2) 64 greedy tokens equal after each of the report's 25 prompts, or the first difference lies at a margin below twice the
+  largest logit error measured.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "tools"))
+import dump_hf_logits  # noqa: E402
+
+MEROPE = os.environ.get("MEROPE")
+SMOLLM2 = os.environ.get("MEROPE_SMOLLM2")
+MEAN_LIMIT, WORST_LIMIT, MARGIN = 5e-6, 2e-5, 1e-4
+
+
+def merope(*arguments):
+    done = subprocess.run([MEROPE, *arguments], capture_output=True, text=True, encoding="utf-8")
+    if done.returncode != 0:
+        raise AssertionError(f"merope {' '.join(arguments)}: exit code {done.returncode}: {done.stderr}")
+    return done.stdout
+
+
+def compare(test, name, ours, hf, prompts):
+    """Both limits and the top-1 rule over all prompts; returns the largest error of a single logit."""
+    errors, largest = [], 0.0
+    for prompt in prompts:
+        test.assertEqual(ours[prompt["id"] + ".ids"].tolist(), prompt["ids"])
+        z, z0 = (rows[prompt["id"] + ".logits"].astype(np.float64) for rows in (ours, hf))
+        test.assertEqual(z.shape, z0.shape)
+        test.assertTrue(np.isfinite(z).all())
+        c = z - z.mean(axis=1, keepdims=True)
+        c0 = z0 - z0.mean(axis=1, keepdims=True)
+        errors.append(np.linalg.norm(c - c0, axis=1) / np.linalg.norm(c0, axis=1))
+        largest = max(largest, np.abs(c - c0).max())
+        top = np.sort(z0, axis=1)[:, -2:]
+        clear = top[:, 1] - top[:, 0] > MARGIN
+        differing = clear & (z.argmax(axis=1) != z0.argmax(axis=1))
+        test.assertFalse(differing.any(), f"{name}, {prompt['id']}: another top-1 at positions {np.flatnonzero(differing)}")
+    errors = np.concatenate(errors)
+    print(f"{name}: {errors.size} positions, relative L2 error mean {errors.mean():.2e}, worst {errors.max():.2e}", flush=True)
+    test.assertLessEqual(errors.mean(), MEAN_LIMIT, name)
+    test.assertLessEqual(errors.max(), WORST_LIMIT, name)
+    return largest
+
+
+@unittest.skipUnless(MEROPE, "MEROPE is not set: the path of the program")
+@unittest.skipUnless(SMOLLM2, "MEROPE_SMOLLM2 is not set: the path of SmolLM2-135M-Instruct as .gguf")
+class SmolLM2(unittest.TestCase):
+    GREEDY = 64
+
+    def test_logits_and_greedy_tokens(self):
+        model = dump_hf_logits.load(SMOLLM2)
+        with tempfile.TemporaryDirectory() as directory:
+            prompts_path = os.path.join(directory, "prompts.json")
+            merope("verify", SMOLLM2, "--quick", "--dump-prompts", prompts_path)
+            with open(prompts_path, encoding="utf-8") as file:
+                prompts = [p for p in json.load(file)["prompts"] if p["kind"] == "report"]
+            self.assertEqual(len(prompts), 25)
+            with open(prompts_path, "w", encoding="utf-8") as file:
+                json.dump({"prompts": prompts}, file)
+            logits_path = os.path.join(directory, "ours.safetensors")
+            merope("verify", SMOLLM2, "--prompts", prompts_path, "--dump-logits", logits_path, "--dtype", "fp32")
+            largest = compare(self, "SmolLM2", load_file(logits_path), dump_hf_logits.dump(model, prompts), prompts)
+        for prompt in prompts:
+            self.check_greedy(model, prompt, largest)
+
+    def check_greedy(self, model, prompt, largest):
+        run = merope("run", SMOLLM2, prompt["text"], "--max-tokens", str(self.GREEDY), "--dtype", "fp32", "--ignore-eos", "--json")
+        ours = json.loads(run)["ids"]
+        self.assertEqual(len(ours), self.GREEDY)
+        ids, cache = torch.tensor([prompt["ids"]]), None
+        with torch.inference_mode():
+            for i, token in enumerate(ours):
+                out = model(input_ids=ids, past_key_values=cache, use_cache=True)
+                cache, row = out.past_key_values, out.logits[0, -1].double()
+                if int(row.argmax()) != token:
+                    margin = float(row.max() - row[token])
+                    print(f"{prompt['id']}: token {i} differs at a margin of {margin:.2e}", flush=True)
+                    self.assertLessEqual(margin, 2 * largest, f"{prompt['id']}: token {i}")
+                    return
+                ids = torch.tensor([[token]])
+
+
+BASE = dict(vocab_size=320, hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5, tie_word_embeddings=True, rope_theta=10000.0)
+
+# What each differs in from BASE; "rope" goes to rope_parameters.
+VARIANTS = {
+    "plain": {},
+    "untied": dict(tie_word_embeddings=False),
+    "attention-bias": dict(attention_bias=True),
+    "mlp-bias": dict(mlp_bias=True, attention_bias=True),
+    "head-dim-larger": dict(head_dim=32),
+    "head-dim-smaller": dict(head_dim=8),
+    "no-gqa": dict(num_key_value_heads=4),
+    "gqa-4": dict(num_attention_heads=8, num_key_value_heads=2),
+    "mqa": dict(num_key_value_heads=1),
+    "odd-sizes": dict(vocab_size=331, hidden_size=72, intermediate_size=117, num_attention_heads=6, num_key_value_heads=3,
+                      head_dim=10),
+    "eps-theta": dict(rms_norm_eps=1e-6, rope_theta=500000.0),
+    "rope-linear": dict(rope=dict(rope_type="linear", factor=4.0)),
+    "rope-llama3": dict(rope=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                  original_max_position_embeddings=64)),
+    "rope-yarn": dict(rope=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64)),
+    "rope-yarn-tuned": dict(rope=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64, beta_fast=16.0,
+                                      beta_slow=2.0, attention_factor=1.1)),
+    "rope-yarn-mscale": dict(rope=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64, mscale=1.0,
+                                       mscale_all_dim=0.5)),
+    "rope-yarn-exact": dict(rope=dict(rope_type="yarn", factor=3.0, original_max_position_embeddings=64, truncate=False)),
+}
+
+
+def make(variant):
+    fields = BASE | {k: v for k, v in variant.items() if k != "rope"}
+    theta = fields.pop("rope_theta")
+    config = LlamaConfig(**fields, rope_parameters={"rope_type": "default", "rope_theta": theta} | variant.get("rope", {}),
+                         bos_token_id=1, eos_token_id=2, attn_implementation="eager")
+    torch.manual_seed(3)
+    model = LlamaForCausalLM(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            # Weights that make attention and logits matter, norms that are not all one, biases that are not zero.
+            if parameter.dim() == 2:
+                parameter.normal_(0, 1.5 / parameter.shape[1] ** 0.5 if "embed" not in name else 1.0)
+            else:
+                parameter.normal_(1.0 if "norm" in name else 0.0, 0.2)
+    return model
+
+
+def rewrite_as_v4(directory):
+    """config.json as transformers 4 wrote it: rope_theta and rope_scaling at the top, torch_dtype."""
+    path = os.path.join(directory, "config.json")
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
+    config["torch_dtype"] = config.pop("dtype")
+    config["transformers_version"] = "4.51.0"
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(config, file, indent=2)
+
+
+@unittest.skipUnless(MEROPE, "MEROPE is not set: the path of the program")
+class TinyRandomLlama(unittest.TestCase):
+    def test_variants(self):
+        for name, variant in VARIANTS.items():
+            model = make(variant)
+            prompts = self.prompts(model.config.vocab_size)
+            hf = dump_hf_logits.dump(model, prompts)
+            for style in ("5", "4"):
+                with self.subTest(variant=name, style=style), tempfile.TemporaryDirectory() as directory:
+                    model.save_pretrained(directory)
+                    if style == "4":
+                        rewrite_as_v4(directory)
+                    prompts_path, logits_path = os.path.join(directory, "prompts.json"), os.path.join(directory, "ours")
+                    with open(prompts_path, "w", encoding="utf-8") as file:
+                        json.dump({"prompts": prompts}, file)
+                    merope("verify", directory, "--prompts", prompts_path, "--dump-logits", logits_path, "--dtype", "fp32")
+                    compare(self, f"{name} (transformers {style} config)", load_file(logits_path), hf, prompts)
+
+    @staticmethod
+    def prompts(vocab):
+        """One that fills the context (past the original length of every scaled RoPE), and short ones."""
+        draws = random.Random(5)
+        return [{"id": f"random-{n}", "ids": [draws.randrange(vocab) for _ in range(n)]} for n in (256, 1, 2, 65, 130)]
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
