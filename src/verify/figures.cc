@@ -63,6 +63,97 @@ PositionFigure Summarize(const FigureKind& kind, const Series& series,
   return figure;
 }
 
+constexpr double kCloseEnough = 0.99;  // of the Bhattacharyya coefficient
+
+// By prompt; flips and outliers, explained or not.
+void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noise,
+                   std::span<const Suspect> suspects, std::span<const VerifyPrompt> prompts,
+                   const std::function<std::string(int32_t)>& token_text, PositionSuite* suite) {
+  for (const VerifyPrompt& p : prompts) {
+    suite->by_prompt.emplace_back();
+    suite->by_prompt.back().id = p.id;
+    suite->by_prompt.back().kind = p.kind;
+    suite->by_prompt.back().language = p.language;
+  }
+  auto suspect = suspects.begin();
+  for (size_t i = 0; i < records.size(); ++i) {
+    const RowMetrics& m = records[i].target;
+    const std::string& id = prompts[static_cast<size_t>(records[i].prompt)].id;
+    PromptSummary& summary = suite->by_prompt[static_cast<size_t>(records[i].prompt)];
+    ++summary.positions;
+    summary.mean_kl += m.kl;
+    summary.max_kl = std::max(summary.max_kl, m.kl);
+    summary.mean_relative_l2 += m.relative_l2;
+    summary.expected_flips += noise.FlipChance(m);
+    const bool suspected = suspect != suspects.end() && suspect->record == i;
+    const RowMetrics* emulated = suspected && suspect->emulated ? &*suspect->emulated : nullptr;
+    suspect += suspected;
+    if (m.baseline_top1 != m.target_top1) {
+      ++summary.flips;
+      const double allowed = std::max(noise.Allowed(m), emulated ? 6 * emulated->sigma_d : 0);
+      suite->flips.push_back({id, records[i].position, token_text(m.baseline_top1),
+                              token_text(m.target_top1), m.gap, allowed, m.gap <= allowed});
+    }
+    if (1 - m.hellinger2 < kCloseEnough) {
+      Outlier outlier{
+          .prompt_id = id, .position = records[i].position, .bhattacharyya = 1 - m.hellinger2};
+      if (emulated) {
+        // The divergence grows as the square of the error; three times bf16's own is granted, as to
+        // flips.
+        outlier.emulated_bhattacharyya = 1 - emulated->hellinger2;
+        outlier.explained = m.hellinger2 <= 9 * emulated->hellinger2;
+      }
+      suite->outliers.push_back(std::move(outlier));
+    }
+  }
+  for (PromptSummary& summary : suite->by_prompt) {
+    suite->expected_flips += summary.expected_flips;
+    summary.mean_kl /= static_cast<double>(summary.positions);
+    summary.mean_relative_l2 /= static_cast<double>(summary.positions);
+  }
+}
+
+// Metric 6. Positions of a prompt are not independent: the interval is that of as many trials as
+// they are worth.
+void SameTop1(PositionSuite* suite) {
+  std::vector<double> same, counts;
+  for (const PromptSummary& p : suite->by_prompt) {
+    same.push_back(static_cast<double>(p.positions - p.flips));
+    counts.push_back(static_cast<double>(p.positions));
+  }
+  const double n = static_cast<double>(suite->positions);
+  suite->same_top1 = suite->positions - std::ssize(suite->flips);
+  suite->same_top1_rate = static_cast<double>(suite->same_top1) / n;
+  const double trials = n / ClusterBootstrap::DesignEffect(same, counts);
+  suite->same_top1_interval = ClopperPearson(suite->same_top1_rate * trials, trials, kConfidence);
+}
+
+// Metrics 8 and 9.
+void NextToken(std::span<const PositionRecord> records, const ClusterBootstrap& bootstrap,
+               PositionSuite* suite) {
+  const size_t n_prompts = suite->by_prompt.size();
+  const auto collect = [&](auto extract) {
+    return Collect(records, n_prompts, &PositionRecord::target, [extract](const RowMetrics& m) {
+      return m.has_next ? std::optional<double>(extract(m)) : std::nullopt;
+    });
+  };
+  const Series squares = Collect(records, n_prompts, &PositionRecord::target, SquaredDelta);
+  suite->rms_delta_p = std::sqrt(squares.Mean());
+  const Interval mean_square = bootstrap.Ratio(squares.sums, squares.counts, kConfidence);
+  suite->rms_delta_p_interval = {std::sqrt(mean_square.low), std::sqrt(mean_square.high)};
+  const Series deltas = collect([](const RowMetrics& m) { return m.q_next - m.p_next; });
+  constexpr std::array kPercentiles = {0.01, 0.05, 0.5, 0.95, 0.99};
+  for (size_t i = 0; i < kPercentiles.size(); ++i)
+    suite->delta_p_percentiles[i] = Quantile(deltas.values, kPercentiles[i]);
+  const Series log_ratio = collect([](const RowMetrics& m) { return m.ln_p_next - m.ln_q_next; });
+  suite->delta_ln_ppl = log_ratio.Mean();
+  suite->delta_ln_ppl_interval =
+      bootstrap.Ratio(log_ratio.sums, log_ratio.counts, kEquivalenceConfidence);
+  const double baseline_ln_p = collect([](const RowMetrics& m) { return m.ln_p_next; }).Mean();
+  suite->baseline_ppl = std::exp(-baseline_ln_p);
+  suite->target_ppl = std::exp(-baseline_ln_p + suite->delta_ln_ppl);
+}
+
 }  // namespace
 
 double Bf16Noise::FlipChance(const RowMetrics& m) const {
@@ -78,81 +169,35 @@ Bf16Noise MeasureNoise(std::span<const ReferenceRecord> records) {
   return {std::sqrt(squares / static_cast<double>(records.size()))};
 }
 
+std::vector<Suspect> FindSuspects(std::span<const PositionRecord> records,
+                                  std::span<const ReferenceRecord> references) {
+  const Bf16Noise noise = MeasureNoise(references);
+  std::vector<Suspect> suspects;
+  for (size_t i = 0; i < records.size(); ++i) {
+    const RowMetrics& m = records[i].target;
+    const bool flip = m.baseline_top1 != m.target_top1 && m.gap > noise.Allowed(m);
+    if (!flip && 1 - m.hellinger2 >= kCloseEnough) continue;
+    suspects.push_back(
+        {i, i < references.size() ? std::optional(references[i].emulated) : std::nullopt});
+  }
+  return suspects;
+}
+
 PositionSuite JudgePositions(std::span<const PositionRecord> records,
                              std::span<const ReferenceRecord> references,
+                             std::span<const Suspect> suspects,
                              std::span<const VerifyPrompt> prompts, const ReferenceCheck& check,
                              const std::function<std::string(int32_t)>& token_text) {
   PositionSuite suite;
-  const size_t n_prompts = prompts.size();
   suite.prompts = std::ssize(prompts);
   suite.positions = std::ssize(records);
-  const double n = static_cast<double>(records.size());
   const ClusterBootstrap bootstrap(suite.prompts);
   for (const FigureKind& kind : FigureKinds())
     suite.figures.push_back(Summarize(
-        kind, Collect(records, n_prompts, &PositionRecord::target, kind.extract), bootstrap));
-
-  // By prompt, and the flips.
-  const Bf16Noise noise = MeasureNoise(references);
-  std::vector<double> same(n_prompts), counts(n_prompts);
-  for (const VerifyPrompt& p : prompts) suite.by_prompt.push_back({p.id, p.kind, p.language});
-  for (const PositionRecord& r : records) {
-    const RowMetrics& m = r.target;
-    const size_t p = static_cast<size_t>(r.prompt);
-    PromptSummary& summary = suite.by_prompt[p];
-    ++summary.positions;
-    summary.mean_kl += m.kl;
-    summary.max_kl = std::max(summary.max_kl, m.kl);
-    summary.mean_relative_l2 += m.relative_l2;
-    summary.expected_flips += noise.FlipChance(m);
-    counts[p] += 1;
-    if (m.baseline_top1 == m.target_top1) {
-      same[p] += 1;
-      continue;
-    }
-    ++summary.flips;
-    const double allowed = noise.Allowed(m);
-    suite.flips.push_back({prompts[p].id, r.position, token_text(m.baseline_top1),
-                           token_text(m.target_top1), m.gap, allowed, m.gap <= allowed});
-  }
-  for (PromptSummary& summary : suite.by_prompt) {
-    suite.expected_flips += summary.expected_flips;
-    summary.mean_kl /= static_cast<double>(summary.positions);
-    summary.mean_relative_l2 /= static_cast<double>(summary.positions);
-  }
-
-  // Metric 6. Positions of a prompt are not independent: the interval is that of as many trials as
-  // they are worth.
-  suite.same_top1 = suite.positions - std::ssize(suite.flips);
-  suite.same_top1_rate = static_cast<double>(suite.same_top1) / n;
-  const double trials = n / ClusterBootstrap::DesignEffect(same, counts);
-  suite.same_top1_interval = ClopperPearson(suite.same_top1_rate * trials, trials, kConfidence);
-
-  // Metrics 8 and 9, at the tokens that follow.
-  const Series squares = Collect(records, n_prompts, &PositionRecord::target, SquaredDelta);
-  suite.rms_delta_p = std::sqrt(squares.Mean());
-  const Interval mean_square = bootstrap.Ratio(squares.sums, squares.counts, kConfidence);
-  suite.rms_delta_p_interval = {std::sqrt(mean_square.low), std::sqrt(mean_square.high)};
-  const Series deltas =
-      Collect(records, n_prompts, &PositionRecord::target, [](const RowMetrics& m) {
-        return m.has_next ? std::optional(m.q_next - m.p_next) : std::nullopt;
-      });
-  constexpr std::array kPercentiles = {0.01, 0.05, 0.5, 0.95, 0.99};
-  for (size_t i = 0; i < kPercentiles.size(); ++i)
-    suite.delta_p_percentiles[i] = Quantile(deltas.values, kPercentiles[i]);
-  const Series log_ratio =
-      Collect(records, n_prompts, &PositionRecord::target, [](const RowMetrics& m) {
-        return m.has_next ? std::optional(m.ln_p_next - m.ln_q_next) : std::nullopt;
-      });
-  suite.delta_ln_ppl = log_ratio.Mean();
-  suite.delta_ln_ppl_interval =
-      bootstrap.Ratio(log_ratio.sums, log_ratio.counts, kEquivalenceConfidence);
-  const Series baseline_ln_p = Collect(
-      records, n_prompts, &PositionRecord::target,
-      [](const RowMetrics& m) { return m.has_next ? std::optional(m.ln_p_next) : std::nullopt; });
-  suite.baseline_ppl = std::exp(-baseline_ln_p.Mean());
-  suite.target_ppl = std::exp(-baseline_ln_p.Mean() + suite.delta_ln_ppl);
-
+        kind, Collect(records, prompts.size(), &PositionRecord::target, kind.extract), bootstrap));
+  CountByPrompt(records, MeasureNoise(references), suspects, prompts, token_text, &suite);
+  SameTop1(&suite);
+  NextToken(records, bootstrap, &suite);
   JudgeGates(references, check, &suite);
   return suite;
 }

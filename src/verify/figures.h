@@ -17,7 +17,8 @@ struct PositionRecord {
   RowMetrics target;     // against the baseline
 };
 
-// The same position, with the reference back end's rows. Kept for the first prompts only.
+// The same position, with the reference back end's rows. Kept for the first prompts only: the i-th
+// goes with the i-th record.
 struct ReferenceRecord {
   int32_t prompt = 0;
   RowMetrics reference;  // the checked fp32 rows against the double-sum ones
@@ -37,6 +38,16 @@ struct Bf16Noise {
 };
 Bf16Noise MeasureNoise(std::span<const ReferenceRecord> records);
 
+// A position that the noise model does not explain: a flip beyond Bf16Noise::Allowed, or an
+// outlier. Whether bf16 as such is to blame is seen by emulating it there.
+struct Suspect {
+  size_t record = 0;                   // index into the records
+  std::optional<RowMetrics> emulated;  // nullopt: not examined
+};
+// Suspects among the records; those that have a reference record are examined by it.
+std::vector<Suspect> FindSuspects(std::span<const PositionRecord> records,
+                                  std::span<const ReferenceRecord> references);
+
 // Averages and gates of the report's table; rows are filled already.
 void JudgeFirstToken(FirstTokenTable* table);
 
@@ -51,6 +62,7 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
 // token_text names a token in flips.
 PositionSuite JudgePositions(std::span<const PositionRecord> records,
                              std::span<const ReferenceRecord> references,
+                             std::span<const Suspect> suspects,
                              std::span<const VerifyPrompt> prompts, const ReferenceCheck& check,
                              const std::function<std::string(int32_t)>& token_text);
 

@@ -81,6 +81,15 @@ Json ToJson(const PositionSuite& s) {
                                          {"allowed", f.allowed},
                                          {"explained", f.explained}};
                                })},
+          {"outliers", List<Outlier>(s.outliers,
+                                     [](const Outlier& o) -> Json {
+                                       return {{"prompt", o.prompt_id},
+                                               {"position", o.position},
+                                               {"bhattacharyya", o.bhattacharyya},
+                                               {"emulated_bhattacharyya",
+                                                OrNull(o.emulated_bhattacharyya)},
+                                               {"explained", o.explained}};
+                                     })},
           {"rms_delta_p", s.rms_delta_p},
           {"rms_delta_p_interval", ToJson(s.rms_delta_p_interval)},
           {"delta_p_percentiles", s.delta_p_percentiles},

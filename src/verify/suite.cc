@@ -1,6 +1,7 @@
 #include "verify/suite.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -17,8 +18,12 @@
 namespace merope {
 namespace {
 
-// Positions that the reference back end computes, in fp32 and as emulated bf16, at least.
+// Positions that the reference back end computes, in fp32 and as emulated bf16, at least; and those
+// that it computes at most to examine suspects.
 int64_t ReferencePositions(VerifyMode mode) { return mode == VerifyMode::kQuick ? 320 : 1000; }
+int64_t SuspectPositions(VerifyMode mode) {
+  return mode == VerifyMode::kQuick ? 600 : mode == VerifyMode::kDefault ? 4000 : 20000;
+}
 
 class Suite {
  public:
@@ -59,20 +64,24 @@ class Suite {
                                  against_reference ? BackendKind::kReference : BackendKind::kCpu,
                                  Precision::kFp32, options_.threads, longest_));
     }
-    TRY_ASSIGN(const std::unique_ptr<LogitSource> target,
+    TRY_ASSIGN(std::unique_ptr<LogitSource> target,
                LoadLogitSource(checkpoint_, BackendKind::kCpu, options_.target, options_.threads,
                                longest_));
     result.baseline = baseline->name();
     result.target = target->name();
     TRY(CompareAll(*baseline, *target, result.threads));
+    target.reset();
+    suspects_ = FindSuspects(positions_, references_);
+    TRY(Examine(*baseline));
 
     const ModelConfig& config = checkpoint_.config();
     result.first_token = std::move(first_token_);
     JudgeFirstToken(&result.first_token);
     result.reference = JudgeReference(
         references_, std::max({config.hidden_size, config.intermediate_size, longest_}));
-    result.positions = JudgePositions(positions_, references_, prompts_, result.reference,
-                                      [this](int32_t id) { return TokenText(tokenizer_, id); });
+    result.positions =
+        JudgePositions(positions_, references_, suspects_, prompts_, result.reference,
+                       [this](int32_t id) { return TokenText(tokenizer_, id); });
     result.verdict = Worse(result.first_token.verdict, result.positions.verdict);
     const double n = static_cast<double>(positions_.size());
     result.baseline_tokens_per_second = n / baseline_seconds_;
@@ -151,6 +160,46 @@ class Suite {
     return {};
   }
 
+  // Emulates bf16 at suspects that have not been, those nearest to the start of their prompts
+  // first, while the budget lasts.
+  Status Examine(LogitSource& baseline) {
+    std::map<int32_t, std::vector<Suspect*>> by_prompt;
+    for (Suspect& suspect : suspects_)
+      if (!suspect.emulated) by_prompt[positions_[suspect.record].prompt].push_back(&suspect);
+    std::vector<std::pair<int64_t, int32_t>> order;  // positions to run, prompt
+    for (const auto& [prompt, suspects] : by_prompt)
+      order.emplace_back(positions_[suspects.back()->record].position + 1, prompt);
+    std::ranges::sort(order);
+    int64_t total = 0;
+    size_t n_prompts = 0;
+    while (n_prompts < order.size() &&
+           total + order[n_prompts].first <= SuspectPositions(options_.mode))
+      total += order[n_prompts++].first;
+    if (n_prompts == 0) return {};
+    TRY_ASSIGN(const std::unique_ptr<LogitSource> emulation,
+               LoadLogitSource(checkpoint_, BackendKind::kReference, Precision::kBf16,
+                               options_.threads, longest_));
+    RowComparer comparer;
+    std::vector<float> baseline_rows(static_cast<size_t>(kLogitChunk * vocab_)),
+        emulated_rows(baseline_rows.size());
+    int64_t done = 0;
+    for (const auto& [n, index] : std::span(order).first(n_prompts)) {
+      const VerifyPrompt& prompt = prompts_[static_cast<size_t>(index)];
+      for (int64_t begin = 0; begin < n; begin += kLogitChunk) {
+        const int64_t end = std::min(n, begin + kLogitChunk);
+        const auto size = static_cast<size_t>((end - begin) * vocab_);
+        TRY(baseline.Rows(prompt, begin, end, std::span(baseline_rows).first(size)));
+        TRY(emulation->Rows(prompt, begin, end, std::span(emulated_rows).first(size)));
+        for (Suspect* suspect : by_prompt[index])
+          if (const int64_t at = positions_[suspect->record].position; begin <= at && at < end)
+            suspect->emulated = comparer.Compare(Row(baseline_rows, at - begin),
+                                                 Row(emulated_rows, at - begin), std::nullopt);
+        Progress("bf16 emulation of suspects", done += end - begin, total);
+      }
+    }
+    return {};
+  }
+
   Status Timed(LogitSource& source, size_t prompt, int64_t begin, int64_t end,
                std::span<float> rows, double* seconds) const {
     const Stopwatch watch;
@@ -201,6 +250,7 @@ class Suite {
       emulated_;  // by prompt: (positions, vocab); reference_ empty: it is the baseline
   std::vector<PositionRecord> positions_;
   std::vector<ReferenceRecord> references_;
+  std::vector<Suspect> suspects_;
   FirstTokenTable first_token_;
   double baseline_seconds_ = 0, target_seconds_ = 0;
 };

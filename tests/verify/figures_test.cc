@@ -69,8 +69,8 @@ Outcome Judged(double target_sigma, double bias = 0, double fp32_sigma = 2e-6) {
   }
   Outcome outcome;
   outcome.check = JudgeReference(references, 1536);
-  outcome.suite = JudgePositions(records, references, prompts, outcome.check,
-                                 [](int32_t id) { return std::to_string(id); });
+  outcome.suite = JudgePositions(records, references, FindSuspects(records, references), prompts,
+                                 outcome.check, [](int32_t id) { return std::to_string(id); });
   return outcome;
 }
 
@@ -109,7 +109,7 @@ TEST(Suite, TwiceTheNoiseFails) {
 TEST(Suite, AGrossErrorFailsEverywhere) {
   const Outcome o = Judged(1.0);
   EXPECT_EQ(o.Gate("kl_mean").verdict, Verdict::kFail);
-  EXPECT_EQ(o.Gate("bhattacharyya_min").verdict, Verdict::kFail);
+  EXPECT_EQ(o.Gate("bhattacharyya_outliers").verdict, Verdict::kFail);
   EXPECT_EQ(o.Gate("same_top1").verdict, Verdict::kFail);
   EXPECT_EQ(o.Gate("unexplained_flips").verdict, Verdict::kFail);
   EXPECT_EQ(o.Gate("flips").verdict, Verdict::kFail);

@@ -1,0 +1,169 @@
+#include "verify/prompts.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "checkpoint/checkpoint.h"
+
+namespace merope {
+namespace {
+
+// A byte-level vocabulary without merges: a token is a byte. With protocol tokens, or without.
+Tokenizer ByteTokenizer(bool protocol) {
+  const auto utf8 = [](int c) {
+    return c < 0x80 ? std::string(1, static_cast<char>(c))
+                    : std::string{static_cast<char>(0xc0 | c >> 6),
+                                  static_cast<char>(0x80 | (c & 0x3f))};
+  };
+  nlohmann::json vocab, added = nlohmann::json::array();
+  for (int byte = 0, shifted = 0; byte < 256; ++byte) {
+    const bool printable = (byte > 32 && byte < 127) || (byte > 160 && byte != 173);
+    vocab[utf8(printable ? byte : 256 + shifted)] = byte;
+    shifted += !printable;
+  }
+  if (protocol) {
+    int id = 256;
+    for (const char* name :
+         {"query_start", "query_end", "source_start", "source_id", "source_end", "language_start",
+          "language_end", "query_report_start", "query_report_end", "answer_start", "answer_end"})
+      added.push_back({{"id", id++},
+                       {"content", fmt::format("<|{}|>", name)},
+                       {"special", true},
+                       {"single_word", false},
+                       {"lstrip", false},
+                       {"rstrip", false},
+                       {"normalized", false}});
+  }
+  const nlohmann::json json = {
+      {"version", "1.0"},
+      {"added_tokens", added},
+      {"normalizer", nullptr},
+      {"pre_tokenizer",
+       {{"type", "ByteLevel"},
+        {"add_prefix_space", false},
+        {"trim_offsets", true},
+        {"use_regex", true}}},
+      {"post_processor", nullptr},
+      {"decoder",
+       {{"type", "ByteLevel"},
+        {"add_prefix_space", true},
+        {"trim_offsets", true},
+        {"use_regex", true}}},
+      {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", nlohmann::json::array()}}}};
+  auto tokenizer = Tokenizer::FromJson(json.dump(), "test");
+  if (!tokenizer) ADD_FAILURE() << tokenizer.error().message;
+  return std::move(*tokenizer);
+}
+
+int64_t Positions(const std::vector<VerifyPrompt>& prompts) {
+  int64_t n = 0;
+  for (const VerifyPrompt& p : prompts) n += std::ssize(p.ids);
+  return n;
+}
+
+std::vector<VerifyPrompt> Build(const Tokenizer& tokenizer, VerifyMode mode,
+                                int64_t context = 8192) {
+  auto prompts = BuildPrompts(tokenizer, context, mode);
+  if (!prompts) {
+    ADD_FAILURE() << prompts.error().message;
+    return {};
+  }
+  return std::move(*prompts);
+}
+
+void CheckSets(const Tokenizer& tokenizer) {
+  const std::vector<VerifyPrompt> quick = Build(tokenizer, VerifyMode::kQuick),
+                                  standard = Build(tokenizer, VerifyMode::kDefault),
+                                  full = Build(tokenizer, VerifyMode::kFull);
+  ASSERT_GE(full.size(), 25u + 200u);
+  EXPECT_GE(Positions(quick), 320);
+  EXPECT_GE(Positions(standard), 3000);
+  EXPECT_GE(Positions(full), 10000);
+  for (const auto* smaller : {&quick, &standard})
+    for (size_t i = 0; i < smaller->size(); ++i)
+      EXPECT_EQ((*smaller)[i].ids, full[i].ids) << full[i].id;
+
+  std::set<std::string> ids, languages;
+  std::set<std::vector<int32_t>> contents;
+  std::set<size_t> lengths;
+  for (const VerifyPrompt& p : full) {
+    EXPECT_TRUE(ids.insert(p.id).second) << p.id;
+    EXPECT_TRUE(contents.insert(p.ids).second) << p.id;
+    EXPECT_FALSE(p.text.empty()) << p.id;
+    languages.insert(p.language);
+    lengths.insert(p.ids.size());
+    if (p.kind == "report") continue;
+    EXPECT_GE(p.ids.size(), 16u) << p.id;
+    EXPECT_LE(p.ids.size(), 4096u) << p.id;
+  }
+  for (const char* language : {"en", "fr", "de", "es", "it", "zh", "ja", "ar", "ru", "code"})
+    EXPECT_TRUE(languages.contains(language)) << language;
+  for (const size_t length : {16, 127, 128, 129, 1025, 4096})
+    EXPECT_TRUE(lengths.contains(length)) << length;
+
+  // The longest does not go round in circles.
+  const auto longest =
+      std::ranges::max_element(full, {}, [](const VerifyPrompt& p) { return p.ids.size(); });
+  std::map<std::string, int> lines;
+  for (size_t begin = 0; begin < longest->text.size();) {
+    const size_t end = std::min(longest->text.find('\n', begin), longest->text.size());
+    if (end - begin > 60) ++lines[longest->text.substr(begin, end - begin)];
+    begin = end + 1;
+  }
+  EXPECT_GT(lines.size(), 5u);
+  for (const auto& [line, count] : lines) EXPECT_LE(count, 2) << line;
+}
+
+TEST(Prompts, SetsWithAByteVocabulary) { CheckSets(ByteTokenizer(false)); }
+
+TEST(Prompts, SetsWithARealVocabulary) {
+  const char* path = std::getenv("MEROPE_SMOLLM2");
+  if (path == nullptr)
+    GTEST_SKIP() << "MEROPE_SMOLLM2 is not set: the path of SmolLM2-135M-Instruct as .gguf";
+  const auto checkpoint = Checkpoint::Open(path);
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  const auto tokenizer = checkpoint->LoadTokenizer();
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  CheckSets(*tokenizer);
+}
+
+TEST(Prompts, TheReportsComeFirst) {
+  const Tokenizer tokenizer = ByteTokenizer(false);
+  const auto prompts = Build(tokenizer, VerifyMode::kQuick);
+  ASSERT_EQ(ReportPrompts().size(), 25u);
+  ASSERT_GT(prompts.size(), 25u);
+  for (size_t i = 0; i < 25; ++i) EXPECT_EQ(prompts[i].text, ReportPrompts()[i]);
+  EXPECT_EQ(prompts[0].text, "What is RAG in AI?");
+  EXPECT_EQ(prompts[24].text, "What is the future of retrieval-augmented generation?");
+  EXPECT_NE(prompts[25].kind, "report");
+}
+
+TEST(Prompts, ProtocolPromptsWhereTheVocabularyHasTheTokens) {
+  const auto is_rag = [](const VerifyPrompt& p) { return p.kind == "rag"; };
+  const auto without = Build(ByteTokenizer(false), VerifyMode::kFull),
+             with = Build(ByteTokenizer(true), VerifyMode::kFull);
+  EXPECT_EQ(std::ranges::count_if(without, is_rag), 0);
+  EXPECT_EQ(std::ranges::count_if(with, is_rag), 24);
+  const auto quick = Build(ByteTokenizer(true), VerifyMode::kQuick);
+  const auto first = std::ranges::find_if(quick, is_rag);
+  ASSERT_NE(first, quick.end());
+  EXPECT_EQ(first->id, "rag-1-1");
+  EXPECT_TRUE(first->text.starts_with(
+      "<|query_start|>How long does the ferry to Sandholm take in winter?<|query_end|>\n"
+      "<|source_start|><|source_id|>1 The ferry"))
+      << first->text;
+  EXPECT_TRUE(first->text.ends_with("<|source_end|>\n<|language_start|>\n")) << first->text;
+}
+
+TEST(Prompts, AreCutToTheContext) {
+  for (const VerifyPrompt& p : Build(ByteTokenizer(true), VerifyMode::kFull, 50))
+    EXPECT_LE(p.ids.size(), 50u) << p.id;
+}
+
+}  // namespace
+}  // namespace merope
