@@ -1,0 +1,100 @@
+#include "report/generation.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "engine/generate.h"
+#include "engine/load.h"
+#include "verify/metrics.h"
+
+namespace merope {
+namespace {
+
+struct Prompt {
+  std::string form;
+  std::vector<int32_t> ids;
+};
+
+Result<Prompt> FormPrompt(const GenerationSetup& setup, const std::optional<ChatTemplate>& chat,
+                          std::string_view question) {
+  const Tokenizer& tokenizer = setup.tokenizer;
+  if (chat) {
+    const ChatMessage message{"user", std::string(question)};
+    TRY_ASSIGN(const std::string text,
+               chat->Render(std::span(&message, 1), {.add_generation_prompt = true,
+                                                     .bos_token = setup.checkpoint.bos_token(),
+                                                     .eos_token = setup.checkpoint.eos_token()}));
+    TRY_ASSIGN(auto ids, EncodePrompt(tokenizer, text, false));
+    return Prompt{"chat", std::move(ids)};
+  }
+  if (tokenizer.TokenToId("<|query_start|>") && tokenizer.TokenToId("<|language_start|>")) {
+    const std::string text =
+        fmt::format("<|query_start|>{}<|query_end|>\n<|language_start|>\n", question);
+    TRY_ASSIGN(auto ids, EncodePrompt(tokenizer, text));
+    return Prompt{"rag", std::move(ids)};
+  }
+  TRY_ASSIGN(auto ids, EncodePrompt(tokenizer, question));
+  return Prompt{"plain", std::move(ids)};
+}
+
+Result<std::vector<float>> LogitsAfter(Llama& model, std::span<const int32_t> ids) {
+  std::vector<float> row;
+  Sequence sequence(model.kv());
+  TRY(model.Extend(&sequence, ids, 1,
+                   [&](int64_t, std::span<const float> logits) { row.assign(logits.begin(), logits.end()); }));
+  return row;
+}
+
+// Fills in where the two id sequences part and what both models think there.
+Status ExplainDifference(const GenerationSetup& setup, std::vector<int32_t> prefix,
+                         std::span<const int32_t> baseline, std::span<const int32_t> target,
+                         GenerationPair* pair) {
+  const auto [here, there] = std::ranges::mismatch(baseline, target);
+  if (here == baseline.end() || there == target.end()) return {};
+  pair->first_difference = here - baseline.begin();
+  prefix.insert(prefix.end(), baseline.begin(), here);
+  TRY_ASSIGN(const std::vector<float> before, LogitsAfter(setup.baseline, prefix));
+  TRY_ASSIGN(const std::vector<float> after, LogitsAfter(setup.target, prefix));
+  const auto a = static_cast<size_t>(*here), b = static_cast<size_t>(*there);
+  pair->baseline_token = setup.tokenizer.TokenBytes(*here);
+  pair->target_token = setup.tokenizer.TokenBytes(*there);
+  pair->margin = static_cast<double>(before[a]) - before[b];
+  pair->target_margin = static_cast<double>(after[a]) - after[b];
+  pair->sigma = RowComparer().Compare(before, after, std::nullopt).sigma_d;
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<GenerationPair>> CompareGeneration(
+    const GenerationSetup& setup, std::span<const std::string_view> questions, int64_t max_tokens,
+    const std::function<void(int64_t, int64_t)>& progress) {
+  TRY_ASSIGN(const std::optional<ChatTemplate> chat, setup.checkpoint.LoadChatTemplate());
+  std::vector<GenerationPair> pairs;
+  for (const std::string_view question : questions) {
+    TRY_ASSIGN(const Prompt prompt, FormPrompt(setup, chat, question));
+    const int64_t room = setup.baseline.max_model_len() - std::ssize(prompt.ids);
+    if (room < 1) continue;
+    const GenerateOptions options{.max_tokens = std::min(max_tokens, room)};
+    TRY_ASSIGN(const GenerateResult baseline,
+               Generate(setup.baseline, setup.tokenizer, prompt.ids, options));
+    TRY_ASSIGN(const GenerateResult target,
+               Generate(setup.target, setup.tokenizer, prompt.ids, options));
+    GenerationPair& pair = pairs.emplace_back();
+    pair.prompt = question;
+    pair.form = prompt.form;
+    pair.prompt_tokens = std::ssize(prompt.ids);
+    pair.baseline_text = baseline.text;
+    pair.target_text = target.text;
+    pair.baseline_tokens = std::ssize(baseline.ids);
+    pair.target_tokens = std::ssize(target.ids);
+    pair.baseline_stopped = baseline.finish_reason == FinishReason::kStop;
+    pair.target_stopped = target.finish_reason == FinishReason::kStop;
+    TRY(ExplainDifference(setup, prompt.ids, baseline.ids, target.ids, &pair));
+    if (progress) progress(std::ssize(pairs), std::ssize(questions));
+  }
+  return pairs;
+}
+
+}  // namespace merope
