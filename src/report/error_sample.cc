@@ -60,8 +60,9 @@ class ErrorCollector {
     sample_.beyond_4_sigma /= errors;
     sample_.sigma = std::sqrt(sample_.sigma / n);
     sample_.logit_sigma = std::sqrt(sample_.logit_sigma / n);
-    for (double* mean : {&sample_.mean_relative_l2, &sample_.mean_cosine, &sample_.mean_angle_bound,
-                         &sample_.mean_probability_l2, &sample_.mean_kl, &sample_.mean_kl_predicted})
+    for (double* mean :
+         {&sample_.mean_relative_l2, &sample_.mean_cosine, &sample_.mean_angle_bound,
+          &sample_.mean_probability_l2, &sample_.mean_kl, &sample_.mean_kl_predicted})
       *mean /= n;
     return std::move(sample_);
   }
@@ -89,7 +90,8 @@ class ErrorCollector {
       difference += (q - p) * (q - p);
       mean += p * d;
       square += p * d * d;
-      const int at = std::clamp(static_cast<int>(-b.ln[i] / std::log(10.0)), 0, ErrorSample::kBins - 1);
+      const int at =
+          std::clamp(static_cast<int>(-b.ln[i] / std::log(10.0)), 0, ErrorSample::kBins - 1);
       ProbabilityBin& bin = sample_.bins[static_cast<size_t>(at)];
       ++bin.tokens;
       bin.mass += p;
@@ -108,8 +110,10 @@ class ErrorCollector {
     for (size_t i = 0; i < baseline.size(); ++i) {
       const double error = static_cast<double>(target[i]) - baseline[i] - shift;
       const double at = metrics.sigma_d > 0 ? error / metrics.sigma_d : 0;
-      if (std::abs(at) >= 4) ++sample_.beyond_4_sigma;
-      else ++sample_.histogram[static_cast<size_t>((at + 4) / kStep)];
+      if (std::abs(at) >= 4)
+        ++sample_.beyond_4_sigma;
+      else
+        ++sample_.histogram[static_cast<size_t>((at + 4) / kStep)];
     }
     const auto first = static_cast<size_t>(metrics.baseline_top1);
     size_t second = first == 0 ? 1 : 0;
@@ -142,8 +146,9 @@ Result<ErrorSample> MeasureErrors(Llama& baseline, Llama& target,
       rows.insert(rows.end(), logits.begin(), logits.end());
     }));
     TRY(target.Extend(&other, prompt, n, [&](int64_t position, std::span<const float> logits) {
-      collector.Add(std::span<const float>(rows).subspan(static_cast<size_t>(position) * vocab, vocab),
-                  logits);
+      collector.Add(
+          std::span<const float>(rows).subspan(static_cast<size_t>(position) * vocab, vocab),
+          logits);
     }));
     if (progress) progress(++done, std::ssize(prompts));
   }

@@ -1,5 +1,5 @@
-// How the target's logits differ from fp32's, position by position, in the forms that the error analysis explains. Both models
-// read the same prompts; the vocabulary is taken whole.
+// How the target's logits differ from fp32's, position by position, in the forms that the error
+// analysis explains. Both models read the same prompts; the vocabulary is taken whole.
 #pragma once
 
 #include <cstdint>
@@ -23,17 +23,18 @@ struct ProbabilityBin {
 
 struct ErrorPosition {
   double margin = 0;  // between fp32's two largest logits
-  double change = 0;  // of that margin, in the target; a flip needs change < −margin, or a third token
+  double change =
+      0;  // of that margin, in the target; a flip needs change < −margin, or a third token
   bool flip = false;
 };
 
 struct ErrorSample {
-  static constexpr int kBins = 8;          // the last takes all that is smaller
-  static constexpr int kHistogram = 40;    // of the centred logit error over its σ, from −4 to 4
+  static constexpr int kBins = 8;        // the last takes all that is smaller
+  static constexpr int kHistogram = 40;  // of the centred logit error over its σ, from −4 to 4
   int64_t positions = 0, vocab_size = 0;
   std::vector<ProbabilityBin> bins;
-  std::vector<double> histogram;           // share of the errors, per unit of σ
-  double beyond_4_sigma = 0;               // share outside the histogram
+  std::vector<double> histogram;  // share of the errors, per unit of σ
+  double beyond_4_sigma = 0;      // share outside the histogram
   std::vector<ErrorPosition> points;
   int64_t flips = 0;
   double sigma = 0;                                  // √ mean of squared centred logit errors
@@ -50,7 +51,8 @@ Result<ErrorSample> MeasureErrors(Llama& baseline, Llama& target,
                                   std::span<const std::vector<int32_t>> prompts,
                                   const std::function<void(int64_t, int64_t)>& progress);
 
-// The root mean square of (bf16(w) − w) / w over the checkpoint's matrices (every eighth row): 0 where they are bf16.
+// The root mean square of (bf16(w) − w) / w over the checkpoint's matrices (every eighth row): 0
+// where they are bf16.
 double WeightRoundingError(const Checkpoint& checkpoint);
 
 }  // namespace merope

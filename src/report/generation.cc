@@ -41,8 +41,9 @@ Result<Prompt> FormPrompt(const GenerationSetup& setup, const std::optional<Chat
 Result<std::vector<float>> LogitsAfter(Llama& model, std::span<const int32_t> ids) {
   std::vector<float> row;
   Sequence sequence(model.kv());
-  TRY(model.Extend(&sequence, ids, 1,
-                   [&](int64_t, std::span<const float> logits) { row.assign(logits.begin(), logits.end()); }));
+  TRY(model.Extend(&sequence, ids, 1, [&](int64_t, std::span<const float> logits) {
+    row.assign(logits.begin(), logits.end());
+  }));
   return row;
 }
 

@@ -36,7 +36,8 @@ std::string FrontMatter(std::string_view readme, std::string_view key) {
 
 Result<ModelIdentity> ReadIdentity(const Checkpoint& checkpoint) {
   ModelIdentity identity;
-  const std::filesystem::path path = std::filesystem::absolute(checkpoint.path()).lexically_normal();
+  const std::filesystem::path path =
+      std::filesystem::absolute(checkpoint.path()).lexically_normal();
   if (checkpoint.format() == CheckpointFormat::kGguf) {
     TRY_ASSIGN(const MappedFile file, MappedFile::Open(checkpoint.path()));
     TRY_ASSIGN(const GgufFile gguf, GgufFile::Parse(file.bytes(), checkpoint.path()));

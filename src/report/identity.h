@@ -1,4 +1,5 @@
-// The name and licence that a checkpoint states: README.md's front matter, or a GGUF's general.* keys.
+// The name and licence that a checkpoint states: README.md's front matter, or a GGUF's general.*
+// keys.
 #pragma once
 
 #include <string>
@@ -10,7 +11,8 @@
 namespace merope {
 
 Result<ModelIdentity> ReadIdentity(const Checkpoint& checkpoint);
-// The value of a top-level key of a README's YAML front matter (between two lines of "---"); empty where there is none.
+// The value of a top-level key of a README's YAML front matter (between two lines of "---"); empty
+// where there is none.
 std::string FrontMatter(std::string_view readme, std::string_view key);
 
 }  // namespace merope

@@ -1,4 +1,5 @@
-// Everything a report tells, as found in one run. Collect fills it; the writers only word it. Plain values.
+// Everything a report tells, as found in one run. Collect fills it; the writers only word it. Plain
+// values.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +42,8 @@ struct LoadFacts {
 
 // The same prompt through fp32 and the target, greedy.
 struct GenerationPair {
-  std::string prompt;      // what was asked
-  std::string form;        // "plain", "chat", "rag": how it was put to the model
+  std::string prompt;  // what was asked
+  std::string form;    // "plain", "chat", "rag": how it was put to the model
   int64_t prompt_tokens = 0;
   std::string baseline_text, target_text;
   int64_t baseline_tokens = 0, target_tokens = 0;
@@ -58,8 +59,8 @@ struct GenerationPair {
 // Alternating runs of one case in fp32 and the target.
 struct SpeedComparison {
   int64_t input_length = 0, output_length = 0;
-  LatencyResult baseline, target;     // of the last round
-  std::vector<double> ratios;         // fp32 latency / target latency, one a round
+  LatencyResult baseline, target;  // of the last round
+  std::vector<double> ratios;      // fp32 latency / target latency, one a round
   Distribution baseline_tpot, target_tpot, ratio;
 };
 

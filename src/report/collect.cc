@@ -1,0 +1,181 @@
+#include <algorithm>
+#include <ctime>
+
+#include "base/stopwatch.h"
+#include "engine/load.h"
+#include "report/generation.h"
+#include "report/identity.h"
+#include "report/report_data.h"
+#include "verify/prompts.h"
+
+namespace merope {
+namespace {
+
+// The first two are those whose texts the reference report shows.
+constexpr std::string_view kQuestions[] = {
+    "What is RAG in AI?",
+    "How does retrieval work in a RAG pipeline?",
+    "Explain why the sky is blue in two sentences.",
+    "What is the capital of France, and what is it known for?",
+    "List three uses of a paper clip.",
+    "Write a short poem about the sea.",
+};
+
+std::string Now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc = {};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &utc);
+  return text;
+}
+
+std::vector<ParameterGroup> CountParameters(const ModelConfig& config) {
+  std::vector<ParameterGroup> groups = {
+      {"embedding", 0}, {"attention", 0}, {"mlp", 0}, {"norms", 0}, {"head", 0}};
+  for (const ExpectedTensor& tensor : ExpectedTensors(config)) {
+    int64_t n = 1;
+    for (const int64_t size : tensor.shape) n *= size;
+    const auto has = [&](std::string_view part) {
+      return tensor.name.find(part) != tensor.name.npos;
+    };
+    const size_t group = has("embed_tokens") ? 0
+                         : has("self_attn")  ? 1
+                         : has(".mlp.")      ? 2
+                         : has("lm_head")    ? 4
+                                             : 3;
+    groups[group].parameters += n;
+  }
+  std::erase_if(groups, [](const ParameterGroup& group) { return group.parameters == 0; });
+  return groups;
+}
+
+// The reference report's grid, cut to what the model's context holds.
+LatencyOptions Grid(int64_t context, bool quick) {
+  LatencyOptions grid;
+  grid.repeats = quick ? 3 : 5;
+  if (128 + 100 > context) {
+    grid.input_lengths = {std::max<int64_t>(1, context / 4), std::max<int64_t>(1, context / 2)};
+    grid.output_lengths = {std::max<int64_t>(1, context / 2)};
+  }
+  return grid;
+}
+
+// Rounds of fp32 and target in turn, so that a change in the machine's pace meets both.
+Result<SpeedComparison> CompareSpeed(Llama& baseline, Llama& target, const LatencyOptions& grid,
+                                     const std::function<void(int64_t, int64_t)>& progress) {
+  constexpr int kRounds = 4;
+  LatencyOptions options = grid;
+  options.input_lengths = {std::ranges::max(grid.input_lengths) / 2 + 1};
+  options.output_lengths = {grid.output_lengths.front()};
+  options.warmup = options.repeats = 1;
+  SpeedComparison comparison{
+      options.input_lengths[0], options.output_lengths[0], {}, {}, {}, {}, {}, {}};
+  std::vector<double> baseline_tpot, target_tpot;
+  for (int round = 0; round < kRounds; ++round) {
+    const bool baseline_first = round % 2 == 0;  // A B, B A, …
+    for (const bool is_baseline : {baseline_first, !baseline_first}) {
+      TRY_ASSIGN(LatencyResult result, MeasureLatency(is_baseline ? baseline : target, options));
+      (is_baseline ? baseline_tpot : target_tpot).push_back(result.cases[0].tpot.p50);
+      (is_baseline ? comparison.baseline : comparison.target) = std::move(result);
+    }
+    comparison.ratios.push_back(comparison.baseline.cases[0].latency.p50 /
+                                comparison.target.cases[0].latency.p50);
+    progress(round + 1, kRounds);
+  }
+  comparison.baseline_tpot = Summarize(std::move(baseline_tpot));
+  comparison.target_tpot = Summarize(std::move(target_tpot));
+  comparison.ratio = Summarize(comparison.ratios);
+  return comparison;
+}
+
+}  // namespace
+
+Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& progress) {
+  const Stopwatch watch;
+  const auto phase = [&](std::string_view name) {
+    return [&progress, name](int64_t done, int64_t total) {
+      if (progress.update) progress.update(name, done, total);
+    };
+  };
+  const bool quick = options.mode == VerifyMode::kQuick;
+  ReportData data;
+  data.options = options;
+  data.date = Now();
+  data.machine = ReadMachine();
+
+  // Loading comes first, while nothing else has touched memory.
+  const Stopwatch open_watch;
+  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(options.model));
+  data.load.open_seconds = open_watch.Seconds();
+  const Stopwatch tokenizer_watch;
+  TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
+  data.load.tokenizer_seconds = tokenizer_watch.Seconds();
+  data.format = checkpoint.format();
+  data.config = checkpoint.config();
+  data.bos_rule = checkpoint.bos_rule();
+  data.tokenizer_vocab = tokenizer.vocab_size();
+  data.parameters = CountParameters(data.config);
+  TRY_ASSIGN(data.identity, ReadIdentity(checkpoint));
+  TRY_ASSIGN(const std::optional<ChatTemplate> chat, checkpoint.LoadChatTemplate());
+  data.has_chat_template = chat.has_value();
+
+  LatencyOptions grid = Grid(data.config.max_position_embeddings, quick);
+  RuntimeOptions runtime_options{.precision = options.target, .threads = options.threads};
+  runtime_options.llama.kv_tokens = std::min<int64_t>(data.config.max_position_embeddings, 1024);
+  data.load.resident_before = ResidentBytes();
+  TRY_ASSIGN(Runtime target, LoadRuntime(checkpoint, runtime_options));
+  grid.threads = target.threads;
+  data.load.backend = target.backend->name();
+  data.load.load_seconds = target.load_seconds;
+  data.load.weight_bytes = target.model->weight_bytes();
+  data.load.resident_after = ResidentBytes();
+  data.load.peak = PeakResidentBytes();
+  data.load.kv_element_bytes = target.backend->KvElementBytes();
+  data.load.kv_pages = target.model->kv().free_pages();
+
+  grid.progress = phase("performance");
+  TRY_ASSIGN(data.latency, MeasureLatency(*target.model, grid));
+  TRY_ASSIGN(data.weights, CheckWeights(checkpoint, phase("weights")));
+  data.weight_rounding = WeightRoundingError(checkpoint);
+
+  {
+    // An fp32 target is held against the back end of double sums, whose speed is nobody's concern.
+    const bool fast_baseline = options.target != Precision::kFp32;
+    runtime_options.precision = Precision::kFp32;
+    if (!fast_baseline) runtime_options.backend = BackendKind::kReference;
+    TRY_ASSIGN(const Runtime baseline, LoadRuntime(checkpoint, runtime_options));
+    data.load.matrices_fp32_bytes = baseline.model->weight_bytes();
+    grid.progress = {};
+    if (fast_baseline) {
+      TRY_ASSIGN(data.comparison,
+                 CompareSpeed(*baseline.model, *target.model, grid, phase("comparison")));
+    }
+    const GenerationSetup setup{checkpoint, tokenizer, *baseline.model, *target.model};
+    const std::span<const std::string_view> questions =
+        std::span(kQuestions).first(quick ? 3 : std::size(kQuestions));
+    TRY_ASSIGN(data.generation,
+               CompareGeneration(setup, questions, quick ? 48 : 96, phase("generation")));
+    std::vector<std::vector<int32_t>> prompts;
+    for (const std::string_view text : ReportPrompts()) {
+      TRY_ASSIGN(std::vector<int32_t> ids, EncodePrompt(tokenizer, text));
+      ids.resize(std::min(ids.size(), static_cast<size_t>(baseline.model->max_model_len())));
+      if (!ids.empty()) prompts.push_back(std::move(ids));
+    }
+    TRY_ASSIGN(data.errors,
+               MeasureErrors(*baseline.model, *target.model, prompts, phase("errors")));
+  }
+  target.model.reset();  // verification loads its own
+  target.backend.reset();
+
+  VerifyOptions verify{.mode = options.mode,
+                       .target = options.target,
+                       .threads = options.threads,
+                       .against = "",
+                       .progress = progress.update};
+  TRY_ASSIGN(data.verify, Verify(checkpoint, tokenizer, verify));
+  data.seconds = watch.Seconds();
+  return data;
+}
+
+}  // namespace merope

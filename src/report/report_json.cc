@@ -1,0 +1,150 @@
+#include "report/report_json.h"
+
+#include "bench/latency_json.h"
+#include "verify/result_json.h"
+
+namespace merope {
+namespace {
+
+using Ordered = nlohmann::ordered_json;
+
+Ordered ToJson(const Machine& m) {
+  return {{"cpu", m.cpu},
+          {"architecture", m.architecture},
+          {"logical_cpus", m.logical_cpus},
+          {"usable_cores", m.usable_cores},
+          {"instruction_sets", m.instruction_sets},
+          {"l2_bytes", m.l2_bytes},
+          {"l3_bytes", m.l3_bytes},
+          {"memory_total_bytes", m.memory_total},
+          {"memory_available_bytes", m.memory_available},
+          {"memory_limit_bytes", m.memory_limit},
+          {"os", m.os},
+          {"kernel", m.kernel},
+          {"libc", m.libc},
+          {"compiler", m.compiler},
+          {"merope", m.merope}};
+}
+
+Ordered ToJson(const ModelConfig& c) {
+  return {{"architecture", c.architecture},
+          {"hidden_size", c.hidden_size},
+          {"intermediate_size", c.intermediate_size},
+          {"num_hidden_layers", c.num_layers},
+          {"num_attention_heads", c.num_heads},
+          {"num_key_value_heads", c.num_kv_heads},
+          {"head_dim", c.head_dim},
+          {"vocab_size", c.vocab_size},
+          {"max_position_embeddings", c.max_position_embeddings},
+          {"rms_norm_eps", c.rms_norm_eps},
+          {"rope_theta", c.rope_theta},
+          {"tie_word_embeddings", c.tie_word_embeddings},
+          {"dtype", DTypeName(c.dtype)},
+          {"eos_token_ids", c.eos_token_ids},
+          {"kv_bytes_per_token", c.KvBytesPerToken(2)}};
+}
+
+Ordered ToJson(const WeightReport& w) {
+  Ordered files = Ordered::array();
+  for (const FileHash& file : w.files)
+    files.push_back({{"file", file.file}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+  return {{"ok", w.ok()},
+          {"expected_tensors", w.expected_tensors},
+          {"tensors", w.found_tensors},
+          {"expected_parameters", w.expected_parameters},
+          {"parameters", w.parameters},
+          {"bytes", w.bytes},
+          {"tied", w.tied},
+          {"missing", w.missing},
+          {"extra", w.extra},
+          {"wrong_shape", w.wrong_shape},
+          {"nan", w.nan_count},
+          {"inf", w.inf_count},
+          {"files", files}};
+}
+
+Ordered ToJson(const LoadFacts& l) {
+  return {{"backend", l.backend},
+          {"open_s", l.open_seconds},
+          {"tokenizer_s", l.tokenizer_seconds},
+          {"load_s", l.load_seconds},
+          {"weight_bytes", l.weight_bytes},
+          {"weight_bytes_fp32", l.matrices_fp32_bytes},
+          {"rss_before_bytes", l.resident_before},
+          {"rss_after_bytes", l.resident_after},
+          {"peak_rss_bytes", l.peak}};
+}
+
+Ordered ToJson(const GenerationPair& g) {
+  Ordered json = {{"prompt", g.prompt},
+                  {"form", g.form},
+                  {"prompt_tokens", g.prompt_tokens},
+                  {"fp32_text", g.baseline_text},
+                  {"target_text", g.target_text},
+                  {"fp32_tokens", g.baseline_tokens},
+                  {"target_tokens", g.target_tokens},
+                  {"first_difference",
+                   g.first_difference < 0 ? Ordered(nullptr) : Ordered(g.first_difference)}};
+  if (g.first_difference >= 0) {
+    json["fp32_token"] = g.baseline_token;
+    json["target_token"] = g.target_token;
+    json["margin"] = g.margin;
+    json["target_margin"] = g.target_margin;
+    json["sigma"] = g.sigma;
+  }
+  return json;
+}
+
+Ordered ToJson(const ErrorSample& e) {
+  Ordered bins = Ordered::array();
+  for (const ProbabilityBin& bin : e.bins)
+    bins.push_back({{"high", bin.high},
+                    {"tokens", bin.tokens},
+                    {"mass", bin.mass},
+                    {"mean_relative_error", bin.mean_relative_error},
+                    {"mean_log_error", bin.mean_log_error}});
+  return {{"positions", e.positions},
+          {"flips", e.flips},
+          {"sigma", e.sigma},
+          {"logit_sigma", e.logit_sigma},
+          {"mean_relative_l2", e.mean_relative_l2},
+          {"max_relative_l2", e.max_relative_l2},
+          {"mean_cosine", e.mean_cosine},
+          {"mean_probability_l2", e.mean_probability_l2},
+          {"max_probability_l2", e.max_probability_l2},
+          {"mean_kl", e.mean_kl},
+          {"max_kl", e.max_kl},
+          {"mean_kl_predicted", e.mean_kl_predicted},
+          {"beyond_4_sigma", e.beyond_4_sigma},
+          {"histogram", e.histogram},
+          {"bins", bins}};
+}
+
+}  // namespace
+
+Ordered ToJson(const ReportData& data) {
+  Ordered parameters = Ordered::object(), generation = Ordered::array();
+  for (const ParameterGroup& group : data.parameters) parameters[group.key] = group.parameters;
+  for (const GenerationPair& pair : data.generation) generation.push_back(ToJson(pair));
+  return {{"model", data.options.model},
+          {"name", data.identity.name},
+          {"license",
+           data.identity.license.empty() ? Ordered(nullptr) : Ordered(data.identity.license)},
+          {"date", data.date},
+          {"seconds", data.seconds},
+          {"mode", VerifyModeName(data.options.mode)},
+          {"target", data.target_name()},
+          {"machine", ToJson(data.machine)},
+          {"config", ToJson(data.config)},
+          {"parameters", parameters},
+          {"weights", ToJson(data.weights)},
+          {"weight_rounding_rms", data.weight_rounding},
+          {"load", ToJson(data.load)},
+          {"generation", generation},
+          {"verify", ToJson(data.verify)},
+          {"latency", Ordered(ToJson(data.latency))},
+          {"speedup", data.comparison.ratios},
+          {"errors", ToJson(data.errors)}};
+}
+
+}  // namespace merope

@@ -1,0 +1,327 @@
+// Section 5: the precision suite's tables and gates.
+#include <algorithm>
+#include <cmath>
+
+#include "report/sections.h"
+#include "verify/statistics.h"
+
+namespace merope {
+namespace {
+
+// Chinese names of the suite's figures and gates; in English they bring their own.
+std::string Label(const Words& say, std::string_view key, const std::string& english) {
+  constexpr std::pair<std::string_view, std::string_view> kChinese[] = {
+      {"top1_rate", "Top-1 匹配率"},
+      {"cosine", "概率分布余弦相似度"},
+      {"one_minus_cosine", "概率分布差异(1 − 余弦)"},
+      {"kl", "KL 散度(nat)"},
+      {"js", "JS 散度(nat)"},
+      {"tv", "总变差距离"},
+      {"hellinger2", "Hellinger² 距离(1 − BC)"},
+      {"bhattacharyya", "Bhattacharyya 系数"},
+      {"mae", "平均绝对误差(概率)"},
+      {"spearman", "Spearman 秩相关系数"},
+      {"mean_relative_error", "平均相对误差(概率)"},
+      {"relative_l2", "中心化 logit 的相对 L2 误差"},
+      {"sigma_d", "logit 误差的 σ"},
+      {"abs_delta_p", "下一 token 的 |Δp|"},
+      {"reference", "fp32 与双精度求和:误差 / 上界"},
+      {"kl_mean", "(1) KL 均值"},
+      {"kl_ratio", "(1, 2) KL 与 bf16 自身噪声之比"},
+      {"bhattacharyya_min", "(3) 每个位置的 Bhattacharyya 系数"},
+      {"sigma_ratio", "(4) logit 误差 σ 与 bf16 自身之比"},
+      {"same_top1", "(6) Top-1 相同比例"},
+      {"unexplained_flips", "(7) 超出 6 σ_b 的翻转"},
+      {"flips", "(7) 翻转数(与期望比较)"},
+      {"rms_delta_p", "(8) 下一 token 的 RMS Δp"},
+      {"rms_delta_p_ratio", "(8) RMS Δp 与 bf16 自身之比"},
+      {"delta_ln_ppl", "(9) Δ ln PPL 等价检验"}};
+  if (say.chinese())
+    for (const auto& [name, text] : kChinese)
+      if (name == key) return std::string(text);
+  return english;
+}
+
+std::string Limit(const GateResult& gate) {
+  if (gate.min && gate.max) return fmt::format("{} … {}", Number(*gate.min), Number(*gate.max));
+  if (gate.min) return (gate.strict ? "> " : "≥ ") + Number(*gate.min);
+  if (gate.max) return (gate.strict ? "< " : "≤ ") + Number(*gate.max);
+  return "—";
+}
+
+void WriteMethod(const Section& s) {
+  const auto& [data, say, out] = s;
+  const VerifyResult& v = data.verify;
+  out.AddHeading(2, say("Method", "测试方法"));
+  const std::string_view forced = say("teacher-forced, no sampling", "teacher-forced,不采样");
+  const auto speed = [&](double tokens) {
+    return fmt::format(fmt::runtime(say("{:.0f} tokens/s", "{:.0f} token/s")), tokens);
+  };
+  out.Add(Table{"",
+                {{std::string(say("Item", "项目"))},
+                 {std::string(say("Baseline", "基线"))},
+                 {std::string(say("Target", "测试对象"))}},
+                {{{say("Back end", "后端")}, {v.baseline}, {v.target}},
+                 {{say("Arithmetic", "数据类型")}, {"fp32"}, {std::string(data.target_name())}},
+                 {{say("Decoding", "采样方式")}, {forced}, {forced}},
+                 {{say("Rate, with all logits", "速度(含全部 logits)")},
+                  {speed(v.baseline_tokens_per_second)},
+                  {speed(v.target_tokens_per_second)}},
+                 {{say("(a) compared", "(a) 对比内容")},
+                  {say("first token, 20 most probable", "首个 token,概率最高的 20 个")},
+                  {say("the same tokens' probabilities", "同一批 token 的概率")}},
+                 {{say("(b) compared", "(b) 对比内容")},
+                  {say("all logits at every position", "每个位置的全部 logits")},
+                  {say("all logits at every position", "每个位置的全部 logits")}}}});
+}
+
+void WriteFirstTokens(const Section& s) {
+  const auto& [data, say, out] = s;
+  const FirstTokenTable& table = data.verify.first_token;
+  const std::string target(data.target_name());
+  out.AddHeading(2, say("(a) Prompt by prompt", "(a) 逐提示词精度结果"));
+  Table rows{"",
+             {{"#", Align::kRight},
+              {std::string(say("Prompt", "提示词"))},
+              {"Top-1 (fp32)"},
+              {"Top-1 (" + target + ")"},
+              {std::string(say("Match", "匹配")), Align::kCenter},
+              {std::string(say("Cosine", "余弦相似度")), Align::kRight},
+              {std::string(say("KL (nat)", "KL 散度(nat)")), Align::kRight}},
+             {}};
+  Plot plot{
+      .id = "prompt-kl",
+      .title = std::string(
+          say("KL divergence of each prompt's first token", "各提示词首个 token 的 KL 散度")),
+      .description = {},
+      .x = {.label = std::string(say("prompt", "提示词序号"))},
+      .y = {.label = std::string(say("KL (nat)", "KL(nat)")), .min = 1e-6, .max = 0.1, .log = true},
+      .series = {{.name = "", .mark = Mark::kBars, .color = 0, .points = {}}},
+      .rules = {{.label = std::string(say("limit of the mean: 0.01", "均值门限:0.01")), .y = 0.01}},
+      .bar_width = 0.9};
+  const FirstTokenRow* worst = &table.rows.front();
+  std::vector<std::string> distinct;
+  for (size_t i = 0; i < table.rows.size(); ++i) {
+    const FirstTokenRow& row = table.rows[i];
+    if (row.kl > worst->kl) worst = &row;
+    if (std::ranges::find(distinct, row.baseline_top1) == distinct.end())
+      distinct.push_back(row.baseline_top1);
+    rows.rows.push_back({{std::to_string(i + 1)},
+                         {row.prompt},
+                         {Code(row.baseline_top1)},
+                         {Code(row.target_top1)},
+                         {Run(row.match ? "=" : "≠", row.match ? Style::kPass : Style::kWarn)},
+                         {Fixed(row.cosine, 6)},
+                         {Fixed(row.kl, 5)}});
+    plot.x.categories.push_back(std::to_string(i + 1));
+    plot.series[0].points.push_back({.x = static_cast<double>(i), .y = row.kl});
+    plot.y.max = std::max(plot.y.max, row.kl * 1.5);
+  }
+  plot.description = fmt::format(
+      fmt::runtime(say("The largest is {} (“{}”), the mean {}.", "最大为 {}(“{}”),均值 {}。")),
+      Number(worst->kl), worst->prompt, Number(table.kl));
+  out.Add(std::move(rows));
+  out.Add(Note{table.matches == std::ssize(table.rows) ? Style::kPass : Style::kWarn,
+               Rich(say("**{0} of {1} first tokens agree.** The {1} prompts end in only {2} "
+                        "distinct tokens, which is why suite (b) looks "
+                        "at every position.",
+                        "**{1} 个提示词中 {0} 个 Top-1 一致。** 这 {1} 个提示词只产生 {2} 种不同的 "
+                        "Top-1 token,因此套件 (b) 检查每一个位置。"),
+                    {std::to_string(table.matches), std::to_string(table.rows.size()),
+                     std::to_string(distinct.size())})});
+  out.Add(Figure{std::move(plot)});
+}
+
+void WriteAggregates(const Section& s) {
+  const auto& [data, say, out] = s;
+  const FirstTokenTable& t = data.verify.first_token;
+  out.AddHeading(2, say("(a) Aggregates", "(a) 聚合精度指标"));
+  Table table{"",
+              {{std::string(say("Metric", "精度指标"))},
+               {std::string(say("Value", "值")), Align::kRight},
+               {std::string(say("Gate", "判定标准")), Align::kRight},
+               {std::string(say("Result", "结果"))}},
+              {}};
+  struct Metric {
+    std::string_view key;
+    std::string english, value;
+  };
+  const Metric metrics[] = {
+      {"top1_rate", "Top-1 match rate",
+       fmt::format("{} ({}/{})", Percent(t.top1_rate), t.matches, t.rows.size())},
+      {"cosine", "Cosine of the probabilities", Fixed(t.cosine, 6)},
+      {"one_minus_cosine", "Difference of the distributions (1 − cosine)",
+       Percent(t.one_minus_cosine, 4)},
+      {"mae", "Mean absolute error of probabilities", Number(t.mae)},
+      {"kl", "KL divergence (fp32‖target)", Number(t.kl)},
+      {"js", "JS divergence", Number(t.js)},
+      {"spearman", "Spearman rank correlation", Fixed(t.spearman, 4)},
+      {"mean_relative_error", "Mean relative error of probabilities",
+       Percent(t.mean_relative_error)}};
+  for (const Metric& metric : metrics) {
+    const auto gate = std::ranges::find(t.gates, metric.key, &GateResult::key);
+    const bool judged = gate != t.gates.end();
+    table.rows.push_back({{Label(say, metric.key, metric.english)},
+                          {metric.value},
+                          {judged ? Limit(*gate) : "—"},
+                          judged ? Inline{Badge(gate->verdict)} : Inline{"—"}});
+  }
+  out.Add(std::move(table));
+  out.Add(Note{Tone(t.verdict), Rich(say("Suite (a): **{0}**", "套件 (a):**{0}**"),
+                                     {std::string(VerdictName(t.verdict))})});
+}
+
+void WritePositions(const Section& s) {
+  const auto& [data, say, out] = s;
+  const PositionSuite& p = data.verify.positions;
+  out.AddHeading(2, say("(b) Every position, full vocabulary", "(b) 全部位置,完整词表"));
+  out.AddParagraph(
+      say("{0} positions of {1} prompts. Intervals are 95 %, from {2} bootstrap draws of whole "
+          "prompts, because positions of "
+          "one prompt are not independent. p99 and worst lie on each figure's bad side.",
+          "{1} 个提示词,共 {0} 个位置。区间为 95 % 置信区间,由 {2} 次按提示词整体重抽样的 "
+          "bootstrap 得到(同一提示词内的位置并不独立)。"
+          "p99 与最差值取各指标不利的一侧。"),
+      {Thousands(p.positions), Thousands(p.prompts), Thousands(ClusterBootstrap::kResamples)});
+  Table figures{"",
+                {{std::string(say("Figure", "指标"))},
+                 {std::string(say("Mean", "均值")), Align::kRight},
+                 {std::string(say("95 % interval", "95 % 区间")), Align::kRight},
+                 {std::string(say("Median", "中位数")), Align::kRight},
+                 {"p99", Align::kRight},
+                 {std::string(say("Worst", "最差")), Align::kRight}},
+                {}};
+  for (const PositionFigure& f : p.figures)
+    figures.rows.push_back({{Label(say, f.key, f.label)},
+                            {Number(f.mean)},
+                            {Range(f.mean_interval)},
+                            {Number(f.median)},
+                            {Number(f.p99)},
+                            {Number(f.worst)}});
+  figures.rows.push_back({{Label(say, "same_top1", "Same top-1")},
+                          {Percent(p.same_top1_rate)},
+                          {fmt::format("[{}, {}]", Percent(p.same_top1_interval.low),
+                                       Percent(p.same_top1_interval.high))},
+                          {"—"},
+                          {"—"},
+                          {"—"}});
+  figures.rows.push_back(
+      {{say("Perplexity, fp32 and target", "困惑度,fp32 与目标")},
+       {fmt::format("{}, {}", Number(p.baseline_ppl, 5), Number(p.target_ppl, 5))},
+       {"—"},
+       {"—"},
+       {"—"},
+       {"—"}});
+  out.Add(std::move(figures));
+
+  out.AddHeading(2, say("(b) Gates", "(b) 判定门限"));
+  Table gates{"",
+              {{std::string(say("Gate", "检查项"))},
+               {std::string(say("Value", "值")), Align::kRight},
+               {std::string(say("Interval", "置信区间")), Align::kRight},
+               {std::string(say("Limit", "门限")), Align::kRight},
+               {std::string(say("Result", "结果"))}},
+              {}};
+  for (const GateResult& gate : p.gates)
+    gates.rows.push_back({{Label(say, gate.key, gate.label)},
+                          {Number(gate.value)},
+                          {gate.interval ? Range(*gate.interval) : "—"},
+                          {Limit(gate)},
+                          {Badge(gate.verdict)}});
+  out.Add(std::move(gates));
+  for (const GateResult& gate : p.gates) {
+    if (gate.verdict != Verdict::kInconclusive || gate.positions_needed == 0) continue;
+    out.Add(Note{
+        Style::kWarn,
+        Rich(say("**{0}**: the interval straddles the limit; about {1} positions would settle it.",
+                 "**{0}**:置信区间跨越门限;约需 {1} 个位置才能得出结论。"),
+             {Label(say, gate.key, gate.label), Thousands(gate.positions_needed)})});
+  }
+  out.Add(Note{Tone(p.verdict), Rich(say("Suite (b): **{0}**", "套件 (b):**{0}**"),
+                                     {std::string(VerdictName(p.verdict))})});
+}
+
+// Mean KL of each kind of prompt.
+void WriteKinds(const Section& s) {
+  const auto& [data, say, out] = s;
+  struct Kind {
+    std::string name;
+    int64_t positions = 0;
+    double kl = 0, worst = 0;
+    int64_t flips = 0, prompts = 0;
+  };
+  std::vector<Kind> kinds;
+  for (const PromptSummary& prompt : data.verify.positions.by_prompt) {
+    auto kind = std::ranges::find(kinds, prompt.kind, &Kind::name);
+    if (kind == kinds.end()) kind = kinds.insert(kinds.end(), Kind{.name = prompt.kind});
+    ++kind->prompts;
+    kind->positions += prompt.positions;
+    kind->kl += prompt.mean_kl * static_cast<double>(prompt.positions);
+    kind->worst = std::max(kind->worst, prompt.max_kl);
+    kind->flips += prompt.flips;
+  }
+  Table table{std::string(say("By kind of prompt", "按提示词类型")),
+              {{std::string(say("Kind", "类型"))},
+               {std::string(say("Prompts", "提示词")), Align::kRight},
+               {std::string(say("Positions", "位置")), Align::kRight},
+               {std::string(say("KL, mean", "KL 均值")), Align::kRight},
+               {std::string(say("KL, worst", "KL 最差")), Align::kRight},
+               {std::string(say("Flips", "翻转")), Align::kRight}},
+              {}};
+  for (const Kind& kind : kinds)
+    table.rows.push_back(
+        {{kind.name},
+         {Thousands(kind.prompts)},
+         {Thousands(kind.positions)},
+         {Number(kind.kl / static_cast<double>(std::max<int64_t>(1, kind.positions)))},
+         {Number(kind.worst)},
+         {Thousands(kind.flips)}});
+  out.Add(std::move(table));
+}
+
+void WriteReference(const Section& s) {
+  const auto& [data, say, out] = s;
+  const ReferenceCheck& r = data.verify.reference;
+  out.AddHeading(
+      2, say("The baseline itself, and bf16's own noise", "基线自身的核对与 bf16 自身噪声"));
+  out.AddParagraph(
+      say("The fast fp32 path was compared with plain loops that sum in double precision, at {0} "
+          "positions: relative L2 error of the "
+          "centred logits {1} in the mean, {2} at worst; {3} top-1 differences beyond what that "
+          "error explains. The same plain "
+          "loops with every product's inputs rounded to bf16 show what bf16 must cost, whoever "
+          "computes it:",
+          "快速 fp32 路径与双精度求和的朴素循环在 {0} 个位置上比较:中心化 logit 的相对 L2 误差均值 "
+          "{1},最差 {2};超出该误差解释范围的 "
+          "Top-1 差异 {3} 处。同样的朴素循环把每个乘积的输入舍入为 bf16,给出 bf16 不可避免的代价:"),
+      {Thousands(r.positions), Number(r.mean_relative_l2), Number(r.max_relative_l2),
+       Thousands(r.top1_differences)});
+  const std::string target(data.target_name());
+  out.Add(Table{"",
+                {{std::string(say("On the same positions", "相同位置上"))},
+                 {std::string(say("σ of the logit error", "logit 误差 σ")), Align::kRight},
+                 {std::string(say("KL, mean (nat)", "KL 均值(nat)")), Align::kRight}},
+                {{{say("bf16, emulated by the reference", "参考后端模拟的 bf16")},
+                  {Number(r.emulated_sigma)},
+                  {Number(r.emulated_kl)}},
+                 {{fmt::format(fmt::runtime(say("{}, as run", "实际运行的 {}")), target)},
+                  {Number(r.target_sigma)},
+                  {Number(r.target_kl)}}}});
+}
+
+}  // namespace
+
+void WritePrecision(Section s) {
+  const auto& [data, say, out] = s;
+  out.AddHeading(
+      1, fmt::format(fmt::runtime(say("Precision: {} against fp32", "精度对比 —— fp32 与 {}")),
+                     data.target_name()));
+  WriteMethod(s);
+  WriteFirstTokens(s);
+  WriteAggregates(s);
+  WritePositions(s);
+  WriteKinds(s);
+  WriteReference(s);
+}
+
+}  // namespace merope

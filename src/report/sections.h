@@ -1,0 +1,28 @@
+// The sections of the report, in order. Each words a part of the data in the language asked for.
+#pragma once
+
+#include "report/document.h"
+#include "report/report_data.h"
+#include "report/words.h"
+
+namespace merope {
+
+struct Section {
+  const ReportData& data;
+  Words say;
+  Document& out;
+};
+
+void WriteSummary(Section section);       // before the first section: the verdict and key figures
+void WriteIntroduction(Section section);  // 1
+void WriteEnvironment(Section section);   // 2
+void WriteArchitecture(Section section);  // 3
+void WriteAdaptation(Section section);    // 4: files, weights, load, generation
+void WritePrecision(Section section);     // 5
+void WritePerformance(Section section);   // 6
+void WriteErrors(Section section);        // 7
+void WriteUsage(Section section);         // 8, 9: usage, licence
+
+Document BuildReport(const ReportData& data, Language language);
+
+}  // namespace merope

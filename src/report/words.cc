@@ -1,0 +1,66 @@
+#include "report/words.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace merope {
+
+std::string Thousands(int64_t value) {
+  std::string digits = std::to_string(std::abs(value));
+  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<size_t>(at), ",");
+  return value < 0 ? "-" + digits : digits;
+}
+
+std::string Number(double value, int digits) {
+  if (value == 0 || !std::isfinite(value)) return fmt::format("{}", value);
+  const double size = std::abs(value);
+  if (size >= 1e-4 && size < 1e6) {
+    const int decimals = digits - 1 - static_cast<int>(std::floor(std::log10(size)));
+    return fmt::format("{:.{}f}", value, std::max(0, decimals));
+  }
+  const std::string scientific = fmt::format("{:.{}e}", value, digits - 1);  // "4.10e-05"
+  const size_t e = scientific.find('e');
+  std::string power;
+  for (const char c : std::to_string(std::stoi(scientific.substr(e + 1)))) {
+    constexpr std::string_view kDigits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+    power += c == '-' ? std::string_view("⁻") : kDigits[c - '0'];
+  }
+  return scientific.substr(0, e) + "×10" + power;
+}
+
+std::string Fixed(double value, int decimals) { return fmt::format("{:.{}f}", value, decimals); }
+
+std::string Percent(double share, int decimals) {
+  return fmt::format("{:.{}f} %", share * 100, decimals);
+}
+
+std::string Size(int64_t bytes) {
+  constexpr std::string_view kUnits[] = {"KiB", "MiB", "GiB", "TiB"};
+  if (std::abs(bytes) < 1024) return fmt::format("{} B", bytes);
+  double value = static_cast<double>(bytes) / 1024;
+  size_t unit = 0;
+  for (; std::abs(value) >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
+  return fmt::format("{:.{}f} {}", value, unit >= 2 ? 2 : 1, kUnits[unit]);
+}
+
+std::string Millis(double seconds, int decimals) {
+  return fmt::format("{:.{}f}", seconds * 1e3, decimals);
+}
+std::string Rate(double bytes_per_second) {
+  return fmt::format("{:.1f} GB/s", bytes_per_second / 1e9);
+}
+std::string Range(const Interval& interval, int digits) {
+  return fmt::format("[{}, {}]", Number(interval.low, digits), Number(interval.high, digits));
+}
+
+Run Badge(Verdict verdict) { return {std::string(VerdictName(verdict)), Tone(verdict)}; }
+Run Badge(bool passed) { return Badge(passed ? Verdict::kPass : Verdict::kFail); }
+Style Tone(Verdict verdict) {
+  return verdict == Verdict::kPass   ? Style::kPass
+         : verdict == Verdict::kFail ? Style::kFail
+                                     : Style::kWarn;
+}
+
+}  // namespace merope

@@ -1,0 +1,44 @@
+// The two languages of a report, side by side: each text is written where it is used, once in
+// English and once in Chinese, so that neither can be forgotten. And numbers as readers want them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "report/document.h"
+#include "verify/verdict.h"
+
+namespace merope {
+
+enum class Language : uint8_t { kEnglish, kChinese };
+
+// say("in English", "用中文")
+class Words {
+ public:
+  explicit Words(Language language) : chinese_(language == Language::kChinese) {}
+  std::string_view operator()(std::string_view english, std::string_view chinese) const {
+    return chinese_ ? chinese : english;
+  }
+  Run Yes(bool value) const { return (*this)(value ? "yes" : "no", value ? "是" : "否"); }
+  bool chinese() const { return chinese_; }
+
+ private:
+  bool chinese_;
+};
+
+std::string Thousands(int64_t value);                  // "353,424,384"
+std::string Number(double value, int digits = 3);      // significant digits; "4.1×10⁻⁵" where small
+std::string Fixed(double value, int decimals);         // "0.999926"
+std::string Percent(double share, int decimals = 2);   // "99.60 %"
+std::string Size(int64_t bytes);                       // "674.1 MiB"
+std::string Millis(double seconds, int decimals = 2);  // "13.10"
+std::string Rate(double bytes_per_second);             // "33.5 GB/s"
+std::string Range(const Interval& interval, int digits = 3);  // "[0.0011, 0.0019]"
+
+// PASS, FAIL or INCONCLUSIVE as a badge; an outcome in the verdict's words.
+Run Badge(Verdict verdict);
+Run Badge(bool passed);
+Style Tone(Verdict verdict);
+
+}  // namespace merope

@@ -1,0 +1,50 @@
+#include "report/write_report.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "base/mapped_file.h"
+#include "report/report_json.h"
+#include "report/sections.h"
+
+namespace merope {
+
+Status PrepareReport(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory + "/figures", error);
+  if (error) return Err("{}: cannot make the directory: {}", directory, error.message());
+  if (access(directory.c_str(), W_OK) != 0)
+    return Err("{}: expected a directory that can be written to", directory);
+  return {};
+}
+
+Result<std::vector<std::string>> WriteReport(const ReportData& data, const std::string& directory,
+                                             std::span<const Language> languages) {
+  TRY(PrepareReport(directory));
+  std::vector<std::string> names;
+  const auto write = [&](const std::string& name, std::string_view content) -> Status {
+    TRY(WriteFile(directory + "/" + name, content));
+    names.push_back(name);
+    return {};
+  };
+  for (const Language language : languages) {
+    const Document document = BuildReport(data, language);
+    const std::string suffix = language == Language::kEnglish ? "en" : "zh";
+    const auto figure = [&](const Plot& plot) {
+      return fmt::format("figures/{}.{}.svg", plot.id, suffix);
+    };
+    for (const Block& block : document.blocks)
+      if (const auto* plot = std::get_if<Figure>(&block))
+        TRY(write(figure(plot->plot), ToSvg(plot->plot, true)));
+    TRY(write("report." + suffix + ".md", ToMarkdown(document, figure)));
+    TRY(write("report." + suffix + ".html", ToHtml(document)));
+  }
+  TRY(write(
+      "report.json",
+      ToJson(data).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
+  return names;
+}
+
+}  // namespace merope
