@@ -121,7 +121,9 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   data.has_chat_template = chat.has_value();
 
   LatencyOptions grid = Grid(data.config.max_position_embeddings, quick);
-  RuntimeOptions runtime_options{.precision = options.target, .threads = options.threads};
+  RuntimeOptions runtime_options;
+  runtime_options.precision = options.target;
+  runtime_options.threads = options.threads;
   runtime_options.llama.kv_tokens = std::min<int64_t>(data.config.max_position_embeddings, 1024);
   data.load.resident_before = ResidentBytes();
   TRY_ASSIGN(Runtime target, LoadRuntime(checkpoint, runtime_options));

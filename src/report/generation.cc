@@ -77,7 +77,8 @@ Result<std::vector<GenerationPair>> CompareGeneration(
     TRY_ASSIGN(const Prompt prompt, FormPrompt(setup, chat, question));
     const int64_t room = setup.baseline.max_model_len() - std::ssize(prompt.ids);
     if (room < 1) continue;
-    const GenerateOptions options{.max_tokens = std::min(max_tokens, room)};
+    GenerateOptions options;  // greedy
+    options.max_tokens = std::min(max_tokens, room);
     TRY_ASSIGN(const GenerateResult baseline,
                Generate(setup.baseline, setup.tokenizer, prompt.ids, options));
     TRY_ASSIGN(const GenerateResult target,

@@ -11,10 +11,10 @@
 namespace merope {
 
 struct Axis {
-  std::string label;
+  std::string label = {};
   double min = 0, max = 1;  // of the values; both positive where logarithmic
   bool log = false;
-  std::vector<std::string> categories;  // named positions 0, 1, 2 … instead of a scale
+  std::vector<std::string> categories = {};  // named positions 0, 1, 2 … instead of a scale
   double factor = 1;                    // tick labels show value · factor (100: per cent)
 };
 
@@ -26,25 +26,25 @@ struct PlotPoint {
 enum class Mark : uint8_t { kBars, kLine, kPoints };
 
 struct Series {
-  std::string name;  // in the legend
+  std::string name = {};  // in the legend
   Mark mark = Mark::kBars;
   int color = 0;  // 0 … 3
-  std::vector<PlotPoint> points;
+  std::vector<PlotPoint> points = {};
 };
 
 // A labelled line across the plot: a threshold.
 struct Rule {
-  std::string label;
+  std::string label = {};
   double y = 0;
 };
 
 struct Plot {
-  std::string id;           // unique in its document
-  std::string title;        // what it shows; what a screen reader says first
-  std::string description;  // what is to be seen in it, in a sentence
-  Axis x, y;
-  std::vector<Series> series;
-  std::vector<Rule> rules;
+  std::string id = {};           // unique in its document
+  std::string title = {};        // what it shows; what a screen reader says first
+  std::string description = {};  // what is to be seen in it, in a sentence
+  Axis x = {}, y = {};
+  std::vector<Series> series = {};
+  std::vector<Rule> rules = {};
   double bar_width = 1;  // in x units
   int height = 300;
 };

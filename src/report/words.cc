@@ -10,7 +10,7 @@ std::string Thousands(int64_t value) {
   std::string digits = std::to_string(std::abs(value));
   for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
     digits.insert(static_cast<size_t>(at), ",");
-  return value < 0 ? "-" + digits : digits;
+  return value < 0 ? fmt::format("-{}", digits) : digits;
 }
 
 std::string Number(double value, int digits) {
