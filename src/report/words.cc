@@ -7,10 +7,13 @@
 namespace merope {
 
 std::string Thousands(int64_t value) {
-  std::string digits = std::to_string(std::abs(value));
-  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
-    digits.insert(static_cast<size_t>(at), ",");
-  return value < 0 ? fmt::format("-{}", digits) : digits;
+  const std::string digits = std::to_string(std::abs(value));
+  std::string text = value < 0 ? "-" : "";
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
 }
 
 std::string Number(double value, int digits) {
