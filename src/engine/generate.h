@@ -19,9 +19,9 @@
 namespace merope {
 
 struct GenerateOptions {
-  SamplingParams sampling;
-  std::vector<std::string> stop;  // the text ends before the first of these
-  int64_t max_tokens = -1;        // −1: as many as fit
+  SamplingParams sampling = {};
+  std::vector<std::string> stop = {};  // the text ends before the first of these
+  int64_t max_tokens = -1;             // −1: as many as fit
   bool ignore_eos = false;
   bool logprobs = true;  // they take a pass over the vocabulary in double a token
   const std::atomic<bool>* cancelled = nullptr;  // checked before every token

@@ -18,10 +18,10 @@ namespace merope {
 enum class BackendKind : uint8_t { kCpu, kReference };
 
 struct RuntimeOptions {
-  std::optional<Precision> precision;  // nullopt: DefaultPrecision of the checkpoint's dtype
+  std::optional<Precision> precision = {};  // nullopt: DefaultPrecision of the checkpoint's dtype
   BackendKind backend = BackendKind::kCpu;
   int threads = 0;  // 0: DefaultThreads()
-  LlamaOptions llama;
+  LlamaOptions llama = {};
 };
 
 // Weights loaded into a back end of their own. Several may stand beside each other over one
@@ -38,7 +38,7 @@ Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& 
 
 struct LoadOptions {
   std::string path;
-  RuntimeOptions runtime;
+  RuntimeOptions runtime = {};
 };
 
 struct LoadedModel {

@@ -104,8 +104,9 @@ void Sampler::CutToTopP(double p) {
     if (kept == sorted) {
       const size_t head = std::min(candidates_.size(), std::max<size_t>(64, 4 * sorted));
       const auto begin = candidates_.begin() + static_cast<std::ptrdiff_t>(sorted);
-      std::partial_sort(begin, candidates_.begin() + static_cast<std::ptrdiff_t>(head),
-                        candidates_.end(), Before);
+      const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(head);
+      if (end != candidates_.end()) std::nth_element(begin, end, candidates_.end(), Before);
+      std::sort(begin, end, Before);
       sorted = head;
     }
     sum += weight(candidates_[kept]);

@@ -18,7 +18,7 @@ struct SamplingParams {
   double temperature = 0;
   double top_p = 1, min_p = 0;
   int64_t top_k = 0;
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed = {};
 
   bool greedy() const { return temperature < 1e-5; }
 };
