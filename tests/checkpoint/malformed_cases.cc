@@ -134,8 +134,9 @@ void AddConfigCases(std::vector<MalformedCase>* cases) {
   cases->push_back({"ConfigIsAList", Replace(file, "[]"), file, "expected an object"});
   cases->push_back(
       {"ConfigIsBadUtf8", Replace(file, "{\"model_type\": \"\xff\"}"), file, "invalid JSON"});
-  cases->push_back(
-      {"ConfigNestedDeeply", Replace(file, std::string(100'000, '[')), file, "nested"});
+  cases->push_back({"ConfigNestedDeeply",
+                    Replace(file, std::string(100'000, '[') + std::string(100'000, ']')), file,
+                    "nested"});
   patch("ConfigWithoutHiddenSize", "hidden_size", std::nullopt);
   patch("ConfigWithHugeLayers", "num_hidden_layers", int64_t{1} << 60);
   patch("ConfigWithNegativeVocabulary", "vocab_size", -5);

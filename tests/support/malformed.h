@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct MalformedCase {
   std::string file, field;  // both must be in the error
   bool tokenizer = false;   // the error comes with the tokenizer, not on opening
 };
+
+inline void PrintTo(const MalformedCase& damage, std::ostream* out) { *out << damage.name; }
 
 std::vector<MalformedCase> MalformedCases();
 
