@@ -1,6 +1,9 @@
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
-#include <filesystem>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -8,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/mapped_file.h"
+#include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
 #include "text/tokenizer.h"
 
@@ -24,12 +28,6 @@ struct TokenizeOptions {
     return {.parse_special = !no_special, .add_special = add_special};
   }
 };
-
-Result<Tokenizer> LoadTokenizerFrom(const std::string& path) {
-  const std::string file = path + "/tokenizer.json";
-  TRY_ASSIGN(const std::string text, ReadFile(file));
-  return Tokenizer::FromJson(text, file);
-}
 
 std::string StandardInput() {
   return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
@@ -53,36 +51,61 @@ Result<int> PrintTokens(const TokenizeOptions& o, const Tokenizer& tokenizer) {
   return 0;
 }
 
-// One JSON string a line in, one array of ids a line out.
-Result<int> PrintLines(const TokenizeOptions& o, const Tokenizer& tokenizer) {
-  TRY_ASSIGN(const std::string content, ReadFile(o.lines));
+// Calls each(line, where) for every line of a file, each a JSON value, and prints what it returns,
+// one a line. The time that the calls took goes to standard error.
+Result<int> ForEachLine(const std::string& path,
+                        const std::function<Result<std::string>(const Json&)>& each) {
+  TRY_ASSIGN(const std::string content, ReadFile(path));
+  std::chrono::duration<double> spent{};
   std::string out;
   size_t number = 0;
   for (size_t at = 0; at < content.size();) {
     const size_t end = std::min(content.find('\n', at), content.size());
-    const std::string where = fmt::format("{}:{}", o.lines, ++number);
+    const std::string where = fmt::format("{}:{}", path, ++number);
     TRY_ASSIGN(const Json line, ParseJson(std::string_view(content).substr(at, end - at), where));
-    if (!line.is_string()) {
-      return Err("{}: expected a JSON string, found {}", where, Describe(line));
-    }
-    const auto ids = tokenizer.Encode(line.get_ref<const std::string&>(), o.encode());
-    if (!ids) return Within(where, ids.error());
-    out.push_back('[');
-    for (const int32_t id : *ids) fmt::format_to(std::back_inserter(out), "{},", id);
-    if (ids->empty()) {
-      out.push_back(']');
-    } else {
-      out.back() = ']';
-    }
-    out.push_back('\n');
+    at = end + 1;
+    const auto start = std::chrono::steady_clock::now();
+    const Result<std::string> result = each(line);
+    spent += std::chrono::steady_clock::now() - start;
+    if (!result) return Within(where, result.error());
+    out.append(*result).push_back('\n');
     if (out.size() > 1 << 20) {
       std::fwrite(out.data(), 1, out.size(), stdout);
       out.clear();
     }
-    at = end + 1;
   }
   std::fwrite(out.data(), 1, out.size(), stdout);
+  fmt::print(stderr, "lines: {}, seconds: {:.6f}\n", number, spent.count());
   return 0;
+}
+
+Result<int> TokenizeLines(const TokenizeOptions& o, const Tokenizer& tokenizer) {
+  return ForEachLine(o.lines, [&](const Json& line) -> Result<std::string> {
+    if (!line.is_string()) return Err("expected a JSON string, found {}", Describe(line));
+    TRY_ASSIGN(const auto ids, tokenizer.Encode(line.get_ref<const std::string&>(), o.encode()));
+    return fmt::format("[{}]", fmt::join(ids, ","));
+  });
+}
+
+struct DetokenizeOptions {
+  std::string model;
+  std::vector<int32_t> ids;
+  std::string lines;
+  bool skip_special = false;
+};
+
+Result<int> DetokenizeLines(const DetokenizeOptions& o, const Tokenizer& tokenizer) {
+  return ForEachLine(o.lines, [&](const Json& line) -> Result<std::string> {
+    std::vector<int32_t> ids;
+    for (const Json& id : line) {
+      if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX) {
+        return Err("expected an array of token ids, found {}", Describe(line));
+      }
+      ids.push_back(id.get<int32_t>());
+    }
+    TRY_ASSIGN(const std::string text, tokenizer.Decode(ids, o.skip_special));
+    return Quoted(text);
+  });
 }
 
 }  // namespace
@@ -99,30 +122,30 @@ void AddTokenize(CLI::App& app, Action* chosen) {
   tokenize->add_flag("--no-special", o->no_special, "Take special tokens as plain text");
   tokenize->add_flag("--add-special", o->add_special,
                      "Add what the post-processor adds (BOS and the like)");
-  tokenize->add_option("--lines", o->lines,
-                       "Tokenize a file: one JSON string a line in, one array of ids a line out");
+  tokenize->add_option(
+      "--lines", o->lines,
+      "Tokenize a file: one JSON string a line in, one JSON array of ids a line out");
   tokenize->footer("Example: merope tokenize models/SmolLM2 \"Hello, world\"");
   tokenize->callback([o, chosen] {
     *chosen = [o]() -> Result<int> {
       TRY_ASSIGN(const Tokenizer tokenizer, LoadTokenizerFrom(o->model));
-      return o->lines.empty() ? PrintTokens(*o, tokenizer) : PrintLines(*o, tokenizer);
+      return o->lines.empty() ? PrintTokens(*o, tokenizer) : TokenizeLines(*o, tokenizer);
     };
   });
 
-  struct DetokenizeOptions {
-    std::string model;
-    std::vector<int32_t> ids;
-    bool skip_special = false;
-  };
   CLI::App* detokenize = app.add_subcommand("detokenize", "Show the text of token ids");
   auto d = std::make_shared<DetokenizeOptions>();
   detokenize->add_option("MODEL", d->model, "As for tokenize")->required();
-  detokenize->add_option("IDS", d->ids, "Token ids")->required();
+  detokenize->add_option("IDS", d->ids, "Token ids");
+  detokenize->add_option(
+      "--lines", d->lines,
+      "Detokenize a file: one JSON array of ids a line in, one JSON string a line out");
   detokenize->add_flag("--skip-special", d->skip_special, "Leave special tokens out");
   detokenize->footer("Example: merope detokenize models/SmolLM2 19556 28 905");
   detokenize->callback([d, chosen] {
     *chosen = [d]() -> Result<int> {
       TRY_ASSIGN(const Tokenizer tokenizer, LoadTokenizerFrom(d->model));
+      if (!d->lines.empty()) return DetokenizeLines(*d, tokenizer);
       TRY_ASSIGN(const std::string text, tokenizer.Decode(d->ids, d->skip_special));
       fmt::print("{}\n", text);
       return 0;

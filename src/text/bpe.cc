@@ -98,7 +98,12 @@ void Bpe::Encode(std::string_view piece, Scratch* scratch, std::vector<int32_t>*
   if (scratch->symbols.empty()) return;
   Merge(scratch);
   for (int32_t at = 0; at >= 0; at = scratch->symbols[static_cast<size_t>(at)].next) {
-    ids->push_back(scratch->symbols[static_cast<size_t>(at)].id);
+    const int32_t id = scratch->symbols[static_cast<size_t>(at)].id;
+    if (id < options_.first_part) {
+      ids->push_back(id);
+    } else {
+      TakeApart(tokens_[static_cast<size_t>(id)], ids);
+    }
   }
 }
 
@@ -140,6 +145,17 @@ void Bpe::AppendUnknown(std::string_view character, std::optional<int32_t>* pend
   if (!options_.unknown) return;
   if (*pending && !options_.fuse_unknown) scratch->symbols.push_back({**pending, 0, 0});
   *pending = options_.unknown;
+}
+
+void Bpe::TakeApart(std::string_view character, std::vector<int32_t>* ids) const {
+  for (const char byte : character) {
+    const int32_t id = ByteToken(static_cast<uint8_t>(byte));
+    if (id >= 0) {
+      ids->push_back(id);
+    } else if (options_.unknown) {
+      ids->push_back(*options_.unknown);
+    }
+  }
 }
 
 void Bpe::Merge(Scratch* scratch) const {

@@ -43,6 +43,9 @@ struct BpeOptions {
   bool byte_fallback = false;      // unknown characters become <0x00>… tokens
   bool fuse_unknown = false;       // neighbouring unknown characters become one
   std::optional<int32_t> unknown;  // what else an unknown character becomes; absent: nothing
+  // Ids from here on are parts of tokens that are no tokens: left over, they are unknown
+  // characters.
+  int32_t first_part = INT32_MAX;
 };
 
 class Bpe {
@@ -76,6 +79,7 @@ class Bpe {
   void Append(std::string_view piece, Scratch* scratch) const;
   void AppendUnknown(std::string_view character, std::optional<int32_t>* pending,
                      Scratch* scratch) const;
+  void TakeApart(std::string_view character, std::vector<int32_t>* ids) const;
   void Merge(Scratch* scratch) const;
 
   std::vector<std::string> tokens_;

@@ -84,4 +84,19 @@ void Decoder::Emit(std::string_view text, DecodeState* state, std::string* out) 
   utf8::DrainLossy(&state->pending, /*end=*/false, out);
 }
 
+Decoder SentencePieceDecoder(bool strip_first) {
+  Decoder decoder;
+  decoder.steps.push_back([](std::string* token, bool) {
+    constexpr std::string_view kMark = "\xE2\x96\x81";
+    for (size_t at = token->find(kMark); at != token->npos; at = token->find(kMark, at + 1)) {
+      (*token)[at] = ' ';
+      token->erase(at + 1, kMark.size() - 1);
+    }
+  });
+  decoder.byte_fallback = true;
+  decoder.strip.assign(1, ' ');
+  decoder.strip_count = strip_first ? 1 : 0;
+  return decoder;
+}
+
 }  // namespace merope

@@ -43,4 +43,7 @@ class Decoder {
   void Emit(std::string_view text, DecodeState* state, std::string* out) const;
 };
 
+// For tokens with U+2581 for the space; strip_first: the first space of the text is not its own.
+Decoder SentencePieceDecoder(bool strip_first);
+
 }  // namespace merope

@@ -80,6 +80,15 @@ size_t SpaceEnd(std::string_view text, size_t at) {
   return last > at ? last : end;
 }
 
+// White space from at up to its last newline, if it has one, else as SpaceEnd
+// (\s*[\r\n]+|\s+(?!\S)|\s+).
+size_t SpaceOrNewlinesEnd(std::string_view text, size_t at) {
+  for (size_t end = RunEnd(text, at, Kind::kSpace); end > at; --end) {
+    if (IsNewline(text[end - 1])) return end;
+  }
+  return SpaceEnd(text, at);
+}
+
 size_t Gpt2End(std::string_view text, size_t at) {
   if (text[at] == '\'') {
     if (const size_t end = ContractionEnd(text, at, false, false); end > at) return end;
@@ -109,11 +118,73 @@ size_t Llama3End(std::string_view text, size_t at, const Llama3Split& split) {
     while (end < text.size() && IsNewline(text[end])) ++end;
     return end;
   }
-  const size_t end = RunEnd(text, at, Kind::kSpace);
-  for (size_t newline = end; newline > at; --newline) {
-    if (IsNewline(text[newline - 1])) return newline;
+  return SpaceOrNewlinesEnd(text, at);
+}
+
+// What may stand in the capitals and in the small letters of a cased word.
+struct WordCase {
+  bool capital, small;
+};
+
+WordCase CaseOf(char32_t c, bool ascii_case) {
+  const unicode::Category category = unicode::CategoryOf(c);
+  if (ascii_case) {
+    const bool letter = category <= unicode::kLo;
+    return {letter && !(c >= 'a' && c <= 'z'), letter && !(c >= 'A' && c <= 'Z')};
   }
-  return SpaceEnd(text, at);
+  if (category > unicode::kMe) return {false, false};
+  return {category != unicode::kLl, category != unicode::kLu && category != unicode::kLt};
+}
+
+// The end of capitals* small+ from at; at where there is none.
+size_t SmallWordEnd(std::string_view text, size_t at, bool ascii_case) {
+  size_t end = at, last_both = at;  // past the last character that may be either
+  WordCase next_case{};
+  while (end < text.size()) {
+    size_t next = end;
+    next_case = CaseOf(utf8::Next(text, &next), ascii_case);
+    if (!next_case.capital) break;
+    end = next;
+    if (next_case.small) last_both = next;
+  }
+  if (end == text.size() || !next_case.small) return last_both;
+  while (end < text.size()) {
+    size_t next = end;
+    if (!CaseOf(utf8::Next(text, &next), ascii_case).small) break;
+    end = next;
+  }
+  return end;
+}
+
+size_t CapitalsEnd(std::string_view text, size_t at, bool ascii_case) {
+  while (at < text.size()) {
+    size_t next = at;
+    if (!CaseOf(utf8::Next(text, &next), ascii_case).capital) break;
+    at = next;
+  }
+  return at;
+}
+
+size_t CasedEnd(std::string_view text, size_t at, const CasedSplit& split) {
+  size_t next = at;
+  const Kind kind = NextKind(text, &next);
+  const bool may_lead = !IsNewline(text[at]) && kind != Kind::kLetter && kind != Kind::kNumber;
+  for (const auto word_end : {SmallWordEnd, CapitalsEnd}) {
+    for (const size_t begin : {next, at}) {
+      if (begin == next && !may_lead) continue;
+      const size_t end = word_end(text, begin, split.ascii_case);
+      if (end == begin) continue;
+      if (!split.contractions || end == text.size() || text[end] != '\'') return end;
+      return ContractionEnd(text, end, /*any_case=*/true, split.long_s);
+    }
+  }
+  if (kind == Kind::kNumber) return RunEnd(text, at, Kind::kNumber, split.max_digits);
+  const size_t from = text[at] == ' ' ? at + 1 : at;
+  if (size_t end = RunEnd(text, from, Kind::kOther); end > from) {
+    while (end < text.size() && (IsNewline(text[end]) || text[end] == '/')) ++end;
+    return end;
+  }
+  return SpaceOrNewlinesEnd(text, at);
 }
 
 template <class End>
@@ -137,9 +208,43 @@ Matcher Llama3Splitter(Llama3Split split) {
       [split](std::string_view text, size_t at) { return Llama3End(text, at, split); });
 }
 
+Matcher CasedSplitter(CasedSplit split) {
+  return EverywhereMatcher(
+      [split](std::string_view text, size_t at) { return CasedEnd(text, at, split); });
+}
+
+Matcher DigitRuns(bool (*is_digit)(char32_t), size_t length, bool whole_only) {
+  return [=](std::string_view text, std::vector<TextRange>* matches) -> Status {
+    size_t begin = 0, count = 0;  // the digits right before at
+    for (size_t at = 0; at < text.size();) {
+      const size_t before = at;
+      const bool digit = is_digit(utf8::Next(text, &at));
+      if (digit && count == 0) begin = before;
+      if (digit) ++count;
+      if (count > 0 && (!digit || count == length || at == text.size())) {
+        if (count == length || !whole_only) matches->push_back({begin, digit ? at : before});
+        count = 0;
+      }
+    }
+    return {};
+  };
+}
+
 std::optional<Matcher> KnownSplitter(std::string_view regex) {
   if (regex == R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)") {
     return Gpt2Splitter();
+  }
+  if (regex == R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
+               R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"
+               R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)") {
+    return CasedSplitter({.max_digits = 1});
+  }
+  if (regex == R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+               R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+               R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+               R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+               R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)") {
+    return CasedSplitter({.max_digits = 3, .contractions = true});
   }
   constexpr std::string_view kHead = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)";
   constexpr std::string_view kTail = R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";

@@ -19,6 +19,19 @@ struct Llama3Split {
 };
 Matcher Llama3Splitter(Llama3Split split);
 
+// Tekken's and GPT-4o's: a word is capitals, then small letters; one other character may come
+// before it.
+struct CasedSplit {
+  size_t max_digits = 3;
+  bool contractions = false;  // a word takes the contraction after it
+  bool long_s = true;
+  bool ascii_case = false;  // letters past ASCII are both capital and small; marks are no letters
+};
+Matcher CasedSplitter(CasedSplit split);
+
+// Runs of digits in groups of length; whole_only: a shorter rest is no match.
+Matcher DigitRuns(bool (*is_digit)(char32_t), size_t length, bool whole_only);
+
 // The splitter of a regular expression that is known to the letter.
 std::optional<Matcher> KnownSplitter(std::string_view regex);
 

@@ -1,0 +1,21 @@
+// What the names in tokenizer.ggml.pre mean, as llama.cpp reads them. Private to src/text.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "text/pieces.h"
+
+namespace merope {
+
+struct GgufSplit {
+  std::vector<PreTokenizer> steps;
+  bool ignore_merges = false;
+  bool add_bos = false;  // where the file does not say
+};
+
+// nullopt where the name is not known. An absent key (an empty name) means "default".
+std::optional<GgufSplit> FindGgufSplit(std::string_view name);
+
+}  // namespace merope
