@@ -13,7 +13,7 @@ std::string Number(double value) {
   if (value == std::floor(value) && size < 1e9) return fmt::format("{:.0f}", value);
   if (size < 1e-3) return fmt::format("{:.2e}", value);
   if (size < 1) return fmt::format("{:.5f}", value);
-  return fmt::format("{:.4g}", value);
+  return fmt::format("{:#.4g}", value);
 }
 
 std::string Colored(Verdict verdict, bool color) {
@@ -24,9 +24,9 @@ std::string Colored(Verdict verdict, bool color) {
 }
 
 std::string Limit(const GateResult& gate) {
-  if (gate.min && gate.max && *gate.min == -*gate.max) return "within ±" + Number(*gate.max);
-  if (gate.min) return (gate.strict ? "> " : "≥ ") + Number(*gate.min);
-  if (gate.max) return (gate.strict ? "< " : "≤ ") + Number(*gate.max);
+  if (gate.min && gate.max && *gate.min == -*gate.max) return fmt::format("within ±{}", *gate.max);
+  if (gate.min) return fmt::format("{} {}", gate.strict ? ">" : "≥", *gate.min);
+  if (gate.max) return fmt::format("{} {}", gate.strict ? "<" : "≤", *gate.max);
   return "";
 }
 
