@@ -28,15 +28,21 @@ std::string StringRepr(std::string_view text) {
   const bool single = text.find('\'') == text.npos || text.find('"') != text.npos;
   const char quote = single ? '\'' : '"';
   std::string result(1, quote);
-  for (const char c : text) {
+  for (size_t at = 0; at < text.size();) {
+    const std::string_view character = text.substr(at, CharacterBytes(text, at));
+    at += character.size();
+    const char c = character[0];
     if (c == quote || c == '\\') {
       result += {'\\', c};
     } else if (c == '\n' || c == '\r' || c == '\t') {
       result += {'\\', c == '\n' ? 'n' : c == '\r' ? 'r' : 't'};
-    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-      result += fmt::format("\\x{:02x}", c);
+    } else if (IsPrintable(character)) {
+      result += character;
     } else {
-      result += c;
+      const uint32_t code = CodePoint(character);
+      result += code < 0x100     ? fmt::format("\\x{:02x}", code)
+                : code < 0x10000 ? fmt::format("\\u{:04x}", code)
+                                 : fmt::format("\\U{:08x}", code);
     }
   }
   return result + quote;
@@ -54,9 +60,7 @@ void AppendJsonString(std::string_view text, bool ensure_ascii, std::string* out
     } else if (static_cast<unsigned char>(first) < 0x20 || (ensure_ascii && first == 0x7F)) {
       *out += first == 0x7F ? "\x7F" : fmt::format("\\u{:04x}", static_cast<int>(first));
     } else if (ensure_ascii && c.size() > 1) {
-      uint32_t code = static_cast<unsigned char>(first) & (0xFFu >> (c.size() + 1));
-      for (const char byte : c.substr(1))
-        code = code << 6 | (static_cast<unsigned char>(byte) & 0x3F);
+      const uint32_t code = CodePoint(c);
       if (code < 0x10000) {
         *out += fmt::format("\\u{:04x}", code);
       } else {

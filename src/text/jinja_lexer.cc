@@ -4,6 +4,7 @@
 #include <array>
 
 #include "text/jinja_text.h"
+#include "text/utf8.h"
 
 namespace merope::jinja {
 namespace {
@@ -241,7 +242,7 @@ class Lexer {
       }
       if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
         return Error(fmt::format("\\{}: expected a character, found {:#x}", c, code));
-      AppendUtf8(code, text);
+      utf8::Append(code, text);
     } else if (c == 'N' || IsDigit(c)) {
       return Error(fmt::format("the escape \\{} is not supported", c));
     } else if (c != '\n') {  // a newline after a backslash is left out

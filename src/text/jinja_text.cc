@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "text/unicode.h"
+#include "text/utf8.h"
+
 namespace merope::jinja {
 namespace {
 
@@ -23,9 +26,18 @@ bool Contains(std::string_view characters, std::string_view character) {
 char AsciiLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 char AsciiUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 
+// Beyond ASCII: letters with a case, and the marks, numbers (Ⅷ) and symbols (Ⓐ) that have one.
+bool MayHaveCase(std::string_view character) {
+  if (character.size() == 1) return static_cast<unsigned char>(character[0]) >= 0x80;
+  const uint32_t c = CodePoint(character);
+  const unicode::Category category = unicode::CategoryOf(c);
+  return category <= unicode::kLm || category == unicode::kMn || category == unicode::kNl ||
+         (c >= 0x24B6 && c <= 0x24E9);
+}
+
 Status CheckAscii(std::string_view text) {
   for (size_t at = 0; at < text.size(); at += CharacterBytes(text, at))
-    if (static_cast<unsigned char>(text[at]) >= 0x80)
+    if (MayHaveCase(text.substr(at, CharacterBytes(text, at))))
       return Err("the case of \"{}\": only ASCII is supported",
                  text.substr(at, CharacterBytes(text, at)));
   return {};
@@ -39,7 +51,7 @@ size_t CharacterBytes(std::string_view text, size_t at) {
   if (at + n > text.size()) return 1;
   for (size_t i = 1; i < n; ++i)
     if (!IsContinuation(text[at + i])) return 1;
-  return n;
+  return lead == 0xF4 && static_cast<unsigned char>(text[at + 1]) > 0x8F ? 1 : n;  // past U+10FFFF
 }
 
 int64_t CountCharacters(std::string_view text) {
@@ -55,17 +67,16 @@ std::vector<size_t> CharacterOffsets(std::string_view text) {
   return offsets;
 }
 
-void AppendUtf8(uint32_t c, std::string* text) {
-  const auto tail = [c](int shift) { return static_cast<char>(0x80 | ((c >> shift) & 0x3F)); };
-  if (c < 0x80) {
-    *text += static_cast<char>(c);
-  } else if (c < 0x800) {
-    *text += {static_cast<char>(0xC0 | (c >> 6)), tail(0)};
-  } else if (c < 0x10000) {
-    *text += {static_cast<char>(0xE0 | (c >> 12)), tail(6), tail(0)};
-  } else {
-    *text += {static_cast<char>(0xF0 | (c >> 18)), tail(12), tail(6), tail(0)};
-  }
+uint32_t CodePoint(std::string_view character) {
+  size_t at = 0;
+  return character.size() == 1 ? static_cast<unsigned char>(character[0])
+                               : utf8::Next(character, &at);
+}
+
+bool IsPrintable(std::string_view character) {
+  if (character == " ") return true;
+  const unicode::Category category = unicode::CategoryOf(CodePoint(character));
+  return category < unicode::kZs;  // neither separators nor what is called "other"
 }
 
 // What Python's str.isspace holds for: White_Space of Unicode's PropList.txt, and U+001C…U+001F

@@ -17,7 +17,8 @@ size_t CharacterBytes(std::string_view text, size_t at);
 int64_t CountCharacters(std::string_view text);
 // The offset of each character, and the size at the end.
 std::vector<size_t> CharacterOffsets(std::string_view text);
-void AppendUtf8(uint32_t code_point, std::string* text);
+// The code point of a character as CharacterBytes cuts it; a byte that is no UTF-8 is itself.
+uint32_t CodePoint(std::string_view character);
 
 // str.strip, lstrip and rstrip: of whitespace, or of these characters.
 std::string_view Strip(std::string_view text, bool left, bool right,
@@ -34,7 +35,10 @@ Result<std::string> Replace(std::string_view text, std::string_view from, std::s
                             int64_t max);
 
 bool IsSpace(std::string_view character);
-// Case of ASCII letters; other characters are refused by name, rather than got wrong.
+// Whether str.__repr__ shows the character as it is.
+bool IsPrintable(std::string_view character);
+// Case of ASCII letters; other characters that may have a case are refused by name, rather than got
+// wrong.
 Result<std::string> Lower(std::string_view text);
 Result<std::string> Upper(std::string_view text);
 Result<std::string> Capitalize(std::string_view text);
