@@ -58,7 +58,9 @@ Result<SafetensorsEntry> ParseEntry(const std::string& name, const Json& value,
   int64_t size = element_bytes;
   for (const Json& dimension : *shape) {
     const auto n = AsCount(dimension);
-    if (!n) return Err("{}: shape: expected whole numbers, found {}", where, Describe(dimension));
+    if (!n || *n == 0)
+      return Err("{}: shape: expected positive whole numbers, found {}", where,
+                 Describe(dimension));
     if (__builtin_mul_overflow(size, *n, &size))
       return Err("{}: shape: the product of the sizes overflows", where);
     entry.view.shape.push_back(*n);

@@ -184,6 +184,8 @@ void AddSafetensorsCases(std::vector<MalformedCase>* cases) {
   });
   header("SafetensorsNoShape", "shape", [](Json* h) { (*h)[kNorm].erase("shape"); });
   header("SafetensorsNegativeShape", "shape", [](Json* h) { (*h)[kNorm]["shape"] = {-48}; });
+  header("SafetensorsEmptyShape", "shape",
+         [](Json* h) { (*h)[kNorm]["shape"] = {int64_t{1} << 60, 0, int64_t{1} << 60}; });
   header("SafetensorsOverflowingShape", "shape",
          [](Json* h) { (*h)[kNorm]["shape"] = {int64_t{1} << 40, int64_t{1} << 40}; });
   header("SafetensorsWrongSize", "data_offsets", [](Json* h) { (*h)[kNorm]["shape"] = {47}; });
