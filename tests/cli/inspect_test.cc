@@ -31,7 +31,7 @@ bool Contains(const std::string& text, const std::string& part) {
   return text.find(part) != text.npos;
 }
 
-// 2 layers, 2 KV heads of 8: 64 elements of K and V a token.
+// K and V of 2 layers and 2 heads of 8 are 64 elements a token: 128 bytes in bf16.
 constexpr const char* kConfig = R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama",
   "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
   "num_key_value_heads": 2, "vocab_size": 300, "max_position_embeddings": 512, "rope_theta": 5000.0,
@@ -53,11 +53,12 @@ TEST_F(Commands, InspectSaysWhatIsThere) {
   const Outcome text = Command({"inspect", Model(), "--kv-memory", "8MiB"});
   EXPECT_EQ(text.code, 0) << text.err;
   for (const char* part :
-       {"LlamaForCausalLM, 2 layers, hidden 32", "theta 5000", "2 <|end_of_text|>, 7 D",
+       {"LlamaForCausalLM, 2 layers, hidden 32", "theta 5000", "2 <|end_of_text|>, 7 ă",
         "generation_config.json: eos_token_id", "tokenizer.json: post_processor",
-        "20 tensors found, 20 expected (20 BF16)", "Weight check  OK", "256 bytes a token in bf16",
-        "8.0 MiB (--kv-memory) hold 32,768 tokens in bf16, 16,384 in fp32",
-        "8 requests of 4,096 tokens at once in bf16, 4 in fp32"})
+        "20 tensors found, 20 expected (20 BF16)", "Weight check  OK",
+        "128 bytes a token in bf16, 256 in fp32",
+        "8.0 MiB (--kv-memory) hold 65,536 tokens in bf16, 32,768 in fp32",
+        "16 requests of 4,096 tokens at once in bf16, 8 in fp32"})
     EXPECT_TRUE(Contains(text.out, part)) << part << "\n" << text.out;
 
   const Outcome json = Command({"inspect", Model(), "--json", "--kv-memory", "8MiB"});
@@ -67,7 +68,7 @@ TEST_F(Commands, InspectSaysWhatIsThere) {
   EXPECT_EQ(parsed["eos_token_ids"], (std::vector{2, 7}));
   EXPECT_EQ(parsed["tokenizer"]["prefix_ids"], std::vector{2});
   EXPECT_EQ(parsed["weights"]["ok"], true);
-  EXPECT_EQ(parsed["kv_cache"]["bf16"]["tokens"], 32768);
+  EXPECT_EQ(parsed["kv_cache"]["bf16"]["tokens"], 65536);
 }
 
 TEST_F(Commands, InspectEndsWithOneWhenTheCheckFails) {
