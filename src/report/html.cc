@@ -19,7 +19,7 @@ a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}
 .page{max-width:78rem;margin:0 auto;padding:2.5rem 1.5rem 4rem;display:grid;grid-template-columns:15rem minmax(0,1fr);gap:0 3.5rem}
 header{grid-column:1/-1;border-bottom:1px solid var(--line);padding-bottom:1.4rem;margin-bottom:1.8rem}
 h1{font-size:2.05rem;line-height:1.2;letter-spacing:-.015em;margin:0 0 .4rem;overflow-wrap:anywhere}
-header p{margin:0;color:var(--muted);overflow-wrap:anywhere}
+header p{margin:0;max-width:none;color:var(--muted);overflow-wrap:anywhere}
 nav{position:sticky;top:1.5rem;align-self:start;font-size:.875rem;line-height:1.45;max-height:calc(100vh - 3rem);overflow:auto}
 nav h2{font-size:.75rem;letter-spacing:.08em;text-transform:uppercase;color:var(--muted);margin:0 0 .6rem;padding:0;border:0}
 nav ol{list-style:none;margin:0;padding:0;max-width:none}nav li{margin:.38rem 0}nav ol ol{padding-left:1.05rem;margin-bottom:.6rem}
@@ -34,7 +34,7 @@ border-radius:4px;padding:.1em .35em;overflow-wrap:anywhere;white-space:pre-wrap
 pre{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:.9rem 1.1rem;overflow:auto}
 pre code{background:none;padding:0;white-space:pre;overflow-wrap:normal}
 .scroll{overflow-x:auto;margin:1.1rem 0}
-table{border-collapse:collapse;font-size:.875rem;line-height:1.5;font-variant-numeric:tabular-nums;min-width:min(100%,30rem)}
+table{border-collapse:collapse;font-size:.875rem;line-height:1.5;font-variant-numeric:tabular-nums;width:100%}
 caption{text-align:left;font-weight:600;padding:0 0 .5rem}
 th,td{padding:.42rem .8rem;border-bottom:1px solid var(--line);vertical-align:top;text-align:left}
 thead th{font-size:.8125rem;color:var(--muted);font-weight:600;border-bottom:2px solid var(--line);vertical-align:bottom}

@@ -1,4 +1,5 @@
 // Section 4: the files, the weight check, loading, and generation in fp32 and in the target.
+#include <algorithm>
 #include <cmath>
 
 #include "report/sections.h"
@@ -10,7 +11,7 @@ void WriteFiles(const Section& s) {
   const auto& [data, say, out] = s;
   out.AddHeading(2, say("Files", "模型文件"));
   out.AddParagraph(say("The files that weights were read from, and what identifies them:",
-                       "读取权重的文件及其校验值:"));
+                       "读取权重的文件及其校验值："));
   Table table{"",
               {{std::string(say("File", "文件"))},
                {std::string(say("Size", "大小")), Align::kRight},
@@ -54,9 +55,9 @@ void WriteWeightCheck(const Section& s) {
       Note{w.ok() ? Style::kPass : Style::kFail,
            Rich(w.ok() ? say("Every tensor that the configuration calls for is there, in its shape "
                              "and finite; the head is {0}.",
-                             "配置所要求的张量全部存在,形状正确且数值有限;输出头{0}。")
+                             "配置所要求的张量全部存在，形状正确且数值有限；输出头{0}。")
                        : say("The checkpoint does not match its configuration; the head is {0}.",
-                             "权重文件与配置不符;输出头{0}。"),
+                             "权重文件与配置不符；输出头{0}。"),
                 {w.tied ? say("tied to the embedding", "与词嵌入绑定")
                         : say("a matrix of its own", "为独立矩阵")})});
 }
@@ -75,19 +76,22 @@ void WriteLoad(const Section& s) {
         {Fixed(load.load_seconds, 2) + " s"}},
        {{say("Rate over the stored bytes", "按存储字节计的速率")}, {Rate(rate)}},
        {{fmt::format(
-            fmt::runtime(say("Weights in memory, packed for {}", "权重占用内存(按 {} 打包)")),
+            fmt::runtime(say("Weights in memory, packed for {}", "权重占用内存（按 {} 打包）")),
             data.target_name())},
         {Size(load.weight_bytes)}},
        {{say("The same in fp32", "若为 fp32")}, {Size(load.matrices_fp32_bytes)}},
-       {{say("Resident memory, before and after", "常驻内存,加载前与加载后")},
+       {{say("Resident memory, before and after", "常驻内存，加载前与加载后")},
         {Size(load.resident_before) + " → " + Size(load.resident_after)}},
        {{say("Peak memory while loading", "加载期间内存峰值")}, {Size(load.peak)}},
        {{say("KV cache of this run", "本次运行的 KV Cache 容量")},
         {Thousands(load.kv_pages * kPageTokens) + " tokens"}}}});
-  out.AddParagraph(say("Weights are packed once, from mapped pages that are given back as they are "
-                       "consumed: the peak lies {0} above the weights.",
-                       "权重从映射页一次性打包,用过的页随即释放:峰值仅比权重本身高 {0}。"),
-                   {Size(load.peak - load.weight_bytes)});
+  out.AddParagraph(
+      say("Weights are packed once, from mapped pages that are given back as they are "
+          "consumed: the peak lies {0} "
+          "above the process as it was before plus the packed weights.",
+          "权重从映射页一次性打包，用过的页随即释放：峰值仅比加载前的进程与打包后的权重之和高 "
+          "{0}。"),
+      {Size(std::max<int64_t>(0, load.peak - load.resident_before - load.weight_bytes))});
 }
 
 std::string_view FormName(const Section& s, std::string_view form) {
@@ -114,27 +118,28 @@ void WriteDifference(const Section& s, const GenerationPair& pair) {
     return;
   }
   const bool explained = pair.margin <= Allowed(data);
-  out.Add(Note{explained ? Style::kPlain : Style::kFail,
-               Rich(explained ? say("The first {0} tokens are the same. There fp32 prefers {1} to "
-                                    "{2} by {3} of a logit, {4} × the error's σ at that "
-                                    "place ({5}); in {6} the difference is {7}. It lies within the "
-                                    "{8} that bf16 noise allows (6 σ): a near tie, "
-                                    "which rounding decides.",
-                                    "前 {0} 个 token 完全一致。此处 fp32 对 {1} 的 logit 只比 {2} "
-                                    "高 {3},为该处误差 σ({5})的 {4} 倍;{6} 下二者相差 {7}。"
-                                    "它在 bf16 噪声允许的 {8}(6 σ)之内:属于近乎平局,由舍入决定。")
-                              : say("The first {0} tokens are the same. There fp32 prefers {1} to "
-                                    "{2} by {3} of a logit, {4} × the error's σ at that "
-                                    "place ({5}); in {6} the difference is {7}. That is more than "
-                                    "the {8} that bf16 noise allows (6 σ): rounding "
-                                    "does not explain it.",
-                                    "前 {0} 个 token 完全一致。此处 fp32 对 {1} 的 logit 比 {2} 高 "
-                                    "{3},为该处误差 σ({5})的 {4} 倍;{6} 下二者相差 {7}。"
-                                    "它超过 bf16 噪声允许的 {8}(6 σ):无法用舍入解释。"),
-                    {std::to_string(pair.first_difference), Code(pair.baseline_token),
-                     Code(pair.target_token), Number(pair.margin),
-                     Number(pair.sigma > 0 ? pair.margin / pair.sigma : 0, 2), Number(pair.sigma),
-                     target, Number(pair.target_margin), Number(Allowed(data))})});
+  out.Add(
+      Note{explained ? Style::kPlain : Style::kFail,
+           Rich(explained ? say("The first {0} tokens are the same. There fp32 prefers {1} to "
+                                "{2} by {3} of a logit, {4} × the error's σ at that "
+                                "place ({5}); in {6} the difference is {7}. It lies within the "
+                                "{8} that bf16 noise allows (6 σ): a near tie, "
+                                "which rounding decides.",
+                                "前 {0} 个 token 完全一致。此处 fp32 对 {1} 的 logit 只比 {2} "
+                                "高 {3}，为该处误差 σ（{5}）的 {4} 倍；{6} 下二者相差 {7}。"
+                                "它在 bf16 噪声允许的 {8}（6 σ）之内：属于近乎平局，由舍入决定。")
+                          : say("The first {0} tokens are the same. There fp32 prefers {1} to "
+                                "{2} by {3} of a logit, {4} × the error's σ at that "
+                                "place ({5}); in {6} the difference is {7}. That is more than "
+                                "the {8} that bf16 noise allows (6 σ): rounding "
+                                "does not explain it.",
+                                "前 {0} 个 token 完全一致。此处 fp32 对 {1} 的 logit 比 {2} 高 "
+                                "{3}，为该处误差 σ（{5}）的 {4} 倍；{6} 下二者相差 {7}。"
+                                "它超过 bf16 噪声允许的 {8}（6 σ）：无法用舍入解释。"),
+                {std::to_string(pair.first_difference), Code(pair.baseline_token),
+                 Code(pair.target_token), Number(pair.margin),
+                 Number(pair.sigma > 0 ? pair.margin / pair.sigma : 0, 2), Number(pair.sigma),
+                 target, Number(pair.target_margin), Number(Allowed(data))})});
 }
 
 void WriteGeneration(const Section& s) {
@@ -143,13 +148,14 @@ void WriteGeneration(const Section& s) {
   out.AddHeading(2, say("Stage B: generation", "Stage B — 推理验证"));
   int64_t same = 0;
   for (const GenerationPair& pair : data.generation) same += pair.first_difference < 0;
-  out.AddParagraph(say("The same prompts through fp32 and {0}, greedily (temperature 0), so that "
-                       "every difference comes from arithmetic and none "
-                       "from chance: {1} of {2} texts are the same to the last token.",
-                       "同样的提示词分别经 fp32 与 {0} "
-                       "贪心生成(temperature=0),因此任何差异都来自算术而非随机性:{2} 段文本中有 "
-                       "{1} 段逐 token 完全一致。"),
-                   {target, std::to_string(same), std::to_string(data.generation.size())});
+  out.AddParagraph(
+      say("The same prompts through fp32 and {0}, greedily (temperature 0), so that "
+          "every difference comes from arithmetic and none "
+          "from chance: {1} of {2} texts are the same to the last token.",
+          "同样的提示词分别经 fp32 与 {0} "
+          "贪心生成（temperature=0），因此任何差异都来自算术而非随机性：{2} 段文本中有 "
+          "{1} 段逐 token 完全一致。"),
+      {target, std::to_string(same), std::to_string(data.generation.size())});
   for (const GenerationPair& pair : data.generation) {
     out.AddParagraph("**{0}** ({1}, {2})",
                      {pair.prompt, FormName(s, pair.form),
@@ -191,8 +197,9 @@ void WriteAdaptation(Section s) {
           "teacher-forced positions of {2} prompts, with confidence intervals. The fp32 baseline "
           "was itself checked against sums in "
           "double precision at {3} positions. Section 5 gives the outcome.",
-          "两套测试,模式 `{0}`:(a) 参考报告的 25 个提示词,首个 token,Top-20;(b) {2} 个提示词共 {1} "
-          "个 teacher-forced 位置的完整词表,"
+          "两套测试，模式 `{0}`：(a) 参考报告的 25 个提示词，首个 token，Top-20；(b) {2} "
+          "个提示词共 {1} "
+          "个 teacher-forced 位置的完整词表，"
           "附置信区间。fp32 基线本身也在 {3} 个位置上与双精度求和的参考后端核对。结果见第 5 节。"),
       {std::string(VerifyModeName(v.mode)), Thousands(v.positions.positions),
        Thousands(v.positions.prompts), Thousands(v.reference.positions)});

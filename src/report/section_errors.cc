@@ -21,8 +21,8 @@ void WriteSources(const Section& s) {
   out.AddParagraph(say("bf16 keeps 8 significant bits, so that rounding a number moves it by at "
                        "most {0} of itself; fp32 keeps 24, {1}. What this run "
                        "measured of each source:",
-                       "bf16 有 8 位有效位,单次舍入的相对误差不超过 {0};fp32 有 24 位,不超过 "
-                       "{1}。本次运行对各误差来源的实测:"),
+                       "bf16 有 8 位有效位，单次舍入的相对误差不超过 {0}；fp32 有 24 位，不超过 "
+                       "{1}。本次运行对各误差来源的实测："),
                    {Percent(kBf16Roundoff), Number(kFp32Roundoff, 2)});
   Table table{"",
               {{std::string(say("Source", "误差来源"))},
@@ -30,25 +30,25 @@ void WriteSources(const Section& s) {
                {std::string(say("What it means", "说明"))}},
               {}};
   table.rows.push_back(
-      {{say("Rounding the weights to bf16 (RMS, relative)", "权重舍入为 bf16(相对 RMS)")},
+      {{say("Rounding the weights to bf16 (RMS, relative)", "权重舍入为 bf16（相对 RMS）")},
        {data.weight_rounding == 0 ? "0" : Percent(data.weight_rounding, 3)},
        {data.weight_rounding == 0
             ? say("the checkpoint's weights are bf16 values already: nothing is lost",
-                  "权重本身即为 bf16 可表示的值:无损失")
+                  "权重本身即为 bf16 可表示的值：无损失")
             : say("the stored weights are finer than bf16", "存储的权重精度高于 bf16")}});
   table.rows.push_back(
       {{fmt::format(fmt::runtime(say("{} against fp32 (relative L2 of centred logits)",
-                                     "{} 与 fp32(中心化 logit 相对 L2)")),
+                                     "{} 与 fp32（中心化 logit 相对 L2）")),
                     data.target_name())},
        {Percent(e.mean_relative_l2, 3)},
        {bf16 ? say("rounding the inputs of every matrix product, through all layers",
-                   "每个矩阵乘的输入舍入,经所有层累积")
+                   "每个矩阵乘的输入舍入，经所有层累积")
              : say("the fast path against double sums", "快速路径与双精度求和")}});
   table.rows.push_back(
-      {{say("fp32 against double sums (relative L2)", "fp32 与双精度求和(相对 L2)")},
+      {{say("fp32 against double sums (relative L2)", "fp32 与双精度求和（相对 L2）")},
        {Number(r.mean_relative_l2)},
        {say("the baseline's own error: what the comparison cannot see below",
-            "基线自身误差:比较的分辨下限")}});
+            "基线自身误差：比较的分辨下限")}});
   if (bf16 && r.emulated_sigma > 0)
     table.rows.push_back(
         {{say("Target's σ over that of emulated bf16", "目标 σ 与模拟 bf16 的 σ 之比")},
@@ -70,20 +70,21 @@ void WriteSize(const Section& s) {
           "the logits themselves spread with σ = {3}: {4} in the mean, {5} at the worst position. "
           "To second order an error d costs "
           "KL ≈ ½ Var_p(d); that predicts {6} nat, and {7} was measured (worst position {8}).",
-          "在 25 个提示词的 {0} 个位置、每个位置全部 {1} 个 logit 上,(两侧中心化后)logit 误差的 σ "
-          "= **{2}**,而 logit 自身的 σ = {3}:"
-          "相对误差均值 {4},最差位置 {5}。按二阶近似,误差 d 的代价为 KL ≈ ½ Var_p(d),预测为 {6} "
-          "nat,实测 {7}(最差位置 {8})。"),
+          "在 25 个提示词的 {0} 个位置、每个位置全部 {1} 个 logit 上，（两侧中心化后）logit 误差的 "
+          "σ "
+          "= **{2}**，而 logit 自身的 σ = {3}："
+          "相对误差均值 {4}，最差位置 {5}。按二阶近似，误差 d 的代价为 KL ≈ ½ Var_p(d)，预测为 {6} "
+          "nat，实测 {7}（最差位置 {8}）。"),
       {Thousands(e.positions), Thousands(e.vocab_size), Number(e.sigma), Number(e.logit_sigma),
        Percent(e.mean_relative_l2, 3), Percent(e.max_relative_l2, 3), Number(e.mean_kl_predicted),
        Number(e.mean_kl), Number(e.max_kl)});
   if (e.sigma == 0) return;
   Plot plot{.id = "error-histogram",
-            .title = std::string(say("Logit errors over their σ", "logit 误差分布(以 σ 为单位)")),
+            .title = std::string(say("Logit errors over their σ", "logit 误差分布（以 σ 为单位）")),
             .description = fmt::format(
                 fmt::runtime(say(
                     "The measured density beside the normal one; {} of the errors lie beyond 4 σ.",
-                    "实测密度与正态密度;{} 的误差超出 4 σ。")),
+                    "实测密度与正态密度；{} 的误差超出 4 σ。")),
                 Percent(e.beyond_4_sigma, 3)),
             .x = {.label = std::string(say("error / σ", "误差 / σ")), .min = -4, .max = 4},
             .y = {.label = std::string(say("density", "密度")), .max = 0.45},
@@ -121,8 +122,8 @@ void WriteFlips(const Section& s) {
           "of bf16's size should flip {2}; {3} "
           "of them have a margin beyond 6 σ_b and would need another explanation.",
           "翻转指目标的 Top-1 与 fp32 不同的位置。只有当 fp32 最大的两个 logit "
-          "十分接近时,舍入才可能造成翻转。套件 (b) 的 {1} 个位置中有 {0} 个"
-          "翻转,而 bf16 量级的噪声预期造成 {2} 个;其中 {3} 个的间隔超过 6 σ_b,需要另作解释。"),
+          "十分接近时，舍入才可能造成翻转。套件 (b) 的 {1} 个位置中有 {0} 个"
+          "翻转，而 bf16 量级的噪声预期造成 {2} 个；其中 {3} 个的间隔超过 6 σ_b，需要另作解释。"),
       {Thousands(std::ssize(p.flips)), Thousands(p.positions), Fixed(p.expected_flips, 1),
        Thousands(unexplained)});
   if (e.sigma > 0) {
@@ -133,8 +134,8 @@ void WriteFlips(const Section& s) {
         .description =
             std::string(say("A point is a position. Only on or above the diagonal can the change "
                             "outweigh the margin.",
-                            "每点为一个位置。只有在对角线上或其上方,变化才可能超过间隔。")),
-        .x = {.label = std::string(say("margin in fp32 (logits)", "fp32 间隔(logit)")),
+                            "每点为一个位置。只有在对角线上或其上方，变化才可能超过间隔。")),
+        .x = {.label = std::string(say("margin in fp32 (logits)", "fp32 间隔（logit）")),
               .min = 1e-3,
               .max = 30,
               .log = true},
@@ -168,7 +169,7 @@ void WriteFlips(const Section& s) {
                {"fp32"},
                {std::string(data.target_name())},
                {std::string(say("Margin", "间隔")), Align::kRight},
-               {std::string(say("Allowed (6 σ_b)", "允许(6 σ_b)")), Align::kRight},
+               {std::string(say("Allowed (6 σ_b)", "允许（6 σ_b）")), Align::kRight},
                {std::string(say("Explained", "可解释"))}},
               {}};
   for (size_t i = 0; i < std::min(kShown, flips.size()); ++i) {
@@ -191,14 +192,14 @@ void WriteRelativeError(const Section& s) {
   const FirstTokenTable& t = data.verify.first_token;
   out.AddHeading(
       2, fmt::format(fmt::runtime(say("Why the mean relative error is {} when the cosine is {}",
-                                      "为什么平均相对误差为 {},而余弦相似度为 {}?")),
+                                      "为什么平均相对误差为 {}，而余弦相似度为 {}？")),
                      Percent(t.mean_relative_error), Fixed(t.cosine, 6)));
   out.AddParagraph(
       say("They weigh tokens differently. The mean relative error counts every token alike, "
           "however improbable; the cosine is decided by the "
           "few that hold the mass. By fp32's probability of the token:",
           "两个指标对 token 的加权不同。平均相对误差对每个 token "
-          "一视同仁,无论其概率多小;余弦则由占据概率质量的少数 token 决定。按 fp32 概率分组:"));
+          "一视同仁，无论其概率多小；余弦则由占据概率质量的少数 token 决定。按 fp32 概率分组："));
   Table table{"",
               {{std::string(say("Probability", "概率"))},
                {std::string(say("Tokens seen", "token 数")), Align::kRight},
@@ -251,10 +252,10 @@ void WriteCosine(const Section& s) {
           "for the worst prompt, {3}. Measured directly over every position and the full "
           "vocabulary, ‖q − p‖ / ‖p‖ is {4} in the mean and "
           "{5} at worst.",
-          "误差较小时 1 − cos θ ≈ θ²/2,是误差的二次方。夹角为 θ "
-          "的两个向量,无论长度如何,其差至少是前者的 √(1 − cos²)。套件 (a) 的平均余弦 {0} 对应 "
-          "1 − cos = {1},而相对误差却至少为 **{2}**;最差的提示词为 "
-          "{3}。在全部位置和完整词表上直接测量,‖q − p‖ / ‖p‖ 均值为 {4},最差 {5}。"),
+          "误差较小时 1 − cos θ ≈ θ²/2，是误差的二次方。夹角为 θ "
+          "的两个向量，无论长度如何，其差至少是前者的 √(1 − cos²)。套件 (a) 的平均余弦 {0} 对应 "
+          "1 − cos = {1}，而相对误差却至少为 **{2}**；最差的提示词为 "
+          "{3}。在全部位置和完整词表上直接测量，‖q − p‖ / ‖p‖ 均值为 {4}，最差 {5}。"),
       {Fixed(t.cosine, 6), Percent(t.one_minus_cosine, 4), Percent(bound),
        Percent(std::sqrt(std::max(0.0, 1 - worst * worst))), Percent(e.mean_probability_l2),
        Percent(e.max_probability_l2)});
@@ -274,22 +275,23 @@ void WriteEvidence(const Section& s) {
   list.items.push_back(Rich(
       say("{0} of {1} matching first tokens support a match rate of at least **{2}** (one-sided 95 "
           "%, Clopper–Pearson), not more.",
-          "{1} 个首 token 中 {0} 个一致,只能支持匹配率不低于 **{2}**(单侧 95 %,Clopper–Pearson)。"),
+          "{1} 个首 token 中 {0} 个一致，只能支持匹配率不低于 **{2}**（单侧 95 "
+          "%，Clopper–Pearson）。"),
       {std::to_string(t.matches), Thousands(std::ssize(t.rows)), Percent(lower, 1)}));
   list.items.push_back(
       Rich(say("To claim 99 % takes {0} independent positions without one mismatch.",
-               "要断言 ≥ 99 %,需要 {0} 个独立位置且无一不一致。"),
+               "要断言 ≥ 99 %，需要 {0} 个独立位置且无一不一致。"),
            {Thousands(needed)}));
   list.items.push_back(
       Rich(say("Suite (b) has {0} positions: {1} agree, with a 95 % interval of {2} to {3}.",
-               "套件 (b) 有 {0} 个位置:{1} 一致,95 % 区间为 {2} 至 {3}。"),
+               "套件 (b) 有 {0} 个位置：{1} 一致，95 % 区间为 {2} 至 {3}。"),
            {Thousands(p.positions), Percent(p.same_top1_rate), Percent(p.same_top1_interval.low),
             Percent(p.same_top1_interval.high)}));
   list.items.push_back(Rich(say("The gate on KL, 0.01 nat, corresponds by KL ≈ ½ σ² to logit noise "
                                 "of σ = {0}. This run's is {1}: the gate would pass an error "
                                 "{2} times as large.",
                                 "KL 门限 0.01 nat 按 KL ≈ ½ σ² 对应 logit 噪声 σ = {0}。本次运行为 "
-                                "{1}:{2} 倍于此的误差仍能通过该门限。"),
+                                "{1}：{2} 倍于此的误差仍能通过该门限。"),
                             {Number(std::sqrt(0.02)), Number(sigma),
                              Number(sigma > 0 ? std::sqrt(0.02) / sigma : 0, 2)}));
   out.Add(std::move(list));
@@ -310,7 +312,7 @@ void WriteCriteria(const Section& s) {
                 {{{say("(a) the reference report's table", "(a) 参考报告的指标表")},
                   {passed(v.first_token.gates)},
                   {Badge(v.first_token.verdict)}},
-                 {{say("(b) every position, with intervals", "(b) 全部位置,含置信区间")},
+                 {{say("(b) every position, with intervals", "(b) 全部位置，含置信区间")},
                   {passed(v.positions.gates)},
                   {Badge(v.positions.verdict)}},
                  {{say("fp32 baseline against double sums", "fp32 基线与双精度求和")},

@@ -24,8 +24,10 @@ int64_t TotalParameters(const ReportData& data) {
 std::string FormatName(const ReportData& data, const Words& say) {
   const auto files = static_cast<int64_t>(data.weights.files.size());
   const std::string_view format = data.format == CheckpointFormat::kGguf ? "GGUF" : "safetensors";
-  return fmt::format(fmt::runtime(say("{}, {} file(s), {} of tensors", "{},{} 个文件,张量共 {}")),
-                     format, files, Size(data.weights.bytes));
+  return fmt::format(
+      fmt::runtime(files == 1 ? say("{}, {} file, {} of tensors", "{}，{} 个文件，张量共 {}")
+                              : say("{}, {} files, {} of tensors", "{}，{} 个文件，张量共 {}")),
+      format, files, Size(data.weights.bytes));
 }
 
 std::string DtypeMix(const WeightReport& weights) {
@@ -38,7 +40,7 @@ std::string DtypeMix(const WeightReport& weights) {
 std::string RopeText(const ModelConfig& config, const Words& say) {
   std::string text = fmt::format("θ = {:g}", config.rope_theta);
   const RopeScaling& rope = config.rope;
-  if (rope.kind == RopeKind::kNone) return text + std::string(say(", no scaling", ",无缩放"));
+  if (rope.kind == RopeKind::kNone) return text + std::string(say(", no scaling", "，无缩放"));
   const std::string_view kind = rope.kind == RopeKind::kLinear   ? "linear"
                                 : rope.kind == RopeKind::kLlama3 ? "llama3"
                                                                  : "yarn";
@@ -83,10 +85,10 @@ void WriteParameters(const Section& s) {
               {}};
   Plot plot{.id = "parameters",
             .title = std::string(say("Where the parameters are", "参数分布")),
-            .description = std::string(say("Parameters of each part of the model, in millions.",
-                                           "模型各部分的参数量(百万)。")),
+            .description = std::string(
+                say("Each part's share of the parameters.", "模型各部分占总参数量的比例。")),
             .x = {.label = ""},
-            .y = {.label = std::string(say("million parameters", "百万参数"))},
+            .y = {.label = std::string(say("share, %", "占比（%）"))},
             .series = {{.name = "", .mark = Mark::kBars, .color = 0, .points = {}}},
             .rules = {},
             .bar_width = 0.75,
@@ -97,11 +99,11 @@ void WriteParameters(const Section& s) {
         {{name},
          {Thousands(group.parameters)},
          {Percent(static_cast<double>(group.parameters) / static_cast<double>(total), 1)}});
-    const double millions = static_cast<double>(group.parameters) / 1e6;
+    const double share = static_cast<double>(group.parameters) / static_cast<double>(total) * 100;
     plot.series[0].points.push_back(
-        {.x = static_cast<double>(plot.x.categories.size()), .y = millions});
+        {.x = static_cast<double>(plot.x.categories.size()), .y = share});
     plot.x.categories.push_back(name);
-    plot.y.max = std::max(plot.y.max, millions * 1.08);
+    plot.y.max = std::max(plot.y.max, share * 1.08);
   }
   table.rows.push_back(
       {{Run(std::string(say("Total", "合计")), Style::kStrong)}, {Thousands(total)}, {"100 %"}});
@@ -118,9 +120,9 @@ void WriteKvCache(const Section& s) {
   const int64_t tokens = memory / bytes;
   const int64_t request = std::min<int64_t>(4096, c.max_position_embeddings);
   out.AddHeading(2, say("KV cache", "KV Cache"));
-  Rows rows = {{{say("Bytes a token, bf16", "每 token 字节数(bf16)")}, {Thousands(bytes) + " B"}},
+  Rows rows = {{{say("Bytes a token, bf16", "每 token 字节数（bf16）")}, {Thousands(bytes) + " B"}},
                {{say("The same with a K/V head for every query head (MHA)",
-                     "若每个 query 头都有独立 K/V 头(MHA)")},
+                     "若每个 query 头都有独立 K/V 头（MHA）")},
                 {Thousands(every_head) + " B"}},
                {{say("Saved by GQA", "GQA 节省")},
                 {Percent(1 - static_cast<double>(bytes) / static_cast<double>(every_head), 1)}},
@@ -145,19 +147,20 @@ void WriteIntroduction(Section s) {
   const int64_t total = TotalParameters(data);
   out.AddHeading(1, say("The model", "模型简介"));
   out.AddParagraph(
-      say("**{0}** is a causal language model of {1} parameters ({2} million) on the `{3}` "
+      say("**{0}** is a causal language model of {1} parameters ({2}) on the `{3}` "
           "architecture: {4} layers of width {5}, "
           "{6} query heads over {7} key/value heads, rotary position embeddings, a vocabulary of "
           "{8} tokens and a context of {9}. "
           "Everything in this report was read from the checkpoint or measured in the run that "
           "wrote it.",
-          "**{0}** 是一个 {1} 参数({2} 百万)的因果语言模型,采用 `{3}` 架构:{4} 层,隐藏维度 {5},{6} "
+          "**{0}** 是一个 {1} 参数（{2}）的因果语言模型，采用 `{3}` 架构：{4} 层，隐藏维度 "
+          "{5}，{6} "
           "个 query 头共享 {7} 个 "
-          "key/value 头,RoPE 旋转位置编码,词表 {8},上下文 "
-          "{9}。本报告中的所有内容均读自模型文件,或由生成本报告的这次运行实测得到。"),
-      {data.identity.name, Thousands(total), Fixed(static_cast<double>(total) / 1e6, 0),
-       c.architecture, std::to_string(c.num_layers), Thousands(c.hidden_size),
-       std::to_string(c.num_heads), std::to_string(c.num_kv_heads), Thousands(c.vocab_size),
+          "key/value 头，RoPE 旋转位置编码，词表 {8}，上下文 "
+          "{9}。本报告中的所有内容均读自模型文件，或由生成本报告的这次运行实测得到。"),
+      {data.identity.name, Thousands(total), Compact(total), c.architecture,
+       std::to_string(c.num_layers), Thousands(c.hidden_size), std::to_string(c.num_heads),
+       std::to_string(c.num_kv_heads), Thousands(c.vocab_size),
        Thousands(c.max_position_embeddings)});
   std::string eos;
   for (const int32_t id : c.eos_token_ids) eos += fmt::format("{}{}", eos.empty() ? "" : ", ", id);
@@ -168,16 +171,16 @@ void WriteIntroduction(Section s) {
             {{say("Architecture", "架构")}, {c.architecture}},
             {{say("Weight format", "权重格式")}, {FormatName(data, say)}},
             {{say("Tensor types", "张量类型")}, {DtypeMix(data.weights)}},
-            {{say("Vocabulary (model, tokenizer)", "词表大小(模型,分词器)")},
+            {{say("Vocabulary (model, tokenizer)", "词表大小（模型，分词器）")},
              {fmt::format("{}, {}", Thousands(c.vocab_size), Thousands(data.tokenizer_vocab))}},
             {{say("Longest context", "最大序列长度")}, {Thousands(c.max_position_embeddings)}},
             {{say("Weights' own precision", "原始权重精度")}, {std::string(DTypeName(c.dtype))}},
             {{say("Activation", "激活函数")}, {"SiLU (Swish)"}},
-            {{say("Tied embeddings", "权重绑定(tie_word_embeddings)")},
+            {{say("Tied embeddings", "权重绑定（tie_word_embeddings）")},
              {say.Yes(c.tie_word_embeddings)}},
             {{say("Chat template", "对话模板")}, {say.Yes(data.has_chat_template)}},
             {{say("End-of-text ids", "EOS id")}, {eos}},
-            {{say("Start of a prompt", "提示词前缀(BOS)")}, {data.bos_rule}}}));
+            {{say("Start of a prompt", "提示词前缀（BOS）")}, {data.bos_rule}}}));
 }
 
 void WriteEnvironment(Section s) {
@@ -188,21 +191,21 @@ void WriteEnvironment(Section s) {
   std::string flags;
   for (const std::string& name : m.instruction_sets) flags += (flags.empty() ? "" : " ") + name;
   const std::string cpus =
-      fmt::format(fmt::runtime(say("{} logical, {} cores used", "{} 个逻辑核,使用 {} 个核心")),
+      fmt::format(fmt::runtime(say("{} logical, {} cores used", "{} 个逻辑核，使用 {} 个核心")),
                   m.logical_cpus, data.latency.threads);
   out.Add(
       Facts(say, {{{say("CPU", "CPU")}, {m.cpu}},
                   {{say("Architecture", "架构")}, {m.architecture}},
                   {{say("CPUs", "核心数")}, {cpus}},
                   {{say("SIMD extensions", "SIMD 扩展")}, {Code(flags)}},
-                  {{say("In use (back end)", "实际使用(后端)")}, {data.load.backend}},
-                  {{say("L2 cache a core, L3 cache", "每核 L2,L3 缓存")},
+                  {{say("In use (back end)", "实际使用（后端）")}, {data.load.backend}},
+                  {{say("L2 cache a core, L3 cache", "每核 L2，L3 缓存")},
                    {fmt::format("{}, {}", Size(m.l2_bytes), Size(m.l3_bytes))}},
-                  {{say("Memory, available at the start", "内存,启动时可用")},
+                  {{say("Memory, available at the start", "内存，启动时可用")},
                    {fmt::format("{}, {}", Size(m.memory_total), Size(m.memory_available))}},
-                  {{say("Memory limit (cgroup)", "内存限制(cgroup)")},
+                  {{say("Memory limit (cgroup)", "内存限制（cgroup）")},
                    {m.memory_limit > 0 ? Run(Size(m.memory_limit)) : Run(say("none", "无"))}},
-                  {{say("Memory read bandwidth, median of the probes", "内存读带宽(探测中位数)")},
+                  {{say("Memory read bandwidth, median of the probes", "内存读带宽（探测中位数）")},
                    {Rate(data.latency.cases.front().bandwidth.p50)}}}));
   out.AddHeading(2, say("Software", "软件栈"));
   out.Add(Facts(say, {{{say("Operating system", "操作系统")}, {m.os}},
@@ -218,7 +221,7 @@ void WriteArchitecture(Section s) {
   out.AddHeading(1, say("Architecture", "模型架构分析"));
   out.AddHeading(2, say("Configuration", "配置"));
   out.AddParagraph(say("The configuration as it was read, under the names of `config.json`:",
-                       "读取到的配置(以 `config.json` 的字段名表示):"));
+                       "读取到的配置（以 `config.json` 的字段名表示）："));
   out.Add(CodeBlock{"json", ConfigJson(c)});
   const int64_t group = c.num_heads / c.num_kv_heads;
   const int64_t head = c.vocab_size * c.hidden_size;
@@ -227,38 +230,40 @@ void WriteArchitecture(Section s) {
       Rich(c.num_heads == c.num_kv_heads
                ? say("**Attention**: {0} heads of {2} dimensions, each with keys and values of its "
                      "own (MHA).",
-                     "**注意力**:{0} 个头,每头 {2} 维,各有独立的 K/V(MHA)。")
+                     "**注意力**：{0} 个头，每头 {2} 维，各有独立的 K/V（MHA）。")
                : say("**Grouped-query attention**: {0} query heads share {1} key/value heads of "
                      "{2} dimensions, {3} to one. The KV cache "
                      "is {4} smaller than with a key/value head for each query head.",
-                     "**Grouped Query Attention(GQA)**:{0} 个 query 头对应 {1} 个 key/value "
-                     "头(每头 {2} 维,每组 {3} 个),KV Cache "
+                     "**Grouped Query Attention（GQA）**：{0} 个 query 头对应 {1} 个 key/value "
+                     "头（每头 {2} 维，每组 {3} 个），KV Cache "
                      "比 MHA 减少 {4}。"),
            {std::to_string(c.num_heads), std::to_string(c.num_kv_heads), std::to_string(c.head_dim),
             std::to_string(group), Percent(1 - 1.0 / static_cast<double>(group), 0)}));
   list.items.push_back(Rich(say("**Rotary positions**: {0}, for a context of {1}.",
-                                "**RoPE 位置编码**:{0},支持 {1} 上下文。"),
+                                "**RoPE 位置编码**：{0}，支持 {1} 上下文。"),
                             {RopeText(c, say), Thousands(c.max_position_embeddings)}));
   list.items.push_back(Rich(
       c.tie_word_embeddings
           ? say("**Tied head**: `lm_head` is the embedding table, which saves {0} parameters; a "
                 "decode step still reads all of it.",
-                "**权重绑定**:`lm_head` 与 `embed_tokens` 共享权重,节省 {0} "
-                "个参数;解码每一步仍需读取整张表。")
+                "**权重绑定**：`lm_head` 与 `embed_tokens` 共享权重，节省 {0} "
+                "个参数；解码每一步仍需读取整张表。")
           : say("**Untied head**: `lm_head` is a matrix of its own, of {0} parameters; a decode "
                 "step reads one row of the embedding.",
-                "**权重未绑定**:`lm_head` 是独立矩阵,{0} 个参数;解码每一步只读取词嵌入表的一行。"),
+                "**权重未绑定**：`lm_head` 是独立矩阵，{0} "
+                "个参数；解码每一步只读取词嵌入表的一行。"),
       {Thousands(head)}));
   list.items.push_back(Rich(
       say("**SwiGLU MLP**: gate, up and down projections of {0} features, {1} times the width, "
           "with SiLU.",
-          "**SwiGLU MLP**:gate_proj、up_proj、down_proj,中间维度 {0},为隐藏维度的 {1} 倍,激活函数 "
+          "**SwiGLU MLP**：gate_proj、up_proj、down_proj，中间维度 {0}，为隐藏维度的 {1} "
+          "倍，激活函数 "
           "SiLU。"),
       {Thousands(c.intermediate_size),
        Fixed(static_cast<double>(c.intermediate_size) / static_cast<double>(c.hidden_size), 2)}));
   list.items.push_back(
       Rich(say("**Biases**: attention {0}, MLP {1}. RMSNorm ε = {2}.",
-               "**偏置**:注意力 {0},MLP {1}。RMSNorm ε = {2}。"),
+               "**偏置**：注意力 {0}，MLP {1}。RMSNorm ε = {2}。"),
            {say.Yes(c.attention_bias), say.Yes(c.mlp_bias), fmt::format("{:g}", c.rms_norm_eps)}));
   out.Add(std::move(list));
   out.Add(Note{
@@ -266,7 +271,7 @@ void WriteArchitecture(Section s) {
       Rich(say(
           "**Conclusion.** This is the standard Llama architecture as merope's one forward pass "
           "implements it; the model runs without a change to code.",
-          "**架构结论。** 标准 Llama 架构,merope 的前向计算原生支持,无需修改任何代码。"))});
+          "**架构结论。** 标准 Llama 架构，merope 的前向计算原生支持，无需修改任何代码。"))});
   out.AddHeading(2, say("Parameters", "参数分布"));
   WriteParameters(s);
   WriteKvCache(s);

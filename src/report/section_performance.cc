@@ -12,25 +12,25 @@ void WriteConditions(const Section& s) {
   const LatencyResult& r = data.latency;
   out.AddHeading(2, say("Conditions", "测试条件"));
   List list;
-  list.items.push_back(Rich(say("Back end: {0}, {1}; batch {2}.", "后端:{0},{1};batch {2}。"),
+  list.items.push_back(Rich(say("Back end: {0}, {1}; batch {2}.", "后端：{0}，{1}；batch {2}。"),
                             {r.backend, r.precision, std::to_string(r.batch_size)}));
-  list.items.push_back(
-      Rich(say("{0} runs a row after {1} warm-up runs; random prompts (seed {2}), greedy, EOS "
-               "ignored; medians.",
-               "每行先预热 {1} 次,再计时 {0} 次;随机提示词(seed {2}),贪心,忽略 EOS;取中位数。"),
-           {std::to_string(r.repeats), std::to_string(r.warmup), std::to_string(r.seed)}));
+  list.items.push_back(Rich(
+      say("{0} runs a row after {1} warm-up runs; random prompts (seed {2}), greedy, EOS "
+          "ignored; medians.",
+          "每行先预热 {1} 次，再计时 {0} 次；随机提示词（seed {2}），贪心，忽略 EOS；取中位数。"),
+      {std::to_string(r.repeats), std::to_string(r.warmup), std::to_string(r.seed)}));
   list.items.push_back(
       Rich(say("Before and after each run the memory read bandwidth is probed with {0} threads. "
                "The share is what a decode step must read "
                "({1} of weights, and the keys and values of its context) over TPOT, against the "
                "mean of the two probes.",
-               "每次运行前后用 {0} 个线程探测内存读带宽。占比 = 解码一步必须读取的字节(权重 {1} "
+               "每次运行前后用 {0} 个线程探测内存读带宽。占比 = 解码一步必须读取的字节（权重 {1} "
                "及上下文的 K/V)÷ TPOT ÷ 两次探测的均值。"),
            {std::to_string(r.threads), Size(r.step_weight_bytes)}));
   list.items.push_back(
       Rich(say("**Latency / output** is the reference report's TPOT; **TPOT** is (latency − TTFT) "
                "/ (output − 1).",
-               "**延迟/输出** 是参考报告的 TPOT 定义;**TPOT** 为 (延迟 − TTFT) / (输出 − 1)。")));
+               "**延迟/输出** 是参考报告的 TPOT 定义；**TPOT** 为 (延迟 − TTFT) / (输出 − 1)。")));
   out.Add(std::move(list));
 }
 
@@ -49,7 +49,7 @@ void WriteGrid(const Section& s) {
        right(say("Probed (GB/s)", "探测带宽 (GB/s)")),
        right(say("Share of bandwidth", "带宽占比"))},
       {}};
-  Table spread{std::string(say("Spread over the runs (ms)", "各次运行的分布(ms)")),
+  Table spread{std::string(say("Spread over the runs (ms)", "各次运行的分布（ms）")),
                {right(say("Input", "输入长度")),
                 right(say("Output", "输出长度")),
                 {std::string(say("Figure", "指标"))},
@@ -93,7 +93,7 @@ void WriteGrid(const Section& s) {
                 say("Median TPOT with its p10 to p90, beside the time that the step's bytes take "
                     "at the bandwidth "
                     "probed around the runs.",
-                    "TPOT 中位数及其 p10–p90,旁为以运行前后探测到的带宽读取该步字节所需的时间。")),
+                    "TPOT 中位数及其 p10–p90，旁为以运行前后探测到的带宽读取该步字节所需的时间。")),
             .x = {.label = std::string(say("input + output length", "输入 + 输出长度"))},
             .y = {.label = "ms", .max = 0},
             .series = {{.name = "TPOT", .mark = Mark::kBars, .color = 0, .points = {}},
@@ -124,7 +124,8 @@ void WriteComparison(const Section& s) {
       say("{0} rounds of {1} input and {2} output tokens, the two in turn (A B, B A, …), so that a "
           "change in the machine's "
           "pace meets both.",
-          "输入 {1}、输出 {2},共 {0} 轮,两者交替运行(A B、B A……),使机器状态的变化同等影响双方。"),
+          "输入 {1}、输出 {2}，共 {0} 轮，两者交替运行（A B、B "
+          "A……），使机器状态的变化同等影响双方。"),
       {std::to_string(c.ratios.size()), std::to_string(c.input_length),
        std::to_string(c.output_length)});
   const auto row = [&](const std::string& name, const LatencyResult& r, const Distribution& tpot,
@@ -141,7 +142,7 @@ void WriteComparison(const Section& s) {
        {"TPOT (ms)", Align::kRight},
        {std::string(say("Decode (tok/s)", "解码 (tok/s)")), Align::kRight},
        {std::string(say("Weights", "权重")), Align::kRight},
-       {std::string(say("Speed-up (least … most)", "加速比(最小 … 最大)")), Align::kRight}},
+       {std::string(say("Speed-up (least … most)", "加速比（最小 … 最大）")), Align::kRight}},
       {row("fp32", c.baseline, c.baseline_tpot, "1.00 ×"),
        row(target, c.target, c.target_tpot,
            fmt::format("{:.2f} × ({:.2f} … {:.2f})", c.ratio.p50, c.ratio.min, c.ratio.max))}});
@@ -162,15 +163,15 @@ void WriteSpeedSummary(const Section& s) {
   List list;
   list.items.push_back(
       Rich(say("Mean throughput **{0} tok/s**, mean TPOT **{1} ms**, over the grid.",
-               "全部配置平均吞吐量 **{0} tok/s**,平均 TPOT **{1} ms**。"),
+               "全部配置平均吞吐量 **{0} tok/s**，平均 TPOT **{1} ms**。"),
            {Fixed(throughput, 1), Millis(tpot)}));
   list.items.push_back(Rich(say("Decoding reads memory at **{0}** of the bandwidth probed around "
                                 "it in the mean, {1} at best.",
-                                "解码的内存读取平均达到同时探测带宽的 **{0}**,最高 {1}。"),
+                                "解码的内存读取平均达到同时探测带宽的 **{0}**，最高 {1}。"),
                             {Percent(share, 0), Percent(best, 0)}));
   list.items.push_back(
       Rich(say("Weights take {0}; the process never held more than {1} during the benchmark.",
-               "权重占用 {0};测试期间进程内存峰值 {1}。"),
+               "权重占用 {0}；测试期间进程内存峰值 {1}。"),
            {Size(r.weight_bytes), Size(r.peak_resident_bytes)}));
   out.Add(std::move(list));
 }

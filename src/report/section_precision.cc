@@ -13,26 +13,26 @@ std::string Label(const Words& say, std::string_view key, const std::string& eng
   constexpr std::pair<std::string_view, std::string_view> kChinese[] = {
       {"top1_rate", "Top-1 匹配率"},
       {"cosine", "概率分布余弦相似度"},
-      {"one_minus_cosine", "概率分布差异(1 − 余弦)"},
-      {"kl", "KL 散度(nat)"},
-      {"js", "JS 散度(nat)"},
+      {"one_minus_cosine", "概率分布差异（1 − 余弦）"},
+      {"kl", "KL 散度（nat）"},
+      {"js", "JS 散度（nat）"},
       {"tv", "总变差距离"},
-      {"hellinger2", "Hellinger² 距离(1 − BC)"},
+      {"hellinger2", "Hellinger² 距离（1 − BC）"},
       {"bhattacharyya", "Bhattacharyya 系数"},
-      {"mae", "平均绝对误差(概率)"},
+      {"mae", "平均绝对误差（概率）"},
       {"spearman", "Spearman 秩相关系数"},
-      {"mean_relative_error", "平均相对误差(概率)"},
+      {"mean_relative_error", "平均相对误差（概率）"},
       {"relative_l2", "中心化 logit 的相对 L2 误差"},
       {"sigma_d", "logit 误差的 σ"},
       {"abs_delta_p", "下一 token 的 |Δp|"},
-      {"reference", "fp32 与双精度求和:误差 / 上界"},
+      {"reference", "fp32 与双精度求和：误差 / 上界"},
       {"kl_mean", "(1) KL 均值"},
       {"kl_ratio", "(1, 2) KL 与 bf16 自身噪声之比"},
       {"bhattacharyya_min", "(3) 每个位置的 Bhattacharyya 系数"},
       {"sigma_ratio", "(4) logit 误差 σ 与 bf16 自身之比"},
       {"same_top1", "(6) Top-1 相同比例"},
       {"unexplained_flips", "(7) 超出 6 σ_b 的翻转"},
-      {"flips", "(7) 翻转数(与期望比较)"},
+      {"flips", "(7) 翻转数（与期望比较）"},
       {"rms_delta_p", "(8) 下一 token 的 RMS Δp"},
       {"rms_delta_p_ratio", "(8) RMS Δp 与 bf16 自身之比"},
       {"delta_ln_ppl", "(9) Δ ln PPL 等价检验"}};
@@ -43,9 +43,10 @@ std::string Label(const Words& say, std::string_view key, const std::string& eng
 }
 
 std::string Limit(const GateResult& gate) {
-  if (gate.min && gate.max) return fmt::format("{} … {}", Number(*gate.min), Number(*gate.max));
-  if (gate.min) return (gate.strict ? "> " : "≥ ") + Number(*gate.min);
-  if (gate.max) return (gate.strict ? "< " : "≤ ") + Number(*gate.max);
+  if (gate.min && gate.max && *gate.min == -*gate.max) return "± " + Plain(*gate.max);
+  if (gate.min && gate.max) return fmt::format("{} … {}", Plain(*gate.min), Plain(*gate.max));
+  if (gate.min) return (gate.strict ? "> " : "≥ ") + Plain(*gate.min);
+  if (gate.max) return (gate.strict ? "< " : "≤ ") + Plain(*gate.max);
   return "—";
 }
 
@@ -53,7 +54,7 @@ void WriteMethod(const Section& s) {
   const auto& [data, say, out] = s;
   const VerifyResult& v = data.verify;
   out.AddHeading(2, say("Method", "测试方法"));
-  const std::string_view forced = say("teacher-forced, no sampling", "teacher-forced,不采样");
+  const std::string_view forced = say("teacher-forced, no sampling", "teacher-forced，不采样");
   const auto speed = [&](double tokens) {
     return fmt::format(fmt::runtime(say("{:.0f} tokens/s", "{:.0f} token/s")), tokens);
   };
@@ -64,11 +65,11 @@ void WriteMethod(const Section& s) {
                 {{{say("Back end", "后端")}, {v.baseline}, {v.target}},
                  {{say("Arithmetic", "数据类型")}, {"fp32"}, {std::string(data.target_name())}},
                  {{say("Decoding", "采样方式")}, {forced}, {forced}},
-                 {{say("Rate, with all logits", "速度(含全部 logits)")},
+                 {{say("Rate, with all logits", "速度（含全部 logits）")},
                   {speed(v.baseline_tokens_per_second)},
                   {speed(v.target_tokens_per_second)}},
                  {{say("(a) compared", "(a) 对比内容")},
-                  {say("first token, 20 most probable", "首个 token,概率最高的 20 个")},
+                  {say("first token, 20 most probable", "首个 token，概率最高的 20 个")},
                   {say("the same tokens' probabilities", "同一批 token 的概率")}},
                  {{say("(b) compared", "(b) 对比内容")},
                   {say("all logits at every position", "每个位置的全部 logits")},
@@ -87,7 +88,7 @@ void WriteFirstTokens(const Section& s) {
               {"Top-1 (" + target + ")"},
               {std::string(say("Match", "匹配")), Align::kCenter},
               {std::string(say("Cosine", "余弦相似度")), Align::kRight},
-              {std::string(say("KL (nat)", "KL 散度(nat)")), Align::kRight}},
+              {std::string(say("KL (nat)", "KL 散度（nat）")), Align::kRight}},
              {}};
   Plot plot{
       .id = "prompt-kl",
@@ -97,7 +98,8 @@ void WriteFirstTokens(const Section& s) {
       .x = {.label = std::string(say("prompt", "提示词序号"))},
       .y = {.label = std::string(say("KL (nat)", "KL(nat)")), .min = 1e-6, .max = 0.1, .log = true},
       .series = {{.name = "", .mark = Mark::kBars, .color = 0, .points = {}}},
-      .rules = {{.label = std::string(say("limit of the mean: 0.01", "均值门限:0.01")), .y = 0.01}},
+      .rules = {{.label = std::string(say("limit of the mean: 0.01", "均值门限：0.01")),
+                 .y = 0.01}},
       .bar_width = 0.9};
   const FirstTokenRow* worst = &table.rows.front();
   std::vector<std::string> distinct;
@@ -116,9 +118,10 @@ void WriteFirstTokens(const Section& s) {
     plot.x.categories.push_back(std::to_string(i + 1));
     plot.series[0].points.push_back({.x = static_cast<double>(i), .y = row.kl});
     plot.y.max = std::max(plot.y.max, row.kl * 1.5);
+    if (row.kl > 0) plot.y.min = std::max(1e-12, std::min(plot.y.min, row.kl / 2));
   }
   plot.description = fmt::format(
-      fmt::runtime(say("The largest is {} (“{}”), the mean {}.", "最大为 {}(“{}”),均值 {}。")),
+      fmt::runtime(say("The largest is {} (“{}”), the mean {}.", "最大为 {}（“{}”），均值 {}。")),
       Number(worst->kl), worst->prompt, Number(table.kl));
   out.Add(std::move(rows));
   out.Add(Note{table.matches == std::ssize(table.rows) ? Style::kPass : Style::kWarn,
@@ -126,7 +129,7 @@ void WriteFirstTokens(const Section& s) {
                         "distinct tokens, which is why suite (b) looks "
                         "at every position.",
                         "**{1} 个提示词中 {0} 个 Top-1 一致。** 这 {1} 个提示词只产生 {2} 种不同的 "
-                        "Top-1 token,因此套件 (b) 检查每一个位置。"),
+                        "Top-1 token，因此套件 (b) 检查每一个位置。"),
                     {std::to_string(table.matches), std::to_string(table.rows.size()),
                      std::to_string(distinct.size())})});
   out.Add(Figure{std::move(plot)});
@@ -167,20 +170,20 @@ void WriteAggregates(const Section& s) {
                           judged ? Inline{Badge(gate->verdict)} : Inline{"—"}});
   }
   out.Add(std::move(table));
-  out.Add(Note{Tone(t.verdict), Rich(say("Suite (a): **{0}**", "套件 (a):**{0}**"),
+  out.Add(Note{Tone(t.verdict), Rich(say("Suite (a): **{0}**", "套件 (a)：**{0}**"),
                                      {std::string(VerdictName(t.verdict))})});
 }
 
 void WritePositions(const Section& s) {
   const auto& [data, say, out] = s;
   const PositionSuite& p = data.verify.positions;
-  out.AddHeading(2, say("(b) Every position, full vocabulary", "(b) 全部位置,完整词表"));
+  out.AddHeading(2, say("(b) Every position, full vocabulary", "(b) 全部位置，完整词表"));
   out.AddParagraph(
       say("{0} positions of {1} prompts. Intervals are 95 %, from {2} bootstrap draws of whole "
           "prompts, because positions of "
           "one prompt are not independent. p99 and worst lie on each figure's bad side.",
-          "{1} 个提示词,共 {0} 个位置。区间为 95 % 置信区间,由 {2} 次按提示词整体重抽样的 "
-          "bootstrap 得到(同一提示词内的位置并不独立)。"
+          "{1} 个提示词，共 {0} 个位置。区间为 95 % 置信区间，由 {2} 次按提示词整体重抽样的 "
+          "bootstrap 得到（同一提示词内的位置并不独立）。"
           "p99 与最差值取各指标不利的一侧。"),
       {Thousands(p.positions), Thousands(p.prompts), Thousands(ClusterBootstrap::kResamples)});
   Table figures{"",
@@ -193,11 +196,11 @@ void WritePositions(const Section& s) {
                 {}};
   for (const PositionFigure& f : p.figures)
     figures.rows.push_back({{Label(say, f.key, f.label)},
-                            {Number(f.mean)},
+                            {Figures(f.mean)},
                             {Range(f.mean_interval)},
-                            {Number(f.median)},
-                            {Number(f.p99)},
-                            {Number(f.worst)}});
+                            {Figures(f.median)},
+                            {Figures(f.p99)},
+                            {Figures(f.worst)}});
   figures.rows.push_back({{Label(say, "same_top1", "Same top-1")},
                           {Percent(p.same_top1_rate)},
                           {fmt::format("[{}, {}]", Percent(p.same_top1_interval.low),
@@ -206,7 +209,7 @@ void WritePositions(const Section& s) {
                           {"—"},
                           {"—"}});
   figures.rows.push_back(
-      {{say("Perplexity, fp32 and target", "困惑度,fp32 与目标")},
+      {{say("Perplexity, fp32 and target", "困惑度，fp32 与目标")},
        {fmt::format("{}, {}", Number(p.baseline_ppl, 5), Number(p.target_ppl, 5))},
        {"—"},
        {"—"},
@@ -224,7 +227,7 @@ void WritePositions(const Section& s) {
               {}};
   for (const GateResult& gate : p.gates)
     gates.rows.push_back({{Label(say, gate.key, gate.label)},
-                          {Number(gate.value)},
+                          {Figures(gate.value)},
                           {gate.interval ? Range(*gate.interval) : "—"},
                           {Limit(gate)},
                           {Badge(gate.verdict)}});
@@ -234,10 +237,10 @@ void WritePositions(const Section& s) {
     out.Add(Note{
         Style::kWarn,
         Rich(say("**{0}**: the interval straddles the limit; about {1} positions would settle it.",
-                 "**{0}**:置信区间跨越门限;约需 {1} 个位置才能得出结论。"),
+                 "**{0}**：置信区间跨越门限；约需 {1} 个位置才能得出结论。"),
              {Label(say, gate.key, gate.label), Thousands(gate.positions_needed)})});
   }
-  out.Add(Note{Tone(p.verdict), Rich(say("Suite (b): **{0}**", "套件 (b):**{0}**"),
+  out.Add(Note{Tone(p.verdict), Rich(say("Suite (b): **{0}**", "套件 (b)：**{0}**"),
                                      {std::string(VerdictName(p.verdict))})});
 }
 
@@ -291,16 +294,18 @@ void WriteReference(const Section& s) {
           "error explains. The same plain "
           "loops with every product's inputs rounded to bf16 show what bf16 must cost, whoever "
           "computes it:",
-          "快速 fp32 路径与双精度求和的朴素循环在 {0} 个位置上比较:中心化 logit 的相对 L2 误差均值 "
-          "{1},最差 {2};超出该误差解释范围的 "
-          "Top-1 差异 {3} 处。同样的朴素循环把每个乘积的输入舍入为 bf16,给出 bf16 不可避免的代价:"),
+          "快速 fp32 路径与双精度求和的朴素循环在 {0} 个位置上比较：中心化 logit 的相对 L2 "
+          "误差均值 "
+          "{1}，最差 {2}；超出该误差解释范围的 "
+          "Top-1 差异 {3} 处。同样的朴素循环把每个乘积的输入舍入为 bf16，给出 bf16 "
+          "不可避免的代价："),
       {Thousands(r.positions), Number(r.mean_relative_l2), Number(r.max_relative_l2),
        Thousands(r.top1_differences)});
   const std::string target(data.target_name());
   out.Add(Table{"",
                 {{std::string(say("On the same positions", "相同位置上"))},
                  {std::string(say("σ of the logit error", "logit 误差 σ")), Align::kRight},
-                 {std::string(say("KL, mean (nat)", "KL 均值(nat)")), Align::kRight}},
+                 {std::string(say("KL, mean (nat)", "KL 均值（nat）")), Align::kRight}},
                 {{{say("bf16, emulated by the reference", "参考后端模拟的 bf16")},
                   {Number(r.emulated_sigma)},
                   {Number(r.emulated_kl)}},

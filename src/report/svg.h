@@ -15,7 +15,7 @@ struct Axis {
   double min = 0, max = 1;  // of the values; both positive where logarithmic
   bool log = false;
   std::vector<std::string> categories = {};  // named positions 0, 1, 2 … instead of a scale
-  double factor = 1;                    // tick labels show value · factor (100: per cent)
+  double factor = 1;                         // tick labels show value · factor (100: per cent)
 };
 
 struct PlotPoint {

@@ -33,6 +33,19 @@ std::string Number(double value, int digits) {
   return scientific.substr(0, e) + "×10" + power;
 }
 
+std::string Compact(int64_t value) {
+  const auto number = static_cast<double>(value);
+  if (value >= 1'000'000'000) return fmt::format("{:.2f} B", number / 1e9);
+  if (value >= 1'000'000) return fmt::format("{:.1f} M", number / 1e6);
+  return value >= 1'000 ? fmt::format("{:.1f} K", number / 1e3) : std::to_string(value);
+}
+
+std::string Plain(double value) { return fmt::format("{:g}", value); }
+
+std::string Figures(double value) {
+  return value > 0.9 && value <= 1 ? Fixed(value, 6) : Number(value);
+}
+
 std::string Fixed(double value, int decimals) { return fmt::format("{:.{}f}", value, decimals); }
 
 std::string Percent(double share, int decimals) {
@@ -54,8 +67,8 @@ std::string Millis(double seconds, int decimals) {
 std::string Rate(double bytes_per_second) {
   return fmt::format("{:.1f} GB/s", bytes_per_second / 1e9);
 }
-std::string Range(const Interval& interval, int digits) {
-  return fmt::format("[{}, {}]", Number(interval.low, digits), Number(interval.high, digits));
+std::string Range(const Interval& interval) {
+  return fmt::format("[{}, {}]", Figures(interval.low), Figures(interval.high));
 }
 
 Run Badge(Verdict verdict) { return {std::string(VerdictName(verdict)), Tone(verdict)}; }

@@ -1,0 +1,163 @@
+// The report from end to end, on a tiny checkpoint of random weights.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "checkpoint/synth.h"
+#include "engine/load.h"
+#include "report/error_sample.h"
+#include "report/identity.h"
+#include "report/sections.h"
+#include "report/write_report.h"
+#include "tests/report/markup.h"
+#include "tests/support/temp_dir.h"
+
+namespace merope {
+namespace {
+
+ModelConfig TinyConfig() {
+  ModelConfig config;
+  config.architecture = "LlamaForCausalLM";
+  config.hidden_size = 48;
+  config.intermediate_size = 96;
+  config.num_layers = 2;
+  config.num_heads = 4;
+  config.num_kv_heads = 2;
+  config.head_dim = 12;
+  config.vocab_size = 400;
+  config.max_position_embeddings = 320;
+  config.rms_norm_eps = 1e-5;
+  config.rope_theta = 10000;
+  config.tie_word_embeddings = true;
+  config.dtype = DType::kBF16;
+  config.eos_token_ids = {2};
+  return config;
+}
+
+void Make(const std::string& directory) {
+  const Status made = Synthesize(directory, TinyConfig(), {.std_dev = 0.2, .force = true});
+  ASSERT_TRUE(made) << made.error().message;
+}
+
+std::string Read(const std::string& path) {
+  const auto text = ReadFile(path);
+  return text ? *text : "";
+}
+
+TEST(FrontMatter, TopLevelKeysOfTheFirstBlock) {
+  const std::string_view readme =
+      "---\nlanguage: en\nlicense: \"apache-2.0\"\r\n---\n# Title\nlicense: mit\n";
+  EXPECT_EQ(FrontMatter(readme, "license"), "apache-2.0");
+  EXPECT_EQ(FrontMatter(readme, "lang"), "");
+  EXPECT_EQ(FrontMatter("# Title\n---\nlicense: mit\n---\n", "license"), "");
+  EXPECT_EQ(FrontMatter("---\nlicense:\n---\n", "license"), "");
+  EXPECT_EQ(FrontMatter("---\nlicense: mit", "license"), "mit");
+}
+
+// A model against itself has no error at all; bf16 against fp32 has one, of which the second-order
+// formula knows the KL.
+TEST(ErrorSample, NothingAgainstItselfAndConsistentAgainstBf16) {
+  const TempDir dir;
+  Make(dir.path());
+  const auto checkpoint = Checkpoint::Open(dir.path());
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  const auto load = [&](Precision precision) {
+    RuntimeOptions options;
+    options.precision = precision;
+    auto runtime = LoadRuntime(*checkpoint, options);
+    EXPECT_TRUE(runtime);
+    return std::move(*runtime);
+  };
+  const Runtime a = load(Precision::kFp32), b = load(Precision::kFp32), c = load(Precision::kBf16);
+  std::vector<std::vector<int32_t>> prompts(4);
+  for (int32_t i = 0; i < 160; ++i) prompts[static_cast<size_t>(i / 40)].push_back(i * 37 % 400);
+
+  const auto same = MeasureErrors(*a.model, *b.model, prompts, {});
+  ASSERT_TRUE(same);
+  EXPECT_EQ(same->positions, 160);
+  EXPECT_EQ(same->sigma, 0);
+  EXPECT_EQ(same->flips, 0);
+  EXPECT_EQ(same->max_probability_l2, 0);
+
+  const auto other = MeasureErrors(*a.model, *c.model, prompts, {});
+  ASSERT_TRUE(other);
+  EXPECT_GT(other->sigma, 0);
+  EXPECT_NEAR(other->mean_kl_predicted / other->mean_kl, 1, 0.05);
+  EXPECT_GE(other->mean_probability_l2, other->mean_angle_bound * 0.999);
+  double mass = 0, density = 0;
+  int64_t tokens = 0;
+  for (const ProbabilityBin& bin : other->bins) mass += bin.mass, tokens += bin.tokens;
+  for (const double share : other->histogram) density += share * 8 / ErrorSample::kHistogram;
+  EXPECT_NEAR(mass, 1, 1e-9);
+  EXPECT_EQ(tokens, 160 * 400);
+  EXPECT_NEAR(density + other->beyond_4_sigma, 1, 1e-9);
+  EXPECT_EQ(WeightRoundingError(*checkpoint), 0);  // its weights are bf16
+}
+
+TEST(Report, RefusesADirectoryItCannotMake) {
+  const TempDir dir;
+  ASSERT_TRUE(WriteFile(dir.File("file"), "x"));
+  const Status status = PrepareReport(dir.File("file"));
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message.find(dir.File("file")), std::string::npos);
+}
+
+TEST(Report, EndToEnd) {
+  const TempDir model, out;
+  Make(model.path());
+  ASSERT_TRUE(WriteFile(model.File("README.md"), "---\nlicense: mit\n---\n"));
+  std::vector<std::string> phases;
+  const auto data = Collect({.model = model.path(), .mode = VerifyMode::kQuick},
+                            {[&](std::string_view phase, int64_t done, int64_t total) {
+                              EXPECT_LE(done, total);
+                              if (phases.empty() || phases.back() != phase)
+                                phases.emplace_back(phase);
+                            }});
+  ASSERT_TRUE(data) << data.error().message;
+  EXPECT_TRUE(data->weights.ok());
+  EXPECT_EQ(data->identity.license, "mit");
+  EXPECT_EQ(data->latency.cases.size(), 8u);
+  EXPECT_EQ(data->verify.first_token.rows.size(), 25u);
+  for (const char* phase : {"performance", "weights", "comparison", "generation", "errors"})
+    EXPECT_NE(std::ranges::find(phases, phase), phases.end()) << phase;
+
+  const Language both[] = {Language::kEnglish, Language::kChinese};
+  const auto files = WriteReport(*data, out.path(), both);
+  ASSERT_TRUE(files) << files.error().message;
+  for (const std::string& file : *files)
+    EXPECT_GT(std::filesystem::file_size(out.File(file)), 100u) << file;
+
+  for (const char* language : {"en", "zh"}) {
+    const std::string html = Read(out.File(fmt::format("report.{}.html", language)));
+    EXPECT_EQ(MarkupFault(html), "");
+    const std::string markdown = Read(out.File(fmt::format("report.{}.md", language)));
+    for (int section = 1; section <= 9; ++section)
+      EXPECT_NE(markdown.find(fmt::format("\n## {}. ", section)), std::string::npos) << section;
+    EXPECT_EQ(markdown.find("nan"), std::string::npos);
+    for (const char* fact : {"mit", "LlamaForCausalLM", "What is RAG in AI?", "PASS"})
+      EXPECT_NE(html.find(fact), std::string::npos) << fact;
+  }
+  for (const std::string& file : *files)
+    if (file.ends_with(".svg")) EXPECT_EQ(MarkupFault(Read(out.File(file))), "") << file;
+
+  const auto json = ReadJsonFile(out.File("report.json"));
+  ASSERT_TRUE(json) << json.error().message;
+  for (const char* key : {"model", "machine", "config", "weights", "load", "generation", "verify",
+                          "latency", "errors"})
+    EXPECT_TRUE(json->contains(key)) << key;
+  EXPECT_EQ((*json)["weights"]["ok"], true);
+  EXPECT_EQ((*json)["config"]["kv_bytes_per_token"], 2 * 2 * 2 * 12 * 2);
+
+  // Another language adds no figure of its own: both tell the same tables.
+  const Document english = BuildReport(*data, Language::kEnglish),
+                 chinese = BuildReport(*data, Language::kChinese);
+  ASSERT_EQ(english.blocks.size(), chinese.blocks.size());
+  for (size_t i = 0; i < english.blocks.size(); ++i)
+    EXPECT_EQ(english.blocks[i].index(), chinese.blocks[i].index()) << i;
+}
+
+}  // namespace
+}  // namespace merope
