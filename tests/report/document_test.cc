@@ -19,7 +19,7 @@ Document WithBlocks(std::vector<Block> blocks) {
 }
 
 TEST(Rich, StylesAndArguments) {
-  const Inline runs = Rich("a **b {0}** `c {1}` {2}", {"x", "y\n", Run("z", Style::kPass)});
+  const Inline runs = Rich("a **b {0}** `c {1}` {2}", {"x", "y\n", merope::Run("z", Style::kPass)});
   const Inline expected = {{"a ", Style::kPlain},    {"b x", Style::kStrong}, {" ", Style::kPlain},
                            {"c y\\n", Style::kCode}, {" ", Style::kPlain},    {"z", Style::kPass}};
   EXPECT_EQ(runs, expected);
@@ -76,8 +76,8 @@ TEST(Html, EveryBlockIsWellFormedAndEscaped) {
        Paragraph{{hostile, Code(hostile)}}, List{false, {{hostile}}}, List{true, {{"a"}, {"b"}}},
        Note{Style::kFail, {hostile}},
        Table{
-           hostile, {{hostile}, {"b", Align::kRight}}, {{{hostile}, {Run(hostile, Style::kPass)}}}},
-       CodeBlock{"json", hostile}, Cards{{{hostile, Run(hostile, Style::kWarn), hostile}}},
+           hostile, {{hostile}, {"b", Align::kRight}}, {{{hostile}, {merope::Run(hostile, Style::kPass)}}}},
+       CodeBlock{"json", hostile}, Cards{{{hostile, merope::Run(hostile, Style::kWarn), hostile}}},
        Figure{Plot{
            .id = "p", .title = hostile, .description = hostile, .x = {.categories = {hostile}}}}});
   document.title = document.subtitle = document.footer = document.contents_title = hostile;

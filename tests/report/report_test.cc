@@ -141,7 +141,7 @@ TEST(Report, EndToEnd) {
       EXPECT_NE(html.find(fact), std::string::npos) << fact;
   }
   for (const std::string& file : *files)
-    if (file.ends_with(".svg")) EXPECT_EQ(MarkupFault(Read(out.File(file))), "") << file;
+    EXPECT_EQ(file.ends_with(".svg") ? MarkupFault(Read(out.File(file))) : "", "") << file;
 
   const auto json = ReadJsonFile(out.File("report.json"));
   ASSERT_TRUE(json) << json.error().message;
