@@ -5,6 +5,11 @@ target_compile_options(merope_flags INTERFACE
   -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror -ffp-contract=off -fno-fast-math)
 target_compile_definitions(merope_flags INTERFACE MEROPE_VERSION="${PROJECT_VERSION}")
 
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  # libstdc++ 12's std::stable_sort calls a function that it has itself marked as deprecated.
+  target_compile_options(merope_flags INTERFACE -Wno-deprecated-declarations)
+endif()
+
 set(MEROPE_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them (address,undefined or thread)")
 if(MEROPE_SANITIZE)
   target_compile_options(merope_flags INTERFACE

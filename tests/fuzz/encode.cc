@@ -1,114 +1,160 @@
-// Any text through tokenizers of every kind: the first two bytes choose the normalizer and the
-// pre-tokenizer.
-#include <memory>
-#include <nlohmann/json.hpp>
+// Any text through tokenizers of every kind, and any ids back. The first byte picks the tokenizer
+// and the options.
+#include <array>
 #include <vector>
 
+#include "checkpoint/synth_tokenizer.h"
 #include "target.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
-namespace merope {
 namespace {
 
-using nlohmann::json;
+using namespace merope;
 
-constexpr const char* kNormalizers[] = {
-    "null",
-    R"({"type": "NFC"})",
-    R"({"type": "NFKC"})",
-    R"({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"})",
-    R"({"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "Prepend", "prepend": "b"}, {"type": "Lowercase"}]})",
-};
-constexpr const char* kByteLevel =
-    R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})";
-constexpr const char* kPreTokenizers[] = {
-    kByteLevel,
-    R"({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": true},
-        {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}]})",
-    R"({"type": "Sequence", "pretokenizers": [
-        {"type": "Split", "pattern": {"Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
-         "behavior": "Isolated", "invert": false},
-        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}]})",
-    R"({"type": "Sequence", "pretokenizers": [
-        {"type": "Split", "pattern": {"Regex": "[a-f]+|\\d{1,2}"}, "behavior": "MergedWithPrevious", "invert": true},
-        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}]})",
+struct Subject {
+  Tokenizer tokenizer;
+  bool
+      lossless;  // plain text comes back as it was, but for U+2581 where spaces are written with it
+  bool metaspace = false;
 };
 
-json Vocabulary() {
-  json vocabulary = json::object();
+Tokenizer Make(const Json& json) {
+  auto tokenizer = Tokenizer::FromJson(json.dump(), "fixed");
+  CHECK(tokenizer.has_value(), "{}", tokenizer.error().message);
+  return *std::move(tokenizer);
+}
+
+constexpr const char* kLlama3 =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+    "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+Json Split(const char* regex, const char* behavior, bool invert = false) {
+  return {{"type", "Split"},
+          {"pattern", {{"Regex", regex}}},
+          {"behavior", behavior},
+          {"invert", invert}};
+}
+Json ByteLevel() {
+  return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+}
+
+// Byte-level BPE with the steps before it that are given.
+Json ByteLevelWith(Json before, Json normalizer = nullptr) {
+  Json json = SynthTokenizer(600);
+  before.push_back(ByteLevel());
+  json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", before}};
+  json["normalizer"] = std::move(normalizer);
+  // Matched after normalization, with the white space and the word boundaries around it.
+  Json stripped = json["added_tokens"][0];
+  for (const char* flag : {"lstrip", "rstrip", "single_word", "normalized"}) stripped[flag] = true;
+  stripped["content"] = "Tok En";
+  stripped["id"] = 600;
+  json["added_tokens"].push_back(stripped);
+  return json;
+}
+
+// SentencePiece-style BPE with byte fallback, as Llama 2's.
+Json SentencePiece() {
+  Json vocabulary = Json::object(), merges = Json::array();
   int id = 0;
-  unsigned next = 0x100;
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    const bool printable =
-        (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
-    std::string character;
-    utf8::Append(printable ? byte : next++, &character);
-    vocabulary[character] = id++;
-  }
-  for (const char* merged :
-       {"aa", "aaaa", "ab", "aba", "\u0120a", "\u0120ab", "\u0120\u0120", "\u00e4\u00b8"})
-    vocabulary[merged] = id++;
-  return vocabulary;
+  for (const char* special : {"<unk>", "<s>", "</s>"}) vocabulary[special] = id++;
+  for (int byte = 0; byte < 256; ++byte) vocabulary[fmt::format("<0x{:02X}>", byte)] = id++;
+  for (const char* token : {"\u2581", "a", "b", "\u00e9", "\u2581a", "ab", "\u2581\u2581", "aab"})
+    vocabulary[token] = id++;
+  for (const auto& [left, right] :
+       {std::pair{"\u2581", "a"}, {"a", "b"}, {"\u2581", "\u2581"}, {"a", "ab"}})
+    merges.push_back({left, right});
+  return {{"added_tokens", Json::array()},
+          {"normalizer",
+           {{"type", "Sequence"},
+            {"normalizers",
+             {{{"type", "Prepend"}, {"prepend", "\u2581"}},
+              {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}}}}}},
+          {"decoder",
+           {{"type", "Sequence"},
+            {"decoders",
+             {{{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}},
+              {{"type", "ByteFallback"}},
+              {{"type", "Fuse"}},
+              {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}}},
+          {"model",
+           {{"type", "BPE"},
+            {"unk_token", "<unk>"},
+            {"fuse_unk", true},
+            {"byte_fallback", true},
+            {"vocab", vocabulary},
+            {"merges", merges}}}};
 }
 
-Tokenizer Make(size_t normalizer, size_t pre_tokenizer) {
-  const json merges = {"a a",      "aa aa",     "a b",           "ab a",
-                       "\u0120 a", "\u0120 ab", "\u0120 \u0120", "\u00e4 \u00b8"};
-  const json special = {{"id", 264},           {"content", "<|x|>"}, {"special", true},
-                        {"normalized", false}, {"lstrip", true},     {"rstrip", false},
-                        {"single_word", false}};
-  const json word = {{"id", 265},          {"content", "bb"}, {"special", false},
-                     {"normalized", true}, {"lstrip", false}, {"rstrip", true},
-                     {"single_word", true}};
-  const json tokenizer = {
-      {"version", "1.0"},
-      {"added_tokens", {special, word}},
-      {"normalizer", json::parse(kNormalizers[normalizer])},
-      {"pre_tokenizer", json::parse(kPreTokenizers[pre_tokenizer])},
-      {"post_processor", nullptr},
-      {"decoder", json::parse(kByteLevel)},
-      {"model", {{"type", "BPE"}, {"vocab", Vocabulary()}, {"merges", merges}}}};
-  auto made = Tokenizer::FromJson(tokenizer.dump(), "fuzz");
-  CHECK(made.has_value(), "{}", made.error().message);
-  return std::move(*made);
+const std::vector<Subject>& Subjects() {
+  static const auto* subjects = [] {
+    auto* made = new std::vector<Subject>;
+    const Json digits = {{"type", "Digits"}, {"individual_digits", true}};
+    const Json normalizers = {{"type", "Sequence"},
+                              {"normalizers",
+                               {{{"type", "NFKD"}},
+                                {{"type", "StripAccents"}},
+                                {{"type", "Lowercase"}},
+                                {{"type", "NFC"}},
+                                {{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}}}}};
+    const Json metaspace = {
+        {"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "first"}};
+    made->push_back({Make(SynthTokenizer(600)), true});
+    made->push_back({Make(ByteLevelWith({Split(kLlama3, "Isolated")})), false});
+    made->push_back(
+        {Make(ByteLevelWith({digits, {{"type", "Punctuation"}}}, {{"type", "NFC"}})), false});
+    made->push_back({Make(ByteLevelWith({{{"type", "BertPreTokenizer"}}}, normalizers)), false});
+    // Not known to the letter, so left to PCRE2.
+    made->push_back({Make(ByteLevelWith({Split("\\p{Lu}?[a-z]+|(\\s+)+$", "MergedWithPrevious"),
+                                         Split("[^ab]", "Contiguous", true), metaspace},
+                                        {{"type", "NFKC"}})),
+                     false});
+    made->push_back({Make(SentencePiece()), true, true});
+    return made;
+  }();
+  return *subjects;
 }
 
-void Check(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options,
-           bool lossless) {
-  const auto ids = tokenizer.Encode(text, options);
-  if (!ids) return;  // not UTF-8
-  for (const int32_t id : *ids) CHECK(id >= 0 && id < tokenizer.vocab_size(), "id {}", id);
-  const auto decoded = tokenizer.Decode(*ids, false);
-  CHECK(decoded.has_value(), "{}", decoded.error().message);
-  if (lossless) CHECK(*decoded == text, "decoded to something else");
-  StreamDecoder stream(tokenizer, false);
+void CheckStream(const Tokenizer& tokenizer, std::span<const int32_t> ids, bool skip_special) {
+  const auto whole = tokenizer.Decode(ids, skip_special);
+  CHECK(whole.has_value());
+  StreamDecoder stream(tokenizer, skip_special);
   std::string joined;
-  for (const int32_t id : *ids) joined += stream.Push(id);
-  joined += stream.Finish();
-  CHECK(joined == *decoded, "streamed to something else");
+  const auto add = [&joined](const std::string& piece) {
+    CHECK(utf8::ValidPrefix(piece) == piece.size(), "a piece ends inside a character");
+    joined += piece;
+  };
+  for (const int32_t id : ids) add(stream.Push(id));
+  add(stream.Finish());
+  CHECK(joined == *whole);
 }
 
 }  // namespace
-}  // namespace merope
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace merope;
-  static const std::vector<Tokenizer> tokenizers = [] {
-    std::vector<Tokenizer> all;
-    for (size_t n = 0; n < std::size(kNormalizers); ++n) {
-      for (size_t p = 0; p < std::size(kPreTokenizers); ++p) all.push_back(Make(n, p));
-    }
-    return all;
-  }();
-  if (size < 2) return 0;
-  const size_t normalizer = data[0] % std::size(kNormalizers),
-               pre = data[1] % std::size(kPreTokenizers);
-  const Tokenizer& tokenizer = tokenizers[normalizer * std::size(kPreTokenizers) + pre];
-  const std::string_view text = AsText(data + 2, size - 2);
-  // A prefix space or a normalizer changes the text; so do added tokens that strip.
-  const bool lossless = normalizer == 0 && pre != 1 && text.find("bb") == std::string_view::npos;
-  Check(tokenizer, text, {.parse_special = false}, lossless);
-  Check(tokenizer, text, {.parse_special = true}, false);
+  if (size == 0) return 0;
+  const Subject& subject = Subjects()[(data[0] >> 3) % Subjects().size()];
+  const Tokenizer& tokenizer = subject.tokenizer;
+  const EncodeOptions options{.parse_special = (data[0] & 1) != 0,
+                              .add_special = (data[0] & 2) != 0};
+  const std::string_view text = AsText(data + 1, size - 1);
+
+  if ((data[0] & 4) != 0) {  // the bytes as ids
+    std::vector<int32_t> ids;
+    for (size_t i = 1; i + 1 < size; i += 2)
+      ids.push_back((data[i] << 8 | data[i + 1]) % tokenizer.vocab_size());
+    CheckStream(tokenizer, ids, options.parse_special);
+    return 0;
+  }
+  const auto ids = tokenizer.Encode(text, options);
+  CHECK(ids.has_value() || utf8::ValidPrefix(text) < text.size() || !subject.lossless);
+  if (!ids) return 0;
+  for (const int32_t id : *ids) CHECK(id >= 0 && id < tokenizer.vocab_size());
+  CheckStream(tokenizer, *ids, false);
+  const bool plain = !options.add_special && (!subject.metaspace || !options.parse_special);
+  if (subject.lossless && plain && (!subject.metaspace || text.find("\u2581") == text.npos))
+    CHECK(*tokenizer.Decode(*ids, false) == text);
   return 0;
 }

@@ -1,25 +1,54 @@
-#include "checkpoint/gguf.h"
+// A GGUF file: its container, its tokenizer and its tensors; then as a checkpoint on disk, with the
+// weight check.
+#include <sys/mman.h>
+#include <unistd.h>
 
-#include <vector>
+#include <string>
 
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf_model.h"
+#include "checkpoint/weight_check.h"
 #include "target.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace merope;
-  const auto gguf = GgufFile::Parse(AsBytes(data, size), "fuzz.gguf");
-  if (!gguf) return 0;
-  if (auto vocabulary = ReadGgufVocabulary(*gguf)) {
-    if (const auto tokenizer = Tokenizer::FromGguf(std::move(*vocabulary), "fuzz.gguf"))
-      (void)tokenizer->Encode("a few words, ½ of them short\n\n  and 123");
-  }
+namespace {
+
+using namespace merope;
+
+void UseTokenizer(const GgufFile& gguf) {
+  auto vocabulary = ReadGgufVocabulary(gguf);
+  if (!vocabulary) return;
+  const auto tokenizer = Tokenizer::FromGguf(*std::move(vocabulary), "input");
+  if (!tokenizer) return;
+  const auto ids =
+      tokenizer->Encode("Hello,  world! <s> 123 \xe4\xbd\xa0\n", {.add_special = true});
+  if (ids) CHECK(tokenizer->Decode(*ids).has_value());
+}
+
+// In memory, where AddressSanitizer knows the file's end to the byte.
+void UseContainer(const uint8_t* data, size_t size) {
+  const auto gguf = GgufFile::Parse(AsBytes(data, size), "input");
+  if (!gguf) return;
+  UseTokenizer(*gguf);
   const auto config = GgufConfig(*gguf);
-  if (!config) return 0;
+  if (!config) return;
   std::vector<std::string> ignored;
-  for (const TensorView& tensor : GgufTensors(*gguf, *config, &ignored)) {
-    // Whatever was accepted can be read to its last byte.
-    std::vector<float> row(static_cast<size_t>(tensor.cols()));
-    for (int64_t i = 0; i < tensor.rows() && !row.empty(); ++i) tensor.DecodeRow(i, row);
-  }
+  for (const TensorView& tensor : GgufTensors(*gguf, *config, &ignored))
+    if (tensor.permuted_heads == 0 || tensor.shape.size() <= 2) ReadAllRows(tensor);
+}
+
+void UseCheckpoint(const std::string& path) {
+  const auto checkpoint = Checkpoint::Open(path);
+  if (!checkpoint) return;
+  (void)CheckWeights(*checkpoint);
+  (void)checkpoint->LoadChatTemplate();
+}
+
+}  // namespace
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  UseContainer(data, size);
+  static const int file = memfd_create("input.gguf", MFD_CLOEXEC);
+  CHECK(ftruncate(file, 0) == 0 && pwrite(file, data, size, 0) == static_cast<ssize_t>(size));
+  UseCheckpoint("/proc/self/fd/" + std::to_string(file));
   return 0;
 }

@@ -126,6 +126,14 @@ def tokenizers():
                      "vocab": {piece: i for i, piece in enumerate(pieces)}, "merges": ["▁ a", "a b"]}}
     yield {**base, "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False},
            "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}}
+    for behavior in ("Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
+        yield {**base, "pre_tokenizer": {"type": "Punctuation", "behavior": behavior}, "normalizer": {
+            "type": "Sequence", "normalizers": [{"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Lowercase"},
+                                                {"type": "Strip", "strip_left": True, "strip_right": False},
+                                                {"type": "Replace", "pattern": {"Regex": "l+"}, "content": "l"}]}}
+    for step in ({"type": "Whitespace"}, {"type": "WhitespaceSplit"}, {"type": "BertPreTokenizer"},
+                 {"type": "CharDelimiterSplit", "delimiter": "o"}):
+        yield {**base, "pre_tokenizer": step, "decoder": None}
 
 
 TEMPLATES = [
@@ -154,7 +162,7 @@ def main(directory):
         "config": [json.dumps(c).encode() + end for c in CONFIGS for end in (b"", b"\0" + json.dumps(GENERATION).encode())],
         "tokenizer_json": [json.dumps(t, ensure_ascii=False).encode() for t in tokenizers()],
         "chat_template": [t.encode() for t in TEMPLATES],
-        "encode": [bytes([n, p]) + text.encode() for n in range(5) for p in range(4) for text in TEXTS],
+        "encode": [bytes([kind]) + text.encode() for kind in range(48) for text in TEXTS],
     }
     root = pathlib.Path(directory)
     for target, inputs in seeds.items():

@@ -8,6 +8,9 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
+
+#include "checkpoint/tensor_view.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
@@ -19,6 +22,13 @@ inline std::string_view AsText(const uint8_t* data, size_t size) {
 
 inline std::span<const std::byte> AsBytes(const uint8_t* data, size_t size) {
   return {reinterpret_cast<const std::byte*>(data), size};
+}
+
+// Whatever a reader accepted can be read to its last byte.
+inline void ReadAllRows(const TensorView& tensor) {
+  if (tensor.elements() == 0) return;  // whose other dimensions may be of any size
+  std::vector<float> row(static_cast<size_t>(tensor.cols()));
+  for (int64_t i = 0; i < tensor.rows(); ++i) tensor.DecodeRow(i, row);
 }
 
 }  // namespace merope
