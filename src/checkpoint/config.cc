@@ -129,8 +129,10 @@ Status ParseYarn(const JsonFields& rope, const ModelConfig& config, RopeScaling*
 // rope_parameters (transformers 5) or rope_theta with rope_scaling (4).
 Status ParseRope(const JsonFields& fields, ModelConfig* config) {
   static const Json kEmpty = Json::object();
-  const char* field = fields.Has("rope_scaling") ? "rope_scaling" : "rope_parameters";
-  const Json* found = fields.Find(field);
+  const Json* found = fields.Find("rope_scaling");
+  const bool scaling_given = found != nullptr && !found->empty();
+  const char* field = scaling_given ? "rope_scaling" : "rope_parameters";
+  if (!scaling_given) found = fields.Find(field);
   if (found != nullptr && !found->is_object())
     return Err("{}: {}: expected an object, found {}", fields.where(), field, Describe(*found));
   const JsonFields rope(found != nullptr ? *found : kEmpty, fields.where() + ": " + field);

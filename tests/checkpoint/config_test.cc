@@ -92,6 +92,14 @@ TEST(Config, TheFormsOfBothVersionsOfTransformers) {
   }
 }
 
+TEST(Config, AnEmptyRopeScalingLeavesTheRopeParameters) {
+  Json json = Base();
+  json["rope_scaling"] = Json::object();
+  json["rope_parameters"] = {{"rope_type", "linear"}, {"factor", 4.0}, {"rope_theta", 50000.0}};
+  EXPECT_EQ(Parse(json)->rope.kind, RopeKind::kLinear);
+  EXPECT_EQ(Parse(json)->rope_theta, 50000);
+}
+
 TEST(Config, PlainRopeInEveryForm) {
   for (const Json& scaling :
        {Json(nullptr), Json::object(), Json{{"rope_type", "default"}}, Json{{"type", "default"}}}) {
