@@ -21,7 +21,7 @@ oracles_venv=$PWD/build/oracles/venv
 model_file=$PWD/build/models/SmolLM2-135M-Instruct.gguf
 
 # Caches are found again from any clone of the project.
-export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=1
 
 # build PRESET [TARGET...]
 build() {
