@@ -124,7 +124,7 @@ std::string ToJson(const LoadedModel& loaded, const GenerateResult& result) {
         {"total_s", total},
         {"tokens_per_second",
          or_null(total > 0, static_cast<double>(times.size()) / (total > 0 ? total : 1))}}}};
-  return object.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 void SaySummary(const GenerateResult& result) {
