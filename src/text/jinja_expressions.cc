@@ -26,68 +26,6 @@ class Nesting {
 
 }  // namespace
 
-Token ExpressionParser::Next() {
-  Token token = tokens_[at_];
-  if (token.kind != TokenKind::kEnd) ++at_;
-  return token;
-}
-
-bool ExpressionParser::AtOperator(std::string_view text) const {
-  return Current().kind == TokenKind::kOperator && Current().text == text;
-}
-
-bool ExpressionParser::AtName(std::string_view name) const {
-  return Current().kind == TokenKind::kName && Current().text == name;
-}
-
-bool ExpressionParser::TakeOperator(std::string_view text) {
-  return AtOperator(text) && (Next(), true);
-}
-
-bool ExpressionParser::TakeName(std::string_view name) { return AtName(name) && (Next(), true); }
-
-Status ExpressionParser::ExpectOperator(std::string_view text) {
-  if (TakeOperator(text)) return {};
-  return Fail(fmt::format("expected \"{}\", found {}", text, Found()));
-}
-
-Result<std::string> ExpressionParser::ExpectName() {
-  if (Current().kind != TokenKind::kName)
-    return Fail(fmt::format("expected a name, found {}", Found()));
-  return Next().text;
-}
-
-Status ExpressionParser::Expect(TokenKind kind, std::string_view what) {
-  if (Current().kind != kind) return Fail(fmt::format("expected {}, found {}", what, Found()));
-  Next();
-  return {};
-}
-
-std::string ExpressionParser::Found() const {
-  switch (Current().kind) {
-    case TokenKind::kText:
-      return "text";
-    case TokenKind::kOutputBegin:
-      return "\"{{\"";
-    case TokenKind::kOutputEnd:
-      return "\"}}\"";
-    case TokenKind::kBlockBegin:
-      return "\"{%\"";
-    case TokenKind::kBlockEnd:
-      return "\"%}\"";
-    case TokenKind::kEnd:
-      return "the end of the template";
-    case TokenKind::kString:
-      return "a string";
-    default:
-      return fmt::format("\"{}\"", Current().text.substr(0, 60));
-  }
-}
-
-std::unexpected<Error> ExpressionParser::Fail(const std::string& what) const {
-  return Err("{}: line {}: {}", file_, Current().line, what);
-}
-
 Expression ExpressionParser::Start(Kind kind) const {
   Expression expression;
   expression.kind = kind;

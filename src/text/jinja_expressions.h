@@ -2,7 +2,6 @@
 // function each.
 #pragma once
 
-#include <algorithm>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -10,14 +9,13 @@
 #include <vector>
 
 #include "text/jinja_ast.h"
-#include "text/jinja_lexer.h"
+#include "text/jinja_cursor.h"
 
 namespace merope::jinja {
 
-class ExpressionParser {
+class ExpressionParser : public TokenCursor {
  public:
-  ExpressionParser(std::vector<Token> tokens, const std::string& file)
-      : tokens_(std::move(tokens)), file_(file) {}
+  using TokenCursor::TokenCursor;
 
   // An expression; with an unparenthesized comma, a tuple.
   Result<ExpressionPtr> TupleOrExpression();
@@ -30,19 +28,6 @@ class ExpressionParser {
   Result<Target> ParseTarget();
   using Call =
       std::pair<std::vector<ExpressionPtr>, std::vector<std::pair<std::string, ExpressionPtr>>>;
-
-  const Token& Current() const { return tokens_[at_]; }
-  const Token& Ahead() const { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
-  Token Next();
-  bool AtOperator(std::string_view text) const;
-  bool AtName(std::string_view name) const;
-  bool TakeOperator(std::string_view text);
-  bool TakeName(std::string_view name);
-  Status ExpectOperator(std::string_view text);
-  Result<std::string> ExpectName();
-  Status Expect(TokenKind kind, std::string_view what);
-  std::string Found() const;  // the current token, for messages
-  std::unexpected<Error> Fail(const std::string& what) const;
 
  private:
   Result<ExpressionPtr> ParseAnd();
@@ -67,9 +52,6 @@ class ExpressionParser {
   Result<ExpressionPtr> Finish(Expression expression) const;
   Expression Start(Expression::Kind kind) const;
 
-  std::vector<Token> tokens_;
-  const std::string& file_;
-  size_t at_ = 0;
   int nesting_ = 0;
 };
 

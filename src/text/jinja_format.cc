@@ -160,7 +160,7 @@ class JsonWriter {
       entries.emplace_back(*key.text(), &value);
     }
     if (style_.sort_keys)
-      std::ranges::stable_sort(entries, {}, [](const auto& entry) { return entry.first; });
+      std::ranges::sort(entries, {}, [](const auto& entry) { return entry.first; });
     out_ += '{';
     for (size_t i = 0; i < entries.size(); ++i) {
       Separate(i > 0, level + 1);
