@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_tables.cc from the Unicode Character Database, version 16.0.
+"""Writes src/text/unicode_tables.cc from the Unicode Character Database.
 
-The data come from the PyPI package unicodedata2, version 16.0.0, which packs the UCD files of Unicode 16.0.0
-(UnicodeData.txt, CompositionExclusions.txt, SpecialCasing.txt) unchanged:
+HF tokenizers is of several versions at once, and the tables follow it: general categories (its regular expressions) and lower
+case are of Unicode 16.0; normalization forms and marks of 9.0; punctuation, as its Punctuation knows it, of 8.0.
 
-    python3 -m venv venv && venv/bin/pip install unicodedata2==16.0.0
-    venv/bin/python tools/make_unicode_tables.py > src/text/unicode_tables.cc
+The data of 16.0 come from the PyPI package unicodedata2, version 16.0.0, those of 9.0 from Python 3.6's unicodedata; both pack
+the UCD files of their versions unchanged:
+
+    python3.11 -m venv venv && venv/bin/pip install unicodedata2==16.0.0
+    venv/bin/python tools/make_unicode_tables.py path/to/python3.6 > src/text/unicode_tables.cc
 """
+import json
+import subprocess
 import sys
 
 import unicodedata2 as ucd
@@ -19,7 +24,19 @@ CODE_POINTS = range(0x110000)
 
 # unicodedata2 has no case mapping: those of Python 3.11 (Unicode 14.0) and what UnicodeData.txt added since (all in 16.0).
 LOWER_SINCE_14 = {0x10D50 + i: chr(0x10D70 + i) for i in range(22)}
-LOWER_SINCE_14 |= {0xA7CB: "\u0264", 0xA7CC: "\uA7CD", 0xA7DA: "\uA7DB", 0xA7DC: "\u019B"}
+LOWER_SINCE_14 |= {0x1C89: "\u1C8A", 0xA7CB: "\u0264", 0xA7CC: "\uA7CD", 0xA7DA: "\uA7DB", 0xA7DC: "\u019B"}
+
+
+# Punctuation that came with Unicode 9.0.
+PUNCTUATION_9 = {*range(0x1144B, 0x11450), 0x1145B, 0x1145D, *range(0x11660, 0x1166D), *range(0x11C41, 0x11C46),
+                 0x11C70, 0x11C71, 0x1E95E, 0x1E95F, 0x2E43, 0x2E44}
+
+
+def old_categories(python):
+    """The category of every code point in Unicode 9.0."""
+    script = ("import json, unicodedata as u; assert u.unidata_version == '9.0.0'; "
+              "print(json.dumps([u.category(chr(c)) for c in range(0x110000)]))")
+    return json.loads(subprocess.run([python, "-c", script], check=True, capture_output=True).stdout)
 
 
 def is_surrogate(code):
@@ -55,10 +72,10 @@ def categories():
                 "The general category of each code point, as in enum Category.", sized=False)
 
 
-def decompositions():
+def decompositions(old):
     pool, entries = [], []
     for code in CODE_POINTS:
-        if is_surrogate(code) or is_hangul_syllable(code):
+        if is_surrogate(code) or is_hangul_syllable(code) or old[code] == "Cn":
             continue
         canonical = ucd.normalize("NFD", chr(code))
         compatible = ucd.normalize("NFKD", chr(code))
@@ -77,10 +94,10 @@ def decompositions():
                 "Code point; canonical: first, length; compatible: first, length. Ordered by code point.")
 
 
-def compositions():
+def compositions(old):
     entries = []
     for code in CODE_POINTS:
-        if is_surrogate(code) or is_hangul_syllable(code):
+        if is_surrogate(code) or is_hangul_syllable(code) or old[code] == "Cn":
             continue
         decomposition = ucd.decomposition(chr(code))
         if not decomposition or decomposition.startswith("<") or " " not in decomposition:
@@ -94,11 +111,11 @@ def compositions():
                 "First, second, their composition. Ordered.")
 
 
-def combining_classes():
+def combining_classes(old):
     ranges = []
     for code in CODE_POINTS:
         value = ucd.combining(chr(code))
-        if value == 0:
+        if value == 0 or old[code] == "Cn":
             continue
         if ranges and ranges[-1][1] == code - 1 and ranges[-1][2] == value:
             ranges[-1][1] = code
@@ -121,6 +138,16 @@ def lower_case():
     write_array("CaseMapping", "kLowerCases", entries, "Code point, its lower case. Ordered.")
 
 
+def ranges_of(name, members, note):
+    ranges = []
+    for code in sorted(members):
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    write_array("CodeRange", name, [f"{{{a:#x}, {b:#x}}}" for a, b in ranges], note)
+
+
 def to_lower(code):
     lower = LOWER_SINCE_14.get(code) or chr(code).lower()
     return ord(lower) if len(lower) == 1 else code
@@ -129,12 +156,16 @@ def to_lower(code):
 def main():
     if ucd.unidata_version != VERSION:
         sys.exit(f"expected Unicode {VERSION}, found {ucd.unidata_version}")
-    print(f"// Unicode {VERSION}, by tools/make_unicode_tables.py. Do not edit.")
+    old = old_categories(sys.argv[1])
+    print(f"// Unicode {VERSION} and, where HF tokenizers is older, 9.0 and 8.0; by tools/make_unicode_tables.py. Do not edit.")
     print('#include "text/unicode_tables.h"\n\nnamespace merope::unicode {')
     categories()
-    decompositions()
-    compositions()
-    combining_classes()
+    decompositions(old)
+    compositions(old)
+    combining_classes(old)
+    ranges_of("kMarks9", {c for c in CODE_POINTS if old[c][0] == "M"}, "The marks of Unicode 9.0.")
+    ranges_of("kPunctuation8", {c for c in CODE_POINTS if old[c][0] == "P"} - PUNCTUATION_9,
+              "The punctuation of Unicode 8.0.")
     lower_case()
     print("\n}  // namespace merope::unicode")
 

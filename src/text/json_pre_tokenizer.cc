@@ -10,7 +10,7 @@ bool IsAsciiPunctuation(char32_t c) {
          (c >= '{' && c <= '~');
 }
 
-bool IsAnyPunctuation(char32_t c) { return IsAsciiPunctuation(c) || unicode::IsPunctuation(c); }
+bool IsAnyPunctuation(char32_t c) { return IsAsciiPunctuation(c) || unicode::IsOldPunctuation(c); }
 bool IsSymbol(char32_t c) { return !unicode::IsWord(c) && !unicode::IsWhiteSpace(c); }
 
 // Words, and what is neither word nor white space, as runs.

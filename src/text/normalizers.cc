@@ -51,7 +51,7 @@ Normalizer StripAccents() {
     kept.reserve(text->size());
     for (size_t at = 0; at < text->size();) {
       const char32_t c = utf8::Next(*text, &at);
-      if (unicode::CategoryOf(c) != unicode::kMn) utf8::Append(c, &kept);
+      if (!unicode::IsOldMark(c)) utf8::Append(c, &kept);
     }
     *text = std::move(kept);
     return {};

@@ -19,6 +19,12 @@ uint8_t CombiningClass(char32_t c) {
   return range != end && c >= range->first ? range->value : 0;
 }
 
+bool IsIn(char32_t c, const CodeRange* ranges, size_t count) {
+  const auto* range = std::lower_bound(ranges, ranges + count, c,
+                                       [](const auto& r, char32_t code) { return r.last < code; });
+  return range != ranges + count && c >= range->first;
+}
+
 void Decompose(char32_t c, bool compatible, std::u32string* out) {
   if (c < 0xA0) {
     out->push_back(c);
@@ -106,12 +112,16 @@ void ComposeAll(std::u32string* text, const std::vector<uint8_t>& classes) {
 
 }  // namespace
 
+bool IsOldMark(char32_t c) { return IsIn(c, kMarks9, kMarks9Size); }
+bool IsOldPunctuation(char32_t c) { return IsIn(c, kPunctuation8, kPunctuation8Size); }
+
 bool IsWord(char32_t c) {
   const Category category = CategoryOf(c);
   if (category <= kNl || category == kPc) return true;
-  // Other_Alphabetic symbols: the circled and squared Latin letters.
-  return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
-         (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+  // Joiners, and the Other_Alphabetic symbols: the circled and squared Latin letters.
+  return c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) ||
+         (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
+         (c >= 0x1F170 && c <= 0x1F189);
 }
 
 std::string Normalize(std::string_view text, Form form) {

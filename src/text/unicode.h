@@ -63,11 +63,14 @@ inline bool IsPunctuation(char32_t c) { return IsIn(c, kPc, kPo); }
 inline bool IsWhiteSpace(char32_t c) {
   return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || (c >= 0xA0 && IsIn(c, kZs, kZp));
 }
-// A word character of regular expressions: alphabetic, mark, decimal digit or connector.
+// The mark and the punctuation that HF's StripAccents and Punctuation know: of Unicode 9.0 and 8.0.
+bool IsOldMark(char32_t c);
+bool IsOldPunctuation(char32_t c);
+// A word character of regular expressions: alphabetic, mark, decimal digit, connector or joiner.
 bool IsWord(char32_t c);
 
 enum class Form : uint8_t { kNfc, kNfd, kNfkc, kNfkd };
-// text is valid UTF-8.
+// text is valid UTF-8. Of Unicode 9.0: later characters stay as they are.
 std::string Normalize(std::string_view text, Form form);
 
 // The full lower case mapping of each character, without context.

@@ -34,6 +34,14 @@ struct CombiningRange {
 extern const CombiningRange kCombiningRanges[];
 extern const size_t kCombiningRangesSize;
 
+struct CodeRange {
+  char32_t first, last;
+};
+extern const CodeRange kMarks9[];
+extern const size_t kMarks9Size;
+extern const CodeRange kPunctuation8[];
+extern const size_t kPunctuation8Size;
+
 struct CaseMapping {
   char32_t code, lower;
 };

@@ -59,7 +59,7 @@ def random_strings(count, seed=1):
     def scalar():
         while True:
             c = rng.randrange(0x110000)
-            if not 0xD800 <= c < 0xE000:
+            if not 0xD800 <= c < 0xE000 and c not in SINCE_17:
                 return chr(c)
 
     blocks = [(0x20, 0x7F), (0xA0, 0x250), (0x300, 0x370), (0x370, 0x500), (0x590, 0x700), (0x900, 0xE80), (0x1100, 0x1200),
@@ -88,9 +88,13 @@ def random_strings(count, seed=1):
     return strings
 
 
+# HF's Digits and Lowercase are the Rust standard library's, which is at Unicode 17 in tokenizers 0.23.3: what came after 16.0.
+SINCE_17 = {*range(0x11DE0, 0x11DEA), 0xA7CE, 0xA7D2, 0xA7D4, *range(0x16EA0, 0x16EB9)}
+
+
 def every_character():
-    """All code points, eight a line, between letters, digits, spaces and marks."""
-    code_points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    """All code points but SINCE_17, eight a line, between letters, digits, spaces and marks."""
+    code_points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000 and c not in SINCE_17]
     return ["".join(f"a{chr(c)}1{chr(c)} {chr(c)}.{chr(c)}B" for c in code_points[i:i + 8])
             for i in range(0, len(code_points), 8)]
 
@@ -318,7 +322,7 @@ def main():
         path = os.environ.get("MEROPE_SMOLLM2")
         if not path:
             print("SKIP: SmolLM2: MEROPE_SMOLLM2 is not set")
-        elif not only:
+        elif not only or "SmolLM2" in only:
             tokenizer = smollm2(path)
             everything = texts + sources + sweep
             report("SmolLM2, GGUF", compare(merope, path, tokenizer, everything))
