@@ -1,0 +1,251 @@
+// Tokenizers over small vocabularies made by hand: ids, texts and refusals.
+#include "text/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <thread>
+
+namespace merope {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+// A byte-level model over a few letters. {0} is the list of added tokens, {1} further members of
+// the file.
+std::string ByteLevelJson(const std::string& added = "", const std::string& more = "",
+                          const std::string& model = "") {
+  return R"({"added_tokens": [)" + added + R"(], "pre_tokenizer":
+    {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+    "decoder": {"type": "ByteLevel"}, )" +
+         more + R"("model": {"type": "BPE", )" + model +
+         R"("vocab": {"a": 0, "b": 1, "c": 2, "Ġ": 3, "ab": 4, "bc": 5, "abc": 6, "Ġa": 7,
+                      "Ã": 8, "©": 9, "Ã©": 10, "aa": 11, "aaaa": 12, "<x>": 13},
+            "merges": ["b c", ["a", "b"], "a bc", "Ġ a", "Ã ©", "a a", "aa aa"]}})";
+}
+
+Tokenizer Make(const std::string& json) {
+  auto tokenizer = Tokenizer::FromJson(json, "t.json");
+  EXPECT_TRUE(tokenizer) << tokenizer.error().message;
+  return *std::move(tokenizer);
+}
+
+std::string ErrorOf(const std::string& json) {
+  const auto tokenizer = Tokenizer::FromJson(json, "t.json");
+  return tokenizer ? "no error" : tokenizer.error().message;
+}
+
+constexpr const char* kSpecial = R"({"id": 13, "content": "<x>", "special": true})";
+
+TEST(Tokenizer, MergesByRankFromTheLeft) {
+  const Tokenizer t = Make(ByteLevelJson());
+  EXPECT_EQ(*t.Encode("abc"), (Ids{6}));
+  EXPECT_EQ(*t.Encode("abab"), (Ids{4, 4}));
+  EXPECT_EQ(*t.Encode("a abc"), (Ids{0, 3, 6}));  // "a bc" comes before "Ġ a"
+  EXPECT_EQ(*t.Encode("aaaaaaa"), (Ids{12, 11, 0}));
+  EXPECT_EQ(*t.Encode("é"), (Ids{10}));
+  EXPECT_EQ(*t.Encode(""), Ids());
+}
+
+// The neighbours of a dropped byte may then merge, as in HF tokenizers.
+TEST(Tokenizer, DropsUnknownBytesWithoutUnknownToken) {
+  EXPECT_EQ(*Make(ByteLevelJson()).Encode("azc"), (Ids{0, 2}));
+  EXPECT_EQ(*Make(ByteLevelJson()).Encode("azb"), (Ids{4}));
+}
+
+TEST(Tokenizer, ReadsSpecialTokensOrNot) {
+  const Tokenizer t = Make(ByteLevelJson(kSpecial));
+  EXPECT_EQ(*t.Encode("a<x>b"), (Ids{0, 13, 1}));
+  EXPECT_EQ(*t.Encode("a<x>b", {.parse_special = false}), (Ids{0, 1}));
+  EXPECT_TRUE(t.IsSpecial(13));
+  EXPECT_FALSE(t.IsSpecial(0));
+  EXPECT_EQ(*t.Decode(Ids{0, 13, 1}), "ab");
+  EXPECT_EQ(*t.Decode(Ids{0, 13, 1}, /*skip_special=*/false), "a<x>b");
+}
+
+TEST(Tokenizer, PostProcessorGivesThePrefix) {
+  const Tokenizer t =
+      Make(ByteLevelJson(kSpecial, R"("post_processor": {"type": "TemplateProcessing",
+      "single": [{"SpecialToken": {"id": "<x>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+      "special_tokens": {"<x>": {"id": "<x>", "ids": [13], "tokens": ["<x>"]}}}, )"));
+  EXPECT_EQ(t.PrefixIds(), (Ids{13}));
+  EXPECT_EQ(*t.Encode("a"), (Ids{0}));
+  EXPECT_EQ(*t.Encode("a", {.add_special = true}), (Ids{13, 0}));
+}
+
+TEST(Tokenizer, RefusesTextsThatAreNoUtf8) {
+  const Tokenizer t = Make(ByteLevelJson());
+  for (const std::string bad : {"ab\xC3", "ab\xC0\x80", "ab\xED\xA0\x80", "ab\xF4\x90\x80\x80"}) {
+    const auto ids = t.Encode(bad);
+    ASSERT_FALSE(ids);
+    EXPECT_NE(ids.error().message.find("offset 2"), std::string::npos) << ids.error().message;
+  }
+}
+
+TEST(Tokenizer, RefusesIdsOutsideTheVocabulary) {
+  const Tokenizer t = Make(ByteLevelJson());
+  EXPECT_FALSE(t.Decode(Ids{0, 14}));
+  EXPECT_FALSE(t.Decode(Ids{-1}));
+  EXPECT_EQ(t.IdToToken(14), "");
+  EXPECT_EQ(t.TokenToId("nothing"), std::nullopt);
+  EXPECT_EQ(t.TokenToId("abc"), 6);
+  EXPECT_EQ(t.TokenBytes(7), " a");
+  EXPECT_EQ(t.TokenBytes(8), "\xC3");
+}
+
+TEST(StreamDecoder, NeverSplitsACharacterAndJoinsToDecode) {
+  const Tokenizer t = Make(ByteLevelJson());
+  StreamDecoder stream(t);
+  EXPECT_EQ(stream.Push(0), "a");
+  EXPECT_EQ(stream.Push(8), "");
+  EXPECT_EQ(stream.Push(9), "é");
+  EXPECT_EQ(stream.Push(8), "");
+  EXPECT_EQ(stream.Push(1),
+            "\uFFFD"
+            "b");
+  EXPECT_EQ(stream.Push(8), "");
+  EXPECT_EQ(stream.Finish(), "\uFFFD");
+  EXPECT_EQ(*t.Decode(Ids{0, 8, 9, 8, 1, 8}), "aé\uFFFDb\uFFFD");
+}
+
+TEST(Tokenizer, LongWordsTakeNoQuadraticTime) {
+  const Tokenizer t = Make(ByteLevelJson());
+  const auto start = std::chrono::steady_clock::now();
+  const auto ids = t.Encode(std::string(1 << 20, 'a'));
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+  ASSERT_TRUE(ids);
+  EXPECT_EQ(ids->size(), (1 << 20) / 4);
+  EXPECT_LT(spent.count(), 60);  // a quadratic one takes hours
+}
+
+TEST(Tokenizer, ServesManyThreads) {
+  const Tokenizer t = Make(ByteLevelJson(kSpecial));
+  const Ids expected = *t.Encode("abc abc<x> aab");
+  std::vector<std::jthread> threads;
+  std::atomic<int> wrong = 0;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int k = 0; k < 200; ++k) wrong += *t.Encode("abc abc<x> aab") != expected;
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(TokenizerJson, RefusesByName) {
+  const auto expect = [](const std::string& json, std::string_view part) {
+    const std::string message = ErrorOf(json);
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+    EXPECT_EQ(message.rfind("t.json", 0), 0) << message;
+  };
+  expect("", "invalid JSON");
+  expect("[]", "expected an object");
+  expect("{}", "model");
+  expect(std::string(100000, '['), "t.json");
+  expect(ByteLevelJson("", R"("normalizer": {"type": "Nmt"}, )"), "the normalizer Nmt");
+  expect(ByteLevelJson("", R"("post_processor": {"type": "RobertaProcessing"}, )"),
+         "RobertaProcessing");
+  expect(ByteLevelJson("", "", R"("dropout": 0.1, )"), "dropout");
+  expect(ByteLevelJson("", "", R"("end_of_word_suffix": "</w>", )"), "end_of_word_suffix");
+  expect(ByteLevelJson(R"({"id": 2000000000, "content": "<y>"})"), "expected an id in");
+  expect(ByteLevelJson(R"({"id": 0, "content": "<y>"})"), "the id 0 is given to");
+  expect(ByteLevelJson(R"({"id": 14, "content": "a"})"), "expected the id 0");
+  expect(ByteLevelJson(R"({"id": 14, "content": ""})"), "content");
+  expect(ByteLevelJson(R"({"id": -1, "content": "z"})"), "id");
+  const auto model = [](const std::string& inner) {
+    return R"({"model": {"type": "BPE", )" + inner + "}}";
+  };
+  expect(R"({"model": {"type": "Unigram"}})", "the model Unigram");
+  expect(model(R"("vocab": {"a": 0}, "merges": ["a b"])"), "merges[0]");
+  expect(model(R"("vocab": {"a": 0}, "merges": ["a a"])"), "\"aa\"");
+  expect(model(R"("vocab": {"a": 0}, "merges": [["", "a"]])"), "merges[0]");
+  expect(model(R"("vocab": {"a": 0}, "merges": [1])"), "merges[0]");
+  expect(model(R"("vocab": {"a": 0, "b": 0}, "merges": [])"), "the id 0 is given to");
+  expect(model(R"("vocab": {"a": -1}, "merges": [])"), "expected an id");
+  expect(model(R"("vocab": {"a": 1.5}, "merges": [])"), "expected an id");
+  expect(model(R"("vocab": ["a"], "merges": [])"), "expected an object");
+}
+
+TEST(TokenizerJson, BoundsRegularExpressionsAndGrowth) {
+  const auto with = [](const std::string& steps) {
+    return R"({)" + steps + R"("model": {"vocab": {"a": 0}, "merges": []}})";
+  };
+  EXPECT_NE(ErrorOf(with(R"("pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a"},
+                             "behavior": "Isolated", "invert": false}, )"))
+                .find("regular expression"),
+            std::string::npos);
+  const Tokenizer slow = Make(with(R"("pre_tokenizer": {"type": "Split", "invert": false,
+      "pattern": {"Regex": "(x+x+)+[yz]"}, "behavior": "Isolated"}, )"));
+  EXPECT_FALSE(slow.Encode(std::string(60, 'x')));
+  const Tokenizer growing =
+      Make(with(R"("normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": ")" +
+                std::string(100000, 'a') + R"("}, )"));
+  EXPECT_FALSE(growing.Encode(std::string(1000, 'a')));
+}
+
+GgufVocabulary SentencePiece() {
+  return {.model = "llama",
+          .pre = "",
+          .tokens = {"<unk>", "<s>", "</s>", "<0xC3>", "<0xA9>", "\u2581", "a", "b", "ab",
+                     "\u2581a", "xy"},
+          .scores = {0, 0, 0, 0, 0, -5, -6, -7, -1, -2, -3},
+          .types = {2, 3, 3, 6, 6, 1, 1, 1, 1, 1, 1},
+          .merges = {},
+          .bos = 1,
+          .eos = 2,
+          .unknown = 0,
+          .padding = std::nullopt,
+          .add_bos = std::nullopt,
+          .add_eos = std::nullopt,
+          .add_space_prefix = std::nullopt};
+}
+
+TEST(TokenizerGguf, MergesByScoreWithByteFallback) {
+  auto t = Tokenizer::FromGguf(SentencePiece(), "t.gguf");
+  ASSERT_TRUE(t) << t.error().message;
+  EXPECT_EQ(*t->Encode("ab"), (Ids{5, 8}));  // "ab" has the higher score than "▁a"
+  EXPECT_EQ(*t->Encode("a"), (Ids{9}));
+  EXPECT_EQ(*t->Encode("é"), (Ids{5, 3, 4}));
+  EXPECT_EQ(*t->Encode("xy"), (Ids{5, 10}));  // x and y are no tokens, xy is
+  EXPECT_EQ(*t->Encode("x"), (Ids{5, 0}));
+  EXPECT_EQ(*t->Encode("a</s>a"), (Ids{9, 2, 9}));
+  EXPECT_EQ(*t->Encode("a", {.add_special = true}), (Ids{1, 9}));
+  EXPECT_EQ(*t->Decode(Ids{1, 9, 3, 4, 9}), "aé a");
+  EXPECT_EQ(t->TokenBytes(9), " a");
+  EXPECT_EQ(t->vocab_size(), 11);
+}
+
+TEST(TokenizerGguf, RefusesByName) {
+  const auto error = [](auto change) -> std::string {
+    GgufVocabulary v = SentencePiece();
+    change(v);
+    const auto t = Tokenizer::FromGguf(std::move(v), "t.gguf");
+    return t ? "no error" : t.error().message;
+  };
+  const auto expect = [](const std::string& message, std::string_view part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  expect(error([](auto& v) { v.model = "bert"; }), "tokenizer.ggml.model");
+  expect(error([](auto& v) { v.scores.pop_back(); }), "tokenizer.ggml.scores");
+  expect(error([](auto& v) { v.types.pop_back(); }), "tokenizer.ggml.token_type");
+  expect(error([](auto& v) { v.tokens[6] = "\xFF"; }), "tokenizer.ggml.tokens[6]");
+  expect(error([](auto& v) { v.tokens[6] = "b"; }), "is at 6 and at 7");
+  expect(error([](auto& v) { v.bos = 11; }), "tokenizer.ggml.bos_token_id");
+  expect(error([](auto& v) { v.tokens.clear(); }), "tokenizer.ggml.tokens");
+  expect(error([](auto& v) {
+           v.model = "gpt2";
+           v.pre = "deepseek-llm";
+         }),
+         "\"deepseek-llm\" is not supported");
+  expect(error([](auto& v) {
+           v.model = "gpt2";
+           v.pre = "smollm";
+           v.merges = {"a q"};
+         }),
+         "tokenizer.ggml.merges[0]");
+}
+
+}  // namespace
+}  // namespace merope
