@@ -48,6 +48,13 @@ class Suite {
          ++n_reference_)
       n += std::ssize(prompts_[n_reference_].ids);
 
+    std::unique_ptr<LogitSource> baseline;
+    if (!options_.against.empty()) {
+      TRY_ASSIGN(baseline, OpenLogitsFile(options_.against, vocab_));
+      // A file without some prompt is refused before the work begins.
+      std::vector<float> row(static_cast<size_t>(vocab_));
+      for (const VerifyPrompt& p : prompts_) TRY(baseline->Rows(p, 0, 1, row));
+    }
     // An fp32 target is compared with the double-sum reference itself; any other with fp32 on the
     // CPU back end, or the file.
     const bool against_reference = options_.target == Precision::kFp32 && options_.against.empty();
@@ -55,10 +62,7 @@ class Suite {
       TRY_ASSIGN(reference_, ReferenceRows(Precision::kFp32, "fp32 reference"));
     }
     TRY_ASSIGN(emulated_, ReferenceRows(Precision::kBf16, "bf16 emulation"));
-    std::unique_ptr<LogitSource> baseline;
-    if (!options_.against.empty()) {
-      TRY_ASSIGN(baseline, OpenLogitsFile(options_.against, vocab_));
-    } else {
+    if (!baseline) {
       TRY_ASSIGN(baseline,
                  LoadLogitSource(checkpoint_,
                                  against_reference ? BackendKind::kReference : BackendKind::kCpu,

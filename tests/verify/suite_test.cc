@@ -1,0 +1,153 @@
+// The whole suite on a small random model.
+#include "verify/suite.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "checkpoint/synth.h"
+#include "tests/support/expect.h"
+#include "tests/support/temp_dir.h"
+#include "verify/logits_file.h"
+
+namespace merope {
+namespace {
+
+class SuiteTest : public ::testing::Test {
+ protected:
+  SuiteTest() {
+    options_.mode = VerifyMode::kQuick;
+    options_.threads = 2;
+  }
+
+  static ModelConfig Config() {
+    ModelConfig config;
+    config.architecture = "LlamaForCausalLM";
+    config.hidden_size = 64;
+    config.intermediate_size = 96;
+    config.num_layers = 2;
+    config.num_heads = 4;
+    config.num_kv_heads = 2;
+    config.head_dim = 16;
+    config.vocab_size = 384;
+    config.max_position_embeddings = 128;
+    config.rms_norm_eps = 1e-5;
+    config.rope_theta = 10000;
+    config.tie_word_embeddings = true;
+    return config;
+  }
+
+  Checkpoint Model(const char* name, uint64_t seed) {
+    SynthOptions options;
+    options.seed = seed;
+    options.dtype = DType::kF32;
+    options.std_dev = 0.15;
+    const std::string path = directory_.File(name);
+    const Status made = Synthesize(path, Config(), options);
+    EXPECT_TRUE(made) << ErrorOf(made);
+    Result<Checkpoint> checkpoint = Checkpoint::Open(path);
+    if (!checkpoint) ADD_FAILURE() << checkpoint.error().message;
+    return std::move(*checkpoint);
+  }
+
+  static Tokenizer TokenizerOf(const Checkpoint& checkpoint) {
+    Result<Tokenizer> tokenizer = checkpoint.LoadTokenizer();
+    if (!tokenizer) ADD_FAILURE() << tokenizer.error().message;
+    return std::move(*tokenizer);
+  }
+
+  // A file of the model's own logits, for the prompts of --quick.
+  std::string DumpLogits(const Checkpoint& checkpoint, BackendKind backend) {
+    const std::string path = directory_.File("logits.safetensors");
+    const auto prompts =
+        BuildPrompts(TokenizerOf(checkpoint), Config().max_position_embeddings, VerifyMode::kQuick);
+    const auto source =
+        LoadLogitSource(checkpoint, backend, Precision::kFp32, 1, Config().max_position_embeddings);
+    if (!prompts || !source) {
+      ADD_FAILURE() << ErrorOf(prompts) << ErrorOf(source);
+      return path;
+    }
+    const Status written =
+        WriteLogits(path, **source, *prompts, Config().vocab_size, [](int64_t, int64_t) {});
+    EXPECT_TRUE(written) << ErrorOf(written);
+    return path;
+  }
+
+  static const GateResult& Gate(const VerifyResult& result, std::string_view key) {
+    const auto& gates = result.positions.gates;
+    const auto found = std::ranges::find(gates, key, &GateResult::key);
+    EXPECT_NE(found, gates.end()) << key;
+    return found == gates.end() ? gates.front() : *found;
+  }
+
+  TempDir directory_;
+  VerifyOptions options_;
+};
+
+TEST_F(SuiteTest, Bf16AgainstOurOwnFp32) {
+  const Checkpoint checkpoint = Model("model", 1);
+  int64_t last_done = 0, last_total = -1;
+  options_.progress = [&](std::string_view, int64_t done, int64_t total) {
+    last_done = done, last_total = total;
+  };
+  const auto result = Verify(checkpoint, TokenizerOf(checkpoint), options_);
+  ASSERT_TRUE(result) << ErrorOf(result);
+  EXPECT_EQ(last_done, last_total);
+  ASSERT_EQ(result->first_token.rows.size(), 25u);
+  EXPECT_EQ(result->first_token.rows[0].prompt, "What is RAG in AI?");
+  EXPECT_GE(result->reference.positions, 300);
+  EXPECT_EQ(result->reference.verdict, Verdict::kPass) << result->reference.worst_share_of_bound;
+  EXPECT_GT(result->reference.max_relative_l2, 0);
+  EXPECT_LT(result->reference.max_relative_l2, 1e-5);
+  EXPECT_GT(result->reference.emulated_relative_l2, 1e-3);  // bf16 keeps 8 bits
+  EXPECT_NEAR(Gate(*result, "sigma_ratio").value, 1, 0.1);  // the target's noise is that of bf16
+  int64_t positions = 0;
+  for (const PromptSummary& p : result->positions.by_prompt) positions += p.positions;
+  EXPECT_EQ(positions, result->positions.positions);
+}
+
+TEST_F(SuiteTest, Fp32AgainstDoubleSums) {
+  const Checkpoint checkpoint = Model("model", 2);
+  options_.target = Precision::kFp32;
+  const auto result = Verify(checkpoint, TokenizerOf(checkpoint), options_);
+  ASSERT_TRUE(result) << ErrorOf(result);
+  EXPECT_EQ(result->verdict, Verdict::kPass);
+  EXPECT_TRUE(result->baseline.starts_with("reference")) << result->baseline;
+  EXPECT_EQ(result->positions.flips.size(), 0u);
+}
+
+TEST_F(SuiteTest, AgainstAFileOfLogits) {
+  const Checkpoint checkpoint = Model("model", 3);
+  options_.against = DumpLogits(checkpoint, BackendKind::kReference);
+  options_.target = Precision::kFp32;
+  const auto result = Verify(checkpoint, TokenizerOf(checkpoint), options_);
+  ASSERT_TRUE(result) << ErrorOf(result);
+  EXPECT_EQ(result->verdict, Verdict::kPass);
+  EXPECT_EQ(result->baseline, options_.against);
+  EXPECT_EQ(result->reference.max_relative_l2, 0);  // the file came from the reference back end
+}
+
+TEST_F(SuiteTest, AnotherModelsLogitsFail) {
+  const Checkpoint checkpoint = Model("model", 4), other = Model("other", 5);
+  options_.against = DumpLogits(other, BackendKind::kCpu);
+  const auto result = Verify(checkpoint, TokenizerOf(checkpoint), options_);
+  ASSERT_TRUE(result) << ErrorOf(result);
+  EXPECT_EQ(result->verdict, Verdict::kFail);
+  EXPECT_EQ(result->first_token.verdict, Verdict::kFail);
+  EXPECT_EQ(result->positions.verdict, Verdict::kFail);
+  EXPECT_EQ(result->reference.verdict, Verdict::kFail);
+}
+
+TEST_F(SuiteTest, AFileWithoutThePromptsIsRefused) {
+  const Checkpoint checkpoint = Model("model", 6);
+  options_.against = DumpLogits(checkpoint, BackendKind::kCpu);
+  options_.mode = VerifyMode::kDefault;  // more prompts than were dumped
+  EXPECT_TRUE(Contains(ErrorOf(Verify(checkpoint, TokenizerOf(checkpoint), options_)),
+                       "expected one for each prompt"));
+  options_.against += ".missing";
+  EXPECT_TRUE(Contains(ErrorOf(Verify(checkpoint, TokenizerOf(checkpoint), options_)),
+                       "logits.safetensors.missing"));
+}
+
+}  // namespace
+}  // namespace merope
