@@ -157,16 +157,26 @@ void NextToken(std::span<const PositionRecord> records, const ClusterBootstrap& 
 }  // namespace
 
 double Bf16Noise::FlipChance(const RowMetrics& m) const {
-  const double sigma = Sigma(m);
-  if (sigma == 0) return 0;
-  return NormalCdf(-m.gap / (std::sqrt(2.0) * sigma));
+  double chance = 0;
+  for (const double error : relative_l2_quantiles)
+    if (error > 0 && m.baseline_sigma > 0)
+      chance += NormalCdf(-m.gap / (std::sqrt(2.0) * error * m.baseline_sigma));
+  return chance / static_cast<double>(relative_l2_quantiles.size());
 }
 
 Bf16Noise MeasureNoise(std::span<const ReferenceRecord> records) {
+  Bf16Noise noise;
+  std::vector<double> errors;
   double squares = 0;
-  for (const ReferenceRecord& r : records)
+  for (const ReferenceRecord& r : records) {
+    errors.push_back(r.emulated.relative_l2);
     squares += r.emulated.relative_l2 * r.emulated.relative_l2;
-  return {std::sqrt(squares / static_cast<double>(records.size()))};
+  }
+  noise.relative_l2 = std::sqrt(squares / static_cast<double>(records.size()));
+  const double n = static_cast<double>(noise.relative_l2_quantiles.size());
+  for (size_t i = 0; i < noise.relative_l2_quantiles.size(); ++i)
+    noise.relative_l2_quantiles[i] = Quantile(errors, (static_cast<double>(i) + 0.5) / n);
+  return noise;
 }
 
 std::vector<Suspect> FindSuspects(std::span<const PositionRecord> records,

@@ -2,6 +2,7 @@
 // here.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -29,11 +30,14 @@ struct ReferenceRecord {
 // What bf16 does to this model's logits, from the emulated rows.
 struct Bf16Noise {
   double relative_l2 = 0;  // RMS of the relative error of centred logits
+  // Quantiles of that error over positions, at equal steps: some positions magnify rounding, most
+  // do not.
+  std::array<double, 32> relative_l2_quantiles = {};
   // σ_b of one logit at a position: that share of the spread of its baseline logits.
   double Sigma(const RowMetrics& m) const { return relative_l2 * m.baseline_sigma; }
   // Below this gap noise explains a flip: three σ of either logit.
   double Allowed(const RowMetrics& m) const { return 2 * 3 * Sigma(m); }
-  // The chance that noise exchanges the two largest.
+  // The chance that noise exchanges the two largest, averaged over those quantiles.
   double FlipChance(const RowMetrics& m) const;
 };
 Bf16Noise MeasureNoise(std::span<const ReferenceRecord> records);
