@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Token ids of merope against llama.cpp's tokenizer, for GGUF vocabularies: every kind of split, and SentencePiece's merging.
+
+Small models (random weights, one layer) are written with the vocabulary of SmolLM2 and each split by name, and one with a
+vocabulary of scores; llama.cpp loads them and tokenizes the texts of tokenizer_oracle.py.
+
+Environment: MEROPE_BIN, the program; MEROPE_SMOLLM2, the SmolLM2-135M-Instruct GGUF file; MEROPE_LLAMACPP_PYTHON, a Python that
+has xllamacpp (PyPI). Needs gguf and tokenizers.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+for name in "MEROPE_BIN", "MEROPE_SMOLLM2", "MEROPE_LLAMACPP_PYTHON":
+    if not os.environ.get(name):
+        print(f"SKIP: {name} is not set")
+        sys.exit(0)
+
+import gguf  # noqa: E402
+import numpy as np  # noqa: E402
+from tokenizer_oracle import (SAMPLES, Merope, first_difference, python_sources, random_strings,  # noqa: E402
+                              read_gguf, trained)
+
+SPLITS = ["smollm", "llama-bpe", "gpt-2", "qwen2", "default", "falcon", "tekken", "gpt-4o", "chatglm-bpe"]
+
+PEER = r"""
+import json, sys, urllib.request
+import xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path = sys.argv[1]
+params.n_ctx, params.n_parallel, params.warmup, params.port = 64, 1, False, 0
+server = xllamacpp.Server(params)
+for line in open(sys.argv[2], encoding="utf-8"):
+    body = json.dumps({"content": json.loads(line), "add_special": False, "parse_special": True}).encode()
+    request = urllib.request.Request(server.listening_address + "/tokenize", body, {"Content-Type": "application/json"})
+    print("ids", json.dumps(json.load(urllib.request.urlopen(request))["tokens"]), flush=True)
+"""
+
+
+def write_model(path, vocabulary, model, pre):
+    n, hidden, feed_forward = len(vocabulary["tokens"]), 32, 64
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(hidden)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(feed_forward)
+    writer.add_head_count(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(hidden)
+    writer.add_tokenizer_model(model)
+    writer.add_token_list(vocabulary["tokens"])
+    writer.add_token_types(vocabulary["token_type"])
+    if pre:
+        writer.add_tokenizer_pre(pre)
+        writer.add_token_merges(vocabulary["merges"])
+    else:
+        writer.add_token_scores(vocabulary["scores"])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    rng = np.random.default_rng(0)
+    shapes = {"token_embd": (n, hidden), "output_norm": (hidden,), "blk.0.attn_norm": (hidden,), "blk.0.ffn_norm": (hidden,),
+              "blk.0.attn_q": (hidden, hidden), "blk.0.attn_k": (hidden, hidden), "blk.0.attn_v": (hidden, hidden),
+              "blk.0.attn_output": (hidden, hidden), "blk.0.ffn_gate": (feed_forward, hidden),
+              "blk.0.ffn_up": (feed_forward, hidden), "blk.0.ffn_down": (hidden, feed_forward)}
+    for name, shape in shapes.items():
+        writer.add_tensor(name + ".weight", rng.standard_normal(shape, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def scored_vocabulary():
+    """A vocabulary like Llama 2's: tokens with U+2581, all bytes, scores in order of merging."""
+    model = json.loads(trained(SAMPLES + python_sources(200_000), None, None, None, unk_token="<unk>").to_str())["model"]
+    tokens = [t for t, _ in sorted(model["vocab"].items(), key=lambda item: item[1])]
+    tokens = [t.replace(" ", "\u2581") for t in tokens]
+    tokens = list(dict.fromkeys(tokens))
+    types = [2 if t == "<unk>" else 3 if t in ("<s>", "</s>") else 6 if len(t) == 6 and t.startswith("<0x") else 1 for t in tokens]
+    return {"tokens": tokens, "token_type": types, "scores": [-float(i) for i in range(len(tokens))]}
+
+
+def main():
+    failures = 0
+    texts = [t for t in SAMPLES + random_strings(1500, seed=5) if t]
+    vocabulary = read_gguf(os.environ["MEROPE_SMOLLM2"])
+    with tempfile.TemporaryDirectory() as folder:
+        merope, model = Merope(folder), Path(folder) / "model.gguf"
+        kinds = [("gpt2", pre, vocabulary) for pre in SPLITS] + [("llama", None, scored_vocabulary())]
+        only = sys.argv[1:]
+        for kind, pre, words in kinds:
+            if only and (pre or kind) not in only:
+                continue
+            write_model(model, words, kind, pre)
+            found = merope.run("tokenize", model, texts)
+            peer = subprocess.run([os.environ["MEROPE_LLAMACPP_PYTHON"], "-c", PEER, str(model),
+                                   str(Path(folder) / "lines.jsonl")], capture_output=True, text=True)
+            expected = [json.loads(line[4:]) for line in peer.stdout.split("\n") if line.startswith("ids ")]
+            if len(expected) != len(texts):
+                sys.exit(f"llama.cpp, {pre or kind}: {len(expected)} of {len(texts)} texts: {peer.stderr[-2000:]}")
+            problem = first_difference("ids", texts, expected, found)
+            failures += problem is not None
+            print(f"{'FAIL' if problem else 'ok  '}  {pre or kind}", *([problem] if problem else []), sep="\n      ", flush=True)
+    print(f"{failures} failures" if failures else "all equal to llama.cpp")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
