@@ -39,7 +39,7 @@ caption{text-align:left;font-weight:600;padding:0 0 .5rem}
 th,td{padding:.42rem .8rem;border-bottom:1px solid var(--line);vertical-align:top;text-align:left}
 thead th{font-size:.8125rem;color:var(--muted);font-weight:600;border-bottom:2px solid var(--line);vertical-align:bottom}
 tbody th{font-weight:500}tbody tr:hover{background:var(--panel)}
-th.r,td.r{text-align:right}td.r{white-space:nowrap}th.c,td.c{text-align:center}
+th.r,td.r{text-align:right}td.r{white-space:nowrap}th.c,td.c{text-align:center}td.c code{white-space:pre}
 .badge{display:inline-block;border-radius:999px;padding:0 .6em;font-size:.8125rem;font-weight:600;white-space:nowrap}
 .pass{color:var(--pass);background:var(--passbg)}.warn{color:var(--warn);background:var(--warnbg)}.fail{color:var(--fail);background:var(--failbg)}
 .note{border-left:4px solid var(--c0);background:var(--panel);border-radius:0 8px 8px 0;padding:.7rem 1.1rem;margin:1.1rem 0;max-width:46rem}

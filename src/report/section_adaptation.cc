@@ -157,7 +157,7 @@ void WriteGeneration(const Section& s) {
           "{1} 段逐 token 完全一致。"),
       {target, std::to_string(same), std::to_string(data.generation.size())});
   for (const GenerationPair& pair : data.generation) {
-    out.AddParagraph("**{0}** ({1}, {2})",
+    out.AddParagraph(say("**{0}** ({1}, {2})", "**{0}**（{1}，{2}）"),
                      {pair.prompt, FormName(s, pair.form),
                       fmt::format(fmt::runtime(say("{} prompt tokens", "提示词 {} 个 token")),
                                   pair.prompt_tokens)});
@@ -197,7 +197,7 @@ void WriteAdaptation(Section s) {
           "teacher-forced positions of {2} prompts, with confidence intervals. The fp32 baseline "
           "was itself checked against sums in "
           "double precision at {3} positions. Section 5 gives the outcome.",
-          "两套测试，模式 `{0}`：(a) 参考报告的 25 个提示词，首个 token，Top-20；(b) {2} "
+          "两套测试，模式 `{0}`：（a） 参考报告的 25 个提示词，首个 token，Top-20；（b） {2} "
           "个提示词共 {1} "
           "个 teacher-forced 位置的完整词表，"
           "附置信区间。fp32 基线本身也在 {3} 个位置上与双精度求和的参考后端核对。结果见第 5 节。"),

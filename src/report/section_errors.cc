@@ -73,7 +73,8 @@ void WriteSize(const Section& s) {
           "在 25 个提示词的 {0} 个位置、每个位置全部 {1} 个 logit 上，（两侧中心化后）logit 误差的 "
           "σ "
           "= **{2}**，而 logit 自身的 σ = {3}："
-          "相对误差均值 {4}，最差位置 {5}。按二阶近似，误差 d 的代价为 KL ≈ ½ Var_p(d)，预测为 {6} "
+          "相对误差均值 {4}，最差位置 {5}。按二阶近似，误差 d 的代价为 KL ≈ ½ Var_p（d），预测为 "
+          "{6} "
           "nat，实测 {7}（最差位置 {8}）。"),
       {Thousands(e.positions), Thousands(e.vocab_size), Number(e.sigma), Number(e.logit_sigma),
        Percent(e.mean_relative_l2, 3), Percent(e.max_relative_l2, 3), Number(e.mean_kl_predicted),
@@ -234,6 +235,12 @@ void WriteRelativeError(const Section& s) {
   }
   out.Add(std::move(table));
   if (e.sigma > 0) out.Add(Figure{std::move(plot)});
+  out.AddParagraph(say("|ln q − ln p| is the error of a logit, whose σ is {0}: a relative error of "
+                       "that size is what noise of {0} must show at "
+                       "any probability, and 1 − cosine is of the order of its square.",
+                       "|ln q − ln p| 即 logit 误差，其 σ 为 {0}：无论概率大小，{0} "
+                       "的噪声必然表现为同等大小的相对误差，而 1 − 余弦是其平方的量级。"),
+                   {Number(e.sigma)});
 }
 
 void WriteCosine(const Section& s) {
@@ -253,7 +260,7 @@ void WriteCosine(const Section& s) {
           "vocabulary, ‖q − p‖ / ‖p‖ is {4} in the mean and "
           "{5} at worst.",
           "误差较小时 1 − cos θ ≈ θ²/2，是误差的二次方。夹角为 θ "
-          "的两个向量，无论长度如何，其差至少是前者的 √(1 − cos²)。套件 (a) 的平均余弦 {0} 对应 "
+          "的两个向量，无论长度如何，其差至少是前者的 √（1 − cos²）。套件 (a) 的平均余弦 {0} 对应 "
           "1 − cos = {1}，而相对误差却至少为 **{2}**；最差的提示词为 "
           "{3}。在全部位置和完整词表上直接测量，‖q − p‖ / ‖p‖ 均值为 {4}，最差 {5}。"),
       {Fixed(t.cosine, 6), Percent(t.one_minus_cosine, 4), Percent(bound),
