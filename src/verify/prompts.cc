@@ -152,10 +152,10 @@ class Builder {
     TRY(AddLengths());
     TRY(AddRetrieval());
     // Each mode's prompts are the start of the next one's.
-    std::stable_sort(prompts_.begin(), prompts_.end(),
-                     [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<VerifyPrompt> prompts;
-    for (auto& [tier, prompt] : prompts_) prompts.push_back(std::move(prompt));
+    for (const VerifyMode tier : {VerifyMode::kQuick, VerifyMode::kDefault, VerifyMode::kFull})
+      for (auto& [own_tier, prompt] : prompts_)
+        if (own_tier == tier) prompts.push_back(std::move(prompt));
     return prompts;
   }
 

@@ -8,6 +8,7 @@ has torch, transformers, safetensors, gguf and accelerate. Checks, on SmolLM2 an
 - the same top-1 token wherever HF's margin exceeds 1e-4;
 - (SmolLM2, bf16) `merope verify --quick` passes the report's table, and the mean KL divergence over all positions of the report's
   prompts is at most 1e-3;
+- (SmolLM2) `merope verify --quick --dtype fp32 --against` HF's logits finds nothing to object to;
 - (SmolLM2) 64 greedy tokens equal after each of the report's 25 prompts, or the first difference lies at a margin below twice the
   largest logit error measured.
 """
@@ -23,7 +24,7 @@ import unittest
 import numpy as np
 import torch
 import transformers
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "tools"))
@@ -85,6 +86,19 @@ class SmolLM2(unittest.TestCase):
             largest = compare(self, "SmolLM2", load_file(logits_path), dump_hf_logits.dump(model, prompts), prompts)
         for prompt in prompts:
             self.check_greedy(model, prompt, largest)
+
+    def test_against_hf(self):
+        with tempfile.TemporaryDirectory() as directory:
+            prompts_path, hf_path = os.path.join(directory, "prompts.json"), os.path.join(directory, "hf.safetensors")
+            merope("verify", SMOLLM2, "--quick", "--dump-prompts", prompts_path)
+            with open(prompts_path, encoding="utf-8") as file:
+                prompts = json.load(file)["prompts"]
+            save_file(dump_hf_logits.dump(dump_hf_logits.load(SMOLLM2), prompts), hf_path)
+            result = json.loads(merope("verify", SMOLLM2, "--quick", "--dtype", "fp32", "--against", hf_path, "--json"))
+        self.assertEqual(result["baseline"], hf_path)
+        self.assertEqual(result["verdict"], "PASS")
+        self.assertEqual(result["positions"]["prompts"], len(prompts))
+        self.assertGreater(result["positions"]["figures"]["kl"]["mean"], 0)
 
     def test_bf16(self):
         # Exit code 2: (b) may stay inconclusive on the few positions of --quick.
