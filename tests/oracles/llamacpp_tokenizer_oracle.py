@@ -91,6 +91,8 @@ def main():
     known = set(vocabulary["tokens"])
     rare = [bytes([b]) for b in range(0xC2, 0xF5) if (chr(b) not in known)]
     texts = [t for t in texts if not any(b in t.encode() for b in rare)]
+    # llama.cpp's Unicode tables are older: no Garay, no Kirat Rai (both of Unicode 16).
+    texts = [t for t in texts if not any(0x10D40 <= ord(c) < 0x10D90 or 0x16D40 <= ord(c) < 0x16D80 for c in t)]
     with tempfile.TemporaryDirectory() as folder:
         merope, model = Merope(folder), Path(folder) / "model.gguf"
         kinds = [("gpt2", pre, vocabulary) for pre in SPLITS] + [("llama", None, scored_vocabulary())]
