@@ -49,6 +49,9 @@ std::string Figures(double value) {
 std::string Fixed(double value, int decimals) { return fmt::format("{:.{}f}", value, decimals); }
 
 std::string Percent(double share, int decimals) {
+  // A share too small for its decimals is not zero.
+  if (share != 0 && std::abs(share) * 100 < 0.5 * std::pow(10, -decimals))
+    return Number(share * 100, 2) + " %";
   return fmt::format("{:.{}f} %", share * 100, decimals);
 }
 

@@ -109,6 +109,8 @@ TEST(Numbers, AsReadersWantThem) {
   EXPECT_EQ(Size(53248), "52.0 KiB");
   EXPECT_EQ(Size(5), "5 B");
   EXPECT_EQ(Percent(0.000074, 4), "0.0074 %");
+  EXPECT_EQ(Percent(2.57e-7, 3), "2.6×10⁻⁵ %");
+  EXPECT_EQ(Percent(0), "0.00 %");
 }
 
 }  // namespace
