@@ -41,10 +41,10 @@ Json ByteLevel() {
 }
 
 // Byte-level BPE with the steps before it that are given.
-Json ByteLevelWith(Json before, Json normalizer = nullptr) {
+Json ByteLevelWith(std::vector<Json> before, Json normalizer = nullptr) {
   Json json = SynthTokenizer(600);
   before.push_back(ByteLevel());
-  json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", before}};
+  json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", Json(before)}};
   json["normalizer"] = std::move(normalizer);
   // Matched after normalization, with the white space and the word boundaries around it.
   Json stripped = json["added_tokens"][0];
@@ -88,29 +88,30 @@ Json SentencePiece() {
             {"merges", merges}}}};
 }
 
+Json Type(const char* type) { return Json{{"type", type}}; }
+
 const std::vector<Subject>& Subjects() {
   static const auto* subjects = [] {
     auto* made = new std::vector<Subject>;
     const Json digits = {{"type", "Digits"}, {"individual_digits", true}};
-    const Json normalizers = {{"type", "Sequence"},
-                              {"normalizers",
-                               {{{"type", "NFKD"}},
-                                {{"type", "StripAccents"}},
-                                {{"type", "Lowercase"}},
-                                {{"type", "NFC"}},
-                                {{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}}}}};
+    const Json strip = {{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}};
     const Json metaspace = {
         {"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "first"}};
-    made->push_back({Make(SynthTokenizer(600)), true});
-    made->push_back({Make(ByteLevelWith({Split(kLlama3, "Isolated")})), false});
-    made->push_back(
-        {Make(ByteLevelWith({digits, {{"type", "Punctuation"}}}, {{"type", "NFC"}})), false});
-    made->push_back({Make(ByteLevelWith({{{"type", "BertPreTokenizer"}}}, normalizers)), false});
+    Json normalizers = Type("Sequence");
+    normalizers["normalizers"] = std::vector<Json>{Type("NFKD"), Type("StripAccents"),
+                                                   Type("Lowercase"), Type("NFC"), strip};
+    const auto add = [made](const Json& json, bool lossless) {
+      made->push_back({Make(json), lossless});
+    };
+    add(SynthTokenizer(600), true);
+    add(ByteLevelWith({Split(kLlama3, "Isolated")}), false);
+    add(ByteLevelWith({digits, Type("Punctuation")}, Type("NFC")), false);
+    add(ByteLevelWith({Type("BertPreTokenizer")}, normalizers), false);
     // Not known to the letter, so left to PCRE2.
-    made->push_back({Make(ByteLevelWith({Split("\\p{Lu}?[a-z]+|(\\s+)+$", "MergedWithPrevious"),
-                                         Split("[^ab]", "Contiguous", true), metaspace},
-                                        {{"type", "NFKC"}})),
-                     false});
+    add(ByteLevelWith({Split("\\p{Lu}?[a-z]+|(\\s+)+$", "MergedWithPrevious"),
+                       Split("[^ab]", "Contiguous", true), metaspace},
+                      Type("NFKC")),
+        false);
     made->push_back({Make(SentencePiece()), true, true});
     return made;
   }();

@@ -146,7 +146,7 @@ TEMPLATES = [
     "{% set ns.n = ns.n + 1 %}{{ f(ns.n, b=m.content|length) }}{% else %}none{% endfor %}{{ raise_exception('end') }}",
     "{{ 'a,b'.split(',') | join('-') }}{{ messages | tojson(indent=2) }}{{ x is defined and x is not none }}"
     "{{ 7 // 2 * 3 % 4 - -1.5 ** 2 }}{{ {'k': [1, (2, 3)]}['k'][-1][0] }}{# note #}{{ 'x' in 'xyz' }}{{ range(3) | list }}",
-    "{% for i in range(1000) %}{% for j in range(1000) %}{{ i * j }}{% endfor %}{% endfor %}{{ strftime_now('%Y') }}",
+    "{% for i in range(30) %}{% for j in range(30) %}{{ i * j }}{% endfor %}{% endfor %}{{ strftime_now('%Y') }}",
 ]
 TEXTS = ["Hello, world! It's 12345 o'clock.\r\n\r\n  def f(x):\n\treturn x", "e\u0301 \u00e9 \u4e2d\u6587 \U0001F469\u200D\U0001F467 <|x|> bb abba",
          "aaaaaaaaaaaaaaaaaaaaaaaaab", " \u00a0\u3000\u2028 \u0661\u0662\u0663 \u216b \ud55c\uad6d\uc5b4"]
