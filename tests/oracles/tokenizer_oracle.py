@@ -185,12 +185,13 @@ def configurations(texts):
     yield "unknown fused", lambda: trained(texts, whitespace, n.NFKC(), None, bytes_too=False, unk_token="<unk>", fuse_unk=True)
     strip = decoders.Sequence([decoders.Replace("e", "ee"), decoders.Strip("t", 1, 0)])  # HF panics on the token "t" with (1, 1)
     yield "decoder Strip of tokens", lambda: trained(texts, whitespace, None, strip, bytes_too=False, unk_token="<unk>")
+    # No two tokens are equal once lower-cased: HF 0.23.3 then decodes the one as the other, we each as itself.
     for normalizer in None, n.Lowercase(), n.NFKC():
         tokenizer = pairs(byte_level(add_prefix_space=False), normalizer, byte_level=False)
         tokenizer.add_tokens([
             AddedToken("<|a|>", special=True, normalized=False), AddedToken("<|b|>", lstrip=True, rstrip=True),
             AddedToken("<|c|>", lstrip=True, special=True, normalized=False), AddedToken("<|d|>", single_word=True),
-            AddedToken("<|e|>", rstrip=True, normalized=False), AddedToken("<|A|>", normalized=True), AddedToken("Café"),
+            AddedToken("<|e|>", rstrip=True, normalized=False), AddedToken("<|Z|>", normalized=True), AddedToken("Café"),
             AddedToken("ing", single_word=True, normalized=False), AddedToken("<|a|>x", normalized=False)])
         tokenizer.post_processor = processors.Sequence([
             processors.ByteLevel(trim_offsets=True),
