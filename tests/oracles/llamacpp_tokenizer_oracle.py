@@ -17,7 +17,7 @@ from pathlib import Path
 for name in "MEROPE_BIN", "MEROPE_SMOLLM2", "MEROPE_LLAMACPP_PYTHON":
     if not os.environ.get(name):
         print(f"SKIP: {name} is not set")
-        sys.exit(0)
+        sys.exit(77)
 
 import gguf  # noqa: E402
 import numpy as np  # noqa: E402

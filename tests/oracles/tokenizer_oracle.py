@@ -89,7 +89,7 @@ def random_strings(count, seed=1):
 
 
 # HF's Digits and Lowercase are the Rust standard library's, which is at Unicode 17 in tokenizers 0.23.3: what came after 16.0.
-SINCE_17 = {*range(0x11DE0, 0x11DEA), 0xA7CE, 0xA7D2, 0xA7D4, *range(0x16EA0, 0x16EB9)}
+SINCE_17 = {*range(0x11DE0, 0x11DEA), 0xA7CE, 0xA7D2, 0xA7D4, *range(0x16EA0, 0x16EB9), *range(0x16FF4, 0x16FF7)}
 
 
 def every_character():
