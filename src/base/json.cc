@@ -22,7 +22,8 @@ Result<Json> ParseJson(std::string_view text, const std::string& file) {
     if (too_deep) return Err("{}: JSON nested deeper than {} levels", file, kMaxDepth);
     return value;
   } catch (const Json::exception& error) {
-    std::string_view what = error.what();  // "[json.exception.parse_error.101] parse error at line 1, column 2: …"
+    std::string_view what =
+        error.what();  // "[json.exception.parse_error.101] parse error at line 1, column 2: …"
     if (const size_t end = what.find("] "); end != what.npos) what.remove_prefix(end + 2);
     return Err("{}: invalid JSON: {}", file, what.substr(0, 300));
   }
@@ -45,9 +46,9 @@ Result<std::optional<int64_t>> JsonFields::Integer(const char* field, int64_t mi
                                                    int64_t max) const {
   const Json* value = Find(field);
   if (value == nullptr) return std::nullopt;
-  const bool whole = value->is_number_integer() || (value->is_number_float() &&
-                                                    std::nearbyint(value->get<double>()) ==
-                                                        value->get<double>());
+  const bool whole =
+      value->is_number_integer() ||
+      (value->is_number_float() && std::nearbyint(value->get<double>()) == value->get<double>());
   const double approximate = value->is_number() ? value->get<double>() : 0;
   if (!whole || approximate < static_cast<double>(min) || approximate > static_cast<double>(max))
     return Err("{}: {}: expected a whole number from {} to {}, found {}", where_, field, min, max,

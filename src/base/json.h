@@ -1,5 +1,6 @@
-// JSON at the edges: parsing with errors that name the file, and typed look-ups that name the field. The one place where
-// the JSON library's exceptions are caught. JSON values never travel further in than the reader that parsed them.
+// JSON at the edges: parsing with errors that name the file, and typed look-ups that name the
+// field. The one place where the JSON library's exceptions are caught. JSON values never travel
+// further in than the reader that parsed them.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +15,15 @@ namespace merope {
 
 using Json = nlohmann::json;
 
-// Refuses invalid JSON and invalid UTF-8, and nesting deeper than 256; the error says where in the file.
+// Refuses invalid JSON and invalid UTF-8, and nesting deeper than 256; the error says where in the
+// file.
 Result<Json> ParseJson(std::string_view text, const std::string& file);
 // ReadFile, then ParseJson.
 Result<Json> ReadJsonFile(const std::string& path);
 
-// A JSON object of a file, for reading fields. Get…: nullopt where the field is absent or null, an error naming file and
-// field where it has another type (or, for integers, does not lie in [min, max]).
+// A JSON object of a file, for reading fields. Get…: nullopt where the field is absent or null, an
+// error naming file and field where it has another type (or, for integers, does not lie in [min,
+// max]).
 class JsonFields {
  public:
   // where: the file, and for an object inside it the path to it ("config.json: rope_scaling").

@@ -1,4 +1,5 @@
-// A file mapped read-only into memory. Owns the mapping; used by the checkpoint readers on the loading thread.
+// A file mapped read-only into memory. Owns the mapping; used by the checkpoint readers on the
+// loading thread.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
-  // Tells the kernel that these bytes (a part of bytes()) are not needed any more; they may be read again, from disk.
+  // Tells the kernel that these bytes (a part of bytes()) are not needed any more; they may be read
+  // again, from disk.
   void Drop(std::span<const std::byte> part) const;
 
  private:

@@ -41,7 +41,8 @@ void ProgressBar::Update(int64_t done, int64_t total) {
   const double share =
       total > 0 ? std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0) : 0;
   const int filled = static_cast<int>(share * kWidth);
-  const std::string bar(static_cast<size_t>(filled), '#'), rest(static_cast<size_t>(kWidth - filled), '.');
+  const std::string bar(static_cast<size_t>(filled), '#'),
+      rest(static_cast<size_t>(kWidth - filled), '.');
   std::fprintf(stderr, "\r%s [%s%s%s%s] %3.0f%%\x1b[K", label_.c_str(), color_ ? "\x1b[32m" : "",
                bar.c_str(), color_ ? "\x1b[0m" : "", rest.c_str(), share * 100);
   std::fflush(stderr);

@@ -1,4 +1,5 @@
-// Progress of work that takes more than two seconds: a bar on a terminal's standard error, nothing elsewhere.
+// Progress of work that takes more than two seconds: a bar on a terminal's standard error, nothing
+// elsewhere.
 #pragma once
 
 #include <chrono>
@@ -24,7 +25,8 @@ class ProgressBar {
   std::chrono::steady_clock::time_point first_, last_;
 };
 
-// Whether standard error (standard output) is a terminal, and whether colours are wanted (NO_COLOR, TERM=dumb).
+// Whether standard error (standard output) is a terminal, and whether colours are wanted (NO_COLOR,
+// TERM=dumb).
 bool ErrorIsTerminal();
 bool OutputIsTerminal();
 bool WantColor();

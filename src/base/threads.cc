@@ -40,7 +40,8 @@ void AwaitChange(const std::atomic<uint32_t>& value, uint32_t old) {
   }
 }
 
-// The floating-point state that results depend on, whatever the embedding program has set on its threads.
+// The floating-point state that results depend on, whatever the embedding program has set on its
+// threads.
 class DefaultFloatEnvironment {
  public:
   DefaultFloatEnvironment() {

@@ -1,4 +1,5 @@
-// A team of threads that run one function together. Owns its workers; one engine (or loader) thread calls Run.
+// A team of threads that run one function together. Owns its workers; one engine (or loader) thread
+// calls Run.
 #pragma once
 
 #include <atomic>
@@ -10,7 +11,8 @@
 
 namespace merope {
 
-// Cores this process may really use: its affinity mask counted in physical cores, cut by the cgroup's CPU quota. ≥ 1.
+// Cores this process may really use: its affinity mask counted in physical cores, cut by the
+// cgroup's CPU quota. ≥ 1.
 int DefaultThreads();
 
 class ThreadTeam {
@@ -23,12 +25,14 @@ class ThreadTeam {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls work(thread) for every thread of [0, size()), the caller being thread 0, and returns when all are done. Joins spin
-  // for some 50 µs, then block. Every thread runs with the default floating-point environment (round to nearest, denormals
-  // kept). Not to be called from inside work.
+  // Calls work(thread) for every thread of [0, size()), the caller being thread 0, and returns when
+  // all are done. Joins spin for some 50 µs, then block. Every thread runs with the default
+  // floating-point environment (round to nearest, denormals kept). Not to be called from inside
+  // work.
   void Run(const std::function<void(int)>& work);
 
-  // Splits [0, n) into size() contiguous ranges and calls work(begin, end) for each that is not empty.
+  // Splits [0, n) into size() contiguous ranges and calls work(begin, end) for each that is not
+  // empty.
   void ForRanges(int64_t n, const std::function<void(int64_t, int64_t)>& work);
 
  private:

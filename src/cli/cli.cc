@@ -11,8 +11,9 @@ namespace merope {
 int Main(int argc, char** argv) {
   // A closed pipe is seen as a failed write, and ends the program quietly.
   std::signal(SIGPIPE, SIG_IGN);
-  CLI::App app("merope runs small language models on this machine and proves that it runs them right.",
-               "merope");
+  CLI::App app(
+      "merope runs small language models on this machine and proves that it runs them right.",
+      "merope");
   app.set_version_flag("--version", "merope " MEROPE_VERSION);
   app.require_subcommand(1);
   Action chosen;

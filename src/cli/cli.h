@@ -1,7 +1,7 @@
 // The command line. Main parses it and runs one command on the main thread.
 //
-// Exit codes: 0 done (and checks passed); 1 a check failed; 2 a verdict is inconclusive; 3 it could not be done (the message
-// says why); 64 the command line was wrong; 130 interrupted.
+// Exit codes: 0 done (and checks passed); 1 a check failed; 2 a verdict is inconclusive; 3 it could
+// not be done (the message says why); 64 the command line was wrong; 130 interrupted.
 #pragma once
 
 namespace merope {

@@ -1,5 +1,6 @@
-// One function a subcommand, each in src/cli/<name>.cc: it adds the subcommand and its options to the app and, when the user
-// chose it, sets *chosen to what Main shall run. The int is the exit code.
+// One function a subcommand, each in src/cli/<name>.cc: it adds the subcommand and its options to
+// the app and, when the user chose it, sets *chosen to what Main shall run. The int is the exit
+// code.
 #pragma once
 
 #include <CLI/App.hpp>

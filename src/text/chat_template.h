@@ -1,5 +1,5 @@
-// Chat templates: a small Jinja, enough for the templates that checkpoints carry; what it lacks is refused by name.
-// Immutable once parsed.
+// Chat templates: a small Jinja, enough for the templates that checkpoints carry; what it lacks is
+// refused by name. Immutable once parsed.
 #pragma once
 
 #include <memory>

@@ -75,8 +75,9 @@ TEST(Html, EveryBlockIsWellFormedAndEscaped) {
       {Heading{1, hostile, "1"}, Heading{2, "x", "1.1"}, Heading{1, "y", "2"},
        Paragraph{{hostile, Code(hostile)}}, List{false, {{hostile}}}, List{true, {{"a"}, {"b"}}},
        Note{Style::kFail, {hostile}},
-       Table{
-           hostile, {{hostile}, {"b", Align::kRight}}, {{{hostile}, {merope::Run(hostile, Style::kPass)}}}},
+       Table{hostile,
+             {{hostile}, {"b", Align::kRight}},
+             {{{hostile}, {merope::Run(hostile, Style::kPass)}}}},
        CodeBlock{"json", hostile}, Cards{{{hostile, merope::Run(hostile, Style::kWarn), hostile}}},
        Figure{Plot{
            .id = "p", .title = hostile, .description = hostile, .x = {.categories = {hostile}}}}});

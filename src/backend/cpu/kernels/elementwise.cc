@@ -1,6 +1,6 @@
-#include "backend/cpu/kernels/kernels.h"
-
 #include <cmath>
+
+#include "backend/cpu/kernels/kernels.h"
 
 // clang-format off: foreach_target includes this file again for each target, and comes before what is to be repeated.
 #undef HWY_TARGET_INCLUDE
