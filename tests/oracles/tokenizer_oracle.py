@@ -56,23 +56,18 @@ def random_strings(count, seed=1):
     rng = random.Random(seed)
     special = ["<|a|>", "<|b|>", "<|c|>", "<|d|>", "<|e|>", "<s>", "</s>", "<|A|>", "Café"]
 
-    def scalar():
-        while True:
-            c = rng.randrange(0x110000)
-            if not 0xD800 <= c < 0xE000 and c not in SINCE_17:
-                return chr(c)
-
     blocks = [(0x20, 0x7F), (0xA0, 0x250), (0x300, 0x370), (0x370, 0x500), (0x590, 0x700), (0x900, 0xE80), (0x1100, 0x1200),
               (0x1C80, 0x2000), (0x2000, 0x2070), (0x2070, 0x2600), (0x3040, 0x3400), (0x4E00, 0x5000), (0xA640, 0xA800),
               (0xAC00, 0xAD00), (0xF900, 0xFB50), (0xFE20, 0xFFF0), (0x10D40, 0x10D90), (0x16D40, 0x16D80),
               (0x1D400, 0x1D800), (0x1E000, 0x1F200), (0x1F300, 0x1F700)]
+    blocks = [[c for c in range(low, high) if c not in SINCE_17] for low, high in blocks]
 
     def block():
-        low, high = rng.choice(blocks)
-        return chr(rng.randrange(low, high))
+        return chr(rng.choice(rng.choice(blocks)))
 
+    scalars = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000 and c not in SINCE_17]
     kinds = [
-        scalar,
+        lambda: chr(rng.choice(scalars)),
         block,
         lambda: rng.choice("abcXYZ019 '.,;-_/()[]{}<>|!?\"\n\r\t"),
         lambda: rng.choice(" \n\r\t\u00a0\u3000\u2028\u0085  "),
@@ -185,7 +180,6 @@ def configurations(texts):
     yield "unknown fused", lambda: trained(texts, whitespace, n.NFKC(), None, bytes_too=False, unk_token="<unk>", fuse_unk=True)
     strip = decoders.Sequence([decoders.Replace("e", "ee"), decoders.Strip("t", 1, 0)])  # HF panics on the token "t" with (1, 1)
     yield "decoder Strip of tokens", lambda: trained(texts, whitespace, None, strip, bytes_too=False, unk_token="<unk>")
-    # No two tokens are equal once lower-cased: HF 0.23.3 then decodes the one as the other, we each as itself.
     for normalizer in None, n.Lowercase(), n.NFKC():
         tokenizer = pairs(byte_level(add_prefix_space=False), normalizer, byte_level=False)
         tokenizer.add_tokens([
@@ -247,8 +241,8 @@ def first_difference(what, texts, expected, found):
     return f"{what}: {len(wrong)} of {len(texts)} differ; {texts[i]!r}: expected {expected[i]}, found {found[i]}"
 
 
-def compare(merope, model, tokenizer, texts):
-    """Ids three ways (special tokens read, not read, added) and texts two ways. Returns what differs."""
+def compare(merope, model, tokenizer, texts, decode=True):
+    """Ids three ways (special tokens read, not read, added) and, with decode, texts two ways. Returns what differs."""
     expected = [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
     problems = [first_difference("ids", texts, expected, merope.run("tokenize", model, texts))]
     added = [e.ids for e in tokenizer.encode_batch(texts[:500], add_special_tokens=True)]
@@ -259,6 +253,8 @@ def compare(merope, model, tokenizer, texts):
     tokenizer.encode_special_tokens = False
     problems.append(first_difference("ids, special as text", texts, plain,
                                      merope.run("tokenize", model, texts, "--no-special")))
+    if not decode:
+        return [p for p in problems if p]
     rng = random.Random(3)
     noise = [[rng.randrange(tokenizer.get_vocab_size()) for _ in range(rng.randrange(12))] for _ in range(2000)]
     for rows, what in (expected, "decode"), (noise, "decode of random ids"):
@@ -316,7 +312,9 @@ def main():
             if only and not any(o in name for o in only):
                 continue
             tokenizer = make()
-            report(name, compare(merope, merope.save(tokenizer), tokenizer, texts))
+            # HF 0.23.3 decodes an added token as its normalized content, merope as the content the file gives it.
+            decode = name != "added tokens Lowercase"
+            report(name, compare(merope, merope.save(tokenizer), tokenizer, texts, decode))
             if name in swept:
                 expected = [e.ids for e in tokenizer.encode_batch(sweep, add_special_tokens=False)]
                 problem = first_difference("every character", sweep, expected, merope.run("tokenize", folder, sweep))
