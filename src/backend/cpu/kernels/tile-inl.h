@@ -77,9 +77,9 @@ struct TileArgs {
 #define MEROPE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 #define MEROPE_INIT(r)                                                    \
   [[maybe_unused]] VF a##r = zero, b##r = zero, c##r = zero, d##r = zero; \
-  if constexpr (kRows > r) {                                              \
+  if constexpr (kRows > (r)) {                                            \
     if (args.accumulate && begin == 0) {                                  \
-      const float* at = out + r * args.out_stride;                        \
+      const float* at = out + (r) * args.out_stride;                      \
       a##r = hn::LoadU(df, at);                                           \
       b##r = hn::LoadU(df, at + lanes);                                   \
       c##r = hn::LoadU(df, at + 2 * lanes);                               \
@@ -88,8 +88,8 @@ struct TileArgs {
   }
 // Adds the blocks before to this one's sums, and keeps them for the next.
 #define MEROPE_FOLD(r)                                     \
-  if constexpr (kRows > r) {                               \
-    float* at = totals + r * 4 * lanes;                    \
+  if constexpr (kRows > (r)) {                             \
+    float* at = totals + (r) * 4 * lanes;                  \
     if (begin > 0) {                                       \
       a##r = hn::Add(hn::LoadU(df, at), a##r);             \
       b##r = hn::Add(hn::LoadU(df, at + lanes), b##r);     \
@@ -103,23 +103,23 @@ struct TileArgs {
       hn::StoreU(d##r, df, at + 3 * lanes);                \
     }                                                      \
   }
-#define MEROPE_STEP(r)                                         \
-  if constexpr (kRows > r) {                                   \
-    const auto xr = Type::Broadcast(x[r * args.x_stride + k]); \
-    a##r = Type::MulAdd(wa, xr, a##r);                         \
-    b##r = Type::MulAdd(wb, xr, b##r);                         \
-    c##r = Type::MulAdd(wc, xr, c##r);                         \
-    d##r = Type::MulAdd(wd, xr, d##r);                         \
+#define MEROPE_STEP(r)                                           \
+  if constexpr (kRows > (r)) {                                   \
+    const auto xr = Type::Broadcast(x[(r) * args.x_stride + k]); \
+    a##r = Type::MulAdd(wa, xr, a##r);                           \
+    b##r = Type::MulAdd(wb, xr, b##r);                           \
+    c##r = Type::MulAdd(wc, xr, c##r);                           \
+    d##r = Type::MulAdd(wd, xr, d##r);                           \
   }
 #define MEROPE_FINISH(r)                                          \
-  if constexpr (kRows > r) {                                      \
+  if constexpr (kRows > (r)) {                                    \
     if (args.bias != nullptr) {                                   \
       a##r = hn::Add(a##r, hn::LoadU(df, args.bias));             \
       b##r = hn::Add(b##r, hn::LoadU(df, args.bias + lanes));     \
       c##r = hn::Add(c##r, hn::LoadU(df, args.bias + 2 * lanes)); \
       d##r = hn::Add(d##r, hn::LoadU(df, args.bias + 3 * lanes)); \
     }                                                             \
-    float* at = out + r * args.out_stride;                        \
+    float* at = out + (r) * args.out_stride;                      \
     if (args.columns == 4 * lanes) {                              \
       hn::StoreU(a##r, df, at);                                   \
       hn::StoreU(b##r, df, at + lanes);                           \
