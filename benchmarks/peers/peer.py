@@ -1,0 +1,112 @@
+"""What a peer is, and the worker that measures it.
+
+A peer is one file here, peer_NAME.py. `run` imports it for its PEER (so its imports at the top are of the standard
+library only), installs it into build/peers/FOLDER/venv, and runs the same file with that venv's Python:
+
+    peer_NAME.py convert VARIANT CHECKPOINT OUT    writes the checkpoint into OUT as the engine wants it
+    peer_NAME.py serve VARIANT MODEL THREADS       a worker: JSON lines on stdin and stdout
+
+A worker loads once, says {"ready": …}, and then answers each {"batch", "input", "output", "warmup", "repeats"} with the
+medians of that work: `batch` prompts of `input` random token ids each, `output` greedy tokens for each.
+"""
+
+import json
+import os
+import random
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Peer:
+    name: str
+    folder: str  # under build/peers/
+    variants: dict  # what the peer calls it -> the dtype of ours that it is compared with
+    requirements: str  # the variable of scripts/versions.sh that pins its packages
+    packages: tuple = ()  # whose versions are reported
+    torch: bool = False  # install the pinned torch first, and hold it
+    separately: str = ""  # a variable with packages whose own requirements are not wanted
+    unwanted: tuple = ()  # packages to take out again
+    system_libraries: str = ""  # a variable with Debian packages to unpack beside the venv
+    pip_options: tuple = ()
+    build_environment: dict = field(default_factory=dict)
+    as_is: tuple = ()  # variants that read the checkpoint itself
+    without_batches: tuple = ()  # variants too slow in batches to wait for
+    environment: object = None  # function(folder, threads) -> variables of the worker
+
+
+@dataclass
+class Timing:
+    """One run. Seconds until every prompt has its first token, and of the decode steps that follow."""
+
+    prefill: float
+    decode: float
+    decode_tokens: int  # of all sequences, in the `decode` seconds
+    total: float
+
+
+def prompts(batch, length, vocabulary, generator):
+    """Random prompts; ids of special tokens, which are few and low, are left out."""
+    return [[generator.randrange(16, vocabulary) for _ in range(length)] for _ in range(batch)]
+
+
+def vocabulary(checkpoint):
+    with open(os.path.join(checkpoint, "config.json")) as config:
+        return json.load(config)["vocab_size"]
+
+
+def summary(timings):
+    """The reply to one request: medians over its runs."""
+    median = statistics.median
+    decode = [t.decode_tokens / t.decode for t in timings if t.decode_tokens]
+    return {
+        "prefill_s": median(t.prefill for t in timings),
+        "decode_tok_s": median(decode) if decode else None,
+        "total_s": median(t.total for t in timings),
+        "peak_rss_bytes": peak_rss(),
+    }
+
+
+def peak_rss():
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def versions_of(packages):
+    from importlib import metadata
+
+    return {package: metadata.version(package) for package in packages}
+
+
+def serve(peer, engine_class, variant, model, threads):
+    # Libraries write to stdout as they please: it becomes the log, and the replies get the pipe for themselves.
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    start = time.perf_counter()
+    engine = engine_class(variant, model, threads)
+    load = time.perf_counter() - start
+    ready = {"ready": True, "load_s": load, "versions": versions_of(peer.packages), "flags": engine.flags}
+    print(json.dumps(ready), file=replies)
+    generator = random.Random(0)
+    for line in sys.stdin:
+        request = json.loads(line)
+        shape = request["batch"], request["input"], request["output"]
+        run = lambda: engine.run(prompts(shape[0], shape[1], engine.vocabulary, generator), shape[2])
+        for _ in range(request["warmup"]):
+            run()
+        print(json.dumps(summary([run() for _ in range(request["repeats"])])), file=replies)
+
+
+def main(peer, convert, engine_class):
+    command, *arguments = sys.argv[1:]
+    if command == "convert":
+        convert(*arguments)
+    elif command == "serve":
+        serve(peer, engine_class, arguments[0], arguments[1], int(arguments[2]))
+    else:
+        sys.exit(f"expected convert or serve, found {command}")

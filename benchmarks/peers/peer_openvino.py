@@ -1,0 +1,106 @@
+"""OpenVINO GenAI: LLMPipeline for one sequence, ContinuousBatchingPipeline for batches. Its exporter writes the models."""
+
+import os
+import subprocess
+import sys
+import time
+
+import peer as base
+
+PEER = base.Peer(
+    name="OpenVINO",
+    folder="openvino",
+    variants={"bf16": "bf16", "int8": "int8", "int4": "int4"},
+    requirements="PEER_OPENVINO",
+    packages=("openvino-genai", "openvino", "optimum-intel", "nncf"),
+    torch=True,
+)
+
+
+def convert(variant, checkpoint, out):
+    weights = {"bf16": "fp16"}.get(variant, variant)  # fp16 is what it can store; it computes in bf16
+    command = [sys.executable, "-m", "optimum.commands.optimum_cli", "export", "openvino", "-m", checkpoint]
+    subprocess.run(
+        [*command, "--task", "text-generation-with-past", "--weight-format", weights, out],
+        check=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+
+
+class Engine:
+    def __init__(self, variant, model, threads):
+        import openvino_genai
+
+        self.genai, self.model = openvino_genai, model
+        self.properties = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "bf16"}
+        self.pipeline = openvino_genai.LLMPipeline(model, "CPU", **self.properties)
+        self.batches = None  # made when first needed: a second copy of the model
+        self.vocabulary = base.vocabulary(model)
+        self.flags = f"{variant} weights, " + ", ".join(f"{k}={v}" for k, v in self.properties.items())
+
+    def config(self, output):
+        config = self.genai.GenerationConfig()
+        config.max_new_tokens, config.ignore_eos, config.do_sample = output, True, False
+        return config
+
+    def run(self, prompts, output):
+        return self.run_one(prompts[0], output) if len(prompts) == 1 else self.run_batch(prompts, output)
+
+    def run_one(self, prompt, output):
+        import numpy
+        import openvino
+
+        times = []
+
+        class Clock(self.genai.StreamerBase):
+            def write(self, tokens):
+                times.append(time.perf_counter())
+                return openvino_genai_running
+
+            def end(self):
+                pass
+
+        openvino_genai_running = self.genai.StreamingStatus.RUNNING
+        ids = openvino.Tensor(numpy.array([prompt], numpy.int64))
+        start = time.perf_counter()
+        self.pipeline.generate(ids, self.config(output), Clock())
+        end = time.perf_counter()
+        if len(times) != output:
+            raise RuntimeError(f"expected {output} tokens, found {len(times)}")
+        return base.Timing(times[0] - start, times[-1] - times[0], output - 1, end - start)
+
+    def run_batch(self, prompts, output):
+        import numpy
+        import openvino
+
+        if self.batches is None:
+            del self.pipeline
+            scheduler = self.genai.SchedulerConfig()
+            scheduler.enable_prefix_caching = False
+            scheduler.max_num_seqs = 32
+            scheduler.max_num_batched_tokens = 2048
+            scheduler.cache_size = 2
+            self.batches = self.genai.ContinuousBatchingPipeline(self.model, scheduler, "CPU", self.properties)
+        count = len(prompts)
+        start = time.perf_counter()
+        handles = [
+            self.batches.add_request(i, openvino.Tensor(numpy.array([prompt], numpy.int64)), self.config(output))
+            for i, prompt in enumerate(prompts)
+        ]
+        lengths = [0] * count
+        first = first_tokens = None
+        while self.batches.has_non_finished_requests():
+            self.batches.step()
+            for i, handle in enumerate(handles):
+                while handle.can_read():
+                    lengths[i] += sum(len(o.generated_ids) for o in handle.read().values())
+            if first is None and all(lengths):
+                first, first_tokens = time.perf_counter(), sum(lengths)
+        end = time.perf_counter()
+        if sum(lengths) != count * output:
+            raise RuntimeError(f"expected {count * output} tokens, found {sum(lengths)}")
+        return base.Timing(first - start, end - first, count * output - first_tokens, end - start)
+
+
+if __name__ == "__main__":
+    base.main(PEER, convert, Engine)
