@@ -1,7 +1,6 @@
 #include "bench/latency.h"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <random>
 
@@ -133,26 +132,6 @@ int64_t KvTokens(const LatencyOptions& options) {
   const int64_t longest =
       std::ranges::max(options.input_lengths) + std::ranges::max(options.output_lengths);
   return options.batch_size * ((longest + kPageTokens - 1) / kPageTokens) * kPageTokens;
-}
-
-Distribution Summarize(std::vector<double> values) {
-  CHECK(!values.empty());
-  std::ranges::sort(values);
-  const auto at = [&](double share) {
-    const double position = share * static_cast<double>(values.size() - 1);
-    const auto below = static_cast<size_t>(position);
-    const size_t above = std::min(below + 1, values.size() - 1);
-    return values[below] + (values[above] - values[below]) * (position - std::floor(position));
-  };
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return {sum / static_cast<double>(values.size()),
-          values.front(),
-          at(0.1),
-          at(0.5),
-          at(0.9),
-          at(0.99),
-          values.back()};
 }
 
 int64_t StepWeightBytes(const Llama& model) {

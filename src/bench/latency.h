@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "bench/distribution.h"
 #include "model/llama.h"
 
 namespace merope {
@@ -28,13 +29,6 @@ struct LatencyOptions {
 // needs.
 Status Validate(const LatencyOptions& options, int64_t max_model_len);
 int64_t KvTokens(const LatencyOptions& options);
-
-// A figure over repeated runs.
-struct Distribution {
-  double mean = 0, min = 0, p10 = 0, p50 = 0, p90 = 0, p99 = 0, max = 0;
-};
-// Percentiles interpolate between the two nearest values. At least one value.
-Distribution Summarize(std::vector<double> values);
 
 // One (input, output) pair. Seconds, and tokens of the whole batch a second.
 struct LatencyCase {

@@ -23,4 +23,8 @@ void AddVerify(CLI::App& app, Action* chosen);
 void AddBench(CLI::App& app, Action* chosen);
 void AddReport(CLI::App& app, Action* chosen);
 
+// bench's own.
+void AddBenchLatency(CLI::App& bench, Action* chosen);
+void AddBenchRoofline(CLI::App& bench, Action* chosen);
+
 }  // namespace merope

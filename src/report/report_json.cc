@@ -1,6 +1,6 @@
 #include "report/report_json.h"
 
-#include "bench/latency_json.h"
+#include "bench/bench_json.h"
 #include "verify/result_json.h"
 
 namespace merope {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "bench/bandwidth.h"
-#include "bench/latency_json.h"
+#include "bench/bench_json.h"
 
 namespace merope {
 namespace {

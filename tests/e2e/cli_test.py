@@ -8,7 +8,7 @@ import subprocess
 
 import merope
 
-COMMANDS = ["run", "inspect", "verify", "bench latency", "report", "tokenize", "detokenize", "synth"]
+COMMANDS = ["run", "inspect", "verify", "bench latency", "bench roofline", "report", "tokenize", "detokenize", "synth"]
 
 
 class Help(merope.Case):

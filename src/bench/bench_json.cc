@@ -1,4 +1,4 @@
-#include "bench/latency_json.h"
+#include "bench/bench_json.h"
 
 namespace merope {
 namespace {
@@ -39,6 +39,18 @@ Json ToJson(const LatencyResult& result) {
           {"step_weight_bytes", result.step_weight_bytes},
           {"peak_rss_bytes", result.peak_resident_bytes},
           {"cases", cases}};
+}
+
+Json ToJson(const RooflineResult& result) {
+  Json rows = Json::array();
+  for (const RooflineRow& row : result.rows) {
+    rows.push_back({{"threads", row.threads},
+                    {"read_bytes_s", ToJson(row.bandwidth)},
+                    {"fp32_flop_s", ToJson(row.peak(PeakKind::kFp32))},
+                    {"bf16_flop_s", ToJson(row.peak(PeakKind::kBf16))},
+                    {"int8_op_s", ToJson(row.peak(PeakKind::kInt8))}});
+  }
+  return {{"target", result.target}, {"probes", result.probes}, {"rows", rows}};
 }
 
 }  // namespace merope

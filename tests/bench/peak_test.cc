@@ -1,0 +1,99 @@
+#include "bench/peak.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/targets.h"
+#include "bench/bench_json.h"
+#include "bench/roofline.h"
+
+namespace merope {
+namespace {
+
+class PeakKernels : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { cpu::SelectTarget(GetParam()); }
+  void TearDown() override { cpu::SelectTarget(""); }
+};
+
+// The sums are the evidence: each accumulator holds exactly what its share of the operations that
+// the kernel says it did comes to. The products are integers, and every sum below 2^24, so that
+// nothing is rounded in any of the types.
+TEST_P(PeakKernels, DoTheMultiplyAddsTheyCount) {
+  const cpu::PeakKernels& kernels = cpu::GetPeakKernels();
+  // Lanes of 32 bits in a vector: a panel of the matrix products is four vectors wide.
+  const int64_t lanes = cpu::GetMatMulKernels().panel / 4;
+  const struct {
+    const char* name;
+    int64_t (*kernel)(cpu::PeakArgs&);
+    int64_t a_lane;
+  } types[] = {{"fp32", kernels.fp32, 1}, {"bf16", kernels.bf16, 2}, {"int8", kernels.int8, 4}};
+  for (const auto& type : types) {
+    for (const int64_t steps : {0, 1, 2, 7, 100}) {
+      SCOPED_TRACE(testing::Message() << type.name << ", " << steps << " steps");
+      cpu::PeakArgs args{.steps = steps, .x = {1, 3, 10, 127}, .w = {1, -5, 120, -128}, .sums = {}};
+      const int64_t operations = type.kernel(args);
+      const int64_t an_accumulator = lanes * type.a_lane * steps;
+      EXPECT_EQ(operations, 2 * an_accumulator * kernels.rows * cpu::kPeakColumns);
+      for (int r = 0; r < kernels.rows; ++r)
+        for (int c = 0; c < cpu::kPeakColumns; ++c)
+          EXPECT_EQ(args.sums[r][c], static_cast<double>(an_accumulator * args.x[r] * args.w[c]))
+              << r << ", " << c;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, PeakKernels, testing::ValuesIn(cpu::SelectableTargets()),
+                         [](const auto& suite_info) { return suite_info.param; });
+
+TEST(PeakProbe, MultipliesAtAPlausibleRate) {
+  PeakProbe probe(2);
+  for (const PeakKind kind : {PeakKind::kFp32, PeakKind::kBf16, PeakKind::kInt8}) {
+    SCOPED_TRACE(PeakName(kind));
+    const double rate = probe.Measure(kind, 0.01);
+    EXPECT_GT(rate, 1e7);
+    // Past two cores of any kind: the products would have been optimized away.
+    EXPECT_LT(rate, 1e13);
+  }
+}
+
+TEST(PeakOf, IsTheModelsOwnType) {
+  EXPECT_EQ(PeakOf(Precision::kFp32), PeakKind::kFp32);
+  EXPECT_EQ(PeakOf(Precision::kBf16), PeakKind::kBf16);
+}
+
+TEST(RooflineOptions, RefusedByName) {
+  EXPECT_TRUE(Validate(RooflineOptions()));
+  EXPECT_NE(Validate({.threads = -1, .progress = {}}).error().message.find("threads"),
+            std::string::npos);
+  for (const double seconds : {0.0, -1.0, 1e9, std::nan("")})
+    EXPECT_NE(Validate({.seconds = seconds, .progress = {}}).error().message.find("seconds"),
+              std::string::npos);
+}
+
+TEST(Roofline, HasEveryFigureOnOneThreadAndOnAll) {
+  const Result<RooflineResult> result =
+      MeasureRoofline({.threads = 2, .seconds = 0.01, .progress = {}});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->target, cpu::SelectableTargets().front());
+  EXPECT_GE(result->probes, 1);
+  const Json json = ToJson(*result);
+  ASSERT_EQ(json["rows"].size(), 2u);
+  for (const size_t i : {0, 1}) {
+    EXPECT_EQ(json["rows"][i]["threads"], i + 1);
+    for (const char* figure : {"read_bytes_s", "fp32_flop_s", "bf16_flop_s", "int8_op_s"})
+      EXPECT_GT(json["rows"][i][figure]["p50"].get<double>(), 0) << figure;
+  }
+}
+
+TEST(Roofline, OneThreadIsOneRow) {
+  const Result<RooflineResult> result =
+      MeasureRoofline({.threads = 1, .seconds = 0.01, .progress = {}});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->rows.size(), 1u);
+}
+
+}  // namespace
+}  // namespace merope
