@@ -8,6 +8,10 @@ import subprocess
 import sys
 
 
+# Come with a peer in builds that do not match torch's, and break imports; nothing here needs them.
+TORCH_COMPANIONS = ("torchvision", "torchaudio", "torchcodec")
+
+
 class Failure(Exception):
     """Says what did not work, with the last lines of its log."""
 
@@ -90,8 +94,8 @@ def install(peer, versions, folder):
     run("pip install", [*pip, "install", "-c", constraints, *peer.pip_options, *packages], log, env=build)
     if peer.separately:
         run("pip install", [*pip, "install", "--no-deps", *shlex.split(versions[peer.separately])], log)
-    if peer.unwanted:
-        run("pip uninstall", [*pip, "uninstall", "-y", *peer.unwanted], log)
+    if peer.torch:
+        run("pip uninstall", [*pip, "uninstall", "-y", *TORCH_COMPANIONS], log)
     if peer.system_libraries:
         unpack_system_libraries(shlex.split(versions[peer.system_libraries]), folder, log)
     with open(stamp, "w") as file:

@@ -81,7 +81,7 @@ class Worker:
 
     def close(self):
         self.signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.communicate()
 
 
 class Probe:

@@ -28,7 +28,6 @@ class Peer:
     packages: tuple = ()  # whose versions are reported
     torch: bool = False  # install the pinned torch first, and hold it
     separately: str = ""  # a variable with packages whose own requirements are not wanted
-    unwanted: tuple = ()  # packages to take out again
     system_libraries: str = ""  # a variable with Debian packages to unpack beside the venv
     pip_options: tuple = ()
     build_environment: dict = field(default_factory=dict)

@@ -33,10 +33,25 @@ class Engine:
 
         self.genai, self.model = openvino_genai, model
         self.properties = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "bf16"}
-        self.pipeline = openvino_genai.LLMPipeline(model, "CPU", **self.properties)
-        self.batches = None  # made when first needed: a second copy of the model
+        self.pipeline = self.batched = None
+        self.make(batched=False)
         self.vocabulary = base.vocabulary(model)
         self.flags = f"{variant} weights, " + ", ".join(f"{k}={v}" for k, v in self.properties.items())
+
+    def make(self, batched):
+        """The pipeline for one sequence, or for many: one at a time, each holds the model."""
+        if self.pipeline and self.batched == batched:
+            return
+        self.pipeline, self.batched = None, batched
+        if not batched:
+            self.pipeline = self.genai.LLMPipeline(self.model, "CPU", **self.properties)
+            return
+        scheduler = self.genai.SchedulerConfig()
+        scheduler.enable_prefix_caching = False
+        scheduler.max_num_seqs = 32
+        scheduler.max_num_batched_tokens = 2048
+        scheduler.cache_size = 2
+        self.pipeline = self.genai.ContinuousBatchingPipeline(self.model, scheduler, "CPU", self.properties)
 
     def config(self, output):
         config = self.genai.GenerationConfig()
@@ -44,23 +59,23 @@ class Engine:
         return config
 
     def run(self, prompts, output):
-        return self.run_one(prompts[0], output) if len(prompts) == 1 else self.run_batch(prompts, output)
+        self.make(batched=len(prompts) > 1)
+        return self.run_batch(prompts, output) if self.batched else self.run_one(prompts[0], output)
 
     def run_one(self, prompt, output):
         import numpy
         import openvino
 
-        times = []
+        times, running = [], self.genai.StreamingStatus.RUNNING
 
         class Clock(self.genai.StreamerBase):
             def write(self, tokens):
                 times.append(time.perf_counter())
-                return openvino_genai_running
+                return running
 
             def end(self):
                 pass
 
-        openvino_genai_running = self.genai.StreamingStatus.RUNNING
         ids = openvino.Tensor(numpy.array([prompt], numpy.int64))
         start = time.perf_counter()
         self.pipeline.generate(ids, self.config(output), Clock())
@@ -73,24 +88,16 @@ class Engine:
         import numpy
         import openvino
 
-        if self.batches is None:
-            del self.pipeline
-            scheduler = self.genai.SchedulerConfig()
-            scheduler.enable_prefix_caching = False
-            scheduler.max_num_seqs = 32
-            scheduler.max_num_batched_tokens = 2048
-            scheduler.cache_size = 2
-            self.batches = self.genai.ContinuousBatchingPipeline(self.model, scheduler, "CPU", self.properties)
         count = len(prompts)
         start = time.perf_counter()
         handles = [
-            self.batches.add_request(i, openvino.Tensor(numpy.array([prompt], numpy.int64)), self.config(output))
+            self.pipeline.add_request(i, openvino.Tensor(numpy.array([prompt], numpy.int64)), self.config(output))
             for i, prompt in enumerate(prompts)
         ]
         lengths = [0] * count
         first = first_tokens = None
-        while self.batches.has_non_finished_requests():
-            self.batches.step()
+        while self.pipeline.has_non_finished_requests():
+            self.pipeline.step()
             for i, handle in enumerate(handles):
                 while handle.can_read():
                     lengths[i] += sum(len(o.generated_ids) for o in handle.read().values())

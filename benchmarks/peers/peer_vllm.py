@@ -17,7 +17,6 @@ PEER = base.Peer(
     torch=True,
     as_is=("bf16",),
     separately="PEER_VLLM_PLUGINS",
-    unwanted=("torchvision", "torchaudio", "torchcodec"),  # builds that do not match torch's; nothing here needs them
     system_libraries="PEER_VLLM_LIBRARIES",
     environment=lambda folder, threads: environment(folder, threads),
 )
