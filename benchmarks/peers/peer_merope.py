@@ -27,8 +27,10 @@ def measure(command, request):
     done = subprocess.run(command, stdout=subprocess.PIPE)
     if done.returncode != 0:
         sys.exit(f"{shlex.join(command)}: ended with {done.returncode}")
-    result = json.loads(done.stdout)
+    answer = json.loads(done.stdout)
+    (result,) = answer.pop("results")
     (case,) = result["cases"]
+    result |= answer
     steps = request["output"] - 1
     return result, {
         "prefill_s": case["ttft_s"]["p50"],

@@ -9,7 +9,9 @@ Json ToJson(const Distribution& d) {
 }
 
 Json ToJson(const LatencyCase& c) {
-  return {{"input_len", c.input_length},
+  return {{"batch_size", c.batch_size},
+          {"context", c.context},
+          {"input_len", c.input_length},
           {"output_len", c.output_length},
           {"latency_s", ToJson(c.latency)},
           {"throughput_tok_s", ToJson(c.throughput)},
@@ -20,7 +22,10 @@ Json ToJson(const LatencyCase& c) {
           {"prefill_tok_s", ToJson(c.prefill_speed)},
           {"probed_bandwidth_bytes_s", ToJson(c.bandwidth)},
           {"decode_bytes", c.decode_bytes},
-          {"bandwidth_share", ToJson(c.bandwidth_share)}};
+          {"bandwidth_share", ToJson(c.bandwidth_share)},
+          {"probed_peak_flop_s", ToJson(c.peak)},
+          {"prefill_flop", c.prefill_flops},
+          {"peak_share", ToJson(c.peak_share)}};
 }
 
 }  // namespace
@@ -30,8 +35,8 @@ Json ToJson(const LatencyResult& result) {
   for (const LatencyCase& c : result.cases) cases.push_back(ToJson(c));
   return {{"backend", result.backend},
           {"dtype", result.precision},
+          {"mode", result.mode},
           {"threads", result.threads},
-          {"batch_size", result.batch_size},
           {"warmup", result.warmup},
           {"repeats", result.repeats},
           {"seed", result.seed},

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <memory>
 #include <random>
+#include <utility>
 
 #include "base/machine.h"
 #include "base/stopwatch.h"
 #include "base/threads.h"
 #include "bench/bandwidth.h"
+#include "bench/peak.h"
 
 namespace merope {
 namespace {
@@ -20,16 +22,24 @@ int32_t Greedy(std::span<const float> logits) {
   return static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
 }
 
-// A batch of sequences that go from their prompts to output_length tokens together.
+// A batch of sequences that go from their prompts to output_length tokens together, any number of
+// times. The first `context` tokens of each prompt are in the cache beforehand.
 class Batch {
  public:
-  Batch(Llama& model, const std::vector<std::vector<int32_t>>& prompts)
-      : model_(model), prompts_(prompts), last_(prompts.size()) {
-    for (size_t i = 0; i < prompts.size(); ++i)
+  Batch(Llama& model, std::vector<std::vector<int32_t>> prompts, int64_t context)
+      : model_(model), prompts_(std::move(prompts)), context_(context), last_(prompts_.size()) {
+    for (size_t i = 0; i < prompts_.size(); ++i)
       sequences_.push_back(std::make_unique<Sequence>(model.kv()));
   }
 
+  Status FillContext() {
+    for (size_t i = 0; i < prompts_.size() && context_ > 0; ++i)
+      TRY(model_.Extend(sequences_[i].get(), Context(i), 0, {}));
+    return {};
+  }
+
   Result<TokenTimes> Run(int64_t output_length) {
+    for (const auto& sequence : sequences_) sequence->Truncate(context_);
     const Stopwatch watch;
     TokenTimes times;
     TRY(Prefill());
@@ -46,7 +56,7 @@ class Batch {
   Status Prefill() {
     for (size_t i = 0; i < prompts_.size(); ++i) {
       TRY(model_.Extend(
-          sequences_[i].get(), prompts_[i], 1,
+          sequences_[i].get(), std::span(prompts_[i]).subspan(Context(i).size()), 1,
           [&](int64_t, std::span<const float> logits) { last_[i] = Greedy(logits); }));
     }
     return {};
@@ -63,22 +73,59 @@ class Batch {
     return {};
   }
 
+  std::span<const int32_t> Context(size_t i) const {
+    return std::span(prompts_[i]).first(static_cast<size_t>(context_));
+  }
+
   Llama& model_;
-  const std::vector<std::vector<int32_t>>& prompts_;
+  const std::vector<std::vector<int32_t>> prompts_;
+  const int64_t context_;
   std::vector<std::unique_ptr<Sequence>> sequences_;
   std::vector<int32_t> last_;
   std::vector<SequenceStep> steps_;
   std::vector<float> logits_;
 };
 
+// What the machine could do, before and after each run.
+class Probes {
+ public:
+  Probes(int threads, PeakKind kind) : memory_(threads), peak_(threads), kind_(kind) {}
+
+  void Measure() {
+    bandwidth_.push_back(memory_.Measure());
+    peaks_.push_back(peak_.Measure(kind_));
+  }
+  // Of the two probes around the last run.
+  double bandwidth() const { return MeanOfLastTwo(bandwidth_); }
+  double peak() const { return MeanOfLastTwo(peaks_); }
+  bool empty() const { return peaks_.empty(); }
+  int64_t buffer_bytes() const { return memory_.buffer_bytes(); }
+
+  void MoveInto(LatencyCase* result) {
+    result->bandwidth = Summarize(std::exchange(bandwidth_, {}));
+    result->peak = Summarize(std::exchange(peaks_, {}));
+  }
+
+ private:
+  static double MeanOfLastTwo(const std::vector<double>& values) {
+    return (values.end()[-1] + values.end()[-2]) / 2;
+  }
+
+  BandwidthProbe memory_;
+  PeakProbe peak_;
+  PeakKind kind_;
+  std::vector<double> bandwidth_, peaks_;
+};
+
 // Everything that the runs of one case gave.
 struct Samples {
   std::vector<double> latency, throughput, ttft, tpot, report_tpot, inter_token, prefill_speed,
-      bandwidth, bandwidth_share;
+      bandwidth_share, peak_share;
 
-  void Add(const TokenTimes& times, const LatencyCase& shape, double batch, double probed) {
+  void Add(const TokenTimes& times, const LatencyCase& shape, const Probes& probes) {
     const double latency_s = times.back(), first = times.front();
     const auto outputs = static_cast<double>(shape.output_length);
+    const auto batch = static_cast<double>(shape.batch_size);
     const double step = outputs > 1 ? (latency_s - first) / (outputs - 1) : 0;
     latency.push_back(latency_s);
     throughput.push_back(batch * outputs / latency_s);
@@ -86,42 +133,84 @@ struct Samples {
     tpot.push_back(step);
     report_tpot.push_back(latency_s / outputs);
     prefill_speed.push_back(batch * static_cast<double>(shape.input_length) / first);
+    peak_share.push_back(static_cast<double>(shape.prefill_flops) / first / probes.peak());
     for (size_t i = 1; i < times.size(); ++i) inter_token.push_back(times[i] - times[i - 1]);
     if (step > 0)
-      bandwidth_share.push_back(static_cast<double>(shape.decode_bytes) / step / probed);
+      bandwidth_share.push_back(static_cast<double>(shape.decode_bytes) / step /
+                                probes.bandwidth());
   }
 
-  void Into(LatencyCase* result) {
+  void MoveInto(LatencyCase* result) {
     result->latency = Summarize(std::move(latency));
     result->throughput = Summarize(std::move(throughput));
     result->ttft = Summarize(std::move(ttft));
     result->tpot = Summarize(std::move(tpot));
     result->report_tpot = Summarize(std::move(report_tpot));
     result->prefill_speed = Summarize(std::move(prefill_speed));
-    result->bandwidth = Summarize(std::move(bandwidth));
+    result->peak_share = Summarize(std::move(peak_share));
     if (!inter_token.empty()) result->inter_token = Summarize(std::move(inter_token));
     if (!bandwidth_share.empty()) result->bandwidth_share = Summarize(std::move(bandwidth_share));
   }
 };
 
+int64_t LongestSequence(const LatencyOptions& options) {
+  return std::ranges::max(options.contexts) + std::ranges::max(options.input_lengths) +
+         std::ranges::max(options.output_lengths);
+}
+
+// The grid, with what each of its points costs at least.
+std::vector<LatencyCase> Grid(const Llama& model, const LatencyOptions& options) {
+  const int64_t kv_token = model.config().KvBytesPerToken(model.backend().KvElementBytes());
+  std::vector<LatencyCase> cases;
+  for (const int64_t batch : options.batch_sizes)
+    for (const int64_t context : options.contexts)
+      for (const int64_t output : options.output_lengths)
+        for (const int64_t input : options.input_lengths) {
+          LatencyCase& shape = cases.emplace_back();
+          shape.batch_size = batch;
+          shape.context = context;
+          shape.input_length = input;
+          shape.output_length = output;
+          // Step i of the output − 1 attends to context + input + i positions.
+          shape.decode_bytes =
+              StepWeightBytes(model) + batch * kv_token * (context + input + output / 2);
+          shape.prefill_flops = batch * PrefillFlops(model.config(), context, input);
+        }
+  return cases;
+}
+
+std::vector<std::vector<int32_t>> RandomPrompts(const LatencyCase& shape, int64_t vocab_size,
+                                                std::mt19937_64& random) {
+  std::vector<std::vector<int32_t>> prompts(static_cast<size_t>(shape.batch_size));
+  for (auto& prompt : prompts)
+    for (int64_t i = 0; i < shape.context + shape.input_length; ++i)
+      prompt.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(vocab_size)));
+  return prompts;
+}
+
 }  // namespace
 
 Status Validate(const LatencyOptions& options, int64_t max_model_len) {
-  for (const auto* lengths : {&options.input_lengths, &options.output_lengths}) {
-    const char* name = lengths == &options.input_lengths ? "input-len" : "output-len";
-    if (lengths->empty()) return Err("{}: expected at least one length, found none", name);
-    for (const int64_t length : *lengths)
-      if (length < 1) return Err("{}: expected lengths of 1 and more, found {}", name, length);
+  const struct {
+    const char* name;
+    const std::vector<int64_t>& values;
+    int64_t least, most;
+  } lists[] = {{"input-len", options.input_lengths, 1, kMaxPositions},
+               {"output-len", options.output_lengths, 1, kMaxPositions},
+               {"context", options.contexts, 0, kMaxPositions},
+               {"batch-size", options.batch_sizes, 1, 128}};
+  for (const auto& list : lists) {
+    if (list.values.empty()) return Err("{}: expected at least one, found none", list.name);
+    for (const int64_t value : list.values)
+      if (value < list.least || value > list.most)
+        return Err("{}: expected {} to {}, found {}", list.name, list.least, list.most, value);
   }
-  const int64_t input = std::ranges::max(options.input_lengths);
-  const int64_t output = std::ranges::max(options.output_lengths);
-  if (input > max_model_len || output > max_model_len - input)
+  if (LongestSequence(options) > max_model_len)
     return Err(
-        "input-len {} with output-len {}: expected at most {} tokens together (the model's "
-        "context)",
-        input, output, max_model_len);
-  if (options.batch_size < 1 || options.batch_size > 128)
-    return Err("batch-size: expected 1 to 128, found {}", options.batch_size);
+        "context {} with input-len {} and output-len {}: expected at most {} tokens together (the "
+        "model's context)",
+        std::ranges::max(options.contexts), std::ranges::max(options.input_lengths),
+        std::ranges::max(options.output_lengths), max_model_len);
   if (options.warmup < 0) return Err("warmup: expected 0 or more runs, found {}", options.warmup);
   if (options.repeats < 1)
     return Err("repeats: expected 1 or more runs, found {}", options.repeats);
@@ -129,9 +218,8 @@ Status Validate(const LatencyOptions& options, int64_t max_model_len) {
 }
 
 int64_t KvTokens(const LatencyOptions& options) {
-  const int64_t longest =
-      std::ranges::max(options.input_lengths) + std::ranges::max(options.output_lengths);
-  return options.batch_size * ((longest + kPageTokens - 1) / kPageTokens) * kPageTokens;
+  const int64_t pages = (LongestSequence(options) + kPageTokens - 1) / kPageTokens;
+  return std::ranges::max(options.batch_sizes) * pages * kPageTokens;
 }
 
 int64_t StepWeightBytes(const Llama& model) {
@@ -141,58 +229,54 @@ int64_t StepWeightBytes(const Llama& model) {
   return model.weight_bytes() - config.vocab_size * config.hidden_size * element;
 }
 
+int64_t PrefillFlops(const ModelConfig& config, int64_t context, int64_t tokens) {
+  const int64_t hidden = config.hidden_size, heads = config.num_heads * config.head_dim;
+  const int64_t kv_heads = config.num_kv_heads * config.head_dim;
+  const int64_t weights = hidden * (heads + 2 * kv_heads)           // q, k, v
+                          + heads * hidden                          // o
+                          + 3 * hidden * config.intermediate_size;  // gate, up, down
+  const int64_t attended = tokens * context + tokens * (tokens + 1) / 2;
+  return config.num_layers * (2 * tokens * weights + 4 * heads * attended) +
+         2 * config.vocab_size * hidden;
+}
+
 Result<LatencyResult> MeasureLatency(Llama& model, const LatencyOptions& options) {
   TRY(Validate(options, model.max_model_len()));
   LatencyResult result;
   result.backend = model.backend().name();
   result.precision = PrecisionName(model.backend().precision());
   result.threads = options.threads > 0 ? options.threads : DefaultThreads();
-  result.batch_size = options.batch_size;
   result.warmup = options.warmup;
   result.repeats = options.repeats;
   result.seed = options.seed;
   result.weight_bytes = model.weight_bytes();
   result.step_weight_bytes = StepWeightBytes(model);
+  result.cases = Grid(model, options);
   const int64_t peak_before = PeakResidentBytes();
-  const int64_t kv_token = model.config().KvBytesPerToken(model.backend().KvElementBytes());
 
-  BandwidthProbe probe(result.threads);
+  Probes probes(result.threads, PeakOf(model.backend().precision()));
   std::mt19937_64 random(options.seed);
   const int64_t runs = options.warmup + options.repeats;
-  const int64_t total =
-      runs * std::ssize(options.input_lengths) * std::ssize(options.output_lengths);
   int64_t done = 0;
-  for (const int64_t output : options.output_lengths) {
-    for (const int64_t input : options.input_lengths) {
-      LatencyCase& shape = result.cases.emplace_back();
-      shape.input_length = input;
-      shape.output_length = output;
-      // Step i of the output − 1 attends to input + i positions.
-      shape.decode_bytes =
-          result.step_weight_bytes + options.batch_size * kv_token * (input + output / 2);
-      std::vector<std::vector<int32_t>> prompts(static_cast<size_t>(options.batch_size));
-      for (auto& prompt : prompts)
-        for (int64_t i = 0; i < input; ++i)
-          prompt.push_back(
-              static_cast<int32_t>(random() % static_cast<uint64_t>(model.config().vocab_size)));
-
-      Samples samples;
-      for (int64_t run = 0; run < runs; ++run) {
-        const bool counts = run >= options.warmup;
-        if (counts && samples.bandwidth.empty()) samples.bandwidth.push_back(probe.Measure());
-        TRY_ASSIGN(const TokenTimes times, Batch(model, prompts).Run(output));
-        if (counts) {
-          const double before = samples.bandwidth.back(), after = probe.Measure();
-          samples.bandwidth.push_back(after);
-          samples.Add(times, shape, static_cast<double>(options.batch_size), (before + after) / 2);
-        }
-        if (options.progress) options.progress(++done, total);
+  for (LatencyCase& shape : result.cases) {
+    Batch batch(model, RandomPrompts(shape, model.config().vocab_size, random), shape.context);
+    TRY(batch.FillContext());
+    Samples samples;
+    for (int64_t run = 0; run < runs; ++run) {
+      const bool counts = run >= options.warmup;
+      if (counts && probes.empty()) probes.Measure();
+      TRY_ASSIGN(const TokenTimes times, batch.Run(shape.output_length));
+      if (counts) {
+        probes.Measure();
+        samples.Add(times, shape, probes);
       }
-      samples.Into(&shape);
+      if (options.progress) options.progress(++done, runs * std::ssize(result.cases));
     }
+    samples.MoveInto(&shape);
+    probes.MoveInto(&shape);
   }
   // The probe's buffer was resident throughout: a peak from before it can only have been higher.
-  result.peak_resident_bytes = std::max(peak_before, PeakResidentBytes() - probe.buffer_bytes());
+  result.peak_resident_bytes = std::max(peak_before, PeakResidentBytes() - probes.buffer_bytes());
   return result;
 }
 

@@ -1,11 +1,10 @@
 // merope bench latency: how long one batch takes, and how near its decoding comes to the memory
-// bandwidth.
-#include <cstdio>
+// bandwidth and its prefill to the multiply-add peak.
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "base/machine.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "bench/bench_json.h"
@@ -17,130 +16,181 @@
 namespace merope {
 namespace {
 
-struct BenchOptions {
-  std::string model, dtype = "auto";
+struct LatencyArguments {
+  std::string model;
+  std::vector<std::string> dtypes = {"auto"};
   bool json = false;
   LatencyOptions latency;
+};
+
+// One dtype's (and mode's) figures, and how long the model took to load.
+struct Loaded {
+  double load_seconds = 0;
+  LatencyResult result;
 };
 
 std::string Mib(int64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 std::string Ms(double seconds) { return fmt::format("{:.2f}", seconds * 1e3); }
+std::string Percent(const Distribution& share) { return fmt::format("{:.0f} %", share.p50 * 100); }
 
-void Print(const LatencyResult& result, const Checkpoint& checkpoint, double open_seconds,
-           double load_seconds) {
-  fmt::print("{}\n", checkpoint.path());
-  fmt::print("  back end      {}, {}\n", result.backend, result.precision);
-  fmt::print("  weights       {} in memory, {} of them read by a decode step\n",
-             Mib(result.weight_bytes), Mib(result.step_weight_bytes));
-  fmt::print("  load          {:.2f} s (open {:.2f} s, read and pack {:.2f} s)\n",
-             open_seconds + load_seconds, open_seconds, load_seconds);
-  fmt::print("  peak memory   {}\n", Mib(result.peak_resident_bytes));
-  fmt::print("  batch {}, {} runs a row after {} of warm-up, seed {}; medians\n\n",
-             result.batch_size, result.repeats, result.warmup, result.seed);
+// The cells that say which line of the grid it is.
+std::vector<std::string> Row(const LatencyResult& result, const LatencyCase& c) {
+  return {result.precision,
+          result.mode,
+          std::to_string(c.batch_size),
+          std::to_string(c.context),
+          std::to_string(c.input_length),
+          std::to_string(c.output_length)};
+}
+const std::vector<std::string> kRowHeader = {"dtype",   "mode",  "batch",
+                                             "context", "input", "output"};
+constexpr size_t kLeftColumns = 2;
 
-  std::vector<std::vector<std::string>> rows = {{"input", "output", "latency s", "tok/s",
-                                                 "latency/output ms", "TTFT ms", "TPOT ms",
-                                                 "prefill tok/s", "read GB/s", "of bandwidth"}};
-  for (const LatencyCase& c : result.cases) {
-    rows.push_back({std::to_string(c.input_length), std::to_string(c.output_length),
-                    fmt::format("{:.3f}", c.latency.p50), fmt::format("{:.1f}", c.throughput.p50),
-                    Ms(c.report_tpot.p50), Ms(c.ttft.p50), Ms(c.tpot.p50),
-                    fmt::format("{:.0f}", c.prefill_speed.p50),
-                    fmt::format("{:.1f}", c.bandwidth.p50 / 1e9),
-                    fmt::format("{:.0f} %", c.bandwidth_share.p50 * 100)});
-  }
-  PrintTable(rows);
-
-  fmt::print("\n  percentiles over the runs (a step: over all decode steps)\n");
-  rows = {{"input", "output", "ms", "p10", "p50", "p90", "p99", "max"}};
-  for (const LatencyCase& c : result.cases) {
-    const auto add = [&](const char* name, const Distribution& d) {
-      rows.push_back({std::to_string(c.input_length), std::to_string(c.output_length), name,
-                      Ms(d.p10), Ms(d.p50), Ms(d.p90), Ms(d.p99), Ms(d.max)});
-    };
-    add("latency", c.latency);
-    add("TTFT", c.ttft);
-    add("TPOT", c.tpot);
-    add("step", c.inter_token);
-  }
-  PrintTable(rows);
-  fmt::print(
-      "\n  TPOT is (latency - TTFT) / (output - 1). Bandwidth is probed before and after each run; "
-      "the share is what a\n"
-      "  decode step must read (weights, keys and values) over the TPOT, against the mean of the "
-      "two probes.\n");
+using Rows = std::vector<std::vector<std::string>>;
+void Add(Rows* rows, std::vector<std::string> row, const std::vector<std::string>& cells) {
+  row.insert(row.end(), cells.begin(), cells.end());
+  rows->push_back(std::move(row));
 }
 
-Result<int> RunLatency(const BenchOptions& options) {
-  const Stopwatch open_watch;
-  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(options.model));
-  const double open_seconds = open_watch.Seconds();
-  LatencyOptions latency = options.latency;
-  TRY(Validate(latency, checkpoint.config().max_position_embeddings));
-  RuntimeOptions runtime_options;
-  TRY_ASSIGN(runtime_options.precision, ParsePrecision(options.dtype));
-  runtime_options.threads = latency.threads;
-  runtime_options.llama.kv_tokens = KvTokens(latency);
-  TRY_ASSIGN(const Runtime runtime, LoadRuntime(checkpoint, runtime_options));
+void PrintLoads(const std::vector<Loaded>& all) {
+  Rows rows = {{"dtype", "mode", "load s", "weights", "read by a decode step", "peak memory"}};
+  for (const auto& [load_seconds, r] : all)
+    rows.push_back({r.precision, r.mode, fmt::format("{:.2f}", load_seconds), Mib(r.weight_bytes),
+                    Mib(r.step_weight_bytes), Mib(r.peak_resident_bytes)});
+  PrintTable(rows, kLeftColumns);
+}
+
+void PrintGrid(const std::vector<Loaded>& all) {
+  Rows rows;
+  Add(&rows, kRowHeader,
+      {"latency s", "tok/s", "latency/output ms", "TTFT ms", "TPOT ms", "prefill tok/s",
+       "peak GOP/s", "of peak", "read GB/s", "of bandwidth"});
+  for (const auto& [load_seconds, r] : all)
+    for (const LatencyCase& c : r.cases)
+      Add(&rows, Row(r, c),
+          {fmt::format("{:.3f}", c.latency.p50), fmt::format("{:.1f}", c.throughput.p50),
+           Ms(c.report_tpot.p50), Ms(c.ttft.p50), Ms(c.tpot.p50),
+           fmt::format("{:.0f}", c.prefill_speed.p50), fmt::format("{:.0f}", c.peak.p50 / 1e9),
+           Percent(c.peak_share), fmt::format("{:.1f}", c.bandwidth.p50 / 1e9),
+           Percent(c.bandwidth_share)});
+  PrintTable(rows, kLeftColumns);
+}
+
+void PrintPercentiles(const std::vector<Loaded>& all) {
+  Rows rows;
+  Add(&rows, kRowHeader, {"ms", "p10", "p50", "p90", "p99", "max"});
+  for (const auto& [load_seconds, r] : all)
+    for (const LatencyCase& c : r.cases) {
+      const auto add = [&](const char* name, const Distribution& d) {
+        Add(&rows, Row(r, c), {name, Ms(d.p10), Ms(d.p50), Ms(d.p90), Ms(d.p99), Ms(d.max)});
+      };
+      add("latency", c.latency);
+      add("TTFT", c.ttft);
+      add("TPOT", c.tpot);
+      add("step", c.inter_token);
+    }
+  PrintTable(rows, kLeftColumns);
+}
+
+void Print(const Checkpoint& checkpoint, double open_seconds, const std::vector<Loaded>& all) {
+  const LatencyResult& first = all.front().result;
+  fmt::print("{}\n  {}; opened in {:.2f} s\n\n", checkpoint.path(), first.backend, open_seconds);
+  PrintLoads(all);
+  fmt::print("\n  medians of {} runs a row after {} of warm-up, seed {}\n", first.repeats,
+             first.warmup, first.seed);
+  PrintGrid(all);
+  fmt::print("\n  percentiles over the runs (a step: over all decode steps)\n");
+  PrintPercentiles(all);
+  fmt::print(
+      "\n  TPOT is (latency - TTFT) / (output - 1). Bandwidth and multiply-add peak are probed "
+      "before and after each run.\n"
+      "  Of peak: the prefill's operations over TTFT; of bandwidth: what a decode step must read "
+      "(weights, keys and values)\n"
+      "  over TPOT; each against the mean of the two probes.\n");
+}
+
+// The kernel counts the process's peak memory from here on, so that each dtype has its own.
+void RestartPeakMemory() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
+Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
+                       LatencyOptions latency) {
+  RuntimeOptions options;
+  TRY_ASSIGN(options.precision, ParsePrecision(dtype));
+  options.threads = latency.threads;
+  options.llama.kv_tokens = KvTokens(latency);
+  RestartPeakMemory();
+  TRY_ASSIGN(const Runtime runtime, LoadRuntime(checkpoint, options));
   latency.threads = runtime.threads;
-  LatencyResult result;
-  {
-    ProgressBar bar("measuring");
-    latency.progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
-    TRY_ASSIGN(result, MeasureLatency(*runtime.model, latency));
+  ProgressBar bar("measuring");
+  latency.progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
+  Loaded loaded{.load_seconds = runtime.load_seconds, .result = {}};
+  TRY_ASSIGN(loaded.result, MeasureLatency(*runtime.model, latency));
+  return loaded;
+}
+
+Result<int> RunLatency(const LatencyArguments& arguments) {
+  for (const std::string& dtype : arguments.dtypes) TRY(ParsePrecision(dtype));
+  const Stopwatch open_watch;
+  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
+  const double open_seconds = open_watch.Seconds();
+  TRY(Validate(arguments.latency, checkpoint.config().max_position_embeddings));
+  std::vector<Loaded> all;
+  for (const std::string& dtype : arguments.dtypes) {
+    TRY_ASSIGN(Loaded loaded, Measure(checkpoint, dtype, arguments.latency));
+    all.push_back(std::move(loaded));
   }
-  if (options.json) {
-    Json json = ToJson(result);
-    json["model"] = checkpoint.path();
-    json["open_s"] = open_seconds;
-    json["load_s"] = runtime.load_seconds;
-    json["version"] = MEROPE_VERSION;
-    fmt::print("{}\n", json.dump(2));
-  } else {
-    Print(result, checkpoint, open_seconds, runtime.load_seconds);
+  if (!arguments.json) {
+    Print(checkpoint, open_seconds, all);
+    return 0;
   }
+  Json results = Json::array();
+  for (const Loaded& loaded : all) {
+    Json& json = results.emplace_back(ToJson(loaded.result));
+    json["load_s"] = loaded.load_seconds;
+  }
+  const Json json = {{"model", checkpoint.path()},
+                     {"open_s", open_seconds},
+                     {"version", MEROPE_VERSION},
+                     {"results", results}};
+  fmt::print("{}\n", json.dump(2));
   return 0;
 }
 
 }  // namespace
 
 void AddBenchLatency(CLI::App& bench, Action* chosen) {
-  CLI::App* command = bench.add_subcommand("latency",
-                                           "Latency, throughput, TTFT and TPOT of one batch over "
-                                           "a grid of lengths, beside the memory bandwidth");
-  const auto options = std::make_shared<BenchOptions>();
-  LatencyOptions& latency = options->latency;
-  command->add_option("MODEL", options->model, "A Hugging Face directory, or a .gguf file")
+  CLI::App* command = bench.add_subcommand(
+      "latency",
+      "Latency, throughput, TTFT and TPOT of one batch over a grid of dtypes, batch sizes, depths "
+      "and lengths, beside the memory bandwidth and the multiply-add peak");
+  const auto arguments = std::make_shared<LatencyArguments>();
+  LatencyOptions& latency = arguments->latency;
+  command->add_option("MODEL", arguments->model, "A Hugging Face directory, or a .gguf file")
       ->required();
-  command
-      ->add_option("--input-len", latency.input_lengths,
-                   "Prompt lengths in tokens, comma-separated")
-      ->delimiter(',')
-      ->capture_default_str();
-  command
-      ->add_option("--output-len", latency.output_lengths,
-                   "Output lengths in tokens, comma-separated")
-      ->delimiter(',')
-      ->capture_default_str();
-  command->add_option("--batch-size", latency.batch_size, "Sequences that run together")
-      ->capture_default_str();
-  command
-      ->add_option("--warmup", latency.warmup,
-                   "Runs of each pair of lengths before those that count")
-      ->capture_default_str();
-  command->add_option("--repeats", latency.repeats, "Runs of each pair of lengths that count")
-      ->capture_default_str();
-  command->add_option("--seed", latency.seed, "Seed of the random prompts")->capture_default_str();
-  command->add_option("--dtype", options->dtype, "auto (the checkpoint's), fp32 or bf16")
-      ->capture_default_str();
-  command->add_option("--threads", latency.threads, "Threads (0: the usable cores)")
-      ->capture_default_str();
-  command->add_flag("--json", options->json, "Print JSON");
+  const auto list = [command](const char* name, auto& values, const char* help) {
+    command->add_option(name, values, help)->delimiter(',')->capture_default_str();
+  };
+  const auto number = [command](const char* name, auto& value, const char* help) {
+    command->add_option(name, value, help)->capture_default_str();
+  };
+  list("--input-len", latency.input_lengths, "Prompt lengths in tokens, comma-separated");
+  list("--output-len", latency.output_lengths, "Output lengths in tokens, comma-separated");
+  list("--batch-size", latency.batch_sizes, "Sequences that run together, comma-separated");
+  list("--context", latency.contexts,
+       "Tokens already in the KV cache before the prompt, comma-separated; not timed");
+  list("--dtype", arguments->dtypes,
+       "auto (the checkpoint's), fp32 or bf16, comma-separated; loaded one after the other");
+  number("--warmup", latency.warmup, "Runs of each row before those that count");
+  number("--repeats", latency.repeats, "Runs of each row that count");
+  number("--seed", latency.seed, "Seed of the random prompts");
+  number("--threads", latency.threads, "Threads (0: the usable cores)");
+  command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
-      "Example: merope bench latency ./model --input-len 16,128 --output-len 50 --json");
-  command->callback([options, chosen] { *chosen = [options] { return RunLatency(*options); }; });
+      "Example: merope bench latency ./model --dtype bf16,fp32 --batch-size 1,8 --context 0,2048");
+  command->callback(
+      [arguments, chosen] { *chosen = [arguments] { return RunLatency(*arguments); }; });
 }
 
 }  // namespace merope

@@ -13,7 +13,7 @@ void WriteConditions(const Section& s) {
   out.AddHeading(2, say("Conditions", "测试条件"));
   List list;
   list.items.push_back(Rich(say("Back end: {0}, {1}; batch {2}.", "后端：{0}，{1}；batch {2}。"),
-                            {r.backend, r.precision, std::to_string(r.batch_size)}));
+                            {r.backend, r.precision, std::to_string(r.cases.front().batch_size)}));
   list.items.push_back(Rich(
       say("{0} runs a row after {1} warm-up runs; random prompts (seed {2}), greedy, EOS "
           "ignored; medians.",
@@ -27,6 +27,13 @@ void WriteConditions(const Section& s) {
                "每次运行前后用 {0} 个线程探测内存读带宽。占比 = 解码一步必须读取的字节（权重 {1} "
                "及上下文的 K/V)÷ TPOT ÷ 两次探测的均值。"),
            {std::to_string(r.threads), Size(r.step_weight_bytes)}));
+  list.items.push_back(Rich(
+      say("So is the multiply-add peak of {0}. Its share is what the prefill must compute (two "
+          "operations for each weight and token, attention's causal half, the head once) over "
+          "TTFT, against the mean of the two probes.",
+          "{0} 的乘加峰值也同样探测。算力占比 = 预填充必须的运算（每个权重每个 token "
+          "两次，加上注意力的因果半边，输出头一次）÷ TTFT ÷ 两次探测的均值。"),
+      {r.precision}));
   list.items.push_back(
       Rich(say("**Latency / output** is the reference report's TPOT; **TPOT** is (latency − TTFT) "
                "/ (output − 1).",
@@ -46,7 +53,7 @@ void WriteGrid(const Section& s) {
        right(say("Latency (s)", "延迟 (s)")), right(say("Throughput (tok/s)", "吞吐量 (tok/s)")),
        right(say("Latency / output (ms)", "延迟/输出 (ms)")), right("TTFT (ms)"),
        right("TPOT (ms)"), right(say("Prefill (tok/s)", "Prefill (tok/s)")),
-       right(say("Probed (GB/s)", "探测带宽 (GB/s)")),
+       right(say("Share of peak", "算力占比")), right(say("Probed (GB/s)", "探测带宽 (GB/s)")),
        right(say("Share of bandwidth", "带宽占比"))},
       {}};
   Table spread{std::string(say("Spread over the runs (ms)", "各次运行的分布（ms）")),
@@ -69,6 +76,7 @@ void WriteGrid(const Section& s) {
                          {Millis(c.ttft.p50, 1)},
                          {Millis(c.tpot.p50)},
                          {Fixed(c.prefill_speed.p50, 0)},
+                         {Percent(c.peak_share.p50, 0)},
                          {Fixed(c.bandwidth.p50 / 1e9, 1)},
                          {Percent(c.bandwidth_share.p50, 0)}});
     const auto add = [&](std::string_view name, const Distribution& d) {

@@ -4,6 +4,9 @@
 
 #include "bench/bandwidth.h"
 #include "bench/bench_json.h"
+#include "checkpoint/synth.h"
+#include "engine/load.h"
+#include "tests/support/temp_dir.h"
 
 namespace merope {
 namespace {
@@ -32,27 +35,120 @@ TEST(LatencyOptions, RefusedByName) {
     const Status status = Validate(options, 256);
     return status ? "" : status.error().message;
   };
+  const auto expect = [&](const char* part, const auto& change) {
+    EXPECT_NE(message(change).find(part), std::string::npos) << message(change);
+  };
   EXPECT_EQ(message([](LatencyOptions&) {}), "");
-  EXPECT_NE(message([](LatencyOptions& o) { o.input_lengths = {0}; }).find("input-len"),
-            std::string::npos);
-  EXPECT_NE(message([](LatencyOptions& o) { o.output_lengths.clear(); }).find("output-len"),
-            std::string::npos);
-  EXPECT_NE(message([](LatencyOptions& o) { o.input_lengths = {200}; }).find("at most 256"),
-            std::string::npos);
-  EXPECT_NE(message([](LatencyOptions& o) { o.output_lengths = {INT64_MAX}; }).find("at most 256"),
-            std::string::npos);
-  EXPECT_NE(message([](LatencyOptions& o) { o.batch_size = 0; }).find("batch-size"),
-            std::string::npos);
-  EXPECT_NE(message([](LatencyOptions& o) { o.repeats = 0; }).find("repeats"), std::string::npos);
-  EXPECT_NE(message([](LatencyOptions& o) { o.warmup = -1; }).find("warmup"), std::string::npos);
+  expect("input-len", [](LatencyOptions& o) { o.input_lengths = {0}; });
+  expect("output-len", [](LatencyOptions& o) { o.output_lengths.clear(); });
+  expect("at most 256", [](LatencyOptions& o) { o.input_lengths = {200}; });
+  expect("at most 256", [](LatencyOptions& o) { o.contexts = {0, 29}; });
+  expect("output-len", [](LatencyOptions& o) { o.output_lengths = {INT64_MAX}; });
+  expect("context", [](LatencyOptions& o) { o.contexts = {-1}; });
+  expect("batch-size", [](LatencyOptions& o) { o.batch_sizes = {1, 0}; });
+  expect("repeats", [](LatencyOptions& o) { o.repeats = 0; });
+  expect("warmup", [](LatencyOptions& o) { o.warmup = -1; });
 }
 
 TEST(LatencyOptions, CacheHoldsWholePagesForEverySequence) {
   LatencyOptions options;
   options.input_lengths = {10, 60};
   options.output_lengths = {5};
-  options.batch_size = 3;
+  options.batch_sizes = {3, 1};
   EXPECT_EQ(KvTokens(options), 3 * 2 * kPageTokens);
+  options.contexts = {0, 64};
+  EXPECT_EQ(KvTokens(options), 3 * 3 * kPageTokens);
+}
+
+ModelConfig TinyConfig() {
+  ModelConfig config;
+  config.architecture = "LlamaForCausalLM";
+  config.hidden_size = 8;
+  config.intermediate_size = 16;
+  config.num_layers = 2;
+  config.num_heads = 2;
+  config.num_kv_heads = 1;
+  config.head_dim = 6;
+  config.vocab_size = 10;
+  config.max_position_embeddings = 200;
+  config.rms_norm_eps = 1e-5;
+  config.rope_theta = 10000;
+  config.dtype = DType::kBF16;
+  config.eos_token_ids = {2};
+  return config;
+}
+
+TEST(PrefillFlops, AsCountedByHand) {
+  // A token of a layer: q and o 8·12 multiply-adds each, k and v 8·6 each, gate, up and down 8·16
+  // each. The head: 10·8.
+  const int64_t token = 2 * (96 + 96 + 48 + 48 + 128 + 128 + 128), head = 2 * 80;
+  // Three tokens attend to 1, 2 and 3 positions: for each position and each of two heads 6
+  // multiply-adds with k, and 6 with v.
+  EXPECT_EQ(PrefillFlops(TinyConfig(), 0, 3), 2 * (3 * token + 2 * (1 + 2 + 3) * 2 * 12) + head);
+  EXPECT_EQ(PrefillFlops(TinyConfig(), 0, 3), 8800);
+  // One token after five others attends to six.
+  EXPECT_EQ(PrefillFlops(TinyConfig(), 5, 1), 2 * (token + 2 * 6 * 2 * 12) + head);
+}
+
+TEST(PrefillFlops, OfPleiasRag350m) {
+  const auto config = KnownConfig("pleias-rag-350m");
+  ASSERT_TRUE(config);
+  // Two for each of the parameters that are not embeddings or norms, as a token more in the
+  // context adds one position to attend to: 2 · 286,261,248 + 26 · 4 · 1024 · 2.
+  EXPECT_EQ(PrefillFlops(*config, 0, 2) - PrefillFlops(*config, 0, 1), 572'522'496 + 212'992);
+}
+
+TEST(MeasureLatency, GivesEveryPointOfTheGrid) {
+  const TempDir dir;
+  const Status made = Synthesize(dir.path(), TinyConfig(), {.std_dev = 0.2, .force = true});
+  ASSERT_TRUE(made) << made.error().message;
+  const auto checkpoint = Checkpoint::Open(dir.path());
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  LatencyOptions options;
+  options.batch_sizes = {1, 3};
+  options.contexts = {0, 70};
+  options.input_lengths = {5};
+  options.output_lengths = {1, 4};
+  options.warmup = 1;
+  options.repeats = 1;
+  int64_t last_done = 0, last_total = 0;
+  options.progress = [&](int64_t done, int64_t total) { last_done = done, last_total = total; };
+  // No larger a cache than the options say is needed.
+  RuntimeOptions runtime_options;
+  runtime_options.llama.kv_tokens = KvTokens(options);
+  const auto runtime = LoadRuntime(*checkpoint, runtime_options);
+  ASSERT_TRUE(runtime) << runtime.error().message;
+  const Result<LatencyResult> result = MeasureLatency(*runtime->model, options);
+  ASSERT_TRUE(result) << result.error().message;
+
+  EXPECT_EQ(result->precision, "bf16");
+  EXPECT_EQ(result->mode, "eager");
+  EXPECT_EQ(last_done, 8 * 2);
+  EXPECT_EQ(last_total, 8 * 2);
+  ASSERT_EQ(result->cases.size(), 8u);
+  size_t i = 0;
+  for (const int64_t batch : {1, 3})
+    for (const int64_t context : {0, 70})
+      for (const int64_t output : {1, 4}) {
+        const int64_t input = 5;
+        SCOPED_TRACE(i);
+        const LatencyCase& c = result->cases[i++];
+        EXPECT_EQ(c.batch_size, batch);
+        EXPECT_EQ(c.context, context);
+        EXPECT_EQ(c.input_length, input);
+        EXPECT_EQ(c.output_length, output);
+        EXPECT_EQ(c.prefill_flops, batch * PrefillFlops(TinyConfig(), context, input));
+        // K and V of two layers, one head of 6, two bytes each.
+        EXPECT_EQ(c.decode_bytes, result->step_weight_bytes +
+                                      batch * 2 * 2 * 6 * 2 * (context + input + output / 2));
+        EXPECT_GT(c.ttft.min, 0);
+        EXPECT_GT(c.peak.min, 0);
+        EXPECT_GT(c.bandwidth.min, 0);
+        EXPECT_GT(c.peak_share.min, 0);
+        EXPECT_EQ(c.bandwidth_share.min > 0, output > 1);
+      }
+  // The sequences gave all their pages back.
+  EXPECT_EQ(runtime->model->kv().free_pages() * kPageTokens, KvTokens(options));
 }
 
 TEST(BandwidthProbe, ReadsAtAPlausibleRate) {
@@ -69,14 +165,15 @@ TEST(LatencyJson, HasTheFiguresOfEveryCase) {
   result.cases.resize(2);
   result.cases[1].output_length = 50;
   const Json json = ToJson(result);
-  for (const char* key : {"backend", "dtype", "threads", "batch_size", "warmup", "repeats", "seed",
+  for (const char* key : {"backend", "dtype", "mode", "threads", "warmup", "repeats", "seed",
                           "weight_bytes", "step_weight_bytes", "peak_rss_bytes"})
     EXPECT_TRUE(json.contains(key)) << key;
   ASSERT_EQ(json["cases"].size(), 2u);
   EXPECT_EQ(json["cases"][1]["output_len"], 50);
   for (const char* key :
-       {"input_len", "latency_s", "throughput_tok_s", "ttft_s", "tpot_s", "report_tpot_s",
-        "inter_token_s", "prefill_tok_s", "probed_bandwidth_bytes_s", "bandwidth_share"})
+       {"batch_size", "context", "probed_peak_flop_s", "prefill_flop", "peak_share", "input_len",
+        "latency_s", "throughput_tok_s", "ttft_s", "tpot_s", "report_tpot_s", "inter_token_s",
+        "prefill_tok_s", "probed_bandwidth_bytes_s", "bandwidth_share"})
     EXPECT_TRUE(json["cases"][0].contains(key)) << key;
 }
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 
@@ -177,9 +178,29 @@ class Others(merope.Case):
         self.refused(3, "no-such", "synth", "--like", "no-such-model", self.scratch / "new")
 
     def test_bench_latency(self):
-        result = json.loads(self.good("bench", "latency", self.model, "--input-len", 4, "--output-len", "2,3", "--repeats", 2,
-                                      "--json").stdout)
-        self.assertIsInstance(result, dict)
+        grid = ["--dtype", "bf16,fp32", "--batch-size", "1,2", "--context", "0,5", "--input-len", 4, "--output-len", "2,3"]
+        runs = ["--warmup", 0, "--repeats", 1]
+        answer = json.loads(self.good("bench", "latency", self.model, *grid, *runs, "--json").stdout)
+        self.assertEqual([r["dtype"] for r in answer["results"]], ["bf16", "fp32"])
+        for result in answer["results"]:
+            cases = [(c["batch_size"], c["context"], c["input_len"], c["output_len"]) for c in result["cases"]]
+            self.assertEqual(cases, [(b, c, 4, o) for b in (1, 2) for c in (0, 5) for o in (2, 3)])
+        lines = self.good("bench", "latency", self.model, *grid, *runs).stdout.decode().splitlines()
+        # A row of the table a case: those of the percentiles have the figure's name in the seventh column.
+        rows = [line.split() for line in lines if re.match(r"  (bf16|fp32) +eager +\d+ +\d+ +4 +\d+ +\d", line)]
+        self.assertEqual(len(rows), 16)
+        for row in rows:
+            self.assertEqual(row.count("%"), 2, row)  # of peak, of bandwidth
+        self.refused(3, "batch-size", "bench", "latency", self.model, "--batch-size", "1,0")
+        self.refused(3, "dtype", "bench", "latency", self.model, "--dtype", "bf16,fp31")
+
+    def test_bench_roofline(self):
+        answer = json.loads(self.good("bench", "roofline", "--seconds", 0.1, "--threads", 2, "--json").stdout)
+        self.assertEqual([row["threads"] for row in answer["rows"]], [1, 2])
+        text = self.good("bench", "roofline", "--seconds", 0.1).stdout.decode()
+        for figure in ("memory read", "fp32", "bf16", "int8"):
+            self.assertIn(figure, text)
+        self.refused(3, "seconds", "bench", "roofline", "--seconds", 0)
 
     def test_verify_says_its_verdict_by_exit_code(self):
         done = merope.run("verify", self.model, "--quick", "--json")
