@@ -44,8 +44,9 @@ std::vector<std::string> Row(const LatencyResult& result, const LatencyCase& c) 
           std::to_string(c.input_length),
           std::to_string(c.output_length)};
 }
-const std::vector<std::string> kRowHeader = {"dtype",   "mode",  "batch",
-                                             "context", "input", "output"};
+std::vector<std::string> RowHeader() {
+  return {"dtype", "mode", "batch", "context", "input", "output"};
+}
 constexpr size_t kLeftColumns = 2;
 
 using Rows = std::vector<std::vector<std::string>>;
@@ -64,7 +65,7 @@ void PrintLoads(const std::vector<Loaded>& all) {
 
 void PrintGrid(const std::vector<Loaded>& all) {
   Rows rows;
-  Add(&rows, kRowHeader,
+  Add(&rows, RowHeader(),
       {"latency s", "tok/s", "latency/output ms", "TTFT ms", "TPOT ms", "prefill tok/s",
        "peak GOP/s", "of peak", "read GB/s", "of bandwidth"});
   for (const auto& [load_seconds, r] : all)
@@ -80,7 +81,7 @@ void PrintGrid(const std::vector<Loaded>& all) {
 
 void PrintPercentiles(const std::vector<Loaded>& all) {
   Rows rows;
-  Add(&rows, kRowHeader, {"ms", "p10", "p50", "p90", "p99", "max"});
+  Add(&rows, RowHeader(), {"ms", "p10", "p50", "p90", "p99", "max"});
   for (const auto& [load_seconds, r] : all)
     for (const LatencyCase& c : r.cases) {
       const auto add = [&](const char* name, const Distribution& d) {
