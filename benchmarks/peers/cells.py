@@ -15,7 +15,12 @@ class Shape:
     cells: tuple
     dtypes: tuple = DTYPES
     ours: str = ""  # merope's mode, where it is not the default one
-    long: bool = False  # some 10 s and more: one turn each a round, no warm-up in a turn
+    long: bool = False  # several seconds: one turn each a round
+
+    @property
+    def warmup(self):
+        """Runs before those that count, in each turn. A batch lasts long enough to do without."""
+        return 0 if self.batch > 1 else 1
 
     def __str__(self):
         return f"{self.batch} x ({self.input} in, {self.output} out)" + (f", {self.ours}" if self.ours else "")
@@ -47,7 +52,7 @@ SHAPES = (
     Shape(1, 32, 64, (Cell("decode-0", DECODE),)),
     Shape(1, 32, 64, (Cell("decode-0-plain", DECODE),), dtypes=("bf16",), ours="plain"),
     Shape(1, 512, 32, (Cell("prefill-512", PREFILL), Cell("decode-512", DECODE))),
-    Shape(1, 2048, 32, (Cell("prefill-2048", PREFILL), Cell("decode-2048", DECODE))),
+    Shape(1, 2048, 32, (Cell("prefill-2048", PREFILL), Cell("decode-2048", DECODE)), long=True),
     Shape(8, 512, 64, (Cell("decode-8x512", DECODE), Cell("job-8", JOB)), dtypes=("bf16", "int8"), long=True),
     Shape(32, 512, 64, (Cell("decode-32x512", DECODE), Cell("job-32", JOB)), dtypes=("bf16", "int8"), long=True),
 )

@@ -1,5 +1,6 @@
 """Workers as processes, and rounds of turns: ours, theirs, theirs, ours, the machine probed between any two."""
 
+import ctypes
 import json
 import math
 import os
@@ -13,12 +14,19 @@ import cells
 from install import Failure, last_lines
 
 LOAD_SECONDS = 900  # vLLM compiles while it loads
-TURN_SECONDS = 900
+ANSWER_SECONDS = 900
+TURN_SECONDS = 0.7  # at least
 PROBE_SECONDS = 0.6
+PR_SET_PDEATHSIG = 1
 
 
 class NotStarted(Failure):
     """A worker that did not come to answer anything."""
+
+
+def die_with_parent():
+    """In the child: SIGKILL when we end, however we do; a stopped worker would stay for ever."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Worker:
@@ -35,6 +43,7 @@ class Worker:
                 stderr=stderr,
                 env={**os.environ, **environment},
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         try:
             self.ready = self.reply(LOAD_SECONDS)
@@ -75,7 +84,7 @@ class Worker:
             self.process.stdin.flush()
         except BrokenPipeError:
             pass  # reply() says why
-        answer = self.reply(TURN_SECONDS)
+        answer = self.reply(ANSWER_SECONDS)
         self.signal(signal.SIGSTOP)
         return answer
 
@@ -103,19 +112,20 @@ def between(before, after):
     return {name: (before[name] + after[name]) / 2 for name in before}
 
 
-def repeats_for(worker, shape):
-    """So many that a turn takes a second. The first run, which may have things to set up, counts for nothing."""
+def prepare(ours, theirs, shape):
+    """Lets things be set up that a first run sets up, and says how often each repeats the work for a turn to last."""
     if shape.long:
-        worker.measure(shape, 0, 1)
-        return 1
-    seconds = worker.measure(shape, 1, 1)["total_s"]
-    return min(10, max(1, math.ceil(1 / seconds)))
+        theirs.measure(shape, 0, 1)  # ours is a new process in every turn
+        return {"ours": 1, "theirs": 1}
+    seconds = {"ours": ours.measure(shape, 1, 1)["total_s"], "theirs": theirs.measure(shape, 1, 1)["total_s"]}
+    return {side: min(10, max(1, math.ceil(TURN_SECONDS / value))) for side, value in seconds.items()}
 
 
 def measure_shape(ours, theirs, shape, dtype, rounds, probe, costs):
-    """Cell name -> its figures, a ratio a round, and the probes. A round of a long shape is one turn each, in turns."""
+    """Cell name -> its figures, a ratio a round, and the probes. A long shape has one turn each a round, the first of
+    them ours and theirs by turns."""
     workers = {"ours": ours, "theirs": theirs}
-    repeats = {side: repeats_for(worker, shape) for side, worker in workers.items()}
+    repeats = prepare(ours, theirs, shape)
     found = {cell.name: {"unit": cell.unit, "ours": [], "theirs": [], "ratios": [], "shares": []} for cell in shape.cells}
     probes, rss = [probe()], {}
     for number in range(rounds):
@@ -123,7 +133,7 @@ def measure_shape(ours, theirs, shape, dtype, rounds, probe, costs):
         order = order if shape.long else ["ours", "theirs", "theirs", "ours"]
         figures = {cell.name: {"ours": [], "theirs": []} for cell in shape.cells}
         for side in order:
-            answer = workers[side].measure(shape, 0 if shape.long else 1, repeats[side])
+            answer = workers[side].measure(shape, shape.warmup, repeats[side])
             rss[side] = answer["peak_rss_bytes"]
             probes.append(probe())
             around = between(probes[-2], probes[-1])

@@ -12,6 +12,7 @@ PEER = base.Peer(
     requirements="PEER_LLAMACPP",
     packages=("llama-cpp-python", "gguf"),
     pip_options=("--no-binary", "llama-cpp-python"),
+    without_batches=("Q8_0",),
     build_environment={"CMAKE_ARGS": "-DGGML_NATIVE=ON"},
 )
 

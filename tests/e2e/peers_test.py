@@ -2,8 +2,11 @@
 
 import os
 import pathlib
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -77,7 +80,8 @@ class Peers(unittest.TestCase):
 
     def test_turns_of_a_long_shape(self):
         found = self.measured("job-8", rounds=3)
-        self.assertEqual(self.turn_order()[2:], ["ours", "theirs", "theirs", "ours", "ours", "theirs"])
+        # One discarded run of theirs; then one turn each, first ours, then theirs.
+        self.assertEqual(self.turn_order(), ["theirs", "ours", "theirs", "theirs", "ours", "ours", "theirs"])
         self.assertEqual(found["job-8"]["ratios"], [2.0] * 3)  # seconds: less is faster
         self.assertEqual(found["decode-8x512"]["ours"], [80.0] * 3)
 
@@ -91,6 +95,19 @@ class Peers(unittest.TestCase):
         worker = measure.Worker("some peer", [sys.executable, "-c", script], {}, self.log)
         with self.assertRaisesRegex(install.Failure, "(?s)some peer ended with 1.*out of luck"):
             worker.measure(shape("prefill-32"), 1, 1)
+
+    def test_a_stopped_worker_ends_with_the_program(self):
+        script = (f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks/peers')!r}); import measure; "
+                  f"w = measure.Worker('w', [sys.executable, '-c', 'print({{}}, flush=True); input()'], {{}}, {self.log!r}); "
+                  "print(w.process.pid, flush=True); import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+        done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE)
+        self.assertEqual(done.returncode, -signal.SIGKILL)
+        stat = pathlib.Path(f"/proc/{int(done.stdout)}/stat")
+        for _ in range(100):
+            if not stat.exists() or stat.read_text().split()[2] == "Z":  # a zombie where nobody reaps orphans
+                return
+            time.sleep(0.05)
+        self.fail("the worker is still there")
 
     def pair(self, peer, variant, ratios, failures=()):
         entry = {"unit": "tok/s", "ours": [60.0], "theirs": [50.0], "ratios": ratios, "shares": [1.2, 1.1],
