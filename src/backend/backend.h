@@ -51,6 +51,24 @@ struct MatrixPart {
   const TensorView* bias;    // (out), or nullptr
 };
 
+// How a matrix's parts lie. kPaired: two of one size, whose rows i are needed together (gate_proj
+// and up_proj).
+enum class Stacking : uint8_t { kStacked, kPaired };
+
+// A forward pass's ops, recorded and fused; its back end's own.
+class Plan {
+ public:
+  virtual ~Plan() = default;
+  int64_t ops = 0;    // that an eager pass would run
+  int64_t steps = 0;  // that a replay runs
+  int64_t bytes = 0;  // of static memory
+};
+
+// The largest step a plan is for.
+struct PlanLimits {
+  int64_t rows = 0, logit_rows = 0, context = 0;
+};
+
 // KV cache: pages of kPageTokens positions; a page holds the K and V of every layer and head for
 // its positions.
 inline constexpr int64_t kPageTokens = 64;
@@ -94,7 +112,7 @@ class Backend {
   // Weights with NaN or infinities are an error that names the tensor. consumed, if set, is called
   // for each part when its bytes have been read.
   virtual Result<const Matrix*> LoadMatrix(
-      std::span<const MatrixPart> parts,
+      std::span<const MatrixPart> parts, Stacking stacking,
       const std::function<void(const TensorView&)>& consumed) = 0;
   virtual Result<Tensor> LoadVector(const TensorView& vector) = 0;  // (1, n)
   // Zeroed memory for that many pages, taken from the system only as it is touched.
@@ -104,6 +122,14 @@ class Backend {
   // A step's ops run between BeginStep and EndStep; the step's spans stay valid until EndStep.
   virtual void BeginStep(const Step& step) = 0;
   virtual void EndStep() = 0;
+
+  // Records the ops that `forward` issues instead of running them, for steps of any rows within the
+  // limits; nullptr from a back end that only runs them one by one.
+  virtual std::unique_ptr<Plan> Capture(const PlanLimits& limits, const KvShape& kv,
+                                        const std::function<void()>& forward) = 0;
+  // Runs them all on the step that was begun, with the same results, to the bit, as one by one.
+  // What the ops before wrote is found where they would have left it only for the plan's last op.
+  virtual void Replay(Plan& plan) = 0;
 
   // out (n_tokens, hidden) = rows of the table (vocab, hidden) at the step's tokens, as the matrix
   // stores them.

@@ -116,6 +116,18 @@ void ThreadTeam::Run(const std::function<void(int)>& work) {
     AwaitChange(pending_, left);
 }
 
+void ThreadTeam::Sync() {
+  if (workers_.empty()) return;
+  const uint32_t now = syncs_.load(std::memory_order_relaxed);  // cannot change before all arrive
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == workers_.size()) {
+    arrived_.store(0, std::memory_order_relaxed);
+    syncs_.fetch_add(1, std::memory_order_release);
+    syncs_.notify_all();
+  } else {
+    AwaitChange(syncs_, now);
+  }
+}
+
 void ThreadTeam::WorkerLoop(int thread) {
   const DefaultFloatEnvironment environment;
   for (uint32_t seen = 0;;) {

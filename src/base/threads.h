@@ -31,6 +31,10 @@ class ThreadTeam {
   // work.
   void Run(const std::function<void(int)>& work);
 
+  // Called by every thread of the current Run from inside its work: returns when all have called.
+  // What they wrote before is visible to all after.
+  void Sync();
+
   // Splits [0, n) into size() contiguous ranges and calls work(begin, end) for each that is not
   // empty.
   void ForRanges(int64_t n, const std::function<void(int64_t, int64_t)>& work);
@@ -41,6 +45,8 @@ class ThreadTeam {
   std::atomic<const std::function<void(int)>*> work_{nullptr};
   std::atomic<uint32_t> epoch_{0};    // raised once a Run; workers wait for it to change
   std::atomic<uint32_t> pending_{0};  // workers that have not finished the current Run
+  std::atomic<uint32_t> arrived_{0};  // threads that wait in the current Sync
+  std::atomic<uint32_t> syncs_{0};    // raised once a Sync
   std::atomic<bool> stop_{false};
   std::vector<std::jthread> workers_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/stopwatch.h"
 #include "model/rope.h"
 
 namespace merope {
@@ -25,7 +26,8 @@ class Loader {
     bool bias;
   };
 
-  Result<const Matrix*> Matrix_(std::initializer_list<Part> parts, int64_t in_features) {
+  Result<const Matrix*> Matrix_(std::initializer_list<Part> parts, int64_t in_features,
+                                Stacking stacking = Stacking::kStacked) {
     std::vector<MatrixPart> views;
     for (const Part& part : parts) {
       MatrixPart view{nullptr, nullptr};
@@ -38,7 +40,8 @@ class Loader {
       views.push_back(view);
     }
     TRY_ASSIGN(const Matrix* matrix,
-               backend_.LoadMatrix(views, [this](const TensorView& tensor) { Consumed(tensor); }));
+               backend_.LoadMatrix(views, stacking,
+                                   [this](const TensorView& tensor) { Consumed(tensor); }));
     resident_ += matrix->bytes;
     return matrix;
   }
@@ -103,7 +106,7 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
                loader.Vector(prefix + "post_attention_layernorm.weight", c.hidden_size));
     TRY_ASSIGN(layer.gate_up, loader.Matrix_({{mlp + "gate_proj", c.intermediate_size, c.mlp_bias},
                                               {mlp + "up_proj", c.intermediate_size, c.mlp_bias}},
-                                             c.hidden_size));
+                                             c.hidden_size, Stacking::kPaired));
     TRY_ASSIGN(layer.down, loader.Matrix_({{mlp + "down_proj", c.hidden_size, c.mlp_bias}},
                                           c.intermediate_size));
     model->layers_.push_back(layer);
@@ -132,6 +135,12 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
   model->delta_ = backend.Allocate(rows, c.hidden_size);
   model->logit_x_ = backend.Allocate(std::min(rows, kMaxLogitRows), c.hidden_size);
   model->logits_ = backend.Allocate(std::min(rows, kMaxLogitRows), c.vocab_size);
+  if (!settled.eager) {
+    const Stopwatch watch;
+    model->plan_ = backend.Capture({rows, model->logits_.rows, settled.max_model_len}, shape,
+                                   [&] { model->RunLayers(rows, model->logits_.rows); });
+    model->capture_seconds_ = watch.Seconds();
+  }
   return model;
 }
 
@@ -245,7 +254,11 @@ Status Llama::Forward(std::span<const SequenceStep> steps, std::vector<float>* l
   }
 
   backend_.BeginStep({tokens_, rope_cos_, rope_sin_, sequences_, logit_rows_, &kv_->memory()});
-  RunLayers(n_tokens, n_logits);
+  if (plan_ != nullptr && !observer_) {
+    backend_.Replay(*plan_);
+  } else {
+    RunLayers(n_tokens, n_logits);
+  }
   backend_.EndStep();
   logits->resize(static_cast<size_t>(n_logits * config_.vocab_size));
   if (n_logits > 0) backend_.CopyOut(logits_.Rows(0, n_logits), *logits);

@@ -20,6 +20,7 @@ struct LlamaOptions {
   int64_t max_model_len = 0;       // 0: the checkpoint's max_position_embeddings
   int64_t max_batch_tokens = 512;  // rows of one forward pass at most
   int64_t kv_tokens = 0;           // KV cache capacity; 0: max_model_len
+  bool eager = false;              // run op by op, not along a plan
 };
 
 // Sees every intermediate: its name (HF's module name, as "layers.3.self_attn.q_proj"), and its
@@ -49,6 +50,8 @@ class Llama {
   int64_t max_batch_tokens() const { return options_.max_batch_tokens; }
   int64_t weight_bytes() const { return weight_bytes_; }  // resident
   KvCache& kv() { return *kv_; }
+  const Plan* plan() const { return plan_.get(); }  // nullptr where passes run op by op
+  double capture_seconds() const { return capture_seconds_; }
 
   // Runs all steps as one batch (at most max_batch_tokens tokens) and advances the sequences.
   // logits gets (sum of n_logits, vocab_size), in the steps' order. Errors: a sequence past
@@ -86,6 +89,8 @@ class Llama {
   std::vector<float> inverse_frequencies_;  // (head_dim / 2)
   float rope_amplitude_ = 1;
   std::unique_ptr<KvCache> kv_;
+  std::unique_ptr<Plan> plan_;
+  double capture_seconds_ = 0;
   Observer observer_;
 
   // Activations, for max_batch_tokens rows.

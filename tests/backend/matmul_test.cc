@@ -45,7 +45,7 @@ class MatMulTest : public OnEveryTarget {
                                               std::vector<float>(bias.begin() + first, bias.end()));
     std::vector<MatrixPart> parts = {{&a.view(), nullptr}};
     if (second > 0) parts.push_back({&b.view(), bias_b ? &bias_b->view() : nullptr});
-    auto matrix = backend.LoadMatrix(parts, {});
+    auto matrix = backend.LoadMatrix(parts, Stacking::kStacked, {});
     EXPECT_TRUE(matrix) << matrix.error().message;
     const Tensor out = backend.Allocate(shape.rows, shape.out);
     backend.MatMul(ToBackend(backend, shape.rows, shape.in, x), **matrix, out);
@@ -114,12 +114,14 @@ TEST_P(MatMulTest, StoredBf16AndFp32WeightsAreTheSame) {
     std::vector<std::vector<float>> results;
     for (const TensorView* weight : {&bf16, &fp32.view()}) {
       const Tensor out = cpu_->Allocate(2, out_features);
-      cpu_->MatMul(x, **cpu_->LoadMatrix(std::array{MatrixPart{weight, nullptr}}, {}), out);
+      cpu_->MatMul(
+          x, **cpu_->LoadMatrix(std::array{MatrixPart{weight, nullptr}}, Stacking::kStacked, {}),
+          out);
       results.push_back(FromBackend(*cpu_, out));
     }
     EXPECT_EQ(results[0], results[1]);
     stored.back() = 0x7f80;
-    EXPECT_FALSE(cpu_->LoadMatrix(std::array{MatrixPart{&bf16, nullptr}}, {}));
+    EXPECT_FALSE(cpu_->LoadMatrix(std::array{MatrixPart{&bf16, nullptr}}, Stacking::kStacked, {}));
   }
 }
 
@@ -128,7 +130,8 @@ TEST_P(MatMulTest, RefusesWeightsThatAreNotFinite) {
     auto w = RandomValues(130 * 7, 2);
     w[100 * 7 + 6] = bad;
     const MemoryTensor weight("the.weight", {130, 7}, w);
-    const auto loaded = cpu_->LoadMatrix(std::array{MatrixPart{&weight.view(), nullptr}}, {});
+    const auto loaded =
+        cpu_->LoadMatrix(std::array{MatrixPart{&weight.view(), nullptr}}, Stacking::kStacked, {});
     ASSERT_FALSE(loaded);
     EXPECT_NE(loaded.error().message.find("the.weight"), std::string::npos)
         << loaded.error().message;

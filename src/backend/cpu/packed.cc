@@ -66,7 +66,22 @@ class FirstError {
 
 }  // namespace
 
+int64_t PackedMatrix::panels() const {
+  const int64_t parts = paired ? 2 : 1;
+  return parts * ((out_features / parts + panel - 1) / panel);
+}
+
+int64_t PackedMatrix::FirstRow(int64_t p) const {
+  return paired ? p % 2 * (out_features / 2) + p / 2 * panel : p * panel;
+}
+
+int64_t PackedMatrix::Rows(int64_t p) const {
+  const int64_t rows = paired ? out_features / 2 : out_features;
+  return std::min(panel, rows - p / (paired ? 2 : 1) * panel);
+}
+
 void PackedMatrix::UnpackRow(int64_t row, float* out) const {
+  CHECK(!paired);
   const uint32_t* at = units.data() + row / panel * k_steps * panel + row % panel;
   if (precision == Precision::kFp32) {
     for (int64_t k = 0; k < in_features; ++k) out[k] = std::bit_cast<float>(at[k * panel]);
@@ -78,17 +93,25 @@ void PackedMatrix::UnpackRow(int64_t row, float* out) const {
   }
 }
 
-Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Precision precision,
-                                           int64_t panel, ThreadTeam& team) {
+Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Stacking stacking,
+                                           Precision precision, int64_t panel, ThreadTeam& team) {
   auto matrix = std::make_unique<PackedMatrix>();
   TRY_ASSIGN(matrix->out_features, StackedRows(parts));
   matrix->in_features = parts[0].weight->cols();
   matrix->precision = precision;
   matrix->panel = panel;
+  matrix->paired = stacking == Stacking::kPaired;
+  CHECK(!matrix->paired ||
+        (parts.size() == 2 && parts[0].weight->rows() == parts[1].weight->rows()));
   matrix->k_steps =
       precision == Precision::kBf16 ? (matrix->in_features + 1) / 2 : matrix->in_features;
-  TRY_ASSIGN(matrix->bias, StackedBias(parts));
-  if (!matrix->bias.empty()) matrix->bias.resize(static_cast<size_t>(matrix->panels() * panel));
+  TRY_ASSIGN(const std::vector<float> bias, StackedBias(parts));
+  if (!bias.empty()) {
+    matrix->bias.resize(static_cast<size_t>(matrix->panels() * panel));
+    for (int64_t p = 0; p < matrix->panels(); ++p)
+      std::copy_n(bias.data() + matrix->FirstRow(p), matrix->Rows(p),
+                  matrix->bias.data() + p * panel);
+  }
   matrix->units = PageArray<uint32_t>(matrix->panels() * matrix->k_steps * panel);
   matrix->bytes = static_cast<int64_t>(matrix->units.bytes() + matrix->bias.size() * sizeof(float));
 
@@ -102,12 +125,12 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Pr
     std::vector<float> rows(as_stored ? 0 : static_cast<size_t>(panel * stride));
     std::vector<const std::byte*> stored(static_cast<size_t>(panel));
     for (int64_t p = begin; p < end; ++p) {
-      const int64_t filled = std::min(panel, matrix->out_features - p * panel);
+      const int64_t first = matrix->FirstRow(p), filled = matrix->Rows(p);
       uint32_t* out = matrix->units.data() + p * matrix->k_steps * panel;
       if (as_stored) {
         for (int64_t j = 0; j < filled; ++j) {
-          auto row = FiniteBf16Row(parts, p * panel + j);
-          if (!row) return failed.Record(p * panel + j, std::move(row).error());
+          auto row = FiniteBf16Row(parts, first + j);
+          if (!row) return failed.Record(first + j, std::move(row).error());
           stored[static_cast<size_t>(j)] = row->data();
         }
         PackBf16Panel(std::span(stored).first(static_cast<size_t>(filled)), *matrix, out);
@@ -116,8 +139,8 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Pr
       if (filled < panel) std::fill(rows.begin(), rows.end(), 0.0f);
       for (int64_t j = 0; j < filled; ++j) {
         const std::span row(rows.data() + j * stride, static_cast<size_t>(matrix->in_features));
-        if (Status decoded = DecodeStackedRow(parts, p * panel + j, row); !decoded)
-          return failed.Record(p * panel + j, std::move(decoded).error());
+        if (Status decoded = DecodeStackedRow(parts, first + j, row); !decoded)
+          return failed.Record(first + j, std::move(decoded).error());
       }
       PackPanel(rows.data(), stride, *matrix, out);
     }
@@ -126,8 +149,10 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Pr
   return matrix;
 }
 
+int64_t PaddedDim(int64_t head_dim) { return RoundUp(head_dim, kDimMultiple); }
+
 PackedKv::PackedKv(const KvShape& kv_shape, int64_t pages, Precision kv_precision)
-    : precision(kv_precision), padded_dim(RoundUp(kv_shape.head_dim, kDimMultiple)) {
+    : precision(kv_precision), padded_dim(PaddedDim(kv_shape.head_dim)) {
   shape = kv_shape;
   n_pages = pages;
   units = PageArray<uint32_t>(pages * shape.n_layers * shape.n_kv_heads * (KUnits() + VUnits()) +

@@ -18,18 +18,26 @@ struct PackedMatrix : Matrix {
   Precision precision = Precision::kFp32;
   int64_t panel = 0;          // output features a panel
   int64_t k_steps = 0;        // in_features, or pairs of them
+  bool paired = false;        // even panels hold the first half of the rows, odd ones the second
   PageArray<uint32_t> units;  // (panels, k_steps, panel): the bits of a float, or a bf16 pair
   std::vector<float> bias;    // (panels · panel) or empty
 
-  int64_t panels() const { return (out_features + panel - 1) / panel; }
+  int64_t panels() const;
+  // The first row of a panel, and how many of its columns are rows (the last one's rest is zero).
+  int64_t FirstRow(int64_t p) const;
+  int64_t Rows(int64_t p) const;
+  const uint32_t* Panel(int64_t p) const { return units.data() + p * k_steps * panel; }
   // One row back as fp32: the embedding of a token (out: in_features values).
   void UnpackRow(int64_t row, float* out) const;
 };
 
 // Decodes, rounds and packs, a panel at a time on every thread. Non-finite weights are an error
 // that names the tensor.
-Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Precision precision,
-                                           int64_t panel, ThreadTeam& team);
+Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Stacking stacking,
+                                           Precision precision, int64_t panel, ThreadTeam& team);
+
+// head_dim rounded up to kDimMultiple.
+int64_t PaddedDim(int64_t head_dim);
 
 // (pages, layers, kv_heads, K and V) blocks of kPageTokens positions.
 struct PackedKv : KvMemory {

@@ -62,7 +62,7 @@ class ReferenceBackend : public Backend {
   }
 
   Result<const Matrix*> LoadMatrix(
-      std::span<const MatrixPart> parts,
+      std::span<const MatrixPart> parts, Stacking,
       const std::function<void(const TensorView&)>& consumed) override {
     auto matrix = std::make_unique<DenseMatrix>();
     TRY_ASSIGN(matrix->out_features, StackedRows(parts));
@@ -99,6 +99,11 @@ class ReferenceBackend : public Backend {
 
   void BeginStep(const Step& step) override { step_ = step; }
   void EndStep() override { step_ = {}; }
+  std::unique_ptr<Plan> Capture(const PlanLimits&, const KvShape&,
+                                const std::function<void()>&) override {
+    return nullptr;
+  }
+  void Replay(Plan&) override { CHECK(false, "this back end has no plans"); }
 
   void Embed(const Matrix& table, const Tensor& out) override {
     const auto& dense = static_cast<const DenseMatrix&>(table);

@@ -27,7 +27,8 @@ void Scores(const AttentionArgs& args, int64_t pages) {
                       .out_stride = pages * kPage,
                       .columns = HWY_MIN(PanelWidth(), kPage),
                       .bias = nullptr,
-                      .accumulate = false};
+                      .accumulate = false,
+                      .add = false};
   for (int64_t page = 0; page < pages; ++page)
     for (int64_t slot = 0; slot < kPage; slot += PanelWidth())
       Tile<Type>(static_cast<const Unit*>(args.k_pages[page]) + slot,
@@ -100,7 +101,8 @@ void Attention(const AttentionArgs& args) {
                 .out_stride = width,
                 .columns = 0,
                 .bias = nullptr,
-                .accumulate = false};
+                .accumulate = false,
+                .add = false};
   for (int64_t page = 0; page < pages; ++page) {
     tile.accumulate = page % kChunkPages != 0;
     const auto* v = static_cast<const Unit*>(args.v_pages[page]);

@@ -16,17 +16,19 @@
 
 namespace merope::cpu {
 
-// A product out (m, n) = x (m, k) · panelsᵀ, for the panels [panel_begin, panel_end).
+// A product out (m, n) = x (m, k) · panelsᵀ + bias for consecutive panels, or with add, out +=
+// that.
 struct MatMulArgs {
-  const void* panels;  // the whole matrix in panel form, fp32 or bf16 pairs
+  const void* panels;  // the first one, in panel form, fp32 or bf16 pairs
+  int64_t n_panels;
+  int64_t n;           // columns to store: at most n_panels · panel, and more than one panel less
+  const float* bias;   // (n_panels · panel) or nullptr
   const void* x;       // (m, k): fp32, or bf16 pairs in 32-bit units
   int64_t x_stride;    // between rows of x, in floats or pairs
   int64_t m, k_steps;  // k_steps: k for fp32, k/2 for bf16
-  int64_t n;           // out_features
-  const float* bias;   // (n padded to a panel) or nullptr
   float* out;
   int64_t out_stride;
-  int64_t panel_begin, panel_end;
+  bool add;
 };
 
 struct MatMulKernels {

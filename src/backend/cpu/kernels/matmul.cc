@@ -16,7 +16,7 @@ template <class Type>
 void MatMul(const MatMulArgs& args) {
   using Unit = typename Type::Unit;
   const int64_t panel = PanelWidth();
-  for (int64_t p = args.panel_begin; p < args.panel_end; ++p) {
+  for (int64_t p = 0; p < args.n_panels; ++p) {
     const int64_t column = p * panel;
     const TileArgs tile{.w_stride = panel,
                         .k_steps = args.k_steps,
@@ -24,7 +24,8 @@ void MatMul(const MatMulArgs& args) {
                         .out_stride = args.out_stride,
                         .columns = HWY_MIN(panel, args.n - column),
                         .bias = args.bias == nullptr ? nullptr : args.bias + column,
-                        .accumulate = false};
+                        .accumulate = false,
+                        .add = args.add};
     Tile<Type>(static_cast<const Unit*>(args.panels) + column * args.k_steps,
                static_cast<const Unit*>(args.x), args.m, args.out + column, tile);
   }

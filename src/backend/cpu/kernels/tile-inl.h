@@ -72,6 +72,7 @@ struct TileArgs {
   int64_t columns;    // outputs to store, at most the panel's width
   const float* bias;  // (panel width) or nullptr
   bool accumulate;    // start from what out holds (all of the panel's width) instead of zero
+  bool add;           // add the sums to what out holds when they are done
 };
 
 #define MEROPE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
@@ -111,30 +112,30 @@ struct TileArgs {
     c##r = Type::MulAdd(wc, xr, c##r);                           \
     d##r = Type::MulAdd(wd, xr, d##r);                           \
   }
-#define MEROPE_FINISH(r)                                          \
-  if constexpr (kRows > (r)) {                                    \
-    if (args.bias != nullptr) {                                   \
-      a##r = hn::Add(a##r, hn::LoadU(df, args.bias));             \
-      b##r = hn::Add(b##r, hn::LoadU(df, args.bias + lanes));     \
-      c##r = hn::Add(c##r, hn::LoadU(df, args.bias + 2 * lanes)); \
-      d##r = hn::Add(d##r, hn::LoadU(df, args.bias + 3 * lanes)); \
-    }                                                             \
-    float* at = out + (r) * args.out_stride;                      \
-    if (args.columns == 4 * lanes) {                              \
-      hn::StoreU(a##r, df, at);                                   \
-      hn::StoreU(b##r, df, at + lanes);                           \
-      hn::StoreU(c##r, df, at + 2 * lanes);                       \
-      hn::StoreU(d##r, df, at + 3 * lanes);                       \
-    } else {                                                      \
-      StorePart(a##r, args.columns, at);                          \
-      StorePart(b##r, args.columns - lanes, at + lanes);          \
-      StorePart(c##r, args.columns - 2 * lanes, at + 2 * lanes);  \
-      StorePart(d##r, args.columns - 3 * lanes, at + 3 * lanes);  \
-    }                                                             \
+#define MEROPE_FINISH(r)                                           \
+  if constexpr (kRows > (r)) {                                     \
+    if (args.bias != nullptr) {                                    \
+      a##r = hn::Add(a##r, hn::LoadU(df, args.bias));              \
+      b##r = hn::Add(b##r, hn::LoadU(df, args.bias + lanes));      \
+      c##r = hn::Add(c##r, hn::LoadU(df, args.bias + 2 * lanes));  \
+      d##r = hn::Add(d##r, hn::LoadU(df, args.bias + 3 * lanes));  \
+    }                                                              \
+    float* at = out + (r) * args.out_stride;                       \
+    Put(a##r, args.columns, args.add, at);                         \
+    Put(b##r, args.columns - lanes, args.add, at + lanes);         \
+    Put(c##r, args.columns - 2 * lanes, args.add, at + 2 * lanes); \
+    Put(d##r, args.columns - 3 * lanes, args.add, at + 3 * lanes); \
   }
 
-HWY_INLINE void StorePart(VF values, int64_t n, float* at) {
-  if (n > 0) hn::StoreN(values, DF(), at, static_cast<size_t>(n));
+// The first n values (none where n ≤ 0) to where they go.
+HWY_INLINE void Put(VF values, int64_t n, bool add, float* at) {
+  const DF df;
+  if (n >= static_cast<int64_t>(hn::Lanes(df))) {
+    hn::StoreU(add ? hn::Add(hn::LoadU(df, at), values) : values, df, at);
+  } else if (n > 0) {
+    const auto part = static_cast<size_t>(n);
+    hn::StoreN(add ? hn::Add(hn::LoadN(df, at, part), values) : values, df, at, part);
+  }
 }
 
 template <class Type, int kRows>

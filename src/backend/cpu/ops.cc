@@ -1,0 +1,156 @@
+#include "backend/cpu/ops.h"
+
+#include <algorithm>
+
+namespace merope::cpu {
+namespace {
+
+// Rows of an attention tile: query rows that share one reading of K and V.
+constexpr int64_t kAttentionRows = 24;
+
+int64_t PagesFor(int64_t positions) { return (positions + kPageTokens - 1) / kPageTokens; }
+
+}  // namespace
+
+Range Share(int64_t n, int thread, int threads, int64_t unit) {
+  const int64_t units = (n + unit - 1) / unit;
+  return {std::min(n, units * thread / threads * unit),
+          std::min(n, units * (thread + 1) / threads * unit)};
+}
+
+void Ops::EmbedRow(const PackedMatrix& table, int64_t row, const Tensor& out) const {
+  table.UnpackRow(step_.tokens[static_cast<size_t>(row)], out.data + row * out.stride);
+}
+
+void Ops::NormRow(const float* x, const Tensor& weight, float eps, float* out) const {
+  elementwise_.rms_norm(x, weight.data, eps, weight.cols, out);
+}
+
+void Ops::PrepareRow(const float* x, int64_t in_features, uint32_t* out) const {
+  if (precision_ == Precision::kBf16) {
+    elementwise_.to_bf16(x, in_features, out);
+  } else {
+    std::copy_n(x, in_features, reinterpret_cast<float*>(out));
+  }
+}
+
+void Ops::Panels(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, Range panels,
+                 bool add, const Tensor& out) const {
+  // Neighbouring panels of a pair are not neighbouring columns.
+  const int64_t at_once = matrix.paired ? 1 : panels.size();
+  for (int64_t p = panels.begin; p < panels.end; p += at_once) {
+    const int64_t column = matrix.FirstRow(p);
+    const MatMulArgs args{
+        .panels = matrix.Panel(p),
+        .n_panels = at_once,
+        .n = matrix.FirstRow(p + at_once - 1) + matrix.Rows(p + at_once - 1) - column,
+        .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + p * matrix.panel,
+        .x = x.data,
+        .x_stride = x.stride,
+        .m = n_rows,
+        .k_steps = matrix.k_steps,
+        .out = out.data + column,
+        .out_stride = out.stride,
+        .add = add};
+    (precision_ == Precision::kBf16 ? matmul_.bf16 : matmul_.fp32)(args);
+  }
+}
+
+void Ops::OnePanel(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, int64_t panel,
+                   float* out) const {
+  const MatMulArgs args{
+      .panels = matrix.Panel(panel),
+      .n_panels = 1,
+      .n = matrix.panel,
+      .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + panel * matrix.panel,
+      .x = x.data,
+      .x_stride = x.stride,
+      .m = n_rows,
+      .k_steps = matrix.k_steps,
+      .out = out,
+      .out_stride = matrix.panel,
+      .add = false};
+  (precision_ == Precision::kBf16 ? matmul_.bf16 : matmul_.fp32)(args);
+}
+
+void Ops::RopeRow(const Tensor& x, int64_t row, int64_t head_dim) const {
+  const int64_t half = head_dim / 2;
+  for (int64_t at = 0; at < x.cols; at += head_dim)
+    elementwise_.rope(x.data + row * x.stride + at, step_.rope_cos.data() + row * half,
+                      step_.rope_sin.data() + row * half, half);
+}
+
+void Ops::SwiGluRow(const float* gate, const float* up, int64_t n, float* out) const {
+  elementwise_.swiglu(gate, up, n, out);
+}
+
+void Ops::AddRow(float* x, const float* y, int64_t n) const { elementwise_.add(x, y, n); }
+
+void Ops::StoreHead(int64_t layer, const SequenceRows& sequence, int64_t head, const Tensor& k,
+                    const Tensor& v) const {
+  auto& kv = static_cast<PackedKv&>(*step_.kv);
+  const int64_t column = head * kv.shape.head_dim;
+  for (int64_t i = 0; i < sequence.n_rows; ++i) {
+    const int64_t position = sequence.context + i, row = sequence.first_row + i;
+    kv.Store(sequence.pages[static_cast<size_t>(position / kPageTokens)], layer, head,
+             position % kPageTokens, k.data + row * k.stride + column,
+             v.data + row * v.stride + column);
+  }
+}
+
+int64_t Ops::AttentionTokens(int64_t group) { return std::max(int64_t{1}, kAttentionRows / group); }
+
+void Ops::Reserve(const KvShape& shape, int64_t group, int64_t n_tokens, int64_t context,
+                  AttentionScratch* scratch) const {
+  const int64_t rows = n_tokens * group, pages = PagesFor(context);
+  const int64_t padded_dim = PaddedDim(shape.head_dim);
+  Grow(&scratch->q, rows * shape.head_dim);
+  Grow(&scratch->scores, rows * pages * kPageTokens);
+  Grow(&scratch->sums, SumsSize(rows, padded_dim));
+  if (precision_ == Precision::kBf16) Grow(&scratch->weights, rows * pages * kPageTokens / 2);
+  for (auto* list : {&scratch->k_pages, &scratch->v_pages})
+    list->reserve(static_cast<size_t>(pages));
+  scratch->lengths.reserve(static_cast<size_t>(rows));
+  scratch->out.reserve(static_cast<size_t>(rows));
+}
+
+void Ops::Attend(int64_t layer, const AttentionItem& item, const Tensor& q, float scale,
+                 const Tensor& out, AttentionScratch* scratch) const {
+  auto& kv = static_cast<PackedKv&>(*step_.kv);
+  const bool bf16 = precision_ == Precision::kBf16;
+  const int64_t d = kv.shape.head_dim, group = q.cols / d / kv.shape.n_kv_heads;
+  const int64_t rows = item.n_tokens * group, units = bf16 ? d / 2 : d;
+  const int64_t end = item.sequence->context + item.first_token + item.n_tokens;
+
+  Reserve(kv.shape, group, item.n_tokens, end, scratch);
+  scratch->k_pages.clear();
+  scratch->v_pages.clear();
+  for (int64_t i = 0; i < PagesFor(end); ++i) {
+    const int64_t page = item.sequence->pages[static_cast<size_t>(i)];
+    scratch->k_pages.push_back(kv.K(page, layer, item.kv_head));
+    scratch->v_pages.push_back(kv.V(page, layer, item.kv_head));
+  }
+  scratch->lengths.clear();
+  scratch->out.clear();
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t token = item.first_token + r / group, head = item.kv_head * group + r % group;
+    const int64_t row = item.sequence->first_row + token;
+    PrepareRow(q.data + row * q.stride + head * d, d, scratch->q.data() + r * units);
+    scratch->lengths.push_back(item.sequence->context + token + 1);
+    scratch->out.push_back(out.data + row * out.stride + head * d);
+  }
+  (bf16 ? attention_.bf16 : attention_.fp32)({.k_pages = scratch->k_pages.data(),
+                                              .v_pages = scratch->v_pages.data(),
+                                              .q = scratch->q.data(),
+                                              .rows = rows,
+                                              .head_dim = d,
+                                              .padded_dim = kv.padded_dim,
+                                              .lengths = scratch->lengths.data(),
+                                              .scale = scale,
+                                              .scores = scratch->scores.data(),
+                                              .sums = scratch->sums.data(),
+                                              .weights = scratch->weights.data(),
+                                              .out = scratch->out.data()});
+}
+
+}  // namespace merope::cpu

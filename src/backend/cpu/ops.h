@@ -1,0 +1,96 @@
+// The ops of the CPU back end in parts that one thread does: rows, panels, heads. The back end runs
+// them one op after the other (cpu_backend.cc), or fused along a plan (plan.cc); how an op is cut
+// into parts changes no bit.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/packed.h"
+#include "base/aligned.h"
+
+namespace merope::cpu {
+
+struct Range {
+  int64_t begin = 0, end = 0;
+  int64_t size() const { return end - begin; }
+};
+// Part `thread` of `threads` of [0, n), cut at multiples of `unit`.
+Range Share(int64_t n, int thread, int threads, int64_t unit = 1);
+
+// Rows of a product's input in the form that the matrix multiplies: floats, or bf16 pairs.
+struct ProductInput {
+  const uint32_t* data;
+  int64_t stride;  // units between rows
+};
+
+// The queries of one K/V head for a few consecutive tokens of a sequence.
+struct AttentionItem {
+  const SequenceRows* sequence;
+  int64_t first_token, n_tokens, kv_head;
+};
+
+// What one thread needs for an attention item. Grows, but never in a step like those before it.
+struct AttentionScratch {
+  std::vector<const void*> k_pages, v_pages;
+  PageArray<float> scores, sums;
+  PageArray<uint32_t> weights, q;
+  std::vector<int64_t> lengths;
+  std::vector<float*> out;
+
+  size_t bytes() const { return scores.bytes() + sums.bytes() + weights.bytes() + q.bytes(); }
+};
+
+// Enlarges an array that is too small; its contents are lost then.
+template <class T>
+void Grow(PageArray<T>* array, int64_t size) {
+  if (array->size() < size) *array = PageArray<T>(std::max(size, 2 * array->size()));
+}
+
+class Ops {
+ public:
+  explicit Ops(Precision precision) : precision_(precision) {}
+
+  const char* target() const { return elementwise_.target; }
+  int64_t panel() const { return matmul_.panel; }
+  Precision precision() const { return precision_; }
+  const Step& step() const { return step_; }
+  void set_step(const Step& step) { step_ = step; }
+
+  void EmbedRow(const PackedMatrix& table, int64_t row, const Tensor& out) const;
+  void NormRow(const float* x, const Tensor& weight, float eps, float* out) const;
+  // One row of x (in_features values) to the units that a product with such a matrix takes.
+  void PrepareRow(const float* x, int64_t in_features, uint32_t* out) const;
+  // out, or with add, added to out: the columns of those panels, for n_rows rows of x.
+  void Panels(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, Range panels,
+              bool add, const Tensor& out) const;
+  // The same for one panel, to (n_rows, panel) values of scratch.
+  void OnePanel(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, int64_t panel,
+                float* out) const;
+  // The heads of columns [begin, end) of one of the step's rows.
+  void RopeRow(const Tensor& x, int64_t row, int64_t head_dim) const;
+  void SwiGluRow(const float* gate, const float* up, int64_t n, float* out) const;
+  void AddRow(float* x, const float* y, int64_t n) const;
+  // K and V of one head of one sequence's rows into the cache.
+  void StoreHead(int64_t layer, const SequenceRows& sequence, int64_t head, const Tensor& k,
+                 const Tensor& v) const;
+  // One item; q and out hold all of the step's rows.
+  void Attend(int64_t layer, const AttentionItem& item, const Tensor& q, float scale,
+              const Tensor& out, AttentionScratch* scratch) const;
+  // Tokens an item should have, so that its query rows share one reading of K and V.
+  static int64_t AttentionTokens(int64_t group);
+  // Memory for items of that many tokens, at most that far into a sequence.
+  void Reserve(const KvShape& shape, int64_t group, int64_t n_tokens, int64_t context,
+               AttentionScratch* scratch) const;
+
+ private:
+  const MatMulKernels& matmul_ = GetMatMulKernels();
+  const AttentionKernels& attention_ = GetAttentionKernels();
+  const ElementwiseKernels& elementwise_ = GetElementwiseKernels();
+  Precision precision_;
+  Step step_;
+};
+
+}  // namespace merope::cpu

@@ -1,0 +1,274 @@
+#include "backend/cpu/plan.h"
+
+#include <algorithm>
+#include <span>
+
+namespace merope::cpu {
+namespace {
+
+using Kind = Op::Kind;
+using Then = FusedStep::Then;
+
+// Rows a thread from which a step is split by rows: enough to read each weight from the nearer
+// caches for most of them.
+constexpr int64_t kOwnRows = 32;
+constexpr int64_t kTileRows = 6;  // a split falls between tiles (tile-inl.h)
+
+// Takes one op after the other off the front.
+class Reader {
+ public:
+  explicit Reader(std::span<const Op> ops) : rest_(ops) {}
+  bool done() const { return rest_.empty(); }
+  bool At(Kind kind) const { return !rest_.empty() && rest_.front().kind == kind; }
+  const Op& Take(Kind kind) {
+    CHECK(At(kind), "an op that no fused step starts with or goes on with");
+    const Op& op = rest_.front();
+    rest_ = rest_.subspan(1);
+    return op;
+  }
+
+ private:
+  std::span<const Op> rest_;
+};
+
+bool Same(const Tensor& a, const Tensor& b) { return a.data == b.data; }
+
+// [GatherRows] [RmsNorm] MatMul [Add | SwiGlu | Rope]
+FusedStep FuseProduct(Reader& ops) {
+  FusedStep step{.kind = FusedStep::Kind::kProduct};
+  Tensor input{};
+  if (ops.At(Kind::kGatherRows)) {
+    const Op& gather = ops.Take(Kind::kGatherRows);
+    step.gathered = true;
+    step.x = gather.x;
+    input = gather.out;
+  }
+  if (ops.At(Kind::kRmsNorm)) {
+    const Op& norm = ops.Take(Kind::kRmsNorm);
+    CHECK(input.data == nullptr || Same(norm.x, input));
+    if (!step.gathered) step.x = norm.x;
+    step.norm = norm.y;
+    step.eps = norm.value;
+    input = norm.out;
+  }
+  const Op& product = ops.Take(Kind::kMatMul);
+  CHECK(input.data == nullptr || Same(product.x, input));
+  if (input.data == nullptr) step.x = product.x;
+  step.matrix = product.matrix;
+  step.out = product.out;
+  if (ops.At(Kind::kAdd)) {
+    const Op& add = ops.Take(Kind::kAdd);
+    CHECK(Same(add.y, product.out));
+    step.then = Then::kAdd;
+    step.out = add.x;
+  } else if (ops.At(Kind::kSwiGlu)) {
+    const Op& gate = ops.Take(Kind::kSwiGlu);
+    CHECK(Same(gate.x, product.out) && product.matrix->paired);
+    step.then = Then::kSwiGlu;
+    step.out = gate.out;
+  } else if (ops.At(Kind::kRope)) {
+    const Op& rope = ops.Take(Kind::kRope);
+    CHECK(Same(rope.x, product.out));
+    step.then = Then::kRope;
+    step.turned = rope.x;
+    step.head_dim = rope.head_dim;
+  }
+  return step;
+}
+
+std::vector<FusedStep> Fuse(std::span<const Op> recorded) {
+  std::vector<FusedStep> steps;
+  Reader ops(recorded);
+  while (!ops.done()) {
+    if (ops.At(Kind::kEmbed)) {
+      const Op& embed = ops.Take(Kind::kEmbed);
+      steps.push_back({.kind = FusedStep::Kind::kEmbed, .matrix = embed.matrix, .out = embed.out});
+    } else if (ops.At(Kind::kStoreKv)) {
+      const Op& store = ops.Take(Kind::kStoreKv);
+      const Op& attention = ops.Take(Kind::kAttention);
+      CHECK(!steps.empty() && steps.back().then == Then::kRope && store.layer == attention.layer);
+      steps.push_back({.kind = FusedStep::Kind::kAttention,
+                       .x = attention.x,
+                       .out = attention.out,
+                       .turned = steps.back().turned,
+                       .head_dim = steps.back().head_dim,
+                       .layer = store.layer,
+                       .k = store.x,
+                       .v = store.y,
+                       .scale = attention.value});
+    } else {
+      steps.push_back(FuseProduct(ops));
+    }
+  }
+  return steps;
+}
+
+}  // namespace
+
+CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, const KvShape& kv,
+                 Ops& cpu_ops, ThreadTeam& team)
+    : ops_(cpu_ops),
+      team_(team),
+      steps_(Fuse(recorded)),
+      scratch_(static_cast<size_t>(team.size())),
+      kv_heads_(kv.n_kv_heads) {
+  ops = std::ssize(recorded);
+  steps = std::ssize(steps_);
+  int64_t units = 0, columns = 0, layers = 0;
+  for (const FusedStep& step : steps_) {
+    if (step.kind == FusedStep::Kind::kProduct) {
+      units = std::max(units, step.matrix->k_steps);
+      columns = std::max(columns, step.matrix->in_features);
+    } else if (step.kind == FusedStep::Kind::kAttention) {
+      group_ = step.x.cols / step.k.cols;
+      layers = std::max(layers, step.layer + 1);
+    }
+  }
+  next_item_ = std::vector<std::atomic<size_t>>(static_cast<size_t>(layers));
+  const int64_t by_panels = std::min(limits.rows, kOwnRows * team.size());
+  const int64_t rows = std::max({by_panels, limits.logit_rows,
+                                 Share(limits.rows, 0, team.size(), kTileRows).size() + kTileRows});
+  for (Scratch& scratch : scratch_) {
+    scratch.input = PageArray<uint32_t>(rows * units);
+    scratch.normed = PageArray<float>(columns);
+    scratch.gate = PageArray<float>(rows * ops_.panel());
+    scratch.up = PageArray<float>(rows * ops_.panel());
+    ops_.Reserve(kv, group_, std::min(limits.rows, Ops::AttentionTokens(group_)), limits.context,
+                 &scratch.attention);
+    bytes +=
+        static_cast<int64_t>(scratch.input.bytes() + scratch.normed.bytes() + scratch.gate.bytes() +
+                             scratch.up.bytes() + scratch.attention.bytes());
+  }
+  items_.reserve(static_cast<size_t>(limits.rows * kv.n_kv_heads));
+}
+
+int64_t CpuPlan::Rows(const FusedStep& step) const {
+  return step.gathered ? std::ssize(ops_.step().logit_rows) : std::ssize(ops_.step().tokens);
+}
+
+bool CpuPlan::ByRows(const FusedStep& step) const {
+  return !step.gathered && Rows(step) > kOwnRows * team_.size();
+}
+
+void CpuPlan::Run() {
+  const bool by_rows = ByRows(steps_.front());
+  items_.clear();
+  for (const SequenceRows& sequence : ops_.step().sequences) {
+    // By panels, an item is all of a sequence's rows, whose K and V it stores itself.
+    const int64_t tile = by_rows ? Ops::AttentionTokens(group_) : sequence.n_rows;
+    for (int64_t first = 0; first < sequence.n_rows; first += tile)
+      for (int64_t head = 0; head < kv_heads_; ++head)
+        items_.push_back({&sequence, first, std::min(tile, sequence.n_rows - first), head});
+  }
+  // The longest first, so that the threads end together.
+  std::ranges::sort(items_, std::ranges::greater(), [](const AttentionItem& item) {
+    return item.sequence->context + item.first_token + item.n_tokens;
+  });
+  for (auto& next : next_item_) next.store(0, std::memory_order_relaxed);
+  team_.Run([this](int thread) { RunThread(thread); });
+}
+
+void CpuPlan::RunThread(int thread) {
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const FusedStep& step = steps_[i];
+    if (Rows(step) == 0) continue;
+    switch (step.kind) {
+      case FusedStep::Kind::kEmbed:
+        RunEmbed(step, thread);
+        break;
+      case FusedStep::Kind::kProduct:
+        RunProduct(step, thread);
+        break;
+      case FusedStep::Kind::kAttention:
+        RunAttention(step, thread);
+        break;
+    }
+    if (i + 1 == steps_.size()) break;
+    // Rows that stay with their thread from one step to the next need no meeting.
+    const auto stays = [&](const FusedStep& s) {
+      return s.kind != FusedStep::Kind::kAttention && ByRows(s);
+    };
+    if (!stays(step) || !stays(steps_[i + 1])) team_.Sync();
+  }
+}
+
+void CpuPlan::RunEmbed(const FusedStep& step, int thread) {
+  const Range rows = Share(Rows(step), thread, team_.size(), kTileRows);
+  for (int64_t row = rows.begin; row < rows.end; ++row) ops_.EmbedRow(*step.matrix, row, step.out);
+}
+
+void CpuPlan::RunProduct(const FusedStep& step, int thread) {
+  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
+  const PackedMatrix& matrix = *step.matrix;
+  const bool by_rows = ByRows(step);
+  const Range rows =
+      by_rows ? Share(Rows(step), thread, team_.size(), kTileRows) : Range{0, Rows(step)};
+  const Range panels = by_rows
+                           ? Range{0, matrix.panels()}
+                           : Share(matrix.panels(), thread, team_.size(), matrix.paired ? 2 : 1);
+  if (rows.size() == 0 || panels.size() == 0) return;
+
+  const ProductInput input{scratch.input.data(), matrix.k_steps};
+  for (int64_t i = 0; i < rows.size(); ++i) {
+    const int64_t row = rows.begin + i;
+    const int64_t from = step.gathered ? ops_.step().logit_rows[static_cast<size_t>(row)] : row;
+    const float* x = step.x.data + from * step.x.stride;
+    if (step.norm.data != nullptr) {
+      ops_.NormRow(x, step.norm, step.eps, scratch.normed.data());
+      x = scratch.normed.data();
+    }
+    ops_.PrepareRow(x, matrix.in_features, scratch.input.data() + i * matrix.k_steps);
+  }
+
+  const Tensor out = step.out.Rows(rows.begin, rows.size());
+  if (step.then != Then::kSwiGlu) {
+    ops_.Panels(matrix, input, rows.size(), panels, step.then == Then::kAdd, out);
+  } else {
+    for (int64_t p = panels.begin; p < panels.end; p += 2) {
+      ops_.OnePanel(matrix, input, rows.size(), p, scratch.gate.data());
+      ops_.OnePanel(matrix, input, rows.size(), p + 1, scratch.up.data());
+      for (int64_t i = 0; i < rows.size(); ++i)
+        ops_.SwiGluRow(scratch.gate.data() + i * matrix.panel, scratch.up.data() + i * matrix.panel,
+                       matrix.Rows(p), out.data + i * out.stride + matrix.FirstRow(p));
+    }
+  }
+  if (step.then == Then::kRope && by_rows)
+    for (int64_t row = rows.begin; row < rows.end; ++row)
+      ops_.RopeRow(step.turned, row, step.head_dim);
+}
+
+// By panels, each item turns its q and k, stores its k and v, and attends. By rows, q and k are
+// turned; K and V are stored by head, and then the threads take items.
+void CpuPlan::RunAttention(const FusedStep& step, int thread) {
+  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
+  const bool by_rows = ByRows(step);
+  const int64_t d = step.head_dim;
+  if (by_rows) {
+    const Range heads = Share(kv_heads_, thread, team_.size());
+    for (const SequenceRows& sequence : ops_.step().sequences)
+      for (int64_t head = heads.begin; head < heads.end; ++head)
+        ops_.StoreHead(step.layer, sequence, head, step.k, step.v);
+    team_.Sync();
+  }
+  const int64_t tile = Ops::AttentionTokens(group_);
+  auto& next = next_item_[static_cast<size_t>(step.layer)];
+  for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < items_.size();) {
+    const AttentionItem& item = items_[i];
+    if (!by_rows) {
+      const SequenceRows& sequence = *item.sequence;
+      for (int64_t r = 0; r < sequence.n_rows; ++r) {
+        const int64_t row = sequence.first_row + r;
+        ops_.RopeRow(step.x.Cols(item.kv_head * group_ * d, group_ * d), row, d);
+        ops_.RopeRow(step.k.Cols(item.kv_head * d, d), row, d);
+      }
+      ops_.StoreHead(step.layer, sequence, item.kv_head, step.k, step.v);
+    }
+    for (int64_t first = 0; first < item.n_tokens; first += tile)
+      ops_.Attend(step.layer,
+                  {item.sequence, item.first_token + first, std::min(tile, item.n_tokens - first),
+                   item.kv_head},
+                  step.x, step.scale, step.out, &scratch.attention);
+  }
+}
+
+}  // namespace merope::cpu

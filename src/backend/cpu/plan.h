@@ -1,0 +1,91 @@
+// A forward pass as a plan: the ops that were recorded, fused into a few steps that one team of
+// threads walks through together. Each product takes its norm before it and its rotation, gate or
+// residual sum after it into one step; the threads meet only where one needs what another wrote.
+//
+// A step of few rows is split by panels of the weights: every thread prepares the product's input
+// for itself, which is cheaper than meeting. One of many rows is split by rows: each thread takes
+// its own from product to product, meeting only around attention.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/ops.h"
+#include "base/threads.h"
+
+namespace merope::cpu {
+
+struct Op {
+  enum class Kind : uint8_t {
+    kEmbed,
+    kRmsNorm,
+    kMatMul,
+    kRope,
+    kStoreKv,
+    kAttention,
+    kSwiGlu,
+    kAdd,
+    kGatherRows
+  };
+  Kind kind = {};
+  Tensor x = {}, y = {}, out = {};  // as the seam's parameters; for kStoreKv x is k, y is v
+  const PackedMatrix* matrix = nullptr;
+  int64_t layer = 0, head_dim = 0;
+  float value = 0;  // eps, or the scale of scores
+};
+
+struct FusedStep {
+  enum class Kind : uint8_t { kEmbed, kProduct, kAttention };
+  enum class Then : uint8_t { kStore, kAdd, kRope, kSwiGlu };
+  Kind kind = {};
+  // kProduct: out = Then(norm(x) · matrixᵀ); norm.data is null where there is none.
+  bool gathered = false;  // its rows are the step's logit rows of x
+  Tensor x = {}, norm = {};
+  float eps = 0;
+  const PackedMatrix* matrix = nullptr;  // of kEmbed, too
+  Then then = Then::kStore;
+  Tensor out = {};
+  Tensor turned = {};  // kRope, and kAttention after it: the columns of out to turn
+  int64_t head_dim = 0;
+  // kAttention: x is q.
+  int64_t layer = 0;
+  Tensor k = {}, v = {};
+  float scale = 0;
+};
+
+class CpuPlan : public Plan {
+ public:
+  // The ops must be those of a forward pass of the Llama kind: others are a broken invariant.
+  CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, const KvShape& kv,
+          Ops& cpu_ops, ThreadTeam& team);
+
+  void Run();  // on the ops' current step
+
+ private:
+  struct Scratch {
+    PageArray<uint32_t> input;  // a product's prepared rows
+    PageArray<float> normed;    // one row
+    PageArray<float> gate, up;  // (rows, panel)
+    AttentionScratch attention;
+  };
+
+  void RunThread(int thread);
+  void RunEmbed(const FusedStep& step, int thread);
+  void RunProduct(const FusedStep& step, int thread);
+  void RunAttention(const FusedStep& step, int thread);
+  int64_t Rows(const FusedStep& step) const;
+  bool ByRows(const FusedStep& step) const;
+
+  Ops& ops_;
+  ThreadTeam& team_;
+  std::vector<FusedStep> steps_;
+  std::vector<Scratch> scratch_;                // one a thread
+  int64_t kv_heads_, group_ = 1;                // query heads a K/V head
+  std::vector<AttentionItem> items_;            // of the current step
+  std::vector<std::atomic<size_t>> next_item_;  // one a layer
+};
+
+}  // namespace merope::cpu
