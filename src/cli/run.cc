@@ -147,6 +147,10 @@ Result<int> Run(RunArguments arguments) {
       loaded.checkpoint.path(), loaded.config().architecture, DTypeName(loaded.config().dtype),
       PrecisionName(loaded.backend().precision()), loaded.backend().name(),
       static_cast<double>(loaded.model().weight_bytes()) / 1e6, loaded.load_seconds);
+  if (const Plan* plan = loaded.model().plan(); plan != nullptr)
+    Say("compiled: {} ops captured as {} steps in {:.1f} ms, {:.1f} MB of memory", plan->ops,
+        plan->steps, loaded.model().capture_seconds() * 1e3,
+        static_cast<double>(plan->bytes) / 1e6);
   SayDefaults(arguments, loaded.config().generation);
   TRY_ASSIGN(const std::vector<int32_t> prompt, Prompt(arguments, loaded));
 
@@ -200,6 +204,8 @@ void AddRun(CLI::App& app, Action* chosen) {
       ->capture_default_str();
   run->add_option("--threads", a->load.runtime.threads, "Default: the cores this process may use")
       ->check(CLI::Range(1, 1024));
+  run->add_flag("--enforce-eager", a->load.runtime.llama.eager,
+                "Run the ops one by one instead of a captured plan; the results are the same");
   run->add_option("--max-model-len", a->load.runtime.llama.max_model_len,
                   "Tokens of prompt and answer at most (default: the checkpoint's)")
       ->check(CLI::PositiveNumber);

@@ -48,6 +48,24 @@ TEST(ThreadTeam, JoinsOrderTheWork) {
   }
 }
 
+// Inside one Run, what was written before a Sync is seen by every thread after it.
+TEST(ThreadTeam, SyncOrdersTheWorkInsideARun) {
+  for (const int threads : {1, 2, 3}) {
+    ThreadTeam team(threads);
+    std::vector<int64_t> values(static_cast<size_t>(threads)), wrong(values.size());
+    team.Run([&](int thread) {
+      const auto own = static_cast<size_t>(thread);
+      for (int64_t round = 1; round <= 2000; ++round) {
+        values[own] = round;
+        team.Sync();
+        for (const int64_t value : values) wrong[own] += value != round;
+        team.Sync();
+      }
+    });
+    EXPECT_EQ(wrong, std::vector<int64_t>(values.size())) << threads;
+  }
+}
+
 // Longer than the spinning, on both sides: workers that sleep are woken, and so is a caller.
 TEST(ThreadTeam, BlockedThreadsAreWoken) {
   ThreadTeam team(2);

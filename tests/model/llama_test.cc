@@ -115,6 +115,28 @@ TEST_P(LlamaTest, ThreadsDoNotChangeABit) {
     EXPECT_EQ(one, AllLogits(*Load(threads).model, tokens, 64)) << threads;
 }
 
+// Steps split by panels (few rows) and by rows (many), and sequences side by side.
+TEST_P(LlamaTest, EagerAndCompiledGiveTheSameBits) {
+  const auto tokens = RandomTokens(300, 4);
+  for (const int threads : {1, 2, 3}) {
+    const Engine eager = Load(threads, false, {.eager = true}), compiled = Load(threads);
+    EXPECT_EQ(eager.model->plan(), nullptr);
+    ASSERT_NE(compiled.model->plan(), nullptr);
+    for (const int64_t chunk : {1, 13, 64, 300})
+      EXPECT_EQ(AllLogits(*eager.model, tokens, chunk), AllLogits(*compiled.model, tokens, chunk))
+          << threads << " threads, chunks of " << chunk;
+  }
+}
+
+TEST_P(LlamaTest, ThePlanHasFiveStepsALayer) {
+  const Engine engine = Load(2);
+  const Plan* plan = engine.model->plan();
+  ASSERT_NE(plan, nullptr);
+  EXPECT_EQ(plan->steps, 2 + 5 * 3);  // the embedding and the head, and three layers
+  EXPECT_EQ(plan->ops, 4 + 12 * 3);
+  EXPECT_EQ(Load(1, true).model->plan(), nullptr);  // the reference runs op by op
+}
+
 TEST_P(LlamaTest, ASequenceHasTheSameBitsAloneAndInABatchOfSeven) {
   const Engine engine = Load(2);
   Llama& model = *engine.model;
