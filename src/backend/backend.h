@@ -154,9 +154,13 @@ class Backend {
   virtual void GatherRows(const Tensor& x, const Tensor& out) = 0;
 };
 
+// How bf16 weights are kept: as they are, or in 12 bits, losslessly. The results are the same bits.
+enum class WeightStorage : uint8_t { kPlain, kPacked };
+
 struct CpuOptions {
   Precision precision = Precision::kBf16;
   int threads = 0;  // 0: DefaultThreads()
+  WeightStorage weights = WeightStorage::kPlain;
 };
 // The fast back end: Highway kernels for the best instruction set the CPU has.
 std::unique_ptr<Backend> MakeCpuBackend(const CpuOptions& options);

@@ -21,6 +21,7 @@ using cpu::Op;
 using cpu::Ops;
 using cpu::PackedKv;
 using cpu::PackedMatrix;
+using cpu::WeightForm;
 
 // Elements below which an op on rows is done by the calling thread: a join costs more than it would
 // save.
@@ -31,7 +32,11 @@ class CpuBackend : public Backend {
   explicit CpuBackend(const CpuOptions& options)
       : ops_(options.precision),
         team_(options.threads > 0 ? options.threads : DefaultThreads()),
-        scratch_(static_cast<size_t>(team_.size())) {}
+        form_(options.precision == Precision::kFp32       ? WeightForm::kFp32
+              : options.weights == WeightStorage::kPacked ? WeightForm::kPackedBf16
+                                                          : WeightForm::kBf16),
+        scratch_(static_cast<size_t>(team_.size())),
+        unpacked_(static_cast<size_t>(team_.size())) {}
 
   std::string name() const override {
     return fmt::format("cpu ({}, {} thread{})", ops_.target(), team_.size(),
@@ -52,7 +57,7 @@ class CpuBackend : public Backend {
   Result<const Matrix*> LoadMatrix(
       std::span<const MatrixPart> parts, Stacking stacking,
       const std::function<void(const TensorView&)>& consumed) override {
-    TRY_ASSIGN(auto matrix, cpu::Pack(parts, stacking, precision(), ops_.panel(), team_));
+    TRY_ASSIGN(auto matrix, cpu::Pack(parts, stacking, form_, ops_.matmul(), team_));
     if (consumed)
       for (const MatrixPart& part : parts) consumed(*part.weight);
     matrices_.push_back(std::move(matrix));
@@ -104,8 +109,10 @@ class CpuBackend : public Backend {
     ForRows(x.rows, x.cols, [&](int64_t row) {
       ops_.PrepareRow(x.data + row * x.stride, x.cols, input_.data() + row * packed.k_steps);
     });
-    team_.ForRanges(packed.panels(), [&](int64_t begin, int64_t end) {
-      ops_.Panels(packed, {input_.data(), packed.k_steps}, x.rows, {begin, end}, false, out);
+    team_.Run([&](int thread) {
+      ops_.Panels(packed, {input_.data(), packed.k_steps}, x.rows,
+                  cpu::Share(packed.panels(), thread, team_.size()), false, out,
+                  &unpacked_[static_cast<size_t>(thread)]);
     });
   }
 
@@ -185,12 +192,14 @@ class CpuBackend : public Backend {
 
   Ops ops_;
   ThreadTeam team_;
+  WeightForm form_;
   std::vector<Op>* recorded_ = nullptr;
   std::vector<cpu::AttentionScratch> scratch_;  // one a thread
   std::vector<AttentionItem> items_;
   std::deque<PageArray<float>> tensors_;
   std::vector<std::unique_ptr<PackedMatrix>> matrices_;
-  PageArray<uint32_t> input_;  // a product's prepared rows
+  std::vector<PageArray<uint32_t>> unpacked_;  // one a thread: a panel in its plain form
+  PageArray<uint32_t> input_;                  // a product's prepared rows
 };
 
 }  // namespace

@@ -34,43 +34,56 @@ void Ops::PrepareRow(const float* x, int64_t in_features, uint32_t* out) const {
   }
 }
 
+void Ops::Call(const PackedMatrix& matrix, const MatMulArgs& args,
+               PageArray<uint32_t>* unpacked) const {
+  switch (matrix.form) {
+    case WeightForm::kFp32:
+      return matmul_.fp32(args);
+    case WeightForm::kBf16:
+      return matmul_.bf16(args);
+    case WeightForm::kPackedBf16:
+      Grow(unpacked, matrix.k_steps * matrix.panel);
+      return matmul_.packed(args, unpacked->data());
+  }
+}
+
 void Ops::Panels(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, Range panels,
-                 bool add, const Tensor& out) const {
+                 bool add, const Tensor& out, PageArray<uint32_t>* unpacked) const {
   // Neighbouring panels of a pair are not neighbouring columns.
   const int64_t at_once = matrix.paired ? 1 : panels.size();
   for (int64_t p = panels.begin; p < panels.end; p += at_once) {
-    const int64_t column = matrix.FirstRow(p);
-    const MatMulArgs args{
-        .panels = matrix.Panel(p),
-        .n_panels = at_once,
-        .n = matrix.FirstRow(p + at_once - 1) + matrix.Rows(p + at_once - 1) - column,
-        .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + p * matrix.panel,
-        .x = x.data,
-        .x_stride = x.stride,
-        .m = n_rows,
-        .k_steps = matrix.k_steps,
-        .out = out.data + column,
-        .out_stride = out.stride,
-        .add = add};
-    (precision_ == Precision::kBf16 ? matmul_.bf16 : matmul_.fp32)(args);
+    const int64_t column = matrix.FirstRow(p), last = p + at_once - 1;
+    Call(matrix,
+         {.panels = matrix.Panel(p),
+          .n_panels = at_once,
+          .n = matrix.FirstRow(last) + matrix.Rows(last) - column,
+          .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + p * matrix.panel,
+          .x = x.data,
+          .x_stride = x.stride,
+          .m = n_rows,
+          .k_steps = matrix.k_steps,
+          .out = out.data + column,
+          .out_stride = out.stride,
+          .add = add},
+         unpacked);
   }
 }
 
 void Ops::OnePanel(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, int64_t panel,
-                   float* out) const {
-  const MatMulArgs args{
-      .panels = matrix.Panel(panel),
-      .n_panels = 1,
-      .n = matrix.panel,
-      .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + panel * matrix.panel,
-      .x = x.data,
-      .x_stride = x.stride,
-      .m = n_rows,
-      .k_steps = matrix.k_steps,
-      .out = out,
-      .out_stride = matrix.panel,
-      .add = false};
-  (precision_ == Precision::kBf16 ? matmul_.bf16 : matmul_.fp32)(args);
+                   float* out, PageArray<uint32_t>* unpacked) const {
+  Call(matrix,
+       {.panels = matrix.Panel(panel),
+        .n_panels = 1,
+        .n = matrix.panel,
+        .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + panel * matrix.panel,
+        .x = x.data,
+        .x_stride = x.stride,
+        .m = n_rows,
+        .k_steps = matrix.k_steps,
+        .out = out,
+        .out_stride = matrix.panel,
+        .add = false},
+       unpacked);
 }
 
 void Ops::RopeRow(const Tensor& x, int64_t row, int64_t head_dim) const {

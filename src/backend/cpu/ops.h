@@ -54,7 +54,7 @@ class Ops {
   explicit Ops(Precision precision) : precision_(precision) {}
 
   const char* target() const { return elementwise_.target; }
-  int64_t panel() const { return matmul_.panel; }
+  const MatMulKernels& matmul() const { return matmul_; }
   Precision precision() const { return precision_; }
   const Step& step() const { return step_; }
   void set_step(const Step& step) { step_ = step; }
@@ -63,12 +63,13 @@ class Ops {
   void NormRow(const float* x, const Tensor& weight, float eps, float* out) const;
   // One row of x (in_features values) to the units that a product with such a matrix takes.
   void PrepareRow(const float* x, int64_t in_features, uint32_t* out) const;
-  // out, or with add, added to out: the columns of those panels, for n_rows rows of x.
+  // out, or with add, added to out: the columns of those panels, for n_rows rows of x. unpacked
+  // grows to a panel's plain form where the matrix is packed.
   void Panels(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, Range panels,
-              bool add, const Tensor& out) const;
+              bool add, const Tensor& out, PageArray<uint32_t>* unpacked) const;
   // The same for one panel, to (n_rows, panel) values of scratch.
   void OnePanel(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, int64_t panel,
-                float* out) const;
+                float* out, PageArray<uint32_t>* unpacked) const;
   // The heads of columns [begin, end) of one of the step's rows.
   void RopeRow(const Tensor& x, int64_t row, int64_t head_dim) const;
   void SwiGluRow(const float* gate, const float* up, int64_t n, float* out) const;
@@ -86,6 +87,9 @@ class Ops {
                AttentionScratch* scratch) const;
 
  private:
+  void Call(const PackedMatrix& matrix, const MatMulArgs& args,
+            PageArray<uint32_t>* unpacked) const;
+
   const MatMulKernels& matmul_ = GetMatMulKernels();
   const AttentionKernels& attention_ = GetAttentionKernels();
   const ElementwiseKernels& elementwise_ = GetElementwiseKernels();

@@ -18,7 +18,7 @@ constexpr int64_t kPackBlock = 16;  // k steps; blocks keep the strided writes i
 // rows (panel, stride) of fp32 to one panel of fp32 bits or bf16 pairs. Blocks of k keep the
 // strided writes in the cache.
 void PackPanel(const float* rows, int64_t stride, const PackedMatrix& matrix, uint32_t* out) {
-  const bool bf16 = matrix.precision == Precision::kBf16;
+  const bool bf16 = matrix.form != WeightForm::kFp32;
   for (int64_t begin = 0; begin < matrix.k_steps; begin += kPackBlock) {
     const int64_t end = std::min(begin + kPackBlock, matrix.k_steps);
     for (int64_t j = 0; j < matrix.panel; ++j) {
@@ -80,10 +80,50 @@ int64_t PackedMatrix::Rows(int64_t p) const {
   return std::min(panel, rows - p / (paired ? 2 : 1) * panel);
 }
 
+int64_t PackedMatrix::RawSteps() const { return std::count(raw.begin(), raw.end(), 1); }
+
+const void* PackedMatrix::Panel(int64_t p) const {
+  if (form == WeightForm::kPackedBf16) return packed.data() + p;
+  return units.data() + p * k_steps * panel;
+}
+
+// The place of a column's pair in a packed step: packed-inl.h puts it there.
+uint32_t PackedMatrix::PackedPair(const PackedPanel& from, const uint8_t* step, bool is_raw,
+                                  int64_t column) const {
+  uint32_t pair = 0;
+  if (is_raw) {
+    std::memcpy(&pair, step + 4 * column, 4);
+    return pair;
+  }
+  const int64_t vector = column / (panel / 4), first = column % (panel / 4) * 2;
+  for (int64_t i = 0; i < 2; ++i) {
+    const int64_t element = first + i;
+    const int64_t at = element / 8 * 16 + vector % 2 * 8 + element % 8;
+    const uint8_t byte = step[vector / 2 * panel + at];
+    const uint8_t names = step[2 * panel + at], name = vector < 2 ? names & 0x0f : names >> 4;
+    const uint32_t exponent = name == 0 ? 0u : static_cast<uint32_t>(from.base) + name;
+    pair |= ((byte & 0x80u) << 8 | exponent << 7 | (byte & 0x7fu)) << (16 * i);
+  }
+  return pair;
+}
+
 void PackedMatrix::UnpackRow(int64_t row, float* out) const {
   CHECK(!paired);
-  const uint32_t* at = units.data() + row / panel * k_steps * panel + row % panel;
-  if (precision == Precision::kFp32) {
+  const int64_t column = row % panel;
+  if (form == WeightForm::kPackedBf16) {
+    const PackedPanel& from = packed[static_cast<size_t>(row / panel)];
+    const uint8_t* step = from.steps;
+    for (int64_t k = 0; k < k_steps; ++k) {
+      const bool is_raw = from.raw[k] != 0;
+      const uint32_t pair = PackedPair(from, step, is_raw, column);
+      out[2 * k] = BF16ToF32(static_cast<uint16_t>(pair));
+      if (2 * k + 1 < in_features) out[2 * k + 1] = BF16ToF32(static_cast<uint16_t>(pair >> 16));
+      step += (is_raw ? 4 : 3) * panel;
+    }
+    return;
+  }
+  const uint32_t* at = units.data() + row / panel * k_steps * panel + column;
+  if (form == WeightForm::kFp32) {
     for (int64_t k = 0; k < in_features; ++k) out[k] = std::bit_cast<float>(at[k * panel]);
   } else {
     for (int64_t k = 0; k < in_features; ++k) {
@@ -94,39 +134,52 @@ void PackedMatrix::UnpackRow(int64_t row, float* out) const {
 }
 
 Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Stacking stacking,
-                                           Precision precision, int64_t panel, ThreadTeam& team) {
+                                           WeightForm form, const MatMulKernels& kernels,
+                                           ThreadTeam& team) {
   auto matrix = std::make_unique<PackedMatrix>();
   TRY_ASSIGN(matrix->out_features, StackedRows(parts));
+  const int64_t panel = kernels.panel;
   matrix->in_features = parts[0].weight->cols();
-  matrix->precision = precision;
+  matrix->form = form;
   matrix->panel = panel;
   matrix->paired = stacking == Stacking::kPaired;
   CHECK(!matrix->paired ||
         (parts.size() == 2 && parts[0].weight->rows() == parts[1].weight->rows()));
-  matrix->k_steps =
-      precision == Precision::kBf16 ? (matrix->in_features + 1) / 2 : matrix->in_features;
+  const bool bf16 = form != WeightForm::kFp32, packed = form == WeightForm::kPackedBf16;
+  matrix->k_steps = bf16 ? (matrix->in_features + 1) / 2 : matrix->in_features;
+  const int64_t panels = matrix->panels(), panel_units = matrix->k_steps * panel;
   TRY_ASSIGN(const std::vector<float> bias, StackedBias(parts));
   if (!bias.empty()) {
-    matrix->bias.resize(static_cast<size_t>(matrix->panels() * panel));
-    for (int64_t p = 0; p < matrix->panels(); ++p)
+    matrix->bias.resize(static_cast<size_t>(panels * panel));
+    for (int64_t p = 0; p < panels; ++p)
       std::copy_n(bias.data() + matrix->FirstRow(p), matrix->Rows(p),
                   matrix->bias.data() + p * panel);
   }
-  matrix->units = PageArray<uint32_t>(matrix->panels() * matrix->k_steps * panel);
-  matrix->bytes = static_cast<int64_t>(matrix->units.bytes() + matrix->bias.size() * sizeof(float));
+  if (packed) {
+    matrix->steps.resize(static_cast<size_t>(team.size()));
+    matrix->packed.resize(static_cast<size_t>(panels));
+    matrix->raw.resize(static_cast<size_t>(panels * matrix->k_steps));
+  } else {
+    matrix->units = PageArray<uint32_t>(panels * panel_units);
+  }
 
-  const bool as_stored = precision == Precision::kBf16 &&
-                         std::all_of(parts.begin(), parts.end(), [](const MatrixPart& part) {
-                           return part.weight->dtype == DType::kBF16;
-                         });
+  const bool as_stored =
+      bf16 && std::all_of(parts.begin(), parts.end(), [](const MatrixPart& part) {
+        return part.weight->dtype == DType::kBF16;
+      });
   FirstError failed;
-  team.ForRanges(matrix->panels(), [&](int64_t begin, int64_t end) {
+  team.Run([&](int thread) {
+    const int64_t begin = panels * thread / team.size(), end = panels * (thread + 1) / team.size();
     const int64_t stride = RoundUp(matrix->in_features, 2);
     std::vector<float> rows(as_stored ? 0 : static_cast<size_t>(panel * stride));
     std::vector<const std::byte*> stored(static_cast<size_t>(panel));
+    std::vector<uint32_t> plain(packed ? static_cast<size_t>(panel_units) : 0);
+    PageArray<uint8_t> bytes(packed ? (end - begin) * panel_units * 4 : 0);
+    int64_t written = 0;
     for (int64_t p = begin; p < end; ++p) {
       const int64_t first = matrix->FirstRow(p), filled = matrix->Rows(p);
-      uint32_t* out = matrix->units.data() + p * matrix->k_steps * panel;
+      uint32_t* out = packed ? plain.data() : matrix->units.data() + p * panel_units;
+      if (packed && filled < panel) std::ranges::fill(plain, 0u);
       if (as_stored) {
         for (int64_t j = 0; j < filled; ++j) {
           auto row = FiniteBf16Row(parts, first + j);
@@ -134,18 +187,30 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
           stored[static_cast<size_t>(j)] = row->data();
         }
         PackBf16Panel(std::span(stored).first(static_cast<size_t>(filled)), *matrix, out);
-        continue;
+      } else {
+        if (filled < panel) std::fill(rows.begin(), rows.end(), 0.0f);
+        for (int64_t j = 0; j < filled; ++j) {
+          const std::span row(rows.data() + j * stride, static_cast<size_t>(matrix->in_features));
+          if (Status decoded = DecodeStackedRow(parts, first + j, row); !decoded)
+            return failed.Record(first + j, std::move(decoded).error());
+        }
+        PackPanel(rows.data(), stride, *matrix, out);
       }
-      if (filled < panel) std::fill(rows.begin(), rows.end(), 0.0f);
-      for (int64_t j = 0; j < filled; ++j) {
-        const std::span row(rows.data() + j * stride, static_cast<size_t>(matrix->in_features));
-        if (Status decoded = DecodeStackedRow(parts, first + j, row); !decoded)
-          return failed.Record(first + j, std::move(decoded).error());
-      }
-      PackPanel(rows.data(), stride, *matrix, out);
+      if (!packed) continue;
+      PackedPanel& to = matrix->packed[static_cast<size_t>(p)];
+      uint8_t* raw = matrix->raw.data() + p * matrix->k_steps;
+      to.steps = bytes.data() + written;
+      to.raw = raw;
+      written += kernels.pack(out, matrix->k_steps, &to.base, raw, bytes.data() + written);
     }
+    if (!packed) return;
+    bytes.Truncate(written);
+    matrix->steps[static_cast<size_t>(thread)] = std::move(bytes);
   });
   if (failed.error()) return std::unexpected(std::move(*failed.error()));
+  matrix->bytes = static_cast<int64_t>(matrix->units.bytes() + matrix->raw.size() +
+                                       matrix->bias.size() * sizeof(float));
+  for (const auto& bytes : matrix->steps) matrix->bytes += static_cast<int64_t>(bytes.bytes());
   return matrix;
 }
 

@@ -14,27 +14,42 @@
 
 namespace merope::cpu {
 
+// How a matrix's weights are kept.
+enum class WeightForm : uint8_t { kFp32, kBf16, kPackedBf16 };
+
 struct PackedMatrix : Matrix {
-  Precision precision = Precision::kFp32;
-  int64_t panel = 0;          // output features a panel
-  int64_t k_steps = 0;        // in_features, or pairs of them
-  bool paired = false;        // even panels hold the first half of the rows, odd ones the second
-  PageArray<uint32_t> units;  // (panels, k_steps, panel): the bits of a float, or a bf16 pair
-  std::vector<float> bias;    // (panels · panel) or empty
+  WeightForm form = WeightForm::kFp32;
+  int64_t panel = 0;        // output features a panel
+  int64_t k_steps = 0;      // in_features, or pairs of them
+  bool paired = false;      // even panels hold the first half of the rows, odd ones the second
+  std::vector<float> bias;  // (panels · panel) or empty
+  PageArray<uint32_t>
+      units;  // plain: (panels, k_steps, panel), the bits of a float, or a bf16 pair
+  // Packed: the panels' bytes, which panels of them, and the steps' flags (panels, k_steps).
+  std::vector<PageArray<uint8_t>> steps;
+  std::vector<PackedPanel> packed;
+  std::vector<uint8_t> raw;
 
   int64_t panels() const;
   // The first row of a panel, and how many of its columns are rows (the last one's rest is zero).
   int64_t FirstRow(int64_t p) const;
   int64_t Rows(int64_t p) const;
-  const uint32_t* Panel(int64_t p) const { return units.data() + p * k_steps * panel; }
+  int64_t RawSteps() const;
+  // What the kernel of this form takes as the panel p and those after it.
+  const void* Panel(int64_t p) const;
   // One row back as fp32: the embedding of a token (out: in_features values).
   void UnpackRow(int64_t row, float* out) const;
+
+ private:
+  uint32_t PackedPair(const PackedPanel& from, const uint8_t* step, bool is_raw,
+                      int64_t column) const;
 };
 
 // Decodes, rounds and packs, a panel at a time on every thread. Non-finite weights are an error
 // that names the tensor.
 Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Stacking stacking,
-                                           Precision precision, int64_t panel, ThreadTeam& team);
+                                           WeightForm form, const MatMulKernels& kernels,
+                                           ThreadTeam& team);
 
 // head_dim rounded up to kDimMultiple.
 int64_t PaddedDim(int64_t head_dim);

@@ -114,11 +114,13 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
       kv_heads_(kv.n_kv_heads) {
   ops = std::ssize(recorded);
   steps = std::ssize(steps_);
-  int64_t units = 0, columns = 0, layers = 0;
+  int64_t units = 0, columns = 0, unpacked = 0, layers = 0;
   for (const FusedStep& step : steps_) {
     if (step.kind == FusedStep::Kind::kProduct) {
       units = std::max(units, step.matrix->k_steps);
       columns = std::max(columns, step.matrix->in_features);
+      if (step.matrix->form == WeightForm::kPackedBf16)
+        unpacked = std::max(unpacked, step.matrix->k_steps * step.matrix->panel);
     } else if (step.kind == FusedStep::Kind::kAttention) {
       group_ = step.x.cols / step.k.cols;
       layers = std::max(layers, step.layer + 1);
@@ -131,8 +133,9 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
   for (Scratch& scratch : scratch_) {
     scratch.input = PageArray<uint32_t>(rows * units);
     scratch.normed = PageArray<float>(columns);
-    scratch.gate = PageArray<float>(rows * ops_.panel());
-    scratch.up = PageArray<float>(rows * ops_.panel());
+    scratch.unpacked = PageArray<uint32_t>(unpacked);
+    scratch.gate = PageArray<float>(rows * ops_.matmul().panel);
+    scratch.up = PageArray<float>(rows * ops_.matmul().panel);
     ops_.Reserve(kv, group_, std::min(limits.rows, Ops::AttentionTokens(group_)), limits.context,
                  &scratch.attention);
     bytes +=
@@ -222,11 +225,12 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
 
   const Tensor out = step.out.Rows(rows.begin, rows.size());
   if (step.then != Then::kSwiGlu) {
-    ops_.Panels(matrix, input, rows.size(), panels, step.then == Then::kAdd, out);
+    ops_.Panels(matrix, input, rows.size(), panels, step.then == Then::kAdd, out,
+                &scratch.unpacked);
   } else {
     for (int64_t p = panels.begin; p < panels.end; p += 2) {
-      ops_.OnePanel(matrix, input, rows.size(), p, scratch.gate.data());
-      ops_.OnePanel(matrix, input, rows.size(), p + 1, scratch.up.data());
+      ops_.OnePanel(matrix, input, rows.size(), p, scratch.gate.data(), &scratch.unpacked);
+      ops_.OnePanel(matrix, input, rows.size(), p + 1, scratch.up.data(), &scratch.unpacked);
       for (int64_t i = 0; i < rows.size(); ++i)
         ops_.SwiGluRow(scratch.gate.data() + i * matrix.panel, scratch.up.data() + i * matrix.panel,
                        matrix.Rows(p), out.data + i * out.stride + matrix.FirstRow(p));

@@ -66,9 +66,10 @@ class CpuPlan : public Plan {
 
  private:
   struct Scratch {
-    PageArray<uint32_t> input;  // a product's prepared rows
-    PageArray<float> normed;    // one row
-    PageArray<float> gate, up;  // (rows, panel)
+    PageArray<uint32_t> input;     // a product's prepared rows
+    PageArray<float> normed;       // one row
+    PageArray<float> gate, up;     // (rows, panel)
+    PageArray<uint32_t> unpacked;  // a panel in its plain form
     AttentionScratch attention;
   };
 

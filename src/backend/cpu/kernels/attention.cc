@@ -21,8 +21,7 @@ template <class Type>
 void Scores(const AttentionArgs& args, int64_t pages) {
   using Unit = typename Type::Unit;
   const int64_t k_steps = args.head_dim / Type::kPerUnit;
-  const TileArgs tile{.w_stride = kPage,
-                      .k_steps = k_steps,
+  const TileArgs tile{.k_steps = k_steps,
                       .x_stride = k_steps,
                       .out_stride = pages * kPage,
                       .columns = HWY_MIN(PanelWidth(), kPage),
@@ -31,7 +30,7 @@ void Scores(const AttentionArgs& args, int64_t pages) {
                       .add = false};
   for (int64_t page = 0; page < pages; ++page)
     for (int64_t slot = 0; slot < kPage; slot += PanelWidth())
-      Tile<Type>(static_cast<const Unit*>(args.k_pages[page]) + slot,
+      Tile<Type>({static_cast<const Unit*>(args.k_pages[page]) + slot, kPage},
                  static_cast<const Unit*>(args.q), args.rows, args.scores + page * kPage + slot,
                  tile);
 }
@@ -95,8 +94,7 @@ void Attention(const AttentionArgs& args) {
                                             : reinterpret_cast<const Unit*>(args.scores);
   float* chunk_sums = args.sums;                // (rows, width) of the current chunk
   float* sums = args.sums + args.rows * width;  // (rows, width) of the chunks before
-  TileArgs tile{.w_stride = width,
-                .k_steps = page_units,
+  TileArgs tile{.k_steps = page_units,
                 .x_stride = pages * page_units,
                 .out_stride = width,
                 .columns = 0,
@@ -108,7 +106,7 @@ void Attention(const AttentionArgs& args) {
     const auto* v = static_cast<const Unit*>(args.v_pages[page]);
     for (int64_t e = 0; e < width; e += PanelWidth()) {
       tile.columns = HWY_MIN(PanelWidth(), width - e);
-      Tile<Type>(v + e, weights + page * page_units, args.rows, chunk_sums + e, tile);
+      Tile<Type>({v + e, width}, weights + page * page_units, args.rows, chunk_sums + e, tile);
     }
     const bool chunk_ends = (page + 1) % kChunkPages == 0 || page + 1 == pages;
     if (!chunk_ends) continue;

@@ -7,6 +7,13 @@
 // [k/2][panel][2], two k side by side in a 32-bit lane (in_features padded to even). K and V pages
 // of the cache have the same form, so that attention is made of the same tiles.
 //
+// Packed bf16 panels hold the same weights, to the bit, in 12 bits: of each step of k (pairs of k,
+// `panel` columns) one byte of sign and mantissa a weight, then half a byte that names its
+// exponent: 0 for exponent 0 (zeros and denormals), i for exponent base + i. A step with an
+// exponent that has no name is kept raw. Bytes are in the order in which vectors of this
+// instruction set are put together again. (The idea that exponents compress: DFloat11, arXiv
+// 2504.11651.)
+//
 // An output element is summed over k in one lane, in one order (chains of multiply-adds,
 // tile-inl.h). Nothing about it depends on the tile, the row count or the thread; that is what
 // makes results the same bits in any batch.
@@ -19,7 +26,7 @@ namespace merope::cpu {
 // A product out (m, n) = x (m, k) · panelsᵀ + bias for consecutive panels, or with add, out +=
 // that.
 struct MatMulArgs {
-  const void* panels;  // the first one, in panel form, fp32 or bf16 pairs
+  const void* panels;  // the first one, in panel form, fp32 or bf16 pairs; or PackedPanel's
   int64_t n_panels;
   int64_t n;           // columns to store: at most n_panels · panel, and more than one panel less
   const float* bias;   // (n_panels · panel) or nullptr
@@ -31,10 +38,24 @@ struct MatMulArgs {
   bool add;
 };
 
+struct PackedPanel {
+  const uint8_t* steps;
+  const uint8_t* raw;  // (k_steps) 1 where a step is raw
+  uint8_t base;        // exponent base + i is named i, for i of 1 to 15
+};
+
 struct MatMulKernels {
   int64_t panel;  // output features a panel
   void (*fp32)(const MatMulArgs&);
   void (*bf16)(const MatMulArgs&);
+  // Weights packed, x in bf16 pairs. scratch: one panel in its plain form, k_steps · panel units.
+  void (*packed)(const MatMulArgs&, uint32_t* scratch);
+  // A plain bf16 panel (k_steps, panel) to its packed form; returns the bytes written, at most
+  // k_steps · panel · 4, and counts raw steps. Writes base and raw (k_steps).
+  int64_t (*pack)(const uint32_t* plain, int64_t k_steps, uint8_t* base, uint8_t* raw,
+                  uint8_t* steps);
+  // And back.
+  void (*unpack)(const PackedPanel& panel, int64_t k_steps, uint32_t* plain);
 };
 const MatMulKernels& GetMatMulKernels();
 

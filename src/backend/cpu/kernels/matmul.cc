@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "backend/cpu/kernels/matmul.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
+#include "backend/cpu/kernels/packed-inl.h"
 #include "backend/cpu/kernels/tile-inl.h"
 // clang-format on
 
@@ -12,27 +13,45 @@ HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
 namespace {
 
+TileArgs ArgsOf(const MatMulArgs& args, int64_t p) {
+  const int64_t panel = PanelWidth(), column = p * panel;
+  return {.k_steps = args.k_steps,
+          .x_stride = args.x_stride,
+          .out_stride = args.out_stride,
+          .columns = HWY_MIN(panel, args.n - column),
+          .bias = args.bias == nullptr ? nullptr : args.bias + column,
+          .accumulate = false,
+          .add = args.add};
+}
+
 template <class Type>
 void MatMul(const MatMulArgs& args) {
   using Unit = typename Type::Unit;
   const int64_t panel = PanelWidth();
+  for (int64_t p = 0; p < args.n_panels; ++p)
+    Tile<Type>({static_cast<const Unit*>(args.panels) + p * panel * args.k_steps, panel},
+               static_cast<const Unit*>(args.x), args.m, args.out + p * panel, ArgsOf(args, p));
+}
+
+// Few rows take the packed steps apart as they go; for many, each panel is unpacked once.
+void MatMulPacked(const MatMulArgs& args, uint32_t* scratch) {
+  const int64_t panel = PanelWidth();
+  const auto* x = static_cast<const uint32_t*>(args.x);
   for (int64_t p = 0; p < args.n_panels; ++p) {
-    const int64_t column = p * panel;
-    const TileArgs tile{.w_stride = panel,
-                        .k_steps = args.k_steps,
-                        .x_stride = args.x_stride,
-                        .out_stride = args.out_stride,
-                        .columns = HWY_MIN(panel, args.n - column),
-                        .bias = args.bias == nullptr ? nullptr : args.bias + column,
-                        .accumulate = false,
-                        .add = args.add};
-    Tile<Type>(static_cast<const Unit*>(args.panels) + column * args.k_steps,
-               static_cast<const Unit*>(args.x), args.m, args.out + column, tile);
+    const PackedPanel& packed = static_cast<const PackedPanel*>(args.panels)[p];
+    float* out = args.out + p * panel;
+    if (args.m <= kMaxPackedRows) {
+      Tile<PackedBf16>(PackedBf16::Reader(packed), x, args.m, out, ArgsOf(args, p));
+    } else {
+      UnpackPanel(packed, args.k_steps, scratch);
+      Tile<Bf16>({scratch, panel}, x, args.m, out, ArgsOf(args, p));
+    }
   }
 }
 
 const MatMulKernels* MatMulTable() {
-  static const MatMulKernels table = {PanelWidth(), MatMul<Fp32>, MatMul<Bf16>};
+  static const MatMulKernels table = {PanelWidth(), MatMul<Fp32>, MatMul<Bf16>,
+                                      MatMulPacked, PackPanel,    UnpackPanel};
   return &table;
 }
 

@@ -30,10 +30,24 @@ inline constexpr int kMaxRows = 3;
 
 inline int64_t PanelWidth() { return 4 * static_cast<int64_t>(hn::Lanes(DF())); }
 
+// A kind of weights says what a row of x is made of, how the four vectors of the next step of k are
+// read (Reader), and how they are multiplied.
 struct Fp32 {
-  using Unit = float;                     // what a row of x is made of
+  using Unit = float;
+  using W = VF;
   static constexpr int64_t kPerUnit = 1;  // elements a unit
-  static HWY_INLINE VF Load(const Unit* at) { return hn::LoadU(DF(), at); }
+  static constexpr int kMaxRows = HWY_NAMESPACE::kMaxRows;
+  struct Reader {
+    const Unit* at;
+    int64_t stride;  // units between successive k
+    HWY_INLINE void Next(W& a, W& b, W& c, W& d) {
+      const DF df;
+      const size_t lanes = hn::Lanes(df);
+      a = hn::LoadU(df, at), b = hn::LoadU(df, at + lanes);
+      c = hn::LoadU(df, at + 2 * lanes), d = hn::LoadU(df, at + 3 * lanes);
+      at += stride;
+    }
+  };
   static HWY_INLINE VF Broadcast(Unit x) { return hn::Set(DF(), x); }
   static HWY_INLINE VF MulAdd(VF w, VF x, VF sum) { return hn::MulAdd(w, x, sum); }
 };
@@ -42,8 +56,20 @@ struct Fp32 {
 // rounding, as the native instruction does it.
 struct Bf16 {
   using Unit = uint32_t;
+  using W = VU;
   static constexpr int64_t kPerUnit = 2;
-  static HWY_INLINE VU Load(const Unit* at) { return hn::LoadU(DU(), at); }
+  static constexpr int kMaxRows = HWY_NAMESPACE::kMaxRows;
+  struct Reader {
+    const Unit* at;
+    int64_t stride;
+    HWY_INLINE void Next(W& a, W& b, W& c, W& d) {
+      const DU du;
+      const size_t lanes = hn::Lanes(du);
+      a = hn::LoadU(du, at), b = hn::LoadU(du, at + lanes);
+      c = hn::LoadU(du, at + 2 * lanes), d = hn::LoadU(du, at + 3 * lanes);
+      at += stride;
+    }
+  };
   static HWY_INLINE VU Broadcast(Unit x) { return hn::Set(DU(), x); }
   static HWY_INLINE VF MulAdd(VU w, VU x, VF sum) {
     const DF df;
@@ -66,7 +92,6 @@ struct Bf16 {
 inline constexpr int64_t kBlockSteps = 128;
 
 struct TileArgs {
-  int64_t w_stride;  // units between successive k of the panel
   int64_t k_steps;
   int64_t x_stride, out_stride;
   int64_t columns;    // outputs to store, at most the panel's width
@@ -139,9 +164,8 @@ HWY_INLINE void Put(VF values, int64_t n, bool add, float* at) {
 }
 
 template <class Type, int kRows>
-HWY_INLINE void TileRows(const typename Type::Unit* HWY_RESTRICT w,
-                         const typename Type::Unit* HWY_RESTRICT x, float* HWY_RESTRICT out,
-                         const TileArgs& args) {
+HWY_INLINE void TileRows(typename Type::Reader w, const typename Type::Unit* HWY_RESTRICT x,
+                         float* HWY_RESTRICT out, const TileArgs& args) {
   const DF df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
   const VF zero = hn::Zero(df);
@@ -150,9 +174,8 @@ HWY_INLINE void TileRows(const typename Type::Unit* HWY_RESTRICT w,
     const int64_t end = HWY_MIN(begin + kBlockSteps, args.k_steps);
     MEROPE_ROWS(MEROPE_INIT)
     for (int64_t k = begin; k < end; ++k) {
-      const typename Type::Unit* at = w + k * args.w_stride;
-      const auto wa = Type::Load(at), wb = Type::Load(at + lanes);
-      const auto wc = Type::Load(at + 2 * lanes), wd = Type::Load(at + 3 * lanes);
+      typename Type::W wa, wb, wc, wd;
+      w.Next(wa, wb, wc, wd);
       MEROPE_ROWS(MEROPE_STEP)
     }
     MEROPE_ROWS(MEROPE_FOLD)
@@ -164,30 +187,22 @@ HWY_INLINE void TileRows(const typename Type::Unit* HWY_RESTRICT w,
 
 // rows of x (any number) times one panel.
 template <class Type>
-HWY_INLINE void Tile(const typename Type::Unit* w, const typename Type::Unit* x, int64_t rows,
+HWY_INLINE void Tile(const typename Type::Reader& w, const typename Type::Unit* x, int64_t rows,
                      float* out, const TileArgs& args) {
-  while (rows >= kMaxRows) {
-    TileRows<Type, kMaxRows>(w, x, out, args);
-    rows -= kMaxRows;
-    x += kMaxRows * args.x_stride;
-    out += kMaxRows * args.out_stride;
+  constexpr int kMost = Type::kMaxRows;
+  for (; rows >= kMost; rows -= kMost) {
+    TileRows<Type, kMost>(w, x, out, args);
+    x += kMost * args.x_stride;
+    out += kMost * args.out_stride;
   }
-  switch (rows) {
-    case 1:
-      return TileRows<Type, 1>(w, x, out, args);
-    case 2:
-      return TileRows<Type, 2>(w, x, out, args);
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-    case 3:
-      return TileRows<Type, 3>(w, x, out, args);
-    case 4:
-      return TileRows<Type, 4>(w, x, out, args);
-    case 5:
-      return TileRows<Type, 5>(w, x, out, args);
-#endif
-    default:
-      return;
-  }
+  if (rows == 1) return TileRows<Type, 1>(w, x, out, args);
+  if (rows == 2) return TileRows<Type, 2>(w, x, out, args);
+  if constexpr (kMost > 3)
+    if (rows == 3) return TileRows<Type, 3>(w, x, out, args);
+  if constexpr (kMost > 4)
+    if (rows == 4) return TileRows<Type, 4>(w, x, out, args);
+  if constexpr (kMost > 5)
+    if (rows == 5) return TileRows<Type, 5>(w, x, out, args);
 }
 
 #undef MEROPE_ROWS

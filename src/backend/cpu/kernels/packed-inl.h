@@ -1,0 +1,179 @@
+// bf16 weights in 12 bits, losslessly (kernels.h describes the form): reading them into the tile,
+// packing and unpacking a panel. Included once an instruction set.
+#if defined(MEROPE_PACKED_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef MEROPE_PACKED_INL_H_
+#undef MEROPE_PACKED_INL_H_
+#else
+#define MEROPE_PACKED_INL_H_
+#endif
+
+#include <cstdint>
+#include <cstring>
+
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/tile-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace merope::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Rows up to which a product takes packed steps apart in registers, once a tile.
+inline constexpr int64_t kMaxPackedRows = 32;
+
+// Of a step: two vectors of sign-and-mantissa bytes (for the panel's vectors a and b, c and d), and
+// one of exponent names (low halves for a and b, high ones for c and d).
+struct PackedBf16 : Bf16 {
+  // Taking a step apart needs registers, too.
+  static constexpr int kMaxRows = HWY_MIN(4, HWY_NAMESPACE::kMaxRows);
+  using DB = hn::Repartition<uint8_t, DU>;
+  using VB = hn::Vec<DB>;
+
+  struct Reader {
+    const uint8_t* at;
+    const uint8_t* raw;
+    VB high, low;  // exponents by name: bits 7 to 1 of each, and bit 0 at the top
+
+    explicit HWY_INLINE Reader(const PackedPanel& panel) : at(panel.steps), raw(panel.raw) {
+      alignas(16) uint8_t highs[16] = {}, lows[16] = {};
+      for (int i = 1; i < 16; ++i) {
+        const int exponent = panel.base + i;  // at most 255 for every name in use
+        highs[i] = static_cast<uint8_t>((exponent >> 1) & 0x7f);
+        lows[i] = static_cast<uint8_t>(exponent << 7);
+      }
+      high = hn::LoadDup128(DB(), highs);
+      low = hn::LoadDup128(DB(), lows);
+    }
+
+    HWY_INLINE void Split(VB sign_mantissa, VB names, VU& first, VU& second) const {
+      const VB sign = hn::Set(DB(), 0x80);
+      const VB top = hn::OrAnd(hn::TableLookupBytes(high, names), sign_mantissa, sign);
+      const VB bottom = hn::Or(hn::TableLookupBytes(low, names), hn::AndNot(sign, sign_mantissa));
+      first = hn::BitCast(DU(), hn::InterleaveLower(DB(), bottom, top));
+      second = hn::BitCast(DU(), hn::InterleaveUpper(DB(), bottom, top));
+    }
+
+    HWY_INLINE void Next(VU& a, VU& b, VU& c, VU& d) {
+      const DB db;
+      const size_t bytes = hn::Lanes(db);
+      if (*raw++ != 0) [[unlikely]] {
+        a = hn::BitCast(DU(), hn::LoadU(db, at));
+        b = hn::BitCast(DU(), hn::LoadU(db, at + bytes));
+        c = hn::BitCast(DU(), hn::LoadU(db, at + 2 * bytes));
+        d = hn::BitCast(DU(), hn::LoadU(db, at + 3 * bytes));
+        at += 4 * bytes;
+        return;
+      }
+      const VB names = hn::LoadU(db, at + 2 * bytes), nibble = hn::Set(db, 0x0f);
+      const hn::Repartition<uint16_t, DB> dw;
+      const VB upper = hn::BitCast(db, hn::ShiftRight<4>(hn::BitCast(dw, names)));
+      Split(hn::LoadU(db, at), hn::And(names, nibble), a, b);
+      Split(hn::LoadU(db, at + bytes), hn::And(upper, nibble), c, d);
+      at += 3 * bytes;
+    }
+  };
+};
+
+inline void UnpackPanel(const PackedPanel& panel, int64_t k_steps, uint32_t* plain) {
+  const DU du;
+  const size_t lanes = hn::Lanes(du);
+  PackedBf16::Reader reader(panel);
+  for (int64_t k = 0; k < k_steps; ++k, plain += 4 * lanes) {
+    VU a, b, c, d;
+    reader.Next(a, b, c, d);
+    hn::StoreU(a, du, plain);
+    hn::StoreU(b, du, plain + lanes);
+    hn::StoreU(c, du, plain + 2 * lanes);
+    hn::StoreU(d, du, plain + 3 * lanes);
+  }
+}
+
+// The base whose names hold most of the panel's exponents, from a sample of its steps.
+inline uint8_t ChooseBase(const uint16_t* weights, int64_t k_steps, int64_t step) {
+  constexpr int64_t kSampled = 64;
+  int64_t count[256 + 16] = {};
+  const int64_t stride = HWY_MAX(int64_t{1}, k_steps / kSampled);
+  for (int64_t k = 0; k < k_steps; k += stride)
+    for (int64_t i = 0; i < step; ++i) ++count[(weights[k * step + i] >> 7) & 0xff];
+  int64_t named = 0, most = -1;
+  int best = 0;
+  for (int e = 1; e < 16; ++e) named += count[e];
+  for (int base = 0; base + 15 < 256; ++base) {  // names exponents base + 1 … base + 15
+    if (named > most) {
+      most = named;
+      best = base;
+    }
+    named += count[base + 16] - count[base + 1];
+  }
+  return static_cast<uint8_t>(best);
+}
+
+// Vectors `first` and `second` of bf16 to their bytes of sign and mantissa and of exponent names,
+// in the order that Split takes; true where all exponents have names.
+inline bool NameExponents(VU first, VU second, uint8_t base, PackedBf16::VB& sign_mantissa,
+                          PackedBf16::VB& names) {
+  const PackedBf16::DB db;
+  const hn::Repartition<uint16_t, PackedBf16::DB> dw;
+  using VW = hn::Vec<decltype(dw)>;
+  const VW zero = hn::Zero(dw), most = hn::Set(dw, 14);
+  auto unnamed = hn::MaskFalse(dw);
+  const auto halves = [&](VU weights, VW& bytes, VW& name) {
+    const VW w = hn::BitCast(dw, weights);
+    bytes = hn::Or(hn::And(hn::ShiftRight<8>(w), hn::Set(dw, 0x80)), hn::And(w, hn::Set(dw, 0x7f)));
+    const VW exponent = hn::And(hn::ShiftRight<7>(w), hn::Set(dw, 0xff));
+    const auto is_zero = hn::Eq(exponent, zero);
+    name = hn::IfThenZeroElse(is_zero, hn::Sub(exponent, hn::Set(dw, base)));
+    const auto named = hn::Or(is_zero, hn::Le(hn::Sub(name, hn::Set(dw, 1)), most));
+    unnamed = hn::Or(unnamed, hn::Not(named));
+  };
+  VW bytes1, bytes2, name1, name2;
+  halves(first, bytes1, name1);
+  halves(second, bytes2, name2);
+  // The low byte of each word; of the first to the lower half of each block of 16 bytes.
+  alignas(16) static constexpr uint8_t kLower[16] = {0,   2,   4,   6,   8,   10,  12,  14,
+                                                     128, 128, 128, 128, 128, 128, 128, 128};
+  alignas(16) static constexpr uint8_t kUpper[16] = {128, 128, 128, 128, 128, 128, 128, 128,
+                                                     0,   2,   4,   6,   8,   10,  12,  14};
+  const auto lower = hn::LoadDup128(db, kLower), upper = hn::LoadDup128(db, kUpper);
+  const auto join = [&](VW from1, VW from2) {
+    return hn::Or(hn::TableLookupBytesOr0(hn::BitCast(db, from1), lower),
+                  hn::TableLookupBytesOr0(hn::BitCast(db, from2), upper));
+  };
+  sign_mantissa = join(bytes1, bytes2);
+  names = join(name1, name2);
+  return hn::AllFalse(dw, unnamed);
+}
+
+inline int64_t PackPanel(const uint32_t* plain, int64_t k_steps, uint8_t* base, uint8_t* raw,
+                         uint8_t* steps) {
+  const DU du;
+  const PackedBf16::DB db;
+  const size_t lanes = hn::Lanes(du), bytes = hn::Lanes(db);
+  *base = ChooseBase(reinterpret_cast<const uint16_t*>(plain), k_steps, 2 * PanelWidth());
+  uint8_t* to = steps;
+  for (int64_t k = 0; k < k_steps; ++k, plain += 4 * lanes) {
+    PackedBf16::VB low, low_names, high, high_names;
+    const bool named1 =
+        NameExponents(hn::LoadU(du, plain), hn::LoadU(du, plain + lanes), *base, low, low_names);
+    const bool named2 = NameExponents(hn::LoadU(du, plain + 2 * lanes),
+                                      hn::LoadU(du, plain + 3 * lanes), *base, high, high_names);
+    raw[k] = !(named1 && named2);
+    if (raw[k] != 0) {
+      std::memcpy(to, plain, 4 * bytes);
+      to += 4 * bytes;
+      continue;
+    }
+    const hn::Repartition<uint16_t, PackedBf16::DB> dw;
+    const auto upper = hn::BitCast(db, hn::ShiftLeft<4>(hn::BitCast(dw, high_names)));
+    hn::StoreU(low, db, to);
+    hn::StoreU(high, db, to + bytes);
+    hn::StoreU(hn::Or(low_names, upper), db, to + 2 * bytes);
+    to += 3 * bytes;
+  }
+  return to - steps;
+}
+
+}  // namespace merope::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
