@@ -17,7 +17,7 @@ constexpr int64_t kDefaultMaxTokens = 512;
 
 struct RunArguments {
   LoadOptions load;
-  std::string dtype = "auto", prompt, system;
+  std::string dtype = "auto", weights = "auto", prompt, system;
   std::optional<double> temperature, top_p, min_p;
   std::optional<int64_t> top_k, max_tokens;
   std::optional<uint64_t> seed;
@@ -141,12 +141,16 @@ void SaySummary(const GenerateResult& result) {
 Result<int> Run(RunArguments arguments) {
   HandleInterrupts();
   TRY_ASSIGN(arguments.load.runtime.precision, ParsePrecision(arguments.dtype));
+  TRY_ASSIGN(arguments.load.runtime.weights, ParseWeightStorage(arguments.weights));
   TRY(Validate(Options(arguments, {}).sampling));  // before the model is loaded
   TRY_ASSIGN(const LoadedModel loaded, LoadModel(arguments.load));
   Say("{}: {}, {} weights run in {}, {}; {:.0f} MB of weights, loaded in {:.2f} s",
       loaded.checkpoint.path(), loaded.config().architecture, DTypeName(loaded.config().dtype),
       PrecisionName(loaded.backend().precision()), loaded.backend().name(),
       static_cast<double>(loaded.model().weight_bytes()) / 1e6, loaded.load_seconds);
+  if (const WeightSummary weights = loaded.backend().weights(); weights.packed)
+    Say("weights packed in 12 bits, losslessly: {:.0f} MB saved, {:.1f} % of blocks kept raw",
+        static_cast<double>(weights.plain_bytes - weights.bytes) / 1e6, weights.raw_share * 100);
   if (const Plan* plan = loaded.model().plan(); plan != nullptr)
     Say("compiled: {} ops captured as {} steps in {:.1f} ms, {:.1f} MB of memory", plan->ops,
         plan->steps, loaded.model().capture_seconds() * 1e3,
@@ -204,6 +208,11 @@ void AddRun(CLI::App& app, Action* chosen) {
       ->capture_default_str();
   run->add_option("--threads", a->load.runtime.threads, "Default: the cores this process may use")
       ->check(CLI::Range(1, 1024));
+  run->add_option(
+         "--weights", a->weights,
+         "How bf16 weights are kept: plain, packed (in 12 bits, losslessly), or auto, which "
+         "measures; the results are the same")
+      ->capture_default_str();
   run->add_flag("--enforce-eager", a->load.runtime.llama.eager,
                 "Run the ops one by one instead of a captured plan; the results are the same");
   run->add_option("--max-model-len", a->load.runtime.llama.max_model_len,

@@ -20,12 +20,19 @@ Result<std::optional<Precision>> ParsePrecision(std::string_view name) {
   return Err("dtype: expected auto, fp32 or bf16, found \"{}\"", name);
 }
 
+Result<WeightStorage> ParseWeightStorage(std::string_view name) {
+  if (name == "auto") return WeightStorage::kAuto;
+  if (name == "plain") return WeightStorage::kPlain;
+  if (name == "packed") return WeightStorage::kPacked;
+  return Err("weights: expected auto, plain or packed, found \"{}\"", name);
+}
+
 Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& options) {
   const Stopwatch watch;
   Runtime runtime;
   runtime.threads = options.threads > 0 ? options.threads : DefaultThreads();
   const CpuOptions cpu{options.precision.value_or(DefaultPrecision(checkpoint.config().dtype)),
-                       runtime.threads};
+                       runtime.threads, options.weights};
   const bool reference = options.backend == BackendKind::kReference;
   runtime.backend = reference ? MakeReferenceBackend(cpu) : MakeCpuBackend(cpu);
   ProgressBar bar("loading weights");

@@ -21,6 +21,7 @@ struct RuntimeOptions {
   std::optional<Precision> precision = {};  // nullopt: DefaultPrecision of the checkpoint's dtype
   BackendKind backend = BackendKind::kCpu;
   int threads = 0;  // 0: DefaultThreads()
+  WeightStorage weights = WeightStorage::kAuto;
   LlamaOptions llama = {};
 };
 
@@ -59,6 +60,9 @@ Result<LoadedModel> LoadModel(const LoadOptions& options);
 Precision DefaultPrecision(DType dtype);
 // "auto" (nullopt), "fp32" or "bf16", as --dtype takes them.
 Result<std::optional<Precision>> ParsePrecision(std::string_view name);
+
+// "auto", "plain" or "packed", as --weights takes them.
+Result<WeightStorage> ParseWeightStorage(std::string_view name);
 
 // What a plain prompt becomes: text with special tokens parsed, after the tokenizer's own prefix
 // (BOS), which is not doubled where the text already starts with it. Encodes rendered chat

@@ -52,11 +52,12 @@ class LlamaTest : public testing::TestWithParam<Precision> {
     directory_ = nullptr;
   }
 
-  static Engine Load(int threads, bool reference = false, const LlamaOptions& options = {}) {
+  static Engine Load(int threads, bool reference = false, const LlamaOptions& options = {},
+                     WeightStorage weights = WeightStorage::kAuto) {
     auto checkpoint = Checkpoint::Open(directory_->path());
     EXPECT_TRUE(checkpoint) << checkpoint.error().message;
     Engine engine;
-    const CpuOptions cpu{GetParam(), threads};
+    const CpuOptions cpu{GetParam(), threads, weights};
     engine.backend = reference ? MakeReferenceBackend(cpu) : MakeCpuBackend(cpu);
     auto model = Llama::Load(*checkpoint, *engine.backend, options);
     EXPECT_TRUE(model) << model.error().message;
@@ -126,6 +127,17 @@ TEST_P(LlamaTest, EagerAndCompiledGiveTheSameBits) {
       EXPECT_EQ(AllLogits(*eager.model, tokens, chunk), AllLogits(*compiled.model, tokens, chunk))
           << threads << " threads, chunks of " << chunk;
   }
+}
+
+TEST_P(LlamaTest, PackedWeightsGiveTheBitsOfPlainOnes) {
+  const auto tokens = RandomTokens(120, 5);
+  const Engine plain = Load(2, false, {}, WeightStorage::kPlain);
+  const Engine packed = Load(2, false, {}, WeightStorage::kPacked);
+  EXPECT_FALSE(plain.backend->weights().packed);
+  EXPECT_EQ(packed.backend->weights().packed, GetParam() == Precision::kBf16);
+  for (const int64_t chunk : {1, 13, 120})
+    EXPECT_EQ(AllLogits(*plain.model, tokens, chunk), AllLogits(*packed.model, tokens, chunk))
+        << chunk;
 }
 
 TEST_P(LlamaTest, ThePlanHasFiveStepsALayer) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/choose_form.h"
 #include "backend/cpu/ops.h"
 #include "backend/cpu/packed.h"
 #include "backend/cpu/plan.h"
@@ -32,9 +33,10 @@ class CpuBackend : public Backend {
   explicit CpuBackend(const CpuOptions& options)
       : ops_(options.precision),
         team_(options.threads > 0 ? options.threads : DefaultThreads()),
-        form_(options.precision == Precision::kFp32       ? WeightForm::kFp32
-              : options.weights == WeightStorage::kPacked ? WeightForm::kPackedBf16
-                                                          : WeightForm::kBf16),
+        storage_(options.weights),
+        form_(options.precision == Precision::kFp32      ? WeightForm::kFp32
+              : options.weights == WeightStorage::kPlain ? WeightForm::kBf16
+                                                         : WeightForm::kPackedBf16),
         scratch_(static_cast<size_t>(team_.size())),
         unpacked_(static_cast<size_t>(team_.size())) {}
 
@@ -58,6 +60,15 @@ class CpuBackend : public Backend {
       std::span<const MatrixPart> parts, Stacking stacking,
       const std::function<void(const TensorView&)>& consumed) override {
     TRY_ASSIGN(auto matrix, cpu::Pack(parts, stacking, form_, ops_.matmul(), team_));
+    if (storage_ == WeightStorage::kAuto && form_ == WeightForm::kPackedBf16 &&
+        4 * matrix->panels() * matrix->k_steps * matrix->panel >= cpu::kTellingBytes) {
+      storage_ = cpu::PackedIsFaster(*matrix, ops_, team_) ? WeightStorage::kPacked
+                                                           : WeightStorage::kPlain;
+      if (storage_ == WeightStorage::kPlain) {
+        form_ = WeightForm::kBf16;
+        TRY_ASSIGN(matrix, cpu::Pack(parts, stacking, form_, ops_.matmul(), team_));
+      }
+    }
     if (consumed)
       for (const MatrixPart& part : parts) consumed(*part.weight);
     matrices_.push_back(std::move(matrix));
@@ -69,6 +80,20 @@ class CpuBackend : public Backend {
     const Tensor tensor = Allocate(1, static_cast<int64_t>(values.size()));
     std::copy(values.begin(), values.end(), tensor.data);
     return tensor;
+  }
+
+  WeightSummary weights() const override {
+    WeightSummary summary;
+    int64_t steps = 0, raw = 0;
+    for (const auto& matrix : matrices_) {
+      summary.packed |= matrix->form == WeightForm::kPackedBf16;
+      summary.bytes += matrix->bytes;
+      summary.plain_bytes += matrix->panels() * matrix->k_steps * matrix->panel * 4;
+      steps += std::ssize(matrix->raw);
+      raw += matrix->RawSteps();
+    }
+    if (steps > 0) summary.raw_share = static_cast<double>(raw) / static_cast<double>(steps);
+    return summary;
   }
 
   Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape& shape, int64_t n_pages) override {
@@ -192,6 +217,7 @@ class CpuBackend : public Backend {
 
   Ops ops_;
   ThreadTeam team_;
+  WeightStorage storage_;  // kAuto until a matrix is large enough to tell
   WeightForm form_;
   std::vector<Op>* recorded_ = nullptr;
   std::vector<cpu::AttentionScratch> scratch_;  // one a thread

@@ -89,6 +89,13 @@ class ReferenceBackend : public Backend {
     return tensor;
   }
 
+  WeightSummary weights() const override {
+    WeightSummary summary;
+    for (const auto& matrix : matrices_) summary.bytes += matrix->bytes;
+    summary.plain_bytes = summary.bytes;
+    return summary;
+  }
+
   Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape& shape, int64_t n_pages) override {
     auto kv = std::make_unique<DenseKv>();
     kv->shape = shape;

@@ -1,0 +1,17 @@
+// Whether packed weights are read faster than plain ones on this machine, now.
+#pragma once
+
+#include "backend/cpu/ops.h"
+#include "backend/cpu/packed.h"
+#include "base/threads.h"
+
+namespace merope::cpu {
+
+// A matrix too small to leave the caches tells nothing.
+inline constexpr int64_t kTellingBytes = int64_t{32} << 20;  // in plain form
+
+// Times a product with one row over a part of the packed matrix, and over that part in its plain
+// form, in turns, on the whole team: some 20 ms. matrix: at least kTellingBytes.
+bool PackedIsFaster(const PackedMatrix& matrix, const Ops& ops, ThreadTeam& team);
+
+}  // namespace merope::cpu
