@@ -60,7 +60,7 @@ const Matrix& Bench::NextMatrix(int64_t out_features, int64_t in_features) {
     const MatrixPart part = {&view, nullptr};
     const int64_t wanted = 4 * std::max<int64_t>(ReadMachine().l3_bytes, 16 << 20);
     for (int64_t bytes = 0; bytes < wanted; bytes += matrices_.back()->bytes) {
-      const auto loaded = backend_->LoadMatrix(std::span(&part, 1), {});
+      const auto loaded = backend_->LoadMatrix(std::span(&part, 1), Stacking::kStacked, {});
       CHECK(loaded, "{}", loaded.error().message);
       matrices_.push_back(*loaded);
     }
