@@ -17,7 +17,11 @@ PEER = base.Peer(
     as_is=("bf16-eager", "int8-eager", "int4-eager"),
     without_batches=("bf16-eager", "int8-eager"),
 )
-MODES = {"": [], "plain": ["--weights", "plain"], "eager": ["--enforce-eager"]}
+MODES = {
+    "": ["--mode", "compiled"],
+    "plain": ["--mode", "compiled", "--weights", "plain"],
+    "eager": ["--mode", "eager"],
+}
 
 
 def measure(command, request):

@@ -9,7 +9,13 @@ Json ToJson(const Distribution& d) {
 }
 
 Json ToJson(const LatencyCase& c) {
-  return {{"batch_size", c.batch_size},
+  const Json speedup =
+      c.speedup
+          ? Json{{"mean", c.speedup->mean}, {"low", c.speedup->low}, {"high", c.speedup->high}}
+          : Json(nullptr);
+  return {{"mode", c.mode},
+          {"speedup", speedup},
+          {"batch_size", c.batch_size},
           {"context", c.context},
           {"input_len", c.input_length},
           {"output_len", c.output_length},
@@ -35,7 +41,6 @@ Json ToJson(const LatencyResult& result) {
   for (const LatencyCase& c : result.cases) cases.push_back(ToJson(c));
   return {{"backend", result.backend},
           {"dtype", result.precision},
-          {"mode", result.mode},
           {"threads", result.threads},
           {"warmup", result.warmup},
           {"repeats", result.repeats},

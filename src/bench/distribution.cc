@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numbers>
 
 #include "base/error.h"
 
@@ -25,6 +27,38 @@ Distribution Summarize(std::vector<double> values) {
           at(0.9),
           at(0.99),
           values.back()};
+}
+
+double StudentT975(int degrees) {
+  const double n = degrees;
+  const double scale =
+      std::exp(std::lgamma((n + 1) / 2) - std::lgamma(n / 2)) / std::sqrt(n * std::numbers::pi);
+  const auto density = [&](double t) { return scale * std::pow(1 + t * t / n, -(n + 1) / 2); };
+  // P(0 < T < t) by Simpson's rule.
+  const auto mass = [&](double t) {
+    constexpr int kIntervals = 2000;
+    const double h = t / kIntervals;
+    double sum = density(0) + density(t);
+    for (int i = 1; i < kIntervals; ++i) sum += (i % 2 == 1 ? 4 : 2) * density(i * h);
+    return sum * h / 3;
+  };
+  double low = 0, high = 13;  // with one degree of freedom: 12.7
+  while (high - low > 1e-6) {
+    const double middle = (low + high) / 2;
+    (mass(middle) < 0.475 ? low : high) = middle;
+  }
+  return low;
+}
+
+MeanRatio MeanOfRatios(const std::vector<double>& ratios) {
+  CHECK(!ratios.empty());
+  const auto n = static_cast<double>(ratios.size());
+  double mean = 0, squares = 0;
+  for (const double ratio : ratios) mean += std::log(ratio) / n;
+  for (const double ratio : ratios) squares += std::pow(std::log(ratio) - mean, 2);
+  double half = std::numeric_limits<double>::quiet_NaN();
+  if (n > 1) half = StudentT975(static_cast<int>(n) - 1) * std::sqrt(squares / (n - 1) / n);
+  return {std::exp(mean), std::exp(mean - half), std::exp(mean + half)};
 }
 
 }  // namespace merope

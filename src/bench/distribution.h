@@ -1,4 +1,4 @@
-// A figure over repeated runs.
+// Figures over repeated runs.
 #pragma once
 
 #include <vector>
@@ -10,5 +10,16 @@ struct Distribution {
 };
 // Percentiles interpolate between the two nearest values. At least one value.
 Distribution Summarize(std::vector<double> values);
+
+// A geometric mean of ratios, and its 95 % interval: Student's t on their logarithms. NaN bounds
+// for a single ratio.
+struct MeanRatio {
+  double mean = 0, low = 0, high = 0;
+};
+MeanRatio MeanOfRatios(const std::vector<double>& ratios);
+
+// The 0.975 quantile of Student's t distribution: its density integrated numerically, then
+// bisected. degrees ≥ 1.
+double StudentT975(int degrees);
 
 }  // namespace merope

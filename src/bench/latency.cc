@@ -101,9 +101,13 @@ class Probes {
   bool empty() const { return peaks_.empty(); }
   int64_t buffer_bytes() const { return memory_.buffer_bytes(); }
 
-  void MoveInto(LatencyCase* result) {
-    result->bandwidth = Summarize(std::exchange(bandwidth_, {}));
-    result->peak = Summarize(std::exchange(peaks_, {}));
+  void CopyInto(LatencyCase* result) const {
+    result->bandwidth = Summarize(bandwidth_);
+    result->peak = Summarize(peaks_);
+  }
+  void Clear() {
+    bandwidth_.clear();
+    peaks_.clear();
   }
 
  private:
@@ -173,7 +177,7 @@ std::vector<LatencyCase> Grid(const Llama& model, const LatencyOptions& options)
           shape.output_length = output;
           // Step i of the output − 1 attends to context + input + i positions.
           shape.decode_bytes =
-              StepWeightBytes(model) + batch * kv_token * (context + input + output / 2);
+              model.step_weight_bytes() + batch * kv_token * (context + input + output / 2);
           shape.prefill_flops = batch * PrefillFlops(model.config(), context, input);
         }
   return cases;
@@ -222,13 +226,6 @@ int64_t KvTokens(const LatencyOptions& options) {
   return std::ranges::max(options.batch_sizes) * pages * kPageTokens;
 }
 
-int64_t StepWeightBytes(const Llama& model) {
-  const ModelConfig& config = model.config();
-  if (config.tie_word_embeddings) return model.weight_bytes();
-  const int64_t element = model.backend().precision() == Precision::kBf16 ? 2 : 4;
-  return model.weight_bytes() - config.vocab_size * config.hidden_size * element;
-}
-
 int64_t PrefillFlops(const ModelConfig& config, int64_t context, int64_t tokens) {
   const int64_t hidden = config.hidden_size, heads = config.num_heads * config.head_dim;
   const int64_t kv_heads = config.num_kv_heads * config.head_dim;
@@ -250,30 +247,50 @@ Result<LatencyResult> MeasureLatency(Llama& model, const LatencyOptions& options
   result.repeats = options.repeats;
   result.seed = options.seed;
   result.weight_bytes = model.weight_bytes();
-  result.step_weight_bytes = StepWeightBytes(model);
-  result.cases = Grid(model, options);
+  result.step_weight_bytes = model.step_weight_bytes();
   const int64_t peak_before = PeakResidentBytes();
 
+  const bool compiled = model.plan() != nullptr, both = compiled && options.eager_too;
   Probes probes(result.threads, PeakOf(model.backend().precision()));
   std::mt19937_64 random(options.seed);
+  const std::vector<LatencyCase> grid = Grid(model, options);
   const int64_t runs = options.warmup + options.repeats;
   int64_t done = 0;
-  for (LatencyCase& shape : result.cases) {
+  for (const LatencyCase& shape : grid) {
     Batch batch(model, RandomPrompts(shape, model.config().vocab_size, random), shape.context);
     TRY(batch.FillContext());
-    Samples samples;
+    Samples samples[2];  // eager, compiled
     for (int64_t run = 0; run < runs; ++run) {
       const bool counts = run >= options.warmup;
-      if (counts && probes.empty()) probes.Measure();
-      TRY_ASSIGN(const TokenTimes times, batch.Run(shape.output_length));
-      if (counts) {
-        probes.Measure();
-        samples.Add(times, shape, probes);
+      // In turns, each first every other time: eager, compiled, compiled, eager …
+      for (int turn = 0; turn < (both ? 2 : 1); ++turn) {
+        const bool eager = both ? turn == run % 2 : !compiled;
+        if (counts && probes.empty()) probes.Measure();
+        if (both) model.set_eager(eager);
+        TRY_ASSIGN(const TokenTimes times, batch.Run(shape.output_length));
+        if (counts) {
+          probes.Measure();
+          samples[eager ? 0 : 1].Add(times, shape, probes);
+        }
       }
-      if (options.progress) options.progress(++done, runs * std::ssize(result.cases));
+      if (options.progress) options.progress(++done, runs * std::ssize(grid));
     }
-    samples.MoveInto(&shape);
-    probes.MoveInto(&shape);
+    if (both) model.set_eager(false);
+    const std::vector<double> eager_latency = samples[0].latency;
+    for (const bool eager : {true, false}) {
+      if (!both && eager == compiled) continue;
+      LatencyCase& measured = result.cases.emplace_back(shape);
+      measured.mode = eager ? "eager" : "compiled";
+      if (both && !eager) {
+        std::vector<double> ratios;
+        for (size_t i = 0; i < eager_latency.size(); ++i)
+          ratios.push_back(eager_latency[i] / samples[1].latency[i]);
+        measured.speedup = MeanOfRatios(ratios);
+      }
+      samples[eager ? 0 : 1].MoveInto(&measured);
+      probes.CopyInto(&measured);
+    }
+    probes.Clear();
   }
   // The probe's buffer was resident throughout: a peak from before it can only have been higher.
   result.peak_resident_bytes = std::max(peak_before, PeakResidentBytes() - probes.buffer_bytes());

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ struct LatencyOptions {
   int warmup = 3;                       // runs of each case before those that count
   int repeats = 5;                      // runs of each case that count
   uint64_t seed = 0;                    // of the random prompts
+  bool eager_too = false;               // each run also op by op, in turns, as cases of their own
   int threads = 0;                      // of the probes: as many as the model runs on
   std::function<void(int64_t done, int64_t total)> progress;  // in runs
 };
@@ -33,6 +35,7 @@ int64_t KvTokens(const LatencyOptions& options);
 
 // One point of the grid. Seconds, and tokens of the whole batch a second.
 struct LatencyCase {
+  std::string mode;  // "compiled" or "eager"
   int64_t batch_size = 1, context = 0, input_length = 0, output_length = 0;
   Distribution latency;        // first prompt token in to last token out
   Distribution throughput;     // output tokens / latency
@@ -51,11 +54,12 @@ struct LatencyCase {
   int64_t prefill_flops = 0;
   Distribution peak;  // operations a second, of the model's own type
   Distribution peak_share;
+  // Of a compiled case beside an eager one: the eager run's latency over that of its neighbour.
+  std::optional<MeanRatio> speedup;
 };
 
 struct LatencyResult {
   std::string backend, precision;
-  std::string mode = "eager";
   int threads = 0;
   int warmup = 0, repeats = 0;
   uint64_t seed = 0;
@@ -65,12 +69,8 @@ struct LatencyResult {
   std::vector<LatencyCase> cases;   // inputs within outputs within contexts within batch sizes
 };
 
-// Greedy decoding of random prompts; EOS ends nothing.
+// Greedy decoding of random prompts; EOS ends nothing. Leaves the model as compiled as it was.
 Result<LatencyResult> MeasureLatency(Llama& model, const LatencyOptions& options);
-
-// Bytes of weights that a decode step reads: all but the embedding table where the head is a matrix
-// of its own.
-int64_t StepWeightBytes(const Llama& model);
 
 // Floating-point operations of one sequence's prefill of `tokens` tokens after `context` others,
 // with logits after the last one. A multiply-add is two:

@@ -18,12 +18,13 @@ namespace {
 
 struct LatencyArguments {
   std::string model;
-  std::vector<std::string> dtypes = {"auto"};
+  std::vector<std::string> dtypes = {"auto"}, modes = {"eager", "compiled"};
+  std::string weights = "auto";
   bool json = false;
   LatencyOptions latency;
 };
 
-// One dtype's (and mode's) figures, and how long the model took to load.
+// One dtype's figures, and how long the model took to load.
 struct Loaded {
   double load_seconds = 0;
   LatencyResult result;
@@ -38,7 +39,7 @@ std::string Percent(const Distribution& share) { return fmt::format("{:.0f} %", 
 // The cells that say which line of the grid it is.
 std::vector<std::string> Row(const LatencyResult& result, const LatencyCase& c) {
   return {result.precision,
-          result.mode,
+          c.mode,
           std::to_string(c.batch_size),
           std::to_string(c.context),
           std::to_string(c.input_length),
@@ -56,18 +57,18 @@ void Add(Rows* rows, std::vector<std::string> row, const std::vector<std::string
 }
 
 void PrintLoads(const std::vector<Loaded>& all) {
-  Rows rows = {{"dtype", "mode", "load s", "weights", "read by a decode step", "peak memory"}};
+  Rows rows = {{"dtype", "load s", "weights", "read by a decode step", "peak memory"}};
   for (const auto& [load_seconds, r] : all)
-    rows.push_back({r.precision, r.mode, fmt::format("{:.2f}", load_seconds), Mib(r.weight_bytes),
+    rows.push_back({r.precision, fmt::format("{:.2f}", load_seconds), Mib(r.weight_bytes),
                     Mib(r.step_weight_bytes), Mib(r.peak_resident_bytes)});
-  PrintTable(rows, kLeftColumns);
+  PrintTable(rows, 1);
 }
 
 void PrintGrid(const std::vector<Loaded>& all) {
   Rows rows;
   Add(&rows, RowHeader(),
       {"latency s", "tok/s", "latency/output ms", "TTFT ms", "TPOT ms", "prefill tok/s",
-       "peak GOP/s", "of peak", "read GB/s", "of bandwidth"});
+       "peak GOP/s", "of peak", "read GB/s", "of bandwidth", "eager / compiled"});
   for (const auto& [load_seconds, r] : all)
     for (const LatencyCase& c : r.cases)
       Add(&rows, Row(r, c),
@@ -75,7 +76,10 @@ void PrintGrid(const std::vector<Loaded>& all) {
            Ms(c.report_tpot.p50), Ms(c.ttft.p50), Ms(c.tpot.p50),
            fmt::format("{:.0f}", c.prefill_speed.p50), fmt::format("{:.0f}", c.peak.p50 / 1e9),
            Percent(c.peak_share), fmt::format("{:.1f}", c.bandwidth.p50 / 1e9),
-           Percent(c.bandwidth_share)});
+           Percent(c.bandwidth_share),
+           c.speedup ? fmt::format("{:.3f} ({:.3f}-{:.3f})", c.speedup->mean, c.speedup->low,
+                                   c.speedup->high)
+                     : ""});
   PrintTable(rows, kLeftColumns);
 }
 
@@ -109,16 +113,22 @@ void Print(const Checkpoint& checkpoint, double open_seconds, const std::vector<
       "before and after each run.\n"
       "  Of peak: the prefill's operations over TTFT; of bandwidth: what a decode step must read "
       "(weights, keys and values)\n"
-      "  over TPOT; each against the mean of the two probes.\n");
+      "  over TPOT; each against the mean of the two probes. Eager and compiled runs take turns; "
+      "the ratio of their\n"
+      "  latencies is a geometric mean with its 95 % interval.\n");
 }
 
 // The kernel counts the process's peak memory from here on, so that each dtype has its own.
 void RestartPeakMemory() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
 Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
-                       LatencyOptions latency) {
+                       const LatencyArguments& arguments) {
+  LatencyOptions latency = arguments.latency;
   RuntimeOptions options;
   TRY_ASSIGN(options.precision, ParsePrecision(dtype));
+  TRY_ASSIGN(options.weights, ParseWeightStorage(arguments.weights));
+  options.llama.eager = arguments.modes == std::vector<std::string>{"eager"};
+  latency.eager_too = arguments.modes.size() > 1;
   options.threads = latency.threads;
   options.llama.kv_tokens = KvTokens(latency);
   RestartPeakMemory();
@@ -133,13 +143,14 @@ Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
 
 Result<int> RunLatency(const LatencyArguments& arguments) {
   for (const std::string& dtype : arguments.dtypes) TRY(ParsePrecision(dtype));
+  TRY(ParseWeightStorage(arguments.weights));
   const Stopwatch open_watch;
   TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
   const double open_seconds = open_watch.Seconds();
   TRY(Validate(arguments.latency, checkpoint.config().max_position_embeddings));
   std::vector<Loaded> all;
   for (const std::string& dtype : arguments.dtypes) {
-    TRY_ASSIGN(Loaded loaded, Measure(checkpoint, dtype, arguments.latency));
+    TRY_ASSIGN(Loaded loaded, Measure(checkpoint, dtype, arguments));
     all.push_back(std::move(loaded));
   }
   if (!arguments.json) {
@@ -183,6 +194,10 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
        "Tokens already in the KV cache before the prompt, comma-separated; not timed");
   list("--dtype", arguments->dtypes,
        "auto (the checkpoint's), fp32 or bf16, comma-separated; loaded one after the other");
+  list("--mode", arguments->modes, "eager, compiled, or both, which then take turns");
+  command->get_option("--mode")->check(CLI::IsMember({"eager", "compiled"}));
+  command->add_option("--weights", arguments->weights, "bf16 weights plain, packed, or auto")
+      ->capture_default_str();
   number("--warmup", latency.warmup, "Runs of each row before those that count");
   number("--repeats", latency.repeats, "Runs of each row that count");
   number("--seed", latency.seed, "Seed of the random prompts");

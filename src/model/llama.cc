@@ -254,7 +254,7 @@ Status Llama::Forward(std::span<const SequenceStep> steps, std::vector<float>* l
   }
 
   backend_.BeginStep({tokens_, rope_cos_, rope_sin_, sequences_, logit_rows_, &kv_->memory()});
-  if (plan_ != nullptr && !observer_) {
+  if (plan_ != nullptr && !options_.eager && !observer_) {
     backend_.Replay(*plan_);
   } else {
     RunLayers(n_tokens, n_logits);

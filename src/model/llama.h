@@ -49,7 +49,14 @@ class Llama {
   int64_t max_model_len() const { return options_.max_model_len; }
   int64_t max_batch_tokens() const { return options_.max_batch_tokens; }
   int64_t weight_bytes() const { return weight_bytes_; }  // resident
+  // Of them, what a decode step reads: all but the embedding table where the head is another
+  // matrix.
+  int64_t step_weight_bytes() const {
+    return weight_bytes_ - (head_ == embed_ ? 0 : embed_->bytes);
+  }
   KvCache& kv() { return *kv_; }
+  // Whether passes run op by op from now on, although there is a plan. The results are the same.
+  void set_eager(bool eager) { options_.eager = eager; }
   const Plan* plan() const { return plan_.get(); }  // nullptr where passes run op by op
   double capture_seconds() const { return capture_seconds_; }
 

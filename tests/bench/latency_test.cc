@@ -28,6 +28,19 @@ TEST(Summarize, OneValueIsEveryPercentile) {
   EXPECT_EQ(d.p99, 7);
 }
 
+TEST(MeanOfRatios, StudentsTAndTheInterval) {
+  // Tables of Student's t.
+  EXPECT_NEAR(StudentT975(1), 12.706, 1e-3);
+  EXPECT_NEAR(StudentT975(4), 2.776, 1e-3);
+  EXPECT_NEAR(StudentT975(30), 2.042, 1e-3);
+  const MeanRatio ratio = MeanOfRatios({1.0, 4.0});
+  EXPECT_DOUBLE_EQ(ratio.mean, 2);
+  // log 2 on either side of the mean: a standard error of log 2.
+  EXPECT_NEAR(ratio.high, 2 * std::pow(2, 12.7062), 1);
+  EXPECT_NEAR(ratio.low * ratio.high, 4, 1e-9);
+  EXPECT_TRUE(std::isnan(MeanOfRatios({3.0}).low));
+}
+
 TEST(LatencyOptions, RefusedByName) {
   const auto message = [](const auto& change) {
     LatencyOptions options;
@@ -122,7 +135,8 @@ TEST(MeasureLatency, GivesEveryPointOfTheGrid) {
   ASSERT_TRUE(result) << result.error().message;
 
   EXPECT_EQ(result->precision, "bf16");
-  EXPECT_EQ(result->mode, "eager");
+  EXPECT_EQ(result->cases[0].mode, "compiled");
+  EXPECT_FALSE(result->cases[0].speedup);
   EXPECT_EQ(last_done, 8 * 2);
   EXPECT_EQ(last_total, 8 * 2);
   ASSERT_EQ(result->cases.size(), 8u);
@@ -151,6 +165,36 @@ TEST(MeasureLatency, GivesEveryPointOfTheGrid) {
   EXPECT_EQ(runtime->model->kv().free_pages() * kPageTokens, KvTokens(options));
 }
 
+TEST(MeasureLatency, EagerAndCompiledRunsTakeTurns) {
+  const TempDir dir;
+  const Status made = Synthesize(dir.path(), TinyConfig(), {.std_dev = 0.2, .force = true});
+  ASSERT_TRUE(made) << made.error().message;
+  const auto checkpoint = Checkpoint::Open(dir.path());
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  LatencyOptions options;
+  options.input_lengths = {5, 9};
+  options.output_lengths = {4};
+  options.warmup = 0;
+  options.repeats = 3;
+  options.eager_too = true;
+  const auto runtime = LoadRuntime(*checkpoint, {});
+  ASSERT_TRUE(runtime) << runtime.error().message;
+  const Result<LatencyResult> result = MeasureLatency(*runtime->model, options);
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_EQ(result->cases.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    const LatencyCase& c = result->cases[i];
+    EXPECT_EQ(c.input_length, i < 2 ? 5 : 9);
+    EXPECT_EQ(c.mode, i % 2 == 0 ? "eager" : "compiled");
+    ASSERT_EQ(c.speedup.has_value(), i % 2 == 1);
+    if (c.speedup) {
+      EXPECT_GT(c.speedup->low, 0);
+      EXPECT_LT(c.speedup->low, c.speedup->mean);
+      EXPECT_LT(c.speedup->mean, c.speedup->high);
+    }
+  }
+}
+
 TEST(BandwidthProbe, ReadsAtAPlausibleRate) {
   BandwidthProbe probe(2);
   EXPECT_GE(probe.buffer_bytes(), int64_t{256} << 20);
@@ -165,7 +209,7 @@ TEST(LatencyJson, HasTheFiguresOfEveryCase) {
   result.cases.resize(2);
   result.cases[1].output_length = 50;
   const Json json = ToJson(result);
-  for (const char* key : {"backend", "dtype", "mode", "threads", "warmup", "repeats", "seed",
+  for (const char* key : {"backend", "dtype", "threads", "warmup", "repeats", "seed",
                           "weight_bytes", "step_weight_bytes", "peak_rss_bytes"})
     EXPECT_TRUE(json.contains(key)) << key;
   ASSERT_EQ(json["cases"].size(), 2u);
