@@ -26,6 +26,11 @@ Status KvCache::Reserve(Sequence* sequence, int64_t length) {
   return {};
 }
 
+// So that a sequence grows without taking memory.
+Sequence::Sequence(KvCache& cache) : cache_(&cache) {
+  pages_.reserve(static_cast<size_t>(cache.memory().n_pages));
+}
+
 void Sequence::Truncate(int64_t length) {
   CHECK(length >= 0 && length <= length_);
   length_ = length;

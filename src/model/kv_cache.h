@@ -17,7 +17,7 @@ class KvCache;
 // when it goes.
 class Sequence {
  public:
-  explicit Sequence(KvCache& cache) : cache_(&cache) {}
+  explicit Sequence(KvCache& cache);
   ~Sequence() { Clear(); }
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;

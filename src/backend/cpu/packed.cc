@@ -220,8 +220,7 @@ PackedKv::PackedKv(const KvShape& kv_shape, int64_t pages, Precision kv_precisio
     : precision(kv_precision), padded_dim(PaddedDim(kv_shape.head_dim)) {
   shape = kv_shape;
   n_pages = pages;
-  units = PageArray<uint32_t>(pages * shape.n_layers * shape.n_kv_heads * (KUnits() + VUnits()) +
-                              kOverread);
+  units = PageArray<uint32_t>(pages * shape.n_layers * shape.n_kv_heads * HeadUnits() + kOverread);
 }
 
 int64_t PackedKv::KUnits() const {
@@ -232,9 +231,13 @@ int64_t PackedKv::VUnits() const {
   return padded_dim * kPageTokens / (precision == Precision::kBf16 ? 2 : 1);
 }
 
+int64_t PackedKv::HeadUnits() const {
+  return KUnits() + VUnits() + (padded_dim % kOverread == 0 ? 0 : kOverread);
+}
+
 uint32_t* PackedKv::K(int64_t page, int64_t layer, int64_t head) {
   const int64_t block = (page * shape.n_layers + layer) * shape.n_kv_heads + head;
-  return units.data() + block * (KUnits() + VUnits());
+  return units.data() + block * HeadUnits();
 }
 
 void PackedKv::Store(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
