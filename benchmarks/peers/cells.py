@@ -123,7 +123,7 @@ def limit_share(costs, cell, shape, dtype, figure, reply, probe):
     if shape.batch > 1 or cell.kind == JOB or not probe:
         return None
     if cell.kind == PREFILL:
-        peak = probe.get("int8_op_s" if dtype == "int8" else "bf16_flop_s")
+        peak = probe.get({"bf16": "bf16_flop_s", "int8": "int8_op_s"}.get(dtype))
         return figure * costs.prefill_operations(shape.input) / shape.input / peak if peak else None
     read = probe.get("read_bytes_s")
     if dtype == "bf16":

@@ -39,16 +39,18 @@ def in_order(pairs):
 
 
 def comparisons(pairs):
-    rows = [["work", "peer", "merope", "peer", "unit", "times as fast (least-most)"]]
+    rows = [["work", "peer", "merope", "peer", "unit", "times as fast (least-most)", "merope of the limit"]]
     for dtype, cell, found in in_order(pairs):
         for pair, entry in found:
             medians = [number(statistics.median(entry[side])) for side in ("ours", "theirs")]
-            rows.append([f"{dtype} {cell}", peer_name(pair), *medians, entry["unit"], spread(entry["ratios"])])
+            share = f"{statistics.median(entry['shares']) * 100:.0f} %" if entry["shares"] else "-"
+            row = [f"{dtype} {cell}", peer_name(pair), *medians, entry["unit"], spread(entry["ratios"]), share]
+            rows.append(row)
     return align(rows) if len(rows) > 1 else "  nothing was measured"
 
 
 def verdict(value, target):
-    return "met" if value >= target else f"{value / target * 100:.0f} % of it"
+    return "met" if value >= target else f"{value / target * 100:.1f} % of it"
 
 
 def against_targets(pairs):

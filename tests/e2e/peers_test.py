@@ -121,7 +121,7 @@ class Peers(unittest.TestCase):
                  self.pair("merope-eager", "bf16-eager", [1.05]), self.pair("vllm-cpu", "bf16", [2.0], [failed])]
         rows = [" ".join(line.split()) for line in table.against_targets(pairs).splitlines()[1:]]
         self.assertEqual(rows, [
-            "bf16 decode-0 best peer: llama.cpp BF16 1.14 (1.10-1.30) >= 1.20 95 % of it",
+            "bf16 decode-0 best peer: llama.cpp BF16 1.14 (1.10-1.30) >= 1.20 95.0 % of it",
             "bf16 decode-0 merope, eager 1.05 (1.05-1.05) >= 1.00 met",
             "bf16 decode-0 probed bandwidth 1.15 (1.10-1.20) >= 1.15 met"])
         self.assertIn("no such package", table.failures(pairs))
