@@ -39,7 +39,7 @@ float Normal(uint64_t seed, uint64_t place) {
   const uint64_t pairs = (a & kEven) + (a >> 16 & kEven) + (b & kEven) + (b >> 16 & kEven);
   const auto sum = static_cast<int32_t>((pairs & 0xffffffffu) + (pairs >> 32));
   constexpr float kDeviation = 53509.92f;  // sqrt(8 · (2^32 − 1) / 12)
-  return static_cast<float>(sum - 8 * 65535 / 2) / kDeviation;
+  return static_cast<float>(sum - 4 * 65535) / kDeviation;
 }
 
 const char* TorchName(DType dtype) {

@@ -53,9 +53,9 @@ GenerateOptions Options(const RunArguments& arguments, const GenerationDefaults&
 
 void SayDefaults(const RunArguments& arguments, const GenerationDefaults& defaults) {
   std::string used;
-  const auto use = [&used](std::string_view name, const auto& given, const auto& byDefault) {
-    if (!given && byDefault)
-      used += fmt::format("{}{} {}", used.empty() ? "" : ", ", name, *byDefault);
+  const auto use = [&used](std::string_view name, const auto& given, const auto& by_default) {
+    if (!given && by_default)
+      used += fmt::format("{}{} {}", used.empty() ? "" : ", ", name, *by_default);
   };
   if (arguments.temperature.value_or(0) > 0) {
     use("top_p", arguments.top_p, defaults.top_p);
@@ -105,7 +105,9 @@ std::string ToJson(const LoadedModel& loaded, const GenerateResult& result) {
   const std::span<const double> times = result.token_times;
   const double total = times.empty() ? 0 : times.back();
   const std::optional<double> tpot = Tpot(times);
-  const auto or_null = [](bool known, auto value) { return known ? Json(value) : Json(nullptr); };
+  const auto or_null = [](bool known, const auto& value) {
+    return known ? Json(value) : Json(nullptr);
+  };
   const Json object = {
       {"model", loaded.checkpoint.path()},
       {"dtype", PrecisionName(loaded.backend().precision())},

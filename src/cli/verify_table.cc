@@ -17,7 +17,7 @@ std::string Number(double value) {
 }
 
 std::string Colored(Verdict verdict, bool color) {
-  const std::string name(VerdictName(verdict));
+  std::string name(VerdictName(verdict));
   if (!color) return name;
   const int code = verdict == Verdict::kPass ? 32 : verdict == Verdict::kFail ? 31 : 33;
   return fmt::format("\x1b[{}m{}\x1b[0m", code, name);

@@ -110,7 +110,6 @@ void Bpe::Encode(std::string_view piece, Scratch* scratch, std::vector<int32_t>*
 void Bpe::Append(std::string_view piece, Scratch* scratch) const {
   std::vector<Scratch::Symbol>& symbols = scratch->symbols;
   std::optional<int32_t> pending;  // an unknown token not yet appended
-  std::string spelling;
   for (size_t at = 0; at < piece.size();) {
     const size_t begin = at;
     int32_t id;

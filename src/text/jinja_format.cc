@@ -180,7 +180,9 @@ class JsonWriter {
   }
 
   void NewLine(int level) {
-    if (style_.indent) out_.append("\n").append(static_cast<size_t>(*style_.indent * level), ' ');
+    if (style_.indent)
+      out_.append("\n").append(static_cast<size_t>(*style_.indent) * static_cast<size_t>(level),
+                               ' ');
   }
 
   const JsonStyle& style_;

@@ -26,7 +26,7 @@ void Renderer::Scope::Set(std::string_view name, Value value) {
 std::unexpected<Error> Renderer::At(int line, Error error) const {
   // The innermost place counts.
   if (error.message.starts_with(file_ + ": line ")) return std::unexpected(std::move(error));
-  return Within(fmt::format("{}: line {}", file_, line), std::move(error));
+  return Within(fmt::format("{}: line {}", file_, line), error);
 }
 
 Status Renderer::Spend(int64_t steps) {

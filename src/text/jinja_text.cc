@@ -189,10 +189,9 @@ std::vector<std::string> SplitLines(std::string_view text, bool keep_ends) {
 Result<std::string> Replace(std::string_view text, std::string_view from, std::string_view to,
                             int64_t max) {
   std::string result;
-  const auto may_replace = [&max] { return max < 0 || max-- > 0; };
-  while (true) {
+  for (int64_t replaced = 0; max < 0 || replaced < max; ++replaced) {
     const size_t at = from.empty() ? 0 : text.find(from);
-    if (at == text.npos || !may_replace()) break;
+    if (at == text.npos) break;
     result += text.substr(0, at);
     result += to;
     if (result.size() > kMaxTextBytes)

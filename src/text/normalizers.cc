@@ -74,12 +74,12 @@ Normalizer Prepend(std::string prefix) {
 }
 
 Normalizer Replace(Matcher matcher, std::string content) {
-  return [=](std::string* text) -> Status {
+  return [matcher = std::move(matcher), content = std::move(content)](std::string* text) -> Status {
     std::vector<TextRange> matches;
     TRY(matcher(*text, &matches));
     if (matches.empty()) return {};
     const size_t max = MaxBytes(text->size());
-    if (content.size() > 0 && matches.size() > max / content.size()) {
+    if (!content.empty() && matches.size() > max / content.size()) {
       return Err("the normalizer Replace makes more than {} bytes of a text of {}", max,
                  text->size());
     }

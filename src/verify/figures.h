@@ -61,7 +61,7 @@ ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t 
 
 // Fills the suite's gates and verdict from its figures.
 void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceCheck& check,
-                PositionSuite* suite);
+                PositionSuite* out);
 
 // token_text names a token in flips.
 PositionSuite JudgePositions(std::span<const PositionRecord> records,

@@ -25,11 +25,10 @@ void Judge(GateResult* gate, int64_t positions) {
   gate->positions_needed = 0;
   const bool wholly_below = gate->min && range.high < *gate->min;
   const bool wholly_above = gate->max && range.low > *gate->max;
-  if (!std::isfinite(gate->value)) {
-    gate->verdict = Verdict::kFail;
-  } else if (inside(range.low) && inside(range.high)) {
+  const bool outside = !gate->interval || wholly_below || wholly_above;
+  if (std::isfinite(gate->value) && inside(range.low) && inside(range.high)) {
     gate->verdict = Verdict::kPass;
-  } else if (!gate->interval || wholly_below || wholly_above) {
+  } else if (!std::isfinite(gate->value) || outside) {
     gate->verdict = Verdict::kFail;
   } else {
     gate->verdict = Verdict::kInconclusive;

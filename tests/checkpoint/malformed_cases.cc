@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 using Make = std::function<std::string(const std::string&)>;
 
 // Changes a field of a JSON file in the directory.
-Make PatchIn(const std::string& file, const std::string& field, std::optional<Json> value) {
+Make PatchIn(const std::string& file, const std::string& field, const std::optional<Json>& value) {
   return [=](const std::string& directory) {
     Patch(directory + "/" + file, field, value);
     return directory;
@@ -126,7 +126,7 @@ void AddPathCases(std::vector<MalformedCase>* cases) {
 
 void AddConfigCases(std::vector<MalformedCase>* cases) {
   const std::string file = "config.json";
-  const auto patch = [&](const char* name, const char* field, std::optional<Json> value) {
+  const auto patch = [&](const char* name, const char* field, const std::optional<Json>& value) {
     cases->push_back({name, PatchIn(file, field, value), file, field});
   };
   cases->push_back({"ConfigIsNoJson", Replace(file, "{\"hidden_size\": }"), file, "invalid JSON"});

@@ -178,7 +178,7 @@ class Others(merope.Case):
         self.refused(3, "no-such", "synth", "--like", "no-such-model", self.scratch / "new")
 
     def test_bench_latency(self):
-        grid = ["--dtype", "bf16,fp32", "--batch-size", "1,2", "--context", "0,5", "--input-len", 4, "--output-len", "2,3"]
+        grid = ["--mode", "compiled", "--dtype", "bf16,fp32", "--batch-size", "1,2", "--context", "0,5", "--input-len", 4, "--output-len", "2,3"]
         runs = ["--warmup", 0, "--repeats", 1]
         answer = json.loads(self.good("bench", "latency", self.model, *grid, *runs, "--json").stdout)
         self.assertEqual([r["dtype"] for r in answer["results"]], ["bf16", "fp32"])
@@ -187,10 +187,14 @@ class Others(merope.Case):
             self.assertEqual(cases, [(b, c, 4, o) for b in (1, 2) for c in (0, 5) for o in (2, 3)])
         lines = self.good("bench", "latency", self.model, *grid, *runs).stdout.decode().splitlines()
         # A row of the table a case: those of the percentiles have the figure's name in the seventh column.
-        rows = [line.split() for line in lines if re.match(r"  (bf16|fp32) +eager +\d+ +\d+ +4 +\d+ +\d", line)]
+        rows = [line.split() for line in lines if re.match(r"  (bf16|fp32) +compiled +\d+ +\d+ +4 +\d+ +\d", line)]
         self.assertEqual(len(rows), 16)
         for row in rows:
             self.assertEqual(row.count("%"), 2, row)  # of peak, of bandwidth
+        both = json.loads(self.good("bench", "latency", self.model, "--output-len", 3, "--input-len", 4, *runs, "--json").stdout)
+        self.assertEqual([c["mode"] for c in both["results"][0]["cases"]], ["eager", "compiled"])
+        self.refused(64, "mode", "bench", "latency", self.model, "--mode", "fast")
+        self.refused(3, "weights", "bench", "latency", self.model, "--weights", "thin")
         self.refused(3, "batch-size", "bench", "latency", self.model, "--batch-size", "1,0")
         self.refused(3, "dtype", "bench", "latency", self.model, "--dtype", "bf16,fp31")
 

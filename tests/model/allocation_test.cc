@@ -31,6 +31,8 @@ void Count() {
 
 }  // namespace
 
+// NOLINTBEGIN(bugprone-reserved-identifier, readability-inconsistent-declaration-parameter-name,
+// performance-no-int-to-ptr): these are the C library's own names, and what its mmap returns.
 extern "C" {
 
 void* __libc_malloc(size_t size);
@@ -61,6 +63,8 @@ void* mmap(void* at, size_t length, int protection, int flags, int file, off_t o
 }
 
 }  // extern "C"
+// NOLINTEND(bugprone-reserved-identifier, readability-inconsistent-declaration-parameter-name,
+// performance-no-int-to-ptr)
 
 namespace merope {
 namespace {
