@@ -37,7 +37,7 @@ std::string MarkupFault(std::string_view markup) {
     if (markup[0] == '>') return At("stray >", markup);
     if (markup[0] == '&') {
       const size_t semicolon = markup.find(';');
-      if (semicolon == markup.npos || semicolon > 8) return At("bare &", markup);
+      if (semicolon > 8) return At("bare &", markup);
       markup.remove_prefix(semicolon + 1);
       continue;
     }
