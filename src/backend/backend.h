@@ -2,9 +2,10 @@
 // owns its memory; what it hands out are handles that only it may look into. Used by one thread at
 // a time (the engine's, or the loader's).
 //
-// All activations are fp32. Precision says what a matrix product multiplies: kFp32, or kBf16, where
+// All activations are fp32. Precision says what a matrix product multiplies: kFp32; kBf16, where
 // both inputs of every product (weights, activations, q, k, v and the softmax's probabilities) are
-// rounded to bf16 and sums are fp32.
+// rounded to bf16 and sums are fp32; or kInt8 and kInt4, where products with weights multiply
+// integers (integer.h), activations of 8 bits with weights of 8 or 4, and attention is as in kBf16.
 //
 // What an op computes for one row depends on that row alone: never on its neighbours, their number,
 // the split into steps or the number of threads, to the bit.
@@ -22,8 +23,8 @@
 
 namespace merope {
 
-enum class Precision : uint8_t { kFp32, kBf16 };
-std::string_view PrecisionName(Precision precision);  // "fp32", "bf16"
+enum class Precision : uint8_t { kFp32, kBf16, kInt8, kInt4 };
+std::string_view PrecisionName(Precision precision);  // "fp32", "bf16", "int8", "int4"
 
 // An fp32 matrix in a back end's memory: rows × cols, rows `stride` elements apart. A view; the
 // back end owns it.
@@ -49,6 +50,8 @@ class Matrix {
 struct MatrixPart {
   const TensorView* weight;  // (out, in)
   const TensorView* bias;    // (out), or nullptr
+  // What becomes of each row of the weight once it is decoded, before it is rounded; may be empty.
+  std::function<void(std::span<float>)> turn = {};
 };
 
 // How a back end keeps the matrices it has loaded.
@@ -152,6 +155,10 @@ class Backend {
   virtual void Rope(const Tensor& x, int64_t head_dim) = 0;
   // Writes k and v (n_tokens, kv_heads · head_dim) of the step's rows into the cache.
   virtual void StoreKv(int64_t layer, const Tensor& k, const Tensor& v) = 0;
+  // In place on x, in blocks of `block` columns (a power of two that divides them): times the
+  // orthonormal Hadamard matrix, after a product with the signs (1, cols) element by element; or
+  // the inverse of that. signs.data may be null: no such product.
+  virtual void Hadamard(const Tensor& x, int64_t block, const Tensor& signs, bool inverse) = 0;
   // out = softmax(q·Kᵀ · scale, causal) · V, each group of n_heads / kv_heads query heads sharing a
   // K/V head.
   virtual void Attention(int64_t layer, const Tensor& q, float scale, const Tensor& out) = 0;

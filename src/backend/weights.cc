@@ -32,10 +32,10 @@ bool HasNonFiniteBf16(std::span<const std::byte> bytes) {
 }
 
 // The part that holds a row of the stack, and its row there.
-std::pair<const TensorView&, int64_t> Locate(std::span<const MatrixPart> parts, int64_t row) {
+std::pair<const MatrixPart&, int64_t> Locate(std::span<const MatrixPart> parts, int64_t row) {
   size_t part = 0;
   while (row >= parts[part].weight->rows()) row -= parts[part++].weight->rows();
-  return {*parts[part].weight, row};
+  return {parts[part], row};
 }
 
 }  // namespace
@@ -56,15 +56,18 @@ Result<int64_t> StackedRows(std::span<const MatrixPart> parts) {
 }
 
 Status DecodeStackedRow(std::span<const MatrixPart> parts, int64_t row, std::span<float> out) {
-  const auto [weight, part_row] = Locate(parts, row);
-  weight.DecodeRow(part_row, out);
-  return RefuseNonFinite(weight, part_row, HasNonFinite(out));
+  const auto [part, part_row] = Locate(parts, row);
+  part.weight->DecodeRow(part_row, out);
+  TRY(RefuseNonFinite(*part.weight, part_row, HasNonFinite(out)));
+  if (part.turn) part.turn(out);
+  return {};
 }
 
 Result<std::span<const std::byte>> FiniteBf16Row(std::span<const MatrixPart> parts, int64_t row) {
-  const auto [weight, part_row] = Locate(parts, row);
-  const std::span<const std::byte> bytes = weight.Row(part_row);
-  TRY(RefuseNonFinite(weight, part_row, HasNonFiniteBf16(bytes)));
+  const auto [part, part_row] = Locate(parts, row);
+  CHECK(!part.turn);
+  const std::span<const std::byte> bytes = part.weight->Row(part_row);
+  TRY(RefuseNonFinite(*part.weight, part_row, HasNonFiniteBf16(bytes)));
   return bytes;
 }
 

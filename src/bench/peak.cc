@@ -26,6 +26,9 @@ PeakKind PeakOf(Precision precision) {
       return PeakKind::kFp32;
     case Precision::kBf16:
       return PeakKind::kBf16;
+    case Precision::kInt8:
+    case Precision::kInt4:
+      return PeakKind::kInt8;
   }
   CHECK(false);
 }

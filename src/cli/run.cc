@@ -206,7 +206,8 @@ void AddRun(CLI::App& app, Action* chosen) {
   run->add_flag("--chat", a->chat, "The prompt is a user's message, for the chat template");
   run->add_option("--system", a->system, "The system message that comes first")->needs("--chat");
   run->add_option("--dtype", a->dtype,
-                  "fp32, bf16 or auto: BF16 and quantized weights run in bf16, F32 and F16 in fp32")
+                  "fp32, bf16, int8, int4 or auto: BF16 and quantized weights run in bf16, F32 and "
+                  "F16 in fp32")
       ->capture_default_str();
   run->add_option("--threads", a->load.runtime.threads, "Default: the cores this process may use")
       ->check(CLI::Range(1, 1024));

@@ -103,8 +103,9 @@ void AddVerify(CLI::App& app, Action* chosen) {
   auto a = std::make_shared<VerifyArguments>();
   verify->add_option("MODEL", a->model, "A Hugging Face directory, or a .gguf file")->required();
   verify
-      ->add_option("--dtype", a->dtype,
-                   "What is verified: bf16, fp32 (against the double-sum reference), or auto")
+      ->add_option(
+          "--dtype", a->dtype,
+          "What is verified: bf16, int8, int4, fp32 (against the double-sum reference), or auto")
       ->capture_default_str();
   auto* quick =
       verify->add_flag("--quick", a->quick,

@@ -89,7 +89,7 @@ std::string Positions(const VerifyResult& result, bool color) {
   int64_t unexplained = 0;
   for (const Flip& flip : suite.flips) unexplained += !flip.explained;
   text += fmt::format(
-      "\n  same top-1 {:.3f} % [{:.3f}, {:.3f}]: {} flips, {:.1f} expected of bf16, {} not "
+      "\n  same top-1 {:.3f} % [{:.3f}, {:.3f}]: {} flips, {:.1f} expected of the format, {} not "
       "explained by its noise\n",
       suite.same_top1_rate * 100, suite.same_top1_interval.low * 100,
       suite.same_top1_interval.high * 100, suite.flips.size(), suite.expected_flips, unexplained);
@@ -103,7 +103,8 @@ std::string Positions(const VerifyResult& result, bool color) {
                       suite.baseline_ppl, suite.delta_ln_ppl);
   const ReferenceCheck& check = result.reference;
   text += fmt::format(
-      "  On {} positions, by the reference back end:  fp32 → bf16 emulated  KL {}  σ {};  fp32 → "
+      "  On {} positions, by the reference back end:  fp32 → the format emulated  KL {}  σ {};  "
+      "fp32 → "
       "target  KL {}  σ {}\n",
       check.positions, Number(check.emulated_kl), Number(check.emulated_sigma),
       Number(check.target_kl), Number(check.target_sigma));

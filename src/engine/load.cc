@@ -15,9 +15,10 @@ Precision DefaultPrecision(DType dtype) {
 
 Result<std::optional<Precision>> ParsePrecision(std::string_view name) {
   if (name == "auto") return std::nullopt;
-  for (const Precision precision : {Precision::kFp32, Precision::kBf16})
+  for (const Precision precision :
+       {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kInt4})
     if (name == PrecisionName(precision)) return precision;
-  return Err("dtype: expected auto, fp32 or bf16, found \"{}\"", name);
+  return Err("dtype: expected auto, fp32, bf16, int8 or int4, found \"{}\"", name);
 }
 
 Result<WeightStorage> ParseWeightStorage(std::string_view name) {

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
+#include "backend/integer.h"
+#include "backend/weights.h"
 #include "base/stopwatch.h"
 #include "model/rope.h"
+#include "model/rotation.h"
 
 namespace merope {
 namespace {
@@ -13,11 +17,13 @@ namespace {
 constexpr int64_t kMaxLogitRows = 128;
 
 // Loads weights by their HF names, counting bytes and letting go of the mapped pages behind it.
+// Where the back end multiplies integers, it turns them on the way (rotation.h).
 class Loader {
  public:
   Loader(const Checkpoint& checkpoint, Backend& backend, const Llama::Progress& progress)
       : checkpoint_(checkpoint), backend_(backend), progress_(progress) {
     for (const TensorView& tensor : checkpoint.tensors()) total_ += std::ssize(tensor.bytes);
+    if (IsInteger(backend.precision())) rotation_.emplace(checkpoint.config().hidden_size);
   }
 
   struct Part {
@@ -26,25 +32,59 @@ class Loader {
     bool bias;
   };
 
-  Result<const Matrix*> Matrix_(std::initializer_list<Part> parts, int64_t in_features,
-                                Stacking stacking = Stacking::kStacked) {
-    std::vector<MatrixPart> views;
-    for (const Part& part : parts) {
-      MatrixPart view{nullptr, nullptr};
-      TRY_ASSIGN(view.weight, checkpoint_.Require(part.name + ".weight",
-                                                  std::array{part.out_features, in_features}));
-      if (part.bias) {
-        TRY_ASSIGN(view.bias,
-                   checkpoint_.Require(part.name + ".bias", std::array{part.out_features}));
-      }
-      views.push_back(view);
+  // The embedding, and the head.
+  Result<const Matrix*> Table(const std::string& name, int64_t vocab_size, int64_t hidden) {
+    TRY_ASSIGN(std::vector<MatrixPart> parts, Parts({{name, vocab_size, false}}, hidden));
+    if (rotation_) parts[0].turn = [this](std::span<float> row) { rotation_->Turn(row); };
+    return Load(parts, Stacking::kStacked);
+  }
+
+  // Matrices that read the residual stream through a norm.
+  Result<const Matrix*> FromResidual(std::initializer_list<Part> wanted, int64_t hidden,
+                                     const std::string& norm, Stacking stacking) {
+    TRY_ASSIGN(std::vector<MatrixPart> parts, Parts(wanted, hidden));
+    std::vector<float> gain;
+    if (rotation_) {
+      TRY_ASSIGN(const TensorView* view, checkpoint_.Require(norm, std::array{hidden}));
+      TRY_ASSIGN(gain, DecodeVector(*view));
+      for (MatrixPart& part : parts)
+        part.turn = [&](std::span<float> row) {
+          for (size_t i = 0; i < row.size(); ++i) row[i] *= gain[i];
+          rotation_->Turn(row);
+        };
     }
-    TRY_ASSIGN(const Matrix* matrix,
-               backend_.LoadMatrix(views, stacking,
-                                   [this](const TensorView& tensor) { Consumed(tensor); }));
+    return Load(parts, stacking);
+  }
+
+  // A matrix whose output is added to the residual stream.
+  Result<const Matrix*> ToResidual(const Part& wanted, int64_t in_features) {
+    TRY_ASSIGN(std::vector<MatrixPart> parts, Parts({wanted}, in_features));
+    if (!rotation_) return Load(parts, Stacking::kStacked);
+    TRY_ASSIGN(const OwnedTensor weight, TurnIntoResidual(*parts[0].weight, *rotation_));
+    std::optional<OwnedTensor> bias;
+    if (wanted.bias) {
+      TRY_ASSIGN(bias, TurnBias(*parts[0].bias, *rotation_));
+    }
+    const std::array turned = {MatrixPart{&weight.view, bias ? &bias->view : nullptr}};
+    TRY_ASSIGN(const Matrix* matrix, backend_.LoadMatrix(turned, Stacking::kStacked, {}));
+    Consumed(*parts[0].weight);
     resident_ += matrix->bytes;
     return matrix;
   }
+
+  // A norm whose gain the matrices behind it take over where they are turned.
+  Result<Tensor> FoldedNorm(const std::string& name, int64_t n) {
+    if (!rotation_) return Vector(name, n);
+    return backend_.LoadVector(
+        OwnedTensor(name, {n}, std::vector<float>(static_cast<size_t>(n), 1)).view);
+  }
+
+  Result<Tensor> Signs() {
+    const auto n = std::ssize(rotation_->signs);
+    return backend_.LoadVector(OwnedTensor("signs", {n}, rotation_->signs).view);
+  }
+
+  bool turned() const { return rotation_.has_value(); }
 
   Result<Tensor> Vector(const std::string& name, int64_t n) {
     TRY_ASSIGN(const TensorView* view, checkpoint_.Require(name, std::array{n}));
@@ -57,6 +97,29 @@ class Loader {
   int64_t resident() const { return resident_; }
 
  private:
+  Result<std::vector<MatrixPart>> Parts(std::initializer_list<Part> wanted, int64_t in_features) {
+    std::vector<MatrixPart> parts;
+    for (const Part& part : wanted) {
+      MatrixPart view{nullptr, nullptr};
+      TRY_ASSIGN(view.weight, checkpoint_.Require(part.name + ".weight",
+                                                  std::array{part.out_features, in_features}));
+      if (part.bias) {
+        TRY_ASSIGN(view.bias,
+                   checkpoint_.Require(part.name + ".bias", std::array{part.out_features}));
+      }
+      parts.push_back(std::move(view));
+    }
+    return parts;
+  }
+
+  Result<const Matrix*> Load(std::span<const MatrixPart> parts, Stacking stacking) {
+    TRY_ASSIGN(const Matrix* matrix,
+               backend_.LoadMatrix(parts, stacking,
+                                   [this](const TensorView& tensor) { Consumed(tensor); }));
+    resident_ += matrix->bytes;
+    return matrix;
+  }
+
   void Consumed(const TensorView& tensor) {
     checkpoint_.Drop(tensor);
     done_ += std::ssize(tensor.bytes);
@@ -66,6 +129,7 @@ class Loader {
   const Checkpoint& checkpoint_;
   Backend& backend_;
   const Llama::Progress& progress_;
+  std::optional<Rotation> rotation_;
   int64_t total_ = 0, done_ = 0, resident_ = 0;
 };
 
@@ -89,32 +153,37 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
 
   Loader loader(checkpoint, backend, progress);
   const int64_t q = c.num_heads * c.head_dim, kv = c.num_kv_heads * c.head_dim;
-  TRY_ASSIGN(model->embed_,
-             loader.Matrix_({{"model.embed_tokens", c.vocab_size, false}}, c.hidden_size));
+  TRY_ASSIGN(model->embed_, loader.Table("model.embed_tokens", c.vocab_size, c.hidden_size));
   for (int64_t i = 0; i < c.num_layers; ++i) {
     const std::string prefix = fmt::format("model.layers.{}.", i);
     const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
+    const std::string input_norm = prefix + "input_layernorm.weight";
+    const std::string mlp_norm = prefix + "post_attention_layernorm.weight";
     Layer layer;
-    TRY_ASSIGN(layer.input_norm, loader.Vector(prefix + "input_layernorm.weight", c.hidden_size));
-    TRY_ASSIGN(layer.qkv, loader.Matrix_({{attention + "q_proj", q, c.attention_bias},
-                                          {attention + "k_proj", kv, c.attention_bias},
-                                          {attention + "v_proj", kv, c.attention_bias}},
-                                         c.hidden_size));
+    TRY_ASSIGN(layer.input_norm, loader.FoldedNorm(input_norm, c.hidden_size));
+    TRY_ASSIGN(layer.qkv, loader.FromResidual({{attention + "q_proj", q, c.attention_bias},
+                                               {attention + "k_proj", kv, c.attention_bias},
+                                               {attention + "v_proj", kv, c.attention_bias}},
+                                              c.hidden_size, input_norm, Stacking::kStacked));
     TRY_ASSIGN(layer.o,
-               loader.Matrix_({{attention + "o_proj", c.hidden_size, c.attention_bias}}, q));
-    TRY_ASSIGN(layer.post_attention_norm,
-               loader.Vector(prefix + "post_attention_layernorm.weight", c.hidden_size));
-    TRY_ASSIGN(layer.gate_up, loader.Matrix_({{mlp + "gate_proj", c.intermediate_size, c.mlp_bias},
-                                              {mlp + "up_proj", c.intermediate_size, c.mlp_bias}},
-                                             c.hidden_size, Stacking::kPaired));
-    TRY_ASSIGN(layer.down, loader.Matrix_({{mlp + "down_proj", c.hidden_size, c.mlp_bias}},
-                                          c.intermediate_size));
+               loader.ToResidual({attention + "o_proj", c.hidden_size, c.attention_bias}, q));
+    TRY_ASSIGN(layer.post_attention_norm, loader.FoldedNorm(mlp_norm, c.hidden_size));
+    TRY_ASSIGN(layer.gate_up,
+               loader.FromResidual({{mlp + "gate_proj", c.intermediate_size, c.mlp_bias},
+                                    {mlp + "up_proj", c.intermediate_size, c.mlp_bias}},
+                                   c.hidden_size, mlp_norm, Stacking::kPaired));
+    TRY_ASSIGN(layer.down, loader.ToResidual({mlp + "down_proj", c.hidden_size, c.mlp_bias},
+                                             c.intermediate_size));
     model->layers_.push_back(layer);
   }
   TRY_ASSIGN(model->final_norm_, loader.Vector("model.norm.weight", c.hidden_size));
   model->head_ = model->embed_;
   if (!c.tie_word_embeddings) {
-    TRY_ASSIGN(model->head_, loader.Matrix_({{"lm_head", c.vocab_size, false}}, c.hidden_size));
+    TRY_ASSIGN(model->head_, loader.Table("lm_head", c.vocab_size, c.hidden_size));
+  }
+  model->turned_ = loader.turned();
+  if (model->turned_) {
+    TRY_ASSIGN(model->signs_, loader.Signs());
   }
   model->weight_bytes_ = loader.resident();
 
@@ -142,6 +211,10 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
     model->capture_seconds_ = watch.Seconds();
   }
   return model;
+}
+
+void Llama::Turn(const Tensor& x, const Tensor& signs, bool inverse) {
+  if (turned_) backend_.Hadamard(x, HadamardBlock(x.cols), signs, inverse);
 }
 
 // THE forward pass: prefill, decode and mixtures of them are this one function, on the step that
@@ -179,6 +252,7 @@ void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
     backend_.StoreKv(i, k, v);
     backend_.Attention(i, q, scale, attended);
     Observe("self_attn.attended", i, attended);
+    Turn(attended);
     backend_.MatMul(attended, *layer.o, delta);
     Observe("self_attn.o_proj", i, delta);
     backend_.Add(x, delta);
@@ -189,6 +263,7 @@ void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
     Observe("mlp.up_proj", i, gate_up.Cols(c.intermediate_size, c.intermediate_size));
     backend_.SwiGlu(gate_up, activated);
     Observe("mlp.act_fn", i, activated);
+    Turn(activated);
     backend_.MatMul(activated, *layer.down, delta);
     Observe("mlp.down_proj", i, delta);
     backend_.Add(x, delta);
@@ -197,8 +272,10 @@ void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
   if (n_logits == 0) return;
   const Tensor last = logit_x_.Rows(0, n_logits), last_normed = normed_.Rows(0, n_logits);
   backend_.GatherRows(x, last);
+  Turn(last, signs_, true);
   backend_.RmsNorm(last, final_norm_, eps, last_normed);
   Observe("norm", -1, last_normed);
+  Turn(last_normed, signs_);
   backend_.MatMul(last_normed, *head_, logits_.Rows(0, n_logits));
   Observe("lm_head", -1, logits_.Rows(0, n_logits));
 }

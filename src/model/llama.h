@@ -82,6 +82,9 @@ class Llama {
   };
 
   Llama(const ModelConfig& config, Backend& backend, const LlamaOptions& options);
+  // In place, where weights are integers: x · H, or with the residual stream's signs, x · Q or x ·
+  // Qᵀ.
+  void Turn(const Tensor& x, const Tensor& signs = {}, bool inverse = false);
   void RunLayers(int64_t n_tokens, int64_t n_logits);
   void Observe(std::string_view name, int64_t layer, const Tensor& value) const;
 
@@ -93,6 +96,8 @@ class Llama {
   const Matrix* embed_ = nullptr;           // (vocab, hidden)
   const Matrix* head_ = nullptr;            // (vocab, hidden); embed_ where tied
   Tensor final_norm_;                       // (1, hidden)
+  bool turned_ = false;                     // weights are integers (rotation.h)
+  Tensor signs_;                            // (1, hidden) of the residual stream's rotation
   std::vector<float> inverse_frequencies_;  // (head_dim / 2)
   float rope_amplitude_ = 1;
   std::unique_ptr<KvCache> kv_;

@@ -23,11 +23,12 @@ struct PositionRecord {
 struct ReferenceRecord {
   int32_t prompt = 0;
   RowMetrics reference;  // the checked fp32 rows against the double-sum ones
-  RowMetrics emulated;   // emulated bf16 against the baseline
+  RowMetrics emulated;   // the target's format (bf16, of fp32), emulated, against the baseline
+  RowMetrics rounding;   // emulated bf16 against the baseline
   RowMetrics target;     // the target against the baseline
 };
 
-// What bf16 does to this model's logits, from the emulated rows.
+// What the target's format (bf16, of fp32) does to this model's logits, from the emulated rows.
 struct Bf16Noise {
   double relative_l2 = 0;  // RMS of the relative error of centred logits
   // Quantiles of that error over positions, at equal steps: some positions magnify rounding, most

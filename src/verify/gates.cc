@@ -45,15 +45,15 @@ GateResult DeficitGate(const PositionSuite& suite) {
     counts.push_back(static_cast<double>(p.positions));
   }
   GateResult gate{.key = "same_top1_deficit",
-                  .label = "(6) same top-1, below bf16's own rate by",
+                  .label = "(6) same top-1, below the format's own rate by",
                   .value = std::accumulate(excess.begin(), excess.end(), 0.0) /
                            static_cast<double>(suite.positions),
                   .interval = ClusterBootstrap(suite.prompts).Ratio(excess, counts, kConfidence),
                   .confidence = kConfidence,
                   .max = 0.005};
-  gate.note =
-      fmt::format("same top-1 {:.2f} %, of bf16 {:.2f} % are expected", suite.same_top1_rate * 100,
-                  100 - 100 * suite.expected_flips / static_cast<double>(suite.positions));
+  gate.note = fmt::format("same top-1 {:.2f} %, of the format {:.2f} % are expected",
+                          suite.same_top1_rate * 100,
+                          100 - 100 * suite.expected_flips / static_cast<double>(suite.positions));
   return gate;
 }
 
@@ -104,11 +104,12 @@ ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t 
   check.positions = std::ssize(records);
   const double n = static_cast<double>(records.size());
   const Bf16Noise noise = MeasureNoise(records);
-  double emulated_squares = 0, target_squares = 0;
+  double emulated_squares = 0, target_squares = 0, mean_rounding = 0;
   for (const ReferenceRecord& r : records) {
     check.mean_relative_l2 += r.reference.relative_l2 / n;
     check.max_relative_l2 = std::max(check.max_relative_l2, r.reference.relative_l2);
     check.emulated_relative_l2 += r.emulated.relative_l2 / n;
+    mean_rounding += r.rounding.relative_l2 / n;
     check.emulated_kl += r.emulated.kl / n;
     check.target_kl += r.target.kl / n;
     emulated_squares += r.emulated.sigma_d * r.emulated.sigma_d / n;
@@ -126,7 +127,7 @@ ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t 
   // seen from the emulated bf16; fp32 is granted four times the ratio.
   const double ratio = std::exp2(-16) * std::sqrt(static_cast<double>(longest_sum) / 2);
   for (const ReferenceRecord& r : records) {
-    const double bound = 4 * ratio * std::max(r.emulated.relative_l2, check.emulated_relative_l2);
+    const double bound = 4 * ratio * std::max(r.rounding.relative_l2, mean_rounding);
     const double share = r.reference.relative_l2 == 0 ? 0 : r.reference.relative_l2 / bound;
     if (share >= check.worst_share_of_bound) {
       check.worst_share_of_bound = share;
@@ -169,17 +170,18 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
               .confidence = kConfidence,
               .max = 0.005}));
   add(RatioGate(
-      references, bootstrap, n_prompts, "kl_ratio", "(1, 2) KL, ratio to bf16's own",
+      references, bootstrap, n_prompts, "kl_ratio", "(1, 2) KL, ratio to the format's own",
       [](const RowMetrics& m) { return m.kl; }, false));
   add(judged(
       {.key = "bhattacharyya_outliers",
-       .label = "(3) Bhattacharyya < 0.99, not bf16's own",
+       .label = "(3) Bhattacharyya < 0.99, not the format's own",
        .value = static_cast<double>(std::ranges::count(suite.outliers, false, &Outlier::explained)),
        .max = 0,
        .note = fmt::format("{} positions are below, the worst is {:.5f}", suite.outliers.size(),
                            figure("bhattacharyya").worst)}));
   add(RatioGate(
-      references, bootstrap, n_prompts, "sigma_ratio", "(4) σ of logit errors, ratio to bf16's own",
+      references, bootstrap, n_prompts, "sigma_ratio",
+      "(4) σ of logit errors, ratio to the format's own",
       [](const RowMetrics& m) { return m.sigma_d * m.sigma_d; }, true));
   const GateResult same_absolute = judged({.key = "same_top1",
                                            .label = "(6) same top-1",
@@ -190,7 +192,7 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
   add(Either(same_absolute, judged(DeficitGate(suite))));
   add(judged(
       {.key = "unexplained_flips",
-       .label = "(7) flips that bf16 does not explain",
+       .label = "(7) flips that the format does not explain",
        .value = static_cast<double>(std::ranges::count(suite.flips, false, &Flip::explained)),
        .max = 0}));
   add(judged({.key = "flips",
@@ -205,7 +207,7 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
                      .confidence = kConfidence,
                      .max = 0.005}),
              RatioGate(references, bootstrap, n_prompts, "rms_delta_p_ratio",
-                       "(8) RMS Δp, ratio to bf16's own", SquaredDelta, true)));
+                       "(8) RMS Δp, ratio to the format's own", SquaredDelta, true)));
   const double margin = suite.positions >= 10000 ? 0.001 : 0.002;
   add(judged({.key = "delta_ln_ppl",
               .label = "(9) Δ ln PPL, equivalence",

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "backend/integer.h"
 #include "base/stopwatch.h"
 #include "base/threads.h"
 #include "engine/load.h"
@@ -21,6 +22,10 @@ namespace {
 // Positions that the reference back end computes, in fp32 and as emulated bf16, at least; and those
 // that it computes at most to examine suspects.
 int64_t ReferencePositions(VerifyMode mode) { return mode == VerifyMode::kQuick ? 320 : 1000; }
+// What the reference back end emulates beside the target: the target's own integers, or bf16.
+Precision EmulatedPrecision(Precision target) {
+  return IsInteger(target) ? target : Precision::kBf16;
+}
 int64_t SuspectPositions(VerifyMode mode) {
   return mode == VerifyMode::kQuick ? 600 : mode == VerifyMode::kDefault ? 4000 : 20000;
 }
@@ -61,7 +66,12 @@ class Suite {
     if (!against_reference) {
       TRY_ASSIGN(reference_, ReferenceRows(Precision::kFp32, "fp32 reference"));
     }
-    TRY_ASSIGN(emulated_, ReferenceRows(Precision::kBf16, "bf16 emulation"));
+    const Precision emulated = EmulatedPrecision(options_.target);
+    TRY_ASSIGN(emulated_,
+               ReferenceRows(emulated, std::string(PrecisionName(emulated)) + " emulation"));
+    if (emulated != Precision::kBf16) {
+      TRY_ASSIGN(rounded_, ReferenceRows(Precision::kBf16, "bf16 emulation"));
+    }
     if (!baseline) {
       TRY_ASSIGN(baseline,
                  LoadLogitSource(checkpoint_,
@@ -181,8 +191,8 @@ class Suite {
       total += order[n_prompts++].first;
     if (n_prompts == 0) return {};
     TRY_ASSIGN(const std::unique_ptr<LogitSource> emulation,
-               LoadLogitSource(checkpoint_, BackendKind::kReference, Precision::kBf16,
-                               options_.threads, longest_));
+               LoadLogitSource(checkpoint_, BackendKind::kReference,
+                               EmulatedPrecision(options_.target), options_.threads, longest_));
     RowComparer comparer;
     std::vector<float> baseline_rows(static_cast<size_t>(kLogitChunk * vocab_)),
         emulated_rows(baseline_rows.size());
@@ -232,6 +242,9 @@ class Suite {
         reference_.empty() ? metrics
                            : comparer.Compare(Row(reference_[prompt], position), baseline, next);
     reference->emulated = comparer.Compare(baseline, Row(emulated_[prompt], position), next);
+    reference->rounding = rounded_.empty()
+                              ? reference->emulated
+                              : comparer.Compare(baseline, Row(rounded_[prompt], position), next);
   }
 
   void AddFirstToken(RowComparer& comparer, const VerifyPrompt& prompt,
@@ -250,8 +263,8 @@ class Suite {
   std::vector<VerifyPrompt> prompts_;
   size_t n_reference_ = 0;  // the first so many prompts go through the reference back end
   int64_t longest_ = 0;
-  std::vector<std::vector<float>> reference_,
-      emulated_;  // by prompt: (positions, vocab); reference_ empty: it is the baseline
+  std::vector<std::vector<float>> reference_, emulated_,
+      rounded_;  // by prompt: (positions, vocab); reference_ empty: it is the baseline
   std::vector<PositionRecord> positions_;
   std::vector<ReferenceRecord> references_;
   std::vector<Suspect> suspects_;

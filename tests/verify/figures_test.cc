@@ -61,10 +61,11 @@ Outcome Judged(double target_sigma, double bias = 0, double fp32_sigma = 2e-6) {
       *std::max_element(target.begin(), target.end()) += static_cast<float>(bias);
       const int32_t next = made.Token();
       records.push_back({p, i, comparer.Compare(z, target, next)});
-      if (p < 10)
-        references.push_back({p, comparer.Compare(made.Noisy(z, fp32_sigma), z, next),
-                              comparer.Compare(z, made.Noisy(z, 0.02), next),
-                              records.back().target});
+      if (p < 10) {
+        const RowMetrics reference = comparer.Compare(made.Noisy(z, fp32_sigma), z, next);
+        const RowMetrics emulated = comparer.Compare(z, made.Noisy(z, 0.02), next);
+        references.push_back({p, reference, emulated, emulated, records.back().target});
+      }
     }
   }
   Outcome outcome;

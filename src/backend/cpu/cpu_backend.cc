@@ -28,15 +28,28 @@ using cpu::WeightForm;
 // save.
 constexpr int64_t kSerialElements = 32768;
 
+WeightForm FormOf(const CpuOptions& options) {
+  switch (options.precision) {
+    case Precision::kFp32:
+      return WeightForm::kFp32;
+    case Precision::kInt8:
+      return WeightForm::kInt8;
+    case Precision::kInt4:
+      return WeightForm::kInt4;
+    case Precision::kBf16:
+      break;
+  }
+  // kAuto starts packed, and asks the first matrix that is large enough.
+  return options.weights == WeightStorage::kPlain ? WeightForm::kBf16 : WeightForm::kPackedBf16;
+}
+
 class CpuBackend : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
       : ops_(options.precision),
         team_(options.threads > 0 ? options.threads : DefaultThreads()),
         storage_(options.weights),
-        form_(options.precision == Precision::kFp32      ? WeightForm::kFp32
-              : options.weights == WeightStorage::kPlain ? WeightForm::kBf16
-                                                         : WeightForm::kPackedBf16),
+        form_(FormOf(options)),
         scratch_(static_cast<size_t>(team_.size())),
         unpacked_(static_cast<size_t>(team_.size())) {}
 
@@ -45,7 +58,7 @@ class CpuBackend : public Backend {
                        team_.size() == 1 ? "" : "s");
   }
   Precision precision() const override { return ops_.precision(); }
-  int64_t KvElementBytes() const override { return precision() == Precision::kBf16 ? 2 : 4; }
+  int64_t KvElementBytes() const override { return precision() == Precision::kFp32 ? 4 : 2; }
 
   Tensor Allocate(int64_t rows, int64_t cols) override {
     return {tensors_.emplace_back(rows * cols).data(), rows, cols, cols};
@@ -88,7 +101,9 @@ class CpuBackend : public Backend {
     for (const auto& matrix : matrices_) {
       summary.packed |= matrix->form == WeightForm::kPackedBf16;
       summary.bytes += matrix->bytes;
-      summary.plain_bytes += matrix->panels() * matrix->k_steps * matrix->panel * 4;
+      summary.plain_bytes += matrix->integer()
+                                 ? matrix->bytes
+                                 : matrix->panels() * matrix->k_steps * matrix->panel * 4;
       steps += std::ssize(matrix->raw);
       raw += matrix->RawSteps();
     }
@@ -130,12 +145,13 @@ class CpuBackend : public Backend {
   void MatMul(const Tensor& x, const Matrix& matrix, const Tensor& out) override {
     const auto& packed = static_cast<const PackedMatrix&>(matrix);
     if (Record({.kind = Op::Kind::kMatMul, .x = x, .out = out, .matrix = &packed})) return;
-    cpu::Grow(&input_, x.rows * packed.k_steps);
+    const int64_t units = packed.InputUnits();
+    cpu::Grow(&input_, x.rows * units);
     ForRows(x.rows, x.cols, [&](int64_t row) {
-      ops_.PrepareRow(x.data + row * x.stride, x.cols, input_.data() + row * packed.k_steps);
+      ops_.PrepareRow(x.data + row * x.stride, packed, input_.data() + row * units);
     });
     team_.Run([&](int thread) {
-      ops_.Panels(packed, {input_.data(), packed.k_steps}, x.rows,
+      ops_.Panels(packed, {input_.data(), units}, x.rows,
                   cpu::Share(packed.panels(), thread, team_.size()), false, out,
                   &unpacked_[static_cast<size_t>(thread)]);
     });
@@ -153,6 +169,15 @@ class CpuBackend : public Backend {
     for (const SequenceRows& sequence : ops_.step().sequences)
       ForRows(shape.n_kv_heads, sequence.n_rows * shape.head_dim,
               [&](int64_t head) { ops_.StoreHead(layer, sequence, head, k, v); });
+  }
+
+  void Hadamard(const Tensor& x, int64_t block, const Tensor& signs, bool inverse) override {
+    if (Record(
+            {.kind = Op::Kind::kHadamard, .x = x, .y = signs, .block = block, .inverse = inverse}))
+      return;
+    ForRows(x.rows, x.cols, [&](int64_t row) {
+      ops_.HadamardRow(x.data + row * x.stride, x.cols, block, signs, inverse);
+    });
   }
 
   void Attention(int64_t layer, const Tensor& q, float scale, const Tensor& out) override {

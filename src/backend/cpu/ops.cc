@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "backend/integer.h"
+
 namespace merope::cpu {
 namespace {
 
@@ -26,12 +28,25 @@ void Ops::NormRow(const float* x, const Tensor& weight, float eps, float* out) c
   elementwise_.rms_norm(x, weight.data, eps, weight.cols, out);
 }
 
-void Ops::PrepareRow(const float* x, int64_t in_features, uint32_t* out) const {
-  if (precision_ == Precision::kBf16) {
-    elementwise_.to_bf16(x, in_features, out);
-  } else {
-    std::copy_n(x, in_features, reinterpret_cast<float*>(out));
+void Ops::PrepareRow(const float* x, const PackedMatrix& matrix, uint32_t* out) const {
+  const int64_t n = matrix.in_features;
+  switch (matrix.form) {
+    case WeightForm::kFp32:
+      std::copy_n(x, n, reinterpret_cast<float*>(out));
+      return;
+    case WeightForm::kBf16:
+    case WeightForm::kPackedBf16:
+      return elementwise_.to_bf16(x, n, out);
+    case WeightForm::kInt8:
+      return matmul_.quantize(x, n, matrix.k_steps, kInt8Group, kInt8Format.offset, out);
+    case WeightForm::kInt4:
+      return matmul_.quantize(x, n, matrix.k_steps, kInt4Group, kInt4Format.offset, out);
   }
+}
+
+void Ops::HadamardRow(float* x, int64_t cols, int64_t block, const Tensor& signs,
+                      bool inverse) const {
+  elementwise_.hadamard(x, cols, block, signs.data, inverse);
 }
 
 void Ops::Call(const PackedMatrix& matrix, const MatMulArgs& args,
@@ -41,6 +56,10 @@ void Ops::Call(const PackedMatrix& matrix, const MatMulArgs& args,
       return matmul_.fp32(args);
     case WeightForm::kBf16:
       return matmul_.bf16(args);
+    case WeightForm::kInt8:
+      return matmul_.int8(args);
+    case WeightForm::kInt4:
+      return matmul_.int4(args);
     case WeightForm::kPackedBf16:
       Grow(unpacked, matrix.k_steps * matrix.panel);
       return matmul_.packed(args, unpacked->data());
@@ -55,7 +74,9 @@ void Ops::Panels(const PackedMatrix& matrix, const ProductInput& x, int64_t n_ro
     const int64_t column = matrix.FirstRow(p), last = p + at_once - 1;
     Call(matrix,
          {.panels = matrix.Panel(p),
+          .panel_bytes = matrix.panel_bytes,
           .n_panels = at_once,
+          .more = last + 1 < matrix.panels(),
           .n = matrix.FirstRow(last) + matrix.Rows(last) - column,
           .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + p * matrix.panel,
           .x = x.data,
@@ -73,7 +94,9 @@ void Ops::OnePanel(const PackedMatrix& matrix, const ProductInput& x, int64_t n_
                    float* out, PageArray<uint32_t>* unpacked) const {
   Call(matrix,
        {.panels = matrix.Panel(panel),
+        .panel_bytes = matrix.panel_bytes,
         .n_panels = 1,
+        .more = panel + 1 < matrix.panels(),
         .n = matrix.panel,
         .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + panel * matrix.panel,
         .x = x.data,
@@ -120,7 +143,7 @@ void Ops::Reserve(const KvShape& shape, int64_t group, int64_t n_tokens, int64_t
   Grow(&scratch->q, rows * shape.head_dim);
   Grow(&scratch->scores, rows * pages * kPageTokens);
   Grow(&scratch->sums, SumsSize(rows, padded_dim));
-  if (precision_ == Precision::kBf16) Grow(&scratch->weights, rows * pages * kPageTokens / 2);
+  if (!fp32()) Grow(&scratch->weights, rows * pages * kPageTokens / 2);
   for (auto* list : {&scratch->k_pages, &scratch->v_pages})
     list->reserve(static_cast<size_t>(pages));
   scratch->lengths.reserve(static_cast<size_t>(rows));
@@ -130,7 +153,7 @@ void Ops::Reserve(const KvShape& shape, int64_t group, int64_t n_tokens, int64_t
 void Ops::Attend(int64_t layer, const AttentionItem& item, const Tensor& q, float scale,
                  const Tensor& out, AttentionScratch* scratch) const {
   auto& kv = static_cast<PackedKv&>(*step_.kv);
-  const bool bf16 = precision_ == Precision::kBf16;
+  const bool bf16 = !fp32();
   const int64_t d = kv.shape.head_dim, group = q.cols / d / kv.shape.n_kv_heads;
   const int64_t rows = item.n_tokens * group, units = bf16 ? d / 2 : d;
   const int64_t end = item.sequence->context + item.first_token + item.n_tokens;
@@ -148,7 +171,12 @@ void Ops::Attend(int64_t layer, const AttentionItem& item, const Tensor& q, floa
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t token = item.first_token + r / group, head = item.kv_head * group + r % group;
     const int64_t row = item.sequence->first_row + token;
-    PrepareRow(q.data + row * q.stride + head * d, d, scratch->q.data() + r * units);
+    const float* from = q.data + row * q.stride + head * d;
+    if (bf16) {
+      elementwise_.to_bf16(from, d, scratch->q.data() + r * units);
+    } else {
+      std::copy_n(from, d, reinterpret_cast<float*>(scratch->q.data()) + r * units);
+    }
     scratch->lengths.push_back(item.sequence->context + token + 1);
     scratch->out.push_back(out.data + row * out.stride + head * d);
   }

@@ -61,8 +61,9 @@ class Ops {
 
   void EmbedRow(const PackedMatrix& table, int64_t row, const Tensor& out) const;
   void NormRow(const float* x, const Tensor& weight, float eps, float* out) const;
-  // One row of x (in_features values) to the units that a product with such a matrix takes.
-  void PrepareRow(const float* x, int64_t in_features, uint32_t* out) const;
+  // One row of x to the InputUnits that a product with this matrix takes.
+  void PrepareRow(const float* x, const PackedMatrix& matrix, uint32_t* out) const;
+  void HadamardRow(float* x, int64_t cols, int64_t block, const Tensor& signs, bool inverse) const;
   // out, or with add, added to out: the columns of those panels, for n_rows rows of x. unpacked
   // grows to a panel's plain form where the matrix is packed.
   void Panels(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, Range panels,
@@ -87,6 +88,7 @@ class Ops {
                AttentionScratch* scratch) const;
 
  private:
+  bool fp32() const { return precision_ == Precision::kFp32; }
   void Call(const PackedMatrix& matrix, const MatMulArgs& args,
             PageArray<uint32_t>* unpacked) const;
 

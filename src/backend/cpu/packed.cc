@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 
+#include "backend/integer.h"
 #include "backend/weights.h"
 
 namespace merope::cpu {
@@ -46,6 +47,40 @@ void PackBf16Panel(std::span<const std::byte* const> rows, const PackedMatrix& m
     std::memcpy(&out[whole * matrix.panel + static_cast<int64_t>(j)], rows[j] + 4 * whole, 2);
 }
 
+IntegerFormat FormatOfForm(WeightForm form) {
+  return form == WeightForm::kInt8 ? kInt8Format : kInt4Format;
+}
+
+// rows (panel, stride) of fp32, padded to whole groups, to a panel of integers.
+void PackIntegerPanel(const float* rows, int64_t stride, const PackedMatrix& matrix, uint8_t* out) {
+  const IntegerFormat format = FormatOfForm(matrix.form);
+  const bool int8 = matrix.form == WeightForm::kInt8;
+  const Precision precision = int8 ? Precision::kInt8 : Precision::kInt4;
+  const int64_t panel = matrix.panel, step_bytes = 4 * panel;
+  const int64_t group_bytes = format.group * panel / (int8 ? 1 : 2);
+  int8_t q[64];
+  for (int64_t g = 0; g < matrix.groups(); ++g) {
+    uint8_t* to = out + g * (group_bytes + 2 * panel);
+    for (int64_t j = 0; j < panel; ++j) {
+      const std::span group(rows + j * stride + g * format.group,
+                            static_cast<size_t>(format.group));
+      const uint16_t scale = F32ToBF16(QuantizeWeights(group, precision, q));
+      std::memcpy(to + group_bytes + 2 * j, &scale, 2);
+      for (int64_t k = 0; k < format.group; ++k) {
+        const auto value = static_cast<uint8_t>(q[k] + format.offset);
+        const int64_t step = k / 4, at = 4 * j + k % 4;
+        if (int8) {
+          to[step * step_bytes + at] = value;
+        } else if (step % 2 == 0) {
+          to[step / 2 * step_bytes + at] = value;
+        } else {
+          to[step / 2 * step_bytes + at] |= static_cast<uint8_t>(value << 4);
+        }
+      }
+    }
+  }
+}
+
 // The error of the lowest row, whichever thread met one first.
 class FirstError {
  public:
@@ -82,7 +117,10 @@ int64_t PackedMatrix::Rows(int64_t p) const {
 
 int64_t PackedMatrix::RawSteps() const { return std::count(raw.begin(), raw.end(), 1); }
 
+int64_t PackedMatrix::groups() const { return 4 * k_steps / FormatOfForm(form).group; }
+
 const void* PackedMatrix::Panel(int64_t p) const {
+  if (integer()) return integers.data() + p * panel_bytes;
   if (form == WeightForm::kPackedBf16) return packed.data() + p;
   return units.data() + p * k_steps * panel;
 }
@@ -107,8 +145,25 @@ uint32_t PackedMatrix::PackedPair(const PackedPanel& from, const uint8_t* step, 
   return pair;
 }
 
+void PackedMatrix::UnpackIntegerRow(int64_t row, float* out) const {
+  const IntegerFormat format = FormatOfForm(form);
+  const bool int8 = form == WeightForm::kInt8;
+  const int64_t column = row % panel, group_bytes = format.group * panel / (int8 ? 1 : 2);
+  const uint8_t* from = integers.data() + row / panel * panel_bytes;
+  for (int64_t k = 0; k < in_features; ++k) {
+    const uint8_t* group = from + k / format.group * (group_bytes + 2 * panel);
+    const int64_t step = k % format.group / 4, at = 4 * column + k % 4;
+    uint8_t value = group[(int8 ? step : step / 2) * 4 * panel + at];
+    if (!int8) value = step % 2 == 0 ? value & 0x0f : value >> 4;
+    uint16_t scale;
+    std::memcpy(&scale, group + group_bytes + 2 * column, 2);
+    out[k] = static_cast<float>(value - format.offset) * BF16ToF32(scale);
+  }
+}
+
 void PackedMatrix::UnpackRow(int64_t row, float* out) const {
   CHECK(!paired);
+  if (integer()) return UnpackIntegerRow(row, out);
   const int64_t column = row % panel;
   if (form == WeightForm::kPackedBf16) {
     const PackedPanel& from = packed[static_cast<size_t>(row / panel)];
@@ -145,8 +200,18 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
   matrix->paired = stacking == Stacking::kPaired;
   CHECK(!matrix->paired ||
         (parts.size() == 2 && parts[0].weight->rows() == parts[1].weight->rows()));
-  const bool bf16 = form != WeightForm::kFp32, packed = form == WeightForm::kPackedBf16;
-  matrix->k_steps = bf16 ? (matrix->in_features + 1) / 2 : matrix->in_features;
+  const bool bf16 = form == WeightForm::kBf16 || form == WeightForm::kPackedBf16;
+  const bool packed = form == WeightForm::kPackedBf16, integer = matrix->integer();
+  // A row's values, padded to whole steps.
+  int64_t stride = bf16 ? RoundUp(matrix->in_features, 2) : matrix->in_features;
+  matrix->k_steps = bf16 ? stride / 2 : stride;
+  if (integer) {
+    const int64_t group = FormatOfForm(form).group;
+    stride = RoundUp(matrix->in_features, group);
+    matrix->k_steps = stride / 4;
+    matrix->panel_bytes =
+        panel * (stride / (form == WeightForm::kInt8 ? 1 : 2) + stride / group * 2);
+  }
   const int64_t panels = matrix->panels(), panel_units = matrix->k_steps * panel;
   TRY_ASSIGN(const std::vector<float> bias, StackedBias(parts));
   if (!bias.empty()) {
@@ -159,18 +224,19 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
     matrix->steps.resize(static_cast<size_t>(team.size()));
     matrix->packed.resize(static_cast<size_t>(panels));
     matrix->raw.resize(static_cast<size_t>(panels * matrix->k_steps));
+  } else if (integer) {
+    matrix->integers = PageArray<uint8_t>(panels * matrix->panel_bytes);
   } else {
     matrix->units = PageArray<uint32_t>(panels * panel_units);
   }
 
   const bool as_stored =
       bf16 && std::all_of(parts.begin(), parts.end(), [](const MatrixPart& part) {
-        return part.weight->dtype == DType::kBF16;
+        return part.weight->dtype == DType::kBF16 && !part.turn;
       });
   FirstError failed;
   team.Run([&](int thread) {
     const int64_t begin = panels * thread / team.size(), end = panels * (thread + 1) / team.size();
-    const int64_t stride = RoundUp(matrix->in_features, 2);
     std::vector<float> rows(as_stored ? 0 : static_cast<size_t>(panel * stride));
     std::vector<const std::byte*> stored(static_cast<size_t>(panel));
     std::vector<uint32_t> plain(packed ? static_cast<size_t>(panel_units) : 0);
@@ -178,7 +244,9 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
     int64_t written = 0;
     for (int64_t p = begin; p < end; ++p) {
       const int64_t first = matrix->FirstRow(p), filled = matrix->Rows(p);
-      uint32_t* out = packed ? plain.data() : matrix->units.data() + p * panel_units;
+      uint32_t* out = packed    ? plain.data()
+                      : integer ? nullptr
+                                : matrix->units.data() + p * panel_units;
       if (packed && filled < panel) std::ranges::fill(plain, 0u);
       if (as_stored) {
         for (int64_t j = 0; j < filled; ++j) {
@@ -194,7 +262,12 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
           if (Status decoded = DecodeStackedRow(parts, first + j, row); !decoded)
             return failed.Record(first + j, std::move(decoded).error());
         }
-        PackPanel(rows.data(), stride, *matrix, out);
+        if (integer) {
+          PackIntegerPanel(rows.data(), stride, *matrix,
+                           matrix->integers.data() + p * matrix->panel_bytes);
+        } else {
+          PackPanel(rows.data(), stride, *matrix, out);
+        }
       }
       if (!packed) continue;
       PackedPanel& to = matrix->packed[static_cast<size_t>(p)];
@@ -208,8 +281,8 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
     matrix->steps[static_cast<size_t>(thread)] = std::move(bytes);
   });
   if (failed.error()) return std::unexpected(std::move(*failed.error()));
-  matrix->bytes = static_cast<int64_t>(matrix->units.bytes() + matrix->raw.size() +
-                                       matrix->bias.size() * sizeof(float));
+  matrix->bytes = static_cast<int64_t>(matrix->units.bytes() + matrix->integers.bytes() +
+                                       matrix->raw.size() + matrix->bias.size() * sizeof(float));
   for (const auto& bytes : matrix->steps) matrix->bytes += static_cast<int64_t>(bytes.bytes());
   return matrix;
 }
@@ -224,11 +297,11 @@ PackedKv::PackedKv(const KvShape& kv_shape, int64_t pages, Precision kv_precisio
 }
 
 int64_t PackedKv::KUnits() const {
-  return shape.head_dim * kPageTokens / (precision == Precision::kBf16 ? 2 : 1);
+  return shape.head_dim * kPageTokens / (precision == Precision::kFp32 ? 1 : 2);
 }
 
 int64_t PackedKv::VUnits() const {
-  return padded_dim * kPageTokens / (precision == Precision::kBf16 ? 2 : 1);
+  return padded_dim * kPageTokens / (precision == Precision::kFp32 ? 1 : 2);
 }
 
 int64_t PackedKv::HeadUnits() const {

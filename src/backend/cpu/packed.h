@@ -15,7 +15,7 @@
 namespace merope::cpu {
 
 // How a matrix's weights are kept.
-enum class WeightForm : uint8_t { kFp32, kBf16, kPackedBf16 };
+enum class WeightForm : uint8_t { kFp32, kBf16, kPackedBf16, kInt8, kInt4 };
 
 struct PackedMatrix : Matrix {
   WeightForm form = WeightForm::kFp32;
@@ -25,6 +25,8 @@ struct PackedMatrix : Matrix {
   std::vector<float> bias;  // (panels · panel) or empty
   PageArray<uint32_t>
       units;  // plain: (panels, k_steps, panel), the bits of a float, or a bf16 pair
+  PageArray<uint8_t> integers;  // integers: the panels, panel_bytes each
+  int64_t panel_bytes = 0;
   // Packed: the panels' bytes, which panels of them, and the steps' flags (panels, k_steps).
   std::vector<PageArray<uint8_t>> steps;
   std::vector<PackedPanel> packed;
@@ -35,12 +37,17 @@ struct PackedMatrix : Matrix {
   int64_t FirstRow(int64_t p) const;
   int64_t Rows(int64_t p) const;
   int64_t RawSteps() const;
+  bool integer() const { return form == WeightForm::kInt8 || form == WeightForm::kInt4; }
+  int64_t groups() const;  // of integers, along in_features
+  // Units of a row of a product's input (kernels.h).
+  int64_t InputUnits() const { return integer() ? k_steps + groups() + 1 : k_steps; }
   // What the kernel of this form takes as the panel p and those after it.
   const void* Panel(int64_t p) const;
   // One row back as fp32: the embedding of a token (out: in_features values).
   void UnpackRow(int64_t row, float* out) const;
 
  private:
+  void UnpackIntegerRow(int64_t row, float* out) const;
   uint32_t PackedPair(const PackedPanel& from, const uint8_t* step, bool is_raw,
                       int64_t column) const;
 };

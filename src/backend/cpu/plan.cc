@@ -33,27 +33,30 @@ class Reader {
 
 bool Same(const Tensor& a, const Tensor& b) { return a.data == b.data; }
 
-// [GatherRows] [RmsNorm] MatMul [Add | SwiGlu | Rope]
+// [GatherRows] [RmsNorm | Hadamard]… MatMul [Add | SwiGlu | Rope]
 FusedStep FuseProduct(Reader& ops) {
   FusedStep step{.kind = FusedStep::Kind::kProduct};
-  Tensor input{};
+  Tensor input{};  // what the next op must read
+  const auto read = [&](const Tensor& x) {
+    CHECK(input.data == nullptr || Same(x, input));
+    if (step.x.data == nullptr) step.x = x;
+  };
   if (ops.At(Kind::kGatherRows)) {
     const Op& gather = ops.Take(Kind::kGatherRows);
+    read(gather.x);
     step.gathered = true;
-    step.x = gather.x;
     input = gather.out;
   }
-  if (ops.At(Kind::kRmsNorm)) {
-    const Op& norm = ops.Take(Kind::kRmsNorm);
-    CHECK(input.data == nullptr || Same(norm.x, input));
-    if (!step.gathered) step.x = norm.x;
-    step.norm = norm.y;
-    step.eps = norm.value;
-    input = norm.out;
+  while (!ops.At(Kind::kMatMul)) {
+    const bool norm = ops.At(Kind::kRmsNorm);
+    const Op& op = ops.Take(norm ? Kind::kRmsNorm : Kind::kHadamard);
+    read(op.x);
+    step.turns.push_back(norm ? RowTurn{.norm = op.y, .eps = op.value}
+                              : RowTurn{.block = op.block, .signs = op.y, .inverse = op.inverse});
+    input = norm ? op.out : op.x;
   }
   const Op& product = ops.Take(Kind::kMatMul);
-  CHECK(input.data == nullptr || Same(product.x, input));
-  if (input.data == nullptr) step.x = product.x;
+  read(product.x);
   step.matrix = product.matrix;
   step.out = product.out;
   if (ops.At(Kind::kAdd)) {
@@ -117,7 +120,7 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
   int64_t units = 0, columns = 0, unpacked = 0, layers = 0;
   for (const FusedStep& step : steps_) {
     if (step.kind == FusedStep::Kind::kProduct) {
-      units = std::max(units, step.matrix->k_steps);
+      units = std::max(units, step.matrix->InputUnits());
       columns = std::max(columns, step.matrix->in_features);
       if (step.matrix->form == WeightForm::kPackedBf16)
         unpacked = std::max(unpacked, step.matrix->k_steps * step.matrix->panel);
@@ -132,14 +135,14 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
                                  Share(limits.rows, 0, team.size(), kTileRows).size() + kTileRows});
   for (Scratch& scratch : scratch_) {
     scratch.input = PageArray<uint32_t>(rows * units);
-    scratch.normed = PageArray<float>(columns);
+    scratch.row = PageArray<float>(columns);
     scratch.unpacked = PageArray<uint32_t>(unpacked);
     scratch.gate = PageArray<float>(rows * ops_.matmul().panel);
     scratch.up = PageArray<float>(rows * ops_.matmul().panel);
     ops_.Reserve(kv, group_, std::min(limits.rows, Ops::AttentionTokens(group_)), limits.context,
                  &scratch.attention);
     bytes +=
-        static_cast<int64_t>(scratch.input.bytes() + scratch.normed.bytes() + scratch.gate.bytes() +
+        static_cast<int64_t>(scratch.input.bytes() + scratch.row.bytes() + scratch.gate.bytes() +
                              scratch.up.bytes() + scratch.attention.bytes());
   }
   items_.reserve(static_cast<size_t>(limits.rows * kv.n_kv_heads));
@@ -211,16 +214,21 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
                            : Share(matrix.panels(), thread, team_.size(), matrix.paired ? 2 : 1);
   if (rows.size() == 0 || panels.size() == 0) return;
 
-  const ProductInput input{scratch.input.data(), matrix.k_steps};
+  const ProductInput input{scratch.input.data(), matrix.InputUnits()};
   for (int64_t i = 0; i < rows.size(); ++i) {
     const int64_t row = rows.begin + i;
     const int64_t from = step.gathered ? ops_.step().logit_rows[static_cast<size_t>(row)] : row;
     const float* x = step.x.data + from * step.x.stride;
-    if (step.norm.data != nullptr) {
-      ops_.NormRow(x, step.norm, step.eps, scratch.normed.data());
-      x = scratch.normed.data();
+    for (const RowTurn& turn : step.turns) {
+      if (turn.norm.data != nullptr) {
+        ops_.NormRow(x, turn.norm, turn.eps, scratch.row.data());
+      } else {
+        if (x != scratch.row.data()) std::copy_n(x, step.x.cols, scratch.row.data());
+        ops_.HadamardRow(scratch.row.data(), step.x.cols, turn.block, turn.signs, turn.inverse);
+      }
+      x = scratch.row.data();
     }
-    ops_.PrepareRow(x, matrix.in_features, scratch.input.data() + i * matrix.k_steps);
+    ops_.PrepareRow(x, matrix, scratch.input.data() + i * input.stride);
   }
 
   const Tensor out = step.out.Rows(rows.begin, rows.size());

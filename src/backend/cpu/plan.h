@@ -27,24 +27,35 @@ struct Op {
     kStoreKv,
     kAttention,
     kSwiGlu,
+    kHadamard,
     kAdd,
     kGatherRows
   };
   Kind kind = {};
   Tensor x = {}, y = {}, out = {};  // as the seam's parameters; for kStoreKv x is k, y is v
   const PackedMatrix* matrix = nullptr;
-  int64_t layer = 0, head_dim = 0;
+  int64_t layer = 0, head_dim = 0, block = 0;
   float value = 0;  // eps, or the scale of scores
+  bool inverse = false;
+};
+
+// What becomes of a row on its way into a product.
+struct RowTurn {
+  Tensor norm = {};  // a norm with this gain; or, where data is null, a Hadamard transform
+  float eps = 0;
+  int64_t block = 0;
+  Tensor signs = {};
+  bool inverse = false;
 };
 
 struct FusedStep {
   enum class Kind : uint8_t { kEmbed, kProduct, kAttention };
   enum class Then : uint8_t { kStore, kAdd, kRope, kSwiGlu };
   Kind kind = {};
-  // kProduct: out = Then(norm(x) · matrixᵀ); norm.data is null where there is none.
+  // kProduct: out = Then(turns(x) · matrixᵀ).
   bool gathered = false;  // its rows are the step's logit rows of x
-  Tensor x = {}, norm = {};
-  float eps = 0;
+  Tensor x = {};
+  std::vector<RowTurn> turns = {};
   const PackedMatrix* matrix = nullptr;  // of kEmbed, too
   Then then = Then::kStore;
   Tensor out = {};
@@ -67,7 +78,7 @@ class CpuPlan : public Plan {
  private:
   struct Scratch {
     PageArray<uint32_t> input;     // a product's prepared rows
-    PageArray<float> normed;       // one row
+    PageArray<float> row;          // turned
     PageArray<float> gate, up;     // (rows, panel)
     PageArray<uint32_t> unpacked;  // a panel in its plain form
     AttentionScratch attention;

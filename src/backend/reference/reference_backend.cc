@@ -2,12 +2,14 @@
 // Precision::kBf16 the inputs of each matrix product are rounded exactly where the fast back ends
 // round them.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <deque>
 #include <numeric>
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/integer.h"
 #include "backend/weights.h"
 #include "base/threads.h"
 
@@ -74,7 +76,7 @@ class ReferenceBackend : public Backend {
       const std::span out(matrix->weight.data() + row * matrix->in_features,
                           static_cast<size_t>(matrix->in_features));
       TRY(DecodeStackedRow(parts, row, out));
-      for (float& value : out) value = Rounded(value);
+      RoundWeights(out);
     }
     if (consumed)
       for (const MatrixPart& part : parts) consumed(*part.weight);
@@ -131,7 +133,7 @@ class ReferenceBackend : public Backend {
 
   void MatMul(const Tensor& x, const Matrix& matrix, const Tensor& out) override {
     const auto& dense = static_cast<const DenseMatrix&>(matrix);
-    const std::vector<float> rounded = RoundedRows(x);
+    const std::vector<float> rounded = IsInteger(precision_) ? QuantizedRows(x) : RoundedRows(x);
     team_.ForRanges(dense.out_features, [&](int64_t begin, int64_t end) {
       for (int64_t j = begin; j < end; ++j)
         for (int64_t row = 0; row < x.rows; ++row) {
@@ -184,6 +186,28 @@ class ReferenceBackend : public Backend {
       });
   }
 
+  void Hadamard(const Tensor& x, int64_t block, const Tensor& signs, bool inverse) override {
+    std::vector<double> values(static_cast<size_t>(block));
+    for (int64_t row = 0; row < x.rows; ++row)
+      for (int64_t begin = 0; begin < x.cols; begin += block) {
+        float* at = x.data + row * x.stride + begin;
+        const auto sign = [&](int64_t i) {
+          return signs.data == nullptr ? 1.0 : double{signs.data[begin + i]};
+        };
+        for (int64_t i = 0; i < block; ++i) {
+          double sum = 0;  // entry (i, j) of the matrix: −1 for each bit that both have, in turn
+          for (int64_t j = 0; j < block; ++j) {
+            const double value = inverse ? at[j] : at[j] * sign(j);
+            sum += std::popcount(static_cast<uint64_t>(i & j)) % 2 == 0 ? value : -value;
+          }
+          values[static_cast<size_t>(i)] = sum / std::sqrt(static_cast<double>(block));
+        }
+        for (int64_t i = 0; i < block; ++i)
+          at[i] = static_cast<float>(inverse ? values[static_cast<size_t>(i)] * sign(i)
+                                             : values[static_cast<size_t>(i)]);
+      }
+  }
+
   void SwiGlu(const Tensor& gate_up, const Tensor& out) override {
     for (int64_t row = 0; row < out.rows; ++row)
       for (int64_t i = 0; i < out.cols; ++i) {
@@ -205,8 +229,40 @@ class ReferenceBackend : public Backend {
   }
 
  private:
+  // As attention's inputs are rounded, and with bf16 those of every product.
   float Rounded(float value) const {
-    return precision_ == Precision::kBf16 ? RoundToBF16(value) : value;
+    return precision_ == Precision::kFp32 ? value : RoundToBF16(value);
+  }
+
+  // A row of weights as the precision's products take it.
+  void RoundWeights(std::span<float> row) const {
+    if (!IsInteger(precision_)) {
+      for (float& value : row) value = Rounded(value);
+      return;
+    }
+    const auto size = static_cast<size_t>(FormatOf(precision_).group);
+    std::vector<float> group(size);
+    std::vector<int8_t> q(size);
+    for (size_t begin = 0; begin < row.size(); begin += size) {
+      const size_t n = std::min(size, row.size() - begin);
+      std::ranges::fill(group, 0.0f);  // the last one may be short
+      std::copy_n(row.begin() + static_cast<int64_t>(begin), n, group.begin());
+      const float scale = QuantizeWeights(group, precision_, q.data());
+      for (size_t i = 0; i < n; ++i) row[begin + i] = static_cast<float>(q[i]) * scale;
+    }
+  }
+
+  static std::vector<float> QuantizedRows(const Tensor& x) {
+    std::vector<float> rows(static_cast<size_t>(x.rows * x.cols));
+    std::vector<int8_t> q(static_cast<size_t>(x.cols));
+    for (int64_t row = 0; row < x.rows; ++row) {
+      const float* from = x.data + row * x.stride;
+      const float scale = QuantizeActivations({from, static_cast<size_t>(x.cols)}, q.data());
+      for (int64_t i = 0; i < x.cols; ++i)
+        rows[static_cast<size_t>(row * x.cols + i)] =
+            static_cast<float>(q[static_cast<size_t>(i)]) * scale;
+    }
+    return rows;
   }
 
   std::vector<float> RoundedRows(const Tensor& x) const {
@@ -262,7 +318,17 @@ std::unique_ptr<Backend> MakeReferenceBackend(const CpuOptions& options) {
 }
 
 std::string_view PrecisionName(Precision precision) {
-  return precision == Precision::kFp32 ? "fp32" : "bf16";
+  switch (precision) {
+    case Precision::kFp32:
+      return "fp32";
+    case Precision::kBf16:
+      return "bf16";
+    case Precision::kInt8:
+      return "int8";
+    case Precision::kInt4:
+      return "int4";
+  }
+  return "?";
 }
 
 }  // namespace merope

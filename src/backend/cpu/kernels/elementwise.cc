@@ -76,11 +76,41 @@ void Rope(float* x, const float* cos, const float* sin, int64_t half) {
   });
 }
 
+void Multiply(float* x, const float* y, int64_t n) {
+  ForVectors(n, [&](int64_t i, auto load, auto store) {
+    store(hn::Mul(load(x + i), load(y + i)), x + i);
+  });
+}
+
+void Hadamard(float* x, int64_t n, int64_t block, const float* signs, bool inverse) {
+  const DF df;
+  if (signs != nullptr && !inverse) Multiply(x, signs, n);
+  const VF scale = hn::Set(df, 1.0f / std::sqrt(static_cast<float>(block)));
+  for (float* at = x; at < x + n; at += block)
+    for (int64_t half = 1; half < block; half *= 2)
+      for (int64_t i = 0; i < block; i += 2 * half) {
+        int64_t j = i;
+        for (; j + Lanes() <= i + half; j += Lanes()) {
+          const VF a = hn::LoadU(df, at + j), b = hn::LoadU(df, at + j + half);
+          hn::StoreU(hn::Add(a, b), df, at + j);
+          hn::StoreU(hn::Sub(a, b), df, at + j + half);
+        }
+        for (; j < i + half; ++j) {
+          const float a = at[j], b = at[j + half];
+          at[j] = a + b;
+          at[j + half] = a - b;
+        }
+      }
+  ForVectors(n,
+             [&](int64_t i, auto load, auto store) { store(hn::Mul(load(x + i), scale), x + i); });
+  if (signs != nullptr && inverse) Multiply(x, signs, n);
+}
+
 void ToBf16(const float* x, int64_t n, uint32_t* out) { PackPairs(x, n, out); }
 
 const ElementwiseKernels* ElementwiseTable() {
   static const ElementwiseKernels table = {
-      hwy::TargetName(HWY_TARGET), RmsNorm, SwiGlu, Add, Rope, ToBf16};
+      hwy::TargetName(HWY_TARGET), RmsNorm, SwiGlu, Add, Rope, Hadamard, ToBf16};
   return &table;
 }
 

@@ -14,6 +14,12 @@
 // instruction set are put together again. (The idea that exponents compress: DFloat11, arXiv
 // 2504.11651.)
 //
+// Integer panels: for each group of k (kInt8Group or kInt4Group, in_features padded to whole ones),
+// steps of four k, [k/4][panel][4] bytes of weight + 128; or two such steps in one, the first in
+// the low halves of the bytes and the second in the high ones, of weight + 8. Then the group's
+// scales in bf16, one a column. x is one row of 32-bit units: k/4 of four signed bytes; for each
+// group minus 128 (or 8) times its sum, from which the sums of products start; and the row's scale.
+//
 // An output element is summed over k in one lane, in one order (chains of multiply-adds,
 // tile-inl.h). Nothing about it depends on the tile, the row count or the thread; that is what
 // makes results the same bits in any batch.
@@ -26,17 +32,22 @@ namespace merope::cpu {
 // A product out (m, n) = x (m, k) · panelsᵀ + bias for consecutive panels, or with add, out +=
 // that.
 struct MatMulArgs {
-  const void* panels;  // the first one, in panel form, fp32 or bf16 pairs; or PackedPanel's
+  // The first one, in panel form: fp32, bf16 pairs, or integers; or PackedPanel's.
+  const void* panels;
+  int64_t panel_bytes;  // of integer panels
   int64_t n_panels;
+  bool more;           // another panel follows the last one: it is fetched meanwhile
   int64_t n;           // columns to store: at most n_panels · panel, and more than one panel less
   const float* bias;   // (n_panels · panel) or nullptr
-  const void* x;       // (m, k): fp32, or bf16 pairs in 32-bit units
-  int64_t x_stride;    // between rows of x, in floats or pairs
-  int64_t m, k_steps;  // k_steps: k for fp32, k/2 for bf16
+  const void* x;       // (m, k): fp32, or bf16 pairs in 32-bit units, or quantized rows
+  int64_t x_stride;    // between rows of x, in units
+  int64_t m, k_steps;  // k_steps: k for fp32, k/2 for bf16, k/4 for integers
   float* out;
   int64_t out_stride;
   bool add;
 };
+
+inline constexpr int64_t kInt8Group = 64, kInt4Group = 32;
 
 struct PackedPanel {
   const uint8_t* steps;
@@ -50,6 +61,12 @@ struct MatMulKernels {
   void (*bf16)(const MatMulArgs&);
   // Weights packed, x in bf16 pairs. scratch: one panel in its plain form, k_steps · panel units.
   void (*packed)(const MatMulArgs&, uint32_t* scratch);
+  void (*int8)(const MatMulArgs&);
+  void (*int4)(const MatMulArgs&);
+  // A row of n values to what the integer products take: k_steps + groups + 1 units. Nearest, ties
+  // to even, of x · (127 / the largest magnitude).
+  void (*quantize)(const float* x, int64_t n, int64_t k_steps, int64_t group, int32_t offset,
+                   uint32_t* out);
   // A plain bf16 panel (k_steps, panel) to its packed form; returns the bytes written, at most
   // k_steps · panel · 4, and counts raw steps. Writes base and raw (k_steps).
   int64_t (*pack)(const uint32_t* plain, int64_t k_steps, uint8_t* base, uint8_t* raw,
@@ -100,6 +117,9 @@ struct ElementwiseKernels {
   void (*add)(float* x, const float* y, int64_t n);
   // One head of 2 · half values, turned in place.
   void (*rope)(float* x, const float* cos, const float* sin, int64_t half);
+  // n values in place, in blocks (a power of two) that are multiplied by the orthonormal Hadamard
+  // matrix, after (inverse: before) a product with signs (n) or, where that is nullptr, none.
+  void (*hadamard)(float* x, int64_t n, int64_t block, const float* signs, bool inverse);
   // n values to bf16 pairs, rounded to nearest even; an odd last one is paired with zero.
   void (*to_bf16)(const float* x, int64_t n, uint32_t* out);
 };

@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "backend/cpu/kernels/peaks.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
+#include "backend/cpu/kernels/opaque-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -23,20 +24,6 @@ constexpr int kRows = 4;
 #else
 constexpr int kRows = 2;
 #endif
-
-// Takes v for changed, at no cost: no step is the last one's twin, and nothing leaves the loop.
-template <class V>
-HWY_INLINE void Opaque(V& v) {
-#if HWY_ARCH_X86
-  asm volatile("" : "+v"(v.raw));
-#elif HWY_TARGET_IS_SVE
-  asm volatile("" : "+w"(v));
-#elif HWY_TARGET_IS_NEON
-  asm volatile("" : "+w"(v.raw));
-#else
-  asm volatile("" : "+m"(v));
-#endif
-}
 
 struct Fp32 {
   static constexpr int64_t kPerLane = 1;  // multiply-adds of one MulAdd in a 32-bit lane

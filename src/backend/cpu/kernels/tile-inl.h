@@ -98,6 +98,10 @@ struct TileArgs {
   const float* bias;  // (panel width) or nullptr
   bool accumulate;    // start from what out holds (all of the panel's width) instead of zero
   bool add;           // add the sums to what out holds when they are done
+  // Of the panel that comes next: bytes that a product of many rows asks for on the way, so that
+  // it never waits for memory. nullptr: none.
+  const uint8_t* next = nullptr;
+  int64_t next_bytes = 0;
 };
 
 #define MEROPE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
@@ -163,9 +167,27 @@ HWY_INLINE void Put(VF values, int64_t n, bool add, float* at) {
   }
 }
 
+// Asks for the lines of a part of the next panel, some bytes a step.
+struct Fetch {
+  const uint8_t* at = nullptr;
+  int64_t bytes = 0;
+  HWY_INLINE void Step() {
+    __builtin_prefetch(at, 0,
+                       2);  // to the second-level cache; an address that is none does no harm
+    at += bytes;
+  }
+};
+
+// What whole tile `i` of `n` asks for. With few tiles the hardware's own fetching does.
+HWY_INLINE Fetch FetchOf(const TileArgs& args, int64_t i, int64_t n) {
+  if (args.next == nullptr || n < 3) return {};
+  const int64_t part = args.next_bytes / n;
+  return {args.next + i * part, part / args.k_steps + 1};
+}
+
 template <class Type, int kRows>
 HWY_INLINE void TileRows(typename Type::Reader w, const typename Type::Unit* HWY_RESTRICT x,
-                         float* HWY_RESTRICT out, const TileArgs& args) {
+                         float* HWY_RESTRICT out, const TileArgs& args, Fetch fetch = {}) {
   const DF df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
   const VF zero = hn::Zero(df);
@@ -176,6 +198,7 @@ HWY_INLINE void TileRows(typename Type::Reader w, const typename Type::Unit* HWY
     for (int64_t k = begin; k < end; ++k) {
       typename Type::W wa, wb, wc, wd;
       w.Next(wa, wb, wc, wd);
+      if constexpr (kRows == Type::kMaxRows) fetch.Step();
       MEROPE_ROWS(MEROPE_STEP)
     }
     MEROPE_ROWS(MEROPE_FOLD)
@@ -190,8 +213,9 @@ template <class Type>
 HWY_INLINE void Tile(const typename Type::Reader& w, const typename Type::Unit* x, int64_t rows,
                      float* out, const TileArgs& args) {
   constexpr int kMost = Type::kMaxRows;
-  for (; rows >= kMost; rows -= kMost) {
-    TileRows<Type, kMost>(w, x, out, args);
+  const int64_t whole = rows / kMost;
+  for (int64_t i = 0; i < whole; ++i, rows -= kMost) {
+    TileRows<Type, kMost>(w, x, out, args, FetchOf(args, i, whole));
     x += kMost * args.x_stride;
     out += kMost * args.out_stride;
   }

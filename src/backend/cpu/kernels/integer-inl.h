@@ -1,0 +1,210 @@
+// Products of integer weights and activations (kernels.h describes the forms): exact sums of a
+// group in 32-bit integers, then one multiply-add of the group's scale. Included once an
+// instruction set.
+#if defined(MEROPE_INTEGER_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef MEROPE_INTEGER_INL_H_
+#undef MEROPE_INTEGER_INL_H_
+#else
+#define MEROPE_INTEGER_INL_H_
+#endif
+
+#include <bit>
+#include <cstdint>
+
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/opaque-inl.h"
+#include "backend/cpu/kernels/tile-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace merope::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using DI = hn::RebindToSigned<DF>;
+using VI = hn::Vec<DI>;
+using DU8 = hn::Repartition<uint8_t, DF>;
+using VU8 = hn::Vec<DU8>;
+using DI8 = hn::Repartition<int8_t, DF>;
+
+// Reads a group's steps of four k two at a time (First, Second), then its scales.
+struct Int8Weights {
+  static constexpr int64_t kGroup = kInt8Group;
+  const uint8_t* at;
+
+  HWY_INLINE void First(VU8& a, VU8& b, VU8& c, VU8& d) {
+    const DU8 d8;
+    const size_t bytes = hn::Lanes(d8);
+    a = hn::LoadU(d8, at), b = hn::LoadU(d8, at + bytes);
+    c = hn::LoadU(d8, at + 2 * bytes), d = hn::LoadU(d8, at + 3 * bytes);
+    at += 4 * bytes;
+  }
+  HWY_INLINE void Second(VU8& a, VU8& b, VU8& c, VU8& d) { First(a, b, c, d); }
+};
+
+// The low halves of the bytes are the first step's, the high ones the second's.
+struct Int4Weights {
+  static constexpr int64_t kGroup = kInt4Group;
+  const uint8_t* at;
+
+  HWY_INLINE void First(VU8& a, VU8& b, VU8& c, VU8& d) const {
+    const DU8 d8;
+    const size_t bytes = hn::Lanes(d8);
+    const VU8 low = hn::Set(d8, 0x0f);
+    a = hn::And(hn::LoadU(d8, at), low), b = hn::And(hn::LoadU(d8, at + bytes), low);
+    c = hn::And(hn::LoadU(d8, at + 2 * bytes), low);
+    d = hn::And(hn::LoadU(d8, at + 3 * bytes), low);
+  }
+  HWY_INLINE void Second(VU8& a, VU8& b, VU8& c, VU8& d) {
+    const DU8 d8;
+    const size_t bytes = hn::Lanes(d8);
+    a = High(at), b = High(at + bytes), c = High(at + 2 * bytes), d = High(at + 3 * bytes);
+    at += 4 * bytes;
+  }
+  static HWY_INLINE VU8 High(const uint8_t* from) {
+    const DU8 d8;
+    const hn::Repartition<uint16_t, DU8> d16;
+    const auto halves = hn::ShiftRight<4>(hn::BitCast(d16, hn::LoadU(d8, from)));
+    return hn::And(hn::BitCast(d8, halves), hn::Set(d8, 0x0f));
+  }
+};
+
+// One vector of bf16 scales as fp32.
+HWY_INLINE VF LoadScales(const uint16_t* at) {
+  const hn::Rebind<uint16_t, DF> d16;
+  return hn::BitCast(DF(), hn::ShiftLeft<16>(hn::PromoteTo(DU(), hn::LoadU(d16, at))));
+}
+
+#define MEROPE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define MEROPE_INIT(r)                                                                       \
+  [[maybe_unused]] VI a##r = hn::Zero(di), b##r = a##r, c##r = a##r, d##r = a##r;            \
+  if constexpr (kRows > (r)) {                                                               \
+    a##r = hn::Set(di, static_cast<int32_t>(x[(r) * args.x_stride + args.k_steps + group])); \
+    b##r = a##r, c##r = a##r, d##r = a##r;                                                   \
+  }
+#define MEROPE_STEP(r)                                                                \
+  if constexpr (kRows > (r)) {                                                        \
+    const auto xr = hn::BitCast(DI8(), hn::Set(DU(), x[(r) * args.x_stride + step])); \
+    Accumulate(wa, xr, a##r);                                                         \
+    Accumulate(wb, xr, b##r);                                                         \
+    Accumulate(wc, xr, c##r);                                                         \
+    Accumulate(wd, xr, d##r);                                                         \
+  }
+#define MEROPE_FOLD(r)                          \
+  if constexpr (kRows > (r)) {                  \
+    float* to = totals + (r) * 4 * lanes;       \
+    Fold(a##r, sa, group == 0, to);             \
+    Fold(b##r, sb, group == 0, to + lanes);     \
+    Fold(c##r, sc, group == 0, to + 2 * lanes); \
+    Fold(d##r, sd, group == 0, to + 3 * lanes); \
+  }
+
+HWY_INLINE void Accumulate(VU8 w, hn::Vec<DI8> x, VI& sum) {
+  sum = hn::SumOfMulQuadAccumulate(DI(), w, x, sum);
+  Opaque(sum);
+}
+
+HWY_INLINE void Fold(VI sum, VF scale, bool first, float* total) {
+  const DF df;
+  const VF value = hn::ConvertTo(df, sum);
+  const VF before = first ? hn::Zero(df) : hn::LoadU(df, total);
+  hn::StoreU(hn::MulAdd(value, scale, before), df, total);
+}
+
+// args.k_steps counts steps of four k, padded to whole groups.
+template <class Weights, int kRows>
+HWY_INLINE void IntegerTileRows(const uint8_t* panel, const uint32_t* HWY_RESTRICT x,
+                                float* HWY_RESTRICT out, const TileArgs& args, Fetch fetch = {}) {
+  const DF df;
+  const DI di;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  constexpr int64_t kSteps = Weights::kGroup / 4;
+  const int64_t groups = args.k_steps / kSteps;
+  float totals[kRows * 64];
+  Weights w{panel};
+  for (int64_t group = 0; group < groups; ++group) {
+    MEROPE_ROWS(MEROPE_INIT)
+    for (int64_t step = group * kSteps, end = step + kSteps; step < end; ++step) {
+      VU8 wa, wb, wc, wd;
+      w.First(wa, wb, wc, wd);
+      if constexpr (kRows == kMaxRows) fetch.Step();
+      MEROPE_ROWS(MEROPE_STEP)
+      ++step;
+      w.Second(wa, wb, wc, wd);
+      if constexpr (kRows == kMaxRows) fetch.Step();
+      MEROPE_ROWS(MEROPE_STEP)
+    }
+    const auto* scales = reinterpret_cast<const uint16_t*>(w.at);
+    const VF sa = LoadScales(scales), sb = LoadScales(scales + lanes);
+    const VF sc = LoadScales(scales + 2 * lanes), sd = LoadScales(scales + 3 * lanes);
+    w.at += 8 * lanes;
+    MEROPE_ROWS(MEROPE_FOLD)
+  }
+  for (int64_t r = 0; r < kRows; ++r) {
+    const VF scale =
+        hn::Set(df, std::bit_cast<float>(x[r * args.x_stride + args.k_steps + groups]));
+    for (int64_t i = 0; i < 4; ++i) {
+      VF value = hn::Mul(hn::LoadU(df, totals + (4 * r + i) * lanes), scale);
+      if (args.bias != nullptr) value = hn::Add(value, hn::LoadU(df, args.bias + i * lanes));
+      Put(value, args.columns - i * lanes, args.add, out + r * args.out_stride + i * lanes);
+    }
+  }
+}
+
+#undef MEROPE_ROWS
+#undef MEROPE_INIT
+#undef MEROPE_STEP
+#undef MEROPE_FOLD
+
+template <class Weights>
+HWY_INLINE void IntegerTile(const uint8_t* panel, const uint32_t* x, int64_t rows, float* out,
+                            const TileArgs& args) {
+  const int64_t whole = rows / kMaxRows;
+  for (int64_t i = 0; i < whole; ++i, rows -= kMaxRows) {
+    IntegerTileRows<Weights, kMaxRows>(panel, x, out, args, FetchOf(args, i, whole));
+    x += kMaxRows * args.x_stride;
+    out += kMaxRows * args.out_stride;
+  }
+  if (rows == 1) return IntegerTileRows<Weights, 1>(panel, x, out, args);
+  if (rows == 2) return IntegerTileRows<Weights, 2>(panel, x, out, args);
+  if constexpr (kMaxRows > 3) {
+    if (rows == 3) return IntegerTileRows<Weights, 3>(panel, x, out, args);
+    if (rows == 4) return IntegerTileRows<Weights, 4>(panel, x, out, args);
+    if (rows == 5) return IntegerTileRows<Weights, 5>(panel, x, out, args);
+  }
+}
+
+// x (n) to integers from -127 to 127 with one scale, in units of four, padded with zeros to
+// k_steps; then for each group of `group` values minus `offset` times its sum, then the scale.
+inline void QuantizeRow(const float* HWY_RESTRICT x, int64_t n, int64_t k_steps, int64_t group,
+                        int32_t offset, uint32_t* HWY_RESTRICT out) {
+  const DF df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  VF most = hn::Zero(df);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) most = hn::Max(most, hn::Abs(hn::LoadU(df, x + i)));
+  float largest = hn::ReduceMax(df, most);
+  for (; i < n; ++i) largest = HWY_MAX(largest, x[i] < 0 ? -x[i] : x[i]);
+  const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+
+  auto* bytes = reinterpret_cast<int8_t*>(out);
+  const hn::Rebind<int8_t, DF> d8;
+  const VF factor = hn::Set(df, inverse);
+  for (i = 0; i < n; i += lanes) {
+    const auto rest = static_cast<size_t>(HWY_MIN(lanes, n - i));
+    const VI q = hn::NearestInt(hn::Mul(hn::LoadN(df, x + i, rest), factor));
+    hn::StoreN(hn::DemoteTo(d8, q), d8, bytes + i, rest);
+  }
+  for (i = n; i < 4 * k_steps; ++i) bytes[i] = 0;
+  const int64_t groups = 4 * k_steps / group;
+  for (int64_t g = 0; g < groups; ++g) {
+    int32_t sum = 0;
+    for (i = 0; i < group; ++i) sum += bytes[g * group + i];
+    out[k_steps + g] = static_cast<uint32_t>(-offset * sum);
+  }
+  out[k_steps + groups] = std::bit_cast<uint32_t>(largest / 127.0f);
+}
+
+}  // namespace merope::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

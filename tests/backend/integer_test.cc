@@ -1,0 +1,193 @@
+// Products of integers: within the bound of the reference, which multiplies the same integers.
+#include "backend/integer.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "tests/backend/support.h"
+
+namespace merope {
+namespace {
+
+struct Shape {
+  int64_t rows, in, out;
+};
+const Shape kShapes[] = {{1, 1, 1},    {1, 63, 65}, {2, 64, 64},   {3, 7, 130},  {4, 172, 172},
+                         {5, 576, 65}, {6, 65, 63}, {7, 128, 192}, {13, 172, 7}, {33, 577, 64}};
+
+class IntegerTest : public testing::TestWithParam<std::tuple<std::string, Precision>> {
+ protected:
+  void SetUp() override {
+    cpu::SelectTarget(std::get<0>(GetParam()));
+    cpu_ = MakeCpuBackend({precision(), 2});
+    cpu::SelectTarget("");
+    reference_ = MakeReferenceBackend({precision(), 1});
+  }
+  static Precision precision() { return std::get<1>(GetParam()); }
+
+  static std::vector<float> Run(Backend& backend, const Shape& shape, const std::vector<float>& x,
+                                const std::vector<float>& w, const std::vector<float>& bias) {
+    const MemoryTensor weight("w", {shape.out, shape.in}, w), b("b", {shape.out}, bias);
+    const MatrixPart part{&weight.view(), &b.view()};
+    const auto matrix = backend.LoadMatrix(std::span(&part, 1), Stacking::kStacked, {});
+    EXPECT_TRUE(matrix) << matrix.error().message;
+    const Tensor out = backend.Allocate(shape.rows, shape.out);
+    backend.MatMul(ToBackend(backend, shape.rows, shape.in, x), **matrix, out);
+    return FromBackend(backend, out);
+  }
+
+  // A group's sum is exact. Then there are two roundings a group at most (a product and a sum,
+  // where they are not one), two for the row's scale and the bias, and one on the reference's side.
+  static bool WithinBound(const Shape& shape, const std::vector<float>& x,
+                          const std::vector<float>& w, const std::vector<float>& bias,
+                          const std::vector<float>& expected, const std::vector<float>& out) {
+    const IntegerFormat format = FormatOf(precision());
+    const int64_t groups = (shape.in + format.group - 1) / format.group;
+    for (int64_t i = 0; i < shape.rows; ++i) {
+      float largest_x = 0;
+      for (int64_t k = 0; k < shape.in; ++k)
+        largest_x = std::max(largest_x, std::fabs(x[static_cast<size_t>(i * shape.in + k)]));
+      for (int64_t j = 0; j < shape.out; ++j) {
+        // No integer is more than half a step from its value: magnitudes from above.
+        double magnitude = std::fabs(bias[static_cast<size_t>(j)]);
+        for (int64_t k = 0; k < shape.in; ++k) {
+          const int64_t first = k / format.group * format.group;
+          float largest_w = 0;
+          for (int64_t g = first; g < std::min(shape.in, first + format.group); ++g)
+            largest_w = std::max(largest_w, std::fabs(w[static_cast<size_t>(j * shape.in + g)]));
+          magnitude += (std::fabs(x[static_cast<size_t>(i * shape.in + k)]) + largest_x / 127.0) *
+                       (std::fabs(w[static_cast<size_t>(j * shape.in + k)]) + largest_w / 6.0);
+        }
+        const auto at = static_cast<size_t>(i * shape.out + j);
+        const double bound = Gamma(2 * static_cast<double>(groups) + 4) * magnitude;
+        if (!(std::fabs(double{out[at]} - double{expected[at]}) <= bound)) return false;
+      }
+    }
+    return true;
+  }
+
+  std::unique_ptr<Backend> cpu_, reference_;
+};
+
+TEST_P(IntegerTest, LiesWithinTheBoundOfTheReferenceAtOddSizes) {
+  for (const Shape& shape : kShapes) {
+    SCOPED_TRACE(testing::Message() << shape.rows << "x" << shape.in << "x" << shape.out);
+    const auto x = RandomValues(shape.rows * shape.in, 1);
+    const auto w = RandomValues(shape.out * shape.in, 2), bias = RandomValues(shape.out, 3);
+    const auto expected = Run(*reference_, shape, x, w, bias);
+    EXPECT_TRUE(WithinBound(shape, x, w, bias, expected, Run(*cpu_, shape, x, w, bias)));
+    // The bound tells: without the last weight of each row, or with a neighbour's row of x.
+    auto dropped = w;
+    for (int64_t j = 0; j < shape.out; ++j)
+      dropped[static_cast<size_t>((j + 1) * shape.in - 1)] = 0;
+    EXPECT_FALSE(WithinBound(shape, x, w, bias, expected, Run(*cpu_, shape, x, dropped, bias)));
+    if (shape.rows > 1) {
+      auto shifted = x;
+      std::rotate(shifted.begin(), shifted.begin() + shape.in, shifted.end());
+      EXPECT_FALSE(WithinBound(shape, x, w, bias, expected, Run(*cpu_, shape, shifted, w, bias)));
+    }
+  }
+}
+
+// The products that saturate where pairs are summed in 16 bits.
+TEST_P(IntegerTest, LargestValuesDoNotSaturate) {
+  const Shape shape{2, 256, 65};
+  const std::vector<float> x(512, 3.0f), bias(65);
+  for (const float value : {1.0f, -1.0f}) {
+    const std::vector<float> w(static_cast<size_t>(shape.in * shape.out), value);
+    const auto expected = Run(*reference_, shape, x, w, bias);
+    EXPECT_NEAR(expected[0], 768 * value, 8);
+    EXPECT_TRUE(WithinBound(shape, x, w, bias, expected, Run(*cpu_, shape, x, w, bias)));
+  }
+}
+
+TEST_P(IntegerTest, ARowOfZerosGivesTheBias) {
+  const Shape shape{3, 100, 70};
+  const auto w = RandomValues(shape.in * shape.out, 4), bias = RandomValues(shape.out, 5);
+  std::vector<float> x = RandomValues(shape.rows * shape.in, 6);
+  std::fill_n(x.begin() + shape.in, shape.in, 0.0f);
+  const auto out = Run(*cpu_, shape, x, w, bias);
+  EXPECT_EQ(std::vector(out.begin() + shape.out, out.begin() + 2 * shape.out), bias);
+}
+
+TEST_P(IntegerTest, EmbeddingsAreTheReferences) {
+  const int64_t in = 130, out = 67;
+  const MemoryTensor weight("w", {out, in}, RandomValues(in * out, 7));
+  const MatrixPart part{&weight.view(), nullptr};
+  std::vector<int32_t> tokens = {0, 1, 63, 64, 66};
+  Step step;
+  step.tokens = tokens;
+  std::vector<float> rows[2];
+  for (Backend* backend : {cpu_.get(), reference_.get()}) {
+    const auto matrix = backend->LoadMatrix(std::span(&part, 1), Stacking::kStacked, {});
+    ASSERT_TRUE(matrix) << matrix.error().message;
+    const Tensor y = backend->Allocate(std::ssize(tokens), in);
+    backend->BeginStep(step);
+    backend->Embed(**matrix, y);
+    backend->EndStep();
+    rows[backend == cpu_.get() ? 0 : 1] = FromBackend(*backend, y);
+  }
+  EXPECT_EQ(rows[0], rows[1]);
+}
+
+TEST_P(IntegerTest, HadamardIsTheReferencesAndItsOwnInverse) {
+  for (const auto& [cols, block] :
+       {std::pair<int64_t, int64_t>{4, 4}, {84, 4}, {576, 64}, {2560, 512}}) {
+    const int64_t rows = 3;
+    const auto x = RandomValues(rows * cols, 8);
+    std::vector<float> signs(static_cast<size_t>(cols), 1.0f);
+    for (size_t i = 0; i < signs.size(); i += 3) signs[i] = -1;
+    std::vector<float> results[2];
+    for (Backend* backend : {cpu_.get(), reference_.get()}) {
+      const Tensor values = ToBackend(*backend, rows, cols, x);
+      const Tensor with = ToBackend(*backend, 1, cols, signs);
+      backend->Hadamard(values, block, with, false);
+      results[backend == cpu_.get() ? 0 : 1] = FromBackend(*backend, values);
+      backend->Hadamard(values, block, with, true);
+      const auto back = FromBackend(*backend, values);
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(back[i], x[i], 1e-5);
+    }
+    // log2(block) sums and a product, each rounded, of a block's values.
+    const double roundings = std::bit_width(static_cast<uint64_t>(block)) + 1.0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const size_t first = i / static_cast<size_t>(block) * static_cast<size_t>(block);
+      double magnitude = 0;
+      for (size_t j = first; j < first + static_cast<size_t>(block); ++j)
+        magnitude += std::fabs(x[j]);
+      ASSERT_NEAR(results[0][i], results[1][i],
+                  Gamma(roundings) * magnitude / std::sqrt(static_cast<double>(block)));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, IntegerTest,
+                         testing::Combine(testing::ValuesIn(cpu::SelectableTargets()),
+                                          testing::Values(Precision::kInt8, Precision::kInt4)),
+                         [](const auto& suite_info) {
+                           return std::get<0>(suite_info.param) + "_" +
+                                  std::string(PrecisionName(std::get<1>(suite_info.param)));
+                         });
+
+// The worst a weight is off is half a step; int4 may cut the largest to make the rest better.
+TEST(QuantizeWeights, StaysWithinHalfAStep) {
+  const auto weights = RandomValues(64, 9);
+  int8_t q[64];
+  const float scale = QuantizeWeights(weights, Precision::kInt8, q);
+  EXPECT_EQ(RoundToBF16(scale), scale);
+  for (size_t i = 0; i < weights.size(); ++i)
+    EXPECT_NEAR(weights[i], static_cast<float>(q[i]) * scale, scale / 2 * 1.0001f);
+  const std::span group(weights.data(), 32);
+  const float coarse = QuantizeWeights(group, Precision::kInt4, q);
+  EXPECT_EQ(RoundToBF16(coarse), coarse);
+  double error = 0, squares = 0;
+  for (size_t i = 0; i < group.size(); ++i) {
+    error += std::pow(group[i] - static_cast<float>(q[i]) * coarse, 2);
+    squares += std::pow(group[i], 2);
+    EXPECT_TRUE(-8 <= q[i] && q[i] <= 7);
+  }
+  EXPECT_LT(error / squares, 0.015);  // a sixteenth of the range a step: (1/16)² · 4 at most
+}
+
+}  // namespace
+}  // namespace merope
