@@ -45,7 +45,7 @@ GateResult DeficitGate(const PositionSuite& suite) {
     counts.push_back(static_cast<double>(p.positions));
   }
   GateResult gate{.key = "same_top1_deficit",
-                  .label = "(6) same top-1, below the format's own rate by",
+                  .label = "(6) same top-1, below the format's by",
                   .value = std::accumulate(excess.begin(), excess.end(), 0.0) /
                            static_cast<double>(suite.positions),
                   .interval = ClusterBootstrap(suite.prompts).Ratio(excess, counts, kConfidence),
@@ -170,18 +170,18 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
               .confidence = kConfidence,
               .max = 0.005}));
   add(RatioGate(
-      references, bootstrap, n_prompts, "kl_ratio", "(1, 2) KL, ratio to the format's own",
+      references, bootstrap, n_prompts, "kl_ratio", "(1, 2) KL, over the format's own",
       [](const RowMetrics& m) { return m.kl; }, false));
   add(judged(
       {.key = "bhattacharyya_outliers",
-       .label = "(3) Bhattacharyya < 0.99, not the format's own",
+       .label = "(3) Bhattacharyya < 0.99, unexplained",
        .value = static_cast<double>(std::ranges::count(suite.outliers, false, &Outlier::explained)),
        .max = 0,
        .note = fmt::format("{} positions are below, the worst is {:.5f}", suite.outliers.size(),
                            figure("bhattacharyya").worst)}));
   add(RatioGate(
       references, bootstrap, n_prompts, "sigma_ratio",
-      "(4) σ of logit errors, ratio to the format's own",
+      "(4) σ of logit errors, over the format's",
       [](const RowMetrics& m) { return m.sigma_d * m.sigma_d; }, true));
   const GateResult same_absolute = judged({.key = "same_top1",
                                            .label = "(6) same top-1",
@@ -192,7 +192,7 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
   add(Either(same_absolute, judged(DeficitGate(suite))));
   add(judged(
       {.key = "unexplained_flips",
-       .label = "(7) flips that the format does not explain",
+       .label = "(7) flips, unexplained",
        .value = static_cast<double>(std::ranges::count(suite.flips, false, &Flip::explained)),
        .max = 0}));
   add(judged({.key = "flips",
@@ -207,7 +207,7 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
                      .confidence = kConfidence,
                      .max = 0.005}),
              RatioGate(references, bootstrap, n_prompts, "rms_delta_p_ratio",
-                       "(8) RMS Δp, ratio to the format's own", SquaredDelta, true)));
+                       "(8) RMS Δp, over the format's own", SquaredDelta, true)));
   const double margin = suite.positions >= 10000 ? 0.001 : 0.002;
   add(judged({.key = "delta_ln_ppl",
               .label = "(9) Δ ln PPL, equivalence",

@@ -1,6 +1,7 @@
 #include "base/threads.h"
 
 #include <gtest/gtest.h>
+#include <time.h>
 
 #include <cfenv>
 #include <chrono>
@@ -64,6 +65,21 @@ TEST(ThreadTeam, SyncOrdersTheWorkInsideARun) {
     });
     EXPECT_EQ(wrong, std::vector<int64_t>(values.size())) << threads;
   }
+}
+
+// Waiting threads spin for a moment only.
+TEST(ThreadTeam, AnIdleTeamUsesNoProcessor) {
+  ThreadTeam team(3);
+  team.Run([](int) {});
+  const auto used = [] {
+    timespec time{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+  };
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const double before = used();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_LT(used() - before, 0.01);
 }
 
 // Longer than the spinning, on both sides: workers that sleep are woken, and so is a caller.

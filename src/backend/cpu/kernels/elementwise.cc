@@ -82,27 +82,46 @@ void Multiply(float* x, const float* y, int64_t n) {
   });
 }
 
+// Sums and differences of neighbours up to a vector apart, for half = 1, 2, 4 … below `limit`,
+// within the vector: lane i takes lane i ^ half.
+HWY_INLINE VF MixLanes(VF v, int64_t limit) {
+  const DF df;
+  const hn::RebindToSigned<DF> di;
+  const auto lane = hn::Iota(di, 0);
+  for (int64_t half = 1; half < limit; half *= 2) {
+    const auto bit = hn::Set(di, static_cast<int32_t>(half));
+    const VF other = hn::TableLookupLanes(v, hn::IndicesFromVec(df, hn::Xor(lane, bit)));
+    const auto upper = hn::RebindMask(df, hn::TestBit(lane, bit));
+    v = hn::IfThenElse(upper, hn::Sub(other, v), hn::Add(v, other));
+  }
+  return v;
+}
+
 void Hadamard(float* x, int64_t n, int64_t block, const float* signs, bool inverse) {
   const DF df;
   if (signs != nullptr && !inverse) Multiply(x, signs, n);
   const VF scale = hn::Set(df, 1.0f / std::sqrt(static_cast<float>(block)));
+  const int64_t near = HWY_MIN(block, Lanes());  // mixed within vectors
+  int64_t i = 0;
+  for (; i + Lanes() <= n; i += Lanes())
+    hn::StoreU(MixLanes(hn::LoadU(df, x + i), near), df, x + i);
+  for (int64_t half = 1; half < near; half *= 2)  // the rest, less than a vector
+    for (int64_t j = i; j < n; ++j)
+      if ((j & half) == 0) {
+        const float a = x[j], b = x[j + half];
+        x[j] = a + b;
+        x[j + half] = a - b;
+      }
   for (float* at = x; at < x + n; at += block)
-    for (int64_t half = 1; half < block; half *= 2)
-      for (int64_t i = 0; i < block; i += 2 * half) {
-        int64_t j = i;
-        for (; j + Lanes() <= i + half; j += Lanes()) {
+    for (int64_t half = near; half < block; half *= 2)
+      for (i = 0; i < block; i += 2 * half)
+        for (int64_t j = i; j < i + half; j += Lanes()) {
           const VF a = hn::LoadU(df, at + j), b = hn::LoadU(df, at + j + half);
           hn::StoreU(hn::Add(a, b), df, at + j);
           hn::StoreU(hn::Sub(a, b), df, at + j + half);
         }
-        for (; j < i + half; ++j) {
-          const float a = at[j], b = at[j + half];
-          at[j] = a + b;
-          at[j + half] = a - b;
-        }
-      }
   ForVectors(n,
-             [&](int64_t i, auto load, auto store) { store(hn::Mul(load(x + i), scale), x + i); });
+             [&](int64_t k, auto load, auto store) { store(hn::Mul(load(x + k), scale), x + k); });
   if (signs != nullptr && inverse) Multiply(x, signs, n);
 }
 
