@@ -141,19 +141,23 @@ struct TileArgs {
     c##r = Type::MulAdd(wc, xr, c##r);                           \
     d##r = Type::MulAdd(wd, xr, d##r);                           \
   }
-#define MEROPE_FINISH(r)                                           \
-  if constexpr (kRows > (r)) {                                     \
-    if (args.bias != nullptr) {                                    \
-      a##r = hn::Add(a##r, hn::LoadU(df, args.bias));              \
-      b##r = hn::Add(b##r, hn::LoadU(df, args.bias + lanes));      \
-      c##r = hn::Add(c##r, hn::LoadU(df, args.bias + 2 * lanes));  \
-      d##r = hn::Add(d##r, hn::LoadU(df, args.bias + 3 * lanes));  \
-    }                                                              \
-    float* at = out + (r) * args.out_stride;                       \
-    Put(a##r, args.columns, args.add, at);                         \
-    Put(b##r, args.columns - lanes, args.add, at + lanes);         \
-    Put(c##r, args.columns - 2 * lanes, args.add, at + 2 * lanes); \
-    Put(d##r, args.columns - 3 * lanes, args.add, at + 3 * lanes); \
+#define MEROPE_FINISH(r)                                          \
+  if constexpr (kRows > (r)) {                                    \
+    if (args.bias != nullptr) {                                   \
+      a##r = hn::Add(a##r, hn::LoadU(df, args.bias));             \
+      b##r = hn::Add(b##r, hn::LoadU(df, args.bias + lanes));     \
+      c##r = hn::Add(c##r, hn::LoadU(df, args.bias + 2 * lanes)); \
+      d##r = hn::Add(d##r, hn::LoadU(df, args.bias + 3 * lanes)); \
+    }                                                             \
+    float* at = out + (r) * args.out_stride;                      \
+    if (args.columns == 4 * lanes && !args.add) {                 \
+      hn::StoreU(a##r, df, at);                                   \
+      hn::StoreU(b##r, df, at + lanes);                           \
+      hn::StoreU(c##r, df, at + 2 * lanes);                       \
+      hn::StoreU(d##r, df, at + 3 * lanes);                       \
+    } else {                                                      \
+      PutRow(a##r, b##r, c##r, d##r, args, at);                   \
+    }                                                             \
   }
 
 // The first n values (none where n ≤ 0) to where they go.
@@ -165,6 +169,15 @@ HWY_INLINE void Put(VF values, int64_t n, bool add, float* at) {
     const auto part = static_cast<size_t>(n);
     hn::StoreN(add ? hn::Add(hn::LoadN(df, at, part), values) : values, df, at, part);
   }
+}
+
+// Not inlined: it would be most of the code.
+static HWY_NOINLINE void PutRow(VF a, VF b, VF c, VF d, const TileArgs& args, float* at) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(DF()));
+  Put(a, args.columns, args.add, at);
+  Put(b, args.columns - lanes, args.add, at + lanes);
+  Put(c, args.columns - 2 * lanes, args.add, at + 2 * lanes);
+  Put(d, args.columns - 3 * lanes, args.add, at + 3 * lanes);
 }
 
 // Asks for the lines of a part of the next panel, some bytes a step.
