@@ -180,8 +180,7 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
        .note = fmt::format("{} positions are below, the worst is {:.5f}", suite.outliers.size(),
                            figure("bhattacharyya").worst)}));
   add(RatioGate(
-      references, bootstrap, n_prompts, "sigma_ratio",
-      "(4) σ of logit errors, over the format's",
+      references, bootstrap, n_prompts, "sigma_ratio", "(4) σ of logit errors, over the format's",
       [](const RowMetrics& m) { return m.sigma_d * m.sigma_d; }, true));
   const GateResult same_absolute = judged({.key = "same_top1",
                                            .label = "(6) same top-1",
