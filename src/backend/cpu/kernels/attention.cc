@@ -121,8 +121,8 @@ void Attention(const AttentionArgs& args) {
 }
 
 const AttentionKernels* AttentionTable() {
-  static const AttentionKernels table = {Attention<Fp32>, Attention<Bf16>};
-  return &table;
+  static const AttentionKernels kTable = {Attention<Fp32>, Attention<Bf16>};
+  return &kTable;
 }
 
 }  // namespace

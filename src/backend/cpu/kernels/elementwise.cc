@@ -128,9 +128,9 @@ void Hadamard(float* x, int64_t n, int64_t block, const float* signs, bool inver
 void ToBf16(const float* x, int64_t n, uint32_t* out) { PackPairs(x, n, out); }
 
 const ElementwiseKernels* ElementwiseTable() {
-  static const ElementwiseKernels table = {
+  static const ElementwiseKernels kTable = {
       hwy::TargetName(HWY_TARGET), RmsNorm, SwiGlu, Add, Rope, Hadamard, ToBf16};
-  return &table;
+  return &kTable;
 }
 
 }  // namespace

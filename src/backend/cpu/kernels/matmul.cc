@@ -73,16 +73,16 @@ void MatMulInteger(const MatMulArgs& args) {
 }
 
 const MatMulKernels* MatMulTable() {
-  static const MatMulKernels table = {PanelWidth(),
-                                      MatMul<Fp32>,
-                                      MatMul<Bf16>,
-                                      MatMulPacked,
-                                      MatMulInteger<Int8Weights>,
-                                      MatMulInteger<Int4Weights>,
-                                      QuantizeRow,
-                                      PackPanel,
-                                      UnpackPanel};
-  return &table;
+  static const MatMulKernels kTable = {PanelWidth(),
+                                       MatMul<Fp32>,
+                                       MatMul<Bf16>,
+                                       MatMulPacked,
+                                       MatMulInteger<Int8Weights>,
+                                       MatMulInteger<Int4Weights>,
+                                       QuantizeRow,
+                                       PackPanel,
+                                       UnpackPanel};
+  return &kTable;
 }
 
 }  // namespace
