@@ -214,7 +214,6 @@ TEST_P(LlamaTest, TheFastBackEndAgreesWithTheReference) {
   }
   // fp32: some thousand roundings of 2^-24 adding up at random. bf16: a value that lands on the
   // other side of a rounding boundary moves by 2^-8, a few in a thousand do; a wrong position, head
-  // or mask gives an error of order one.
   // or mask gives an error of order one. Integers move by whole steps, a 127th of the largest.
   const double limit = GetParam() == Precision::kFp32   ? 1e-5
                        : GetParam() == Precision::kBf16 ? 1e-2

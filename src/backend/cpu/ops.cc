@@ -10,6 +10,9 @@ namespace {
 // Rows of an attention tile: query rows that share one reading of K and V.
 constexpr int64_t kAttentionRows = 24;
 
+// The kernels were compiled for the groups that integer.h quantizes.
+static_assert(kInt8Group == kInt8Format.group && kInt4Group == kInt4Format.group);
+
 int64_t PagesFor(int64_t positions) { return (positions + kPageTokens - 1) / kPageTokens; }
 
 }  // namespace

@@ -141,9 +141,9 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
     scratch.up = PageArray<float>(rows * ops_.matmul().panel);
     ops_.Reserve(kv, group_, std::min(limits.rows, Ops::AttentionTokens(group_)), limits.context,
                  &scratch.attention);
-    bytes +=
-        static_cast<int64_t>(scratch.input.bytes() + scratch.row.bytes() + scratch.gate.bytes() +
-                             scratch.up.bytes() + scratch.attention.bytes());
+    bytes += static_cast<int64_t>(scratch.input.bytes() + scratch.row.bytes() +
+                                  scratch.gate.bytes() + scratch.up.bytes() +
+                                  scratch.unpacked.bytes() + scratch.attention.bytes());
   }
   items_.reserve(static_cast<size_t>(limits.rows * kv.n_kv_heads));
 }
