@@ -26,19 +26,25 @@ using DU8 = hn::Repartition<uint8_t, DF>;
 using VU8 = hn::Vec<DU8>;
 using DI8 = hn::Repartition<int8_t, DF>;
 
-// Reads a group's steps of four k two at a time (First, Second), then its scales.
+// Reads a group's steps of four k two at a time (First, Second), then its scales: all four vectors
+// of a panel, or two of them.
 struct Int8Weights {
   static constexpr int64_t kGroup = kInt8Group;
   const uint8_t* at;
 
+  template <int kVectors>
   HWY_INLINE void First(VU8& a, VU8& b, VU8& c, VU8& d) {
     const DU8 d8;
     const size_t bytes = hn::Lanes(d8);
     a = hn::LoadU(d8, at), b = hn::LoadU(d8, at + bytes);
-    c = hn::LoadU(d8, at + 2 * bytes), d = hn::LoadU(d8, at + 3 * bytes);
+    if constexpr (kVectors == 4)
+      c = hn::LoadU(d8, at + 2 * bytes), d = hn::LoadU(d8, at + 3 * bytes);
     at += 4 * bytes;
   }
-  HWY_INLINE void Second(VU8& a, VU8& b, VU8& c, VU8& d) { First(a, b, c, d); }
+  template <int kVectors>
+  HWY_INLINE void Second(VU8& a, VU8& b, VU8& c, VU8& d) {
+    First<kVectors>(a, b, c, d);
+  }
 };
 
 // The low halves of the bytes are the first step's, the high ones the second's.
@@ -46,18 +52,22 @@ struct Int4Weights {
   static constexpr int64_t kGroup = kInt4Group;
   const uint8_t* at;
 
+  template <int kVectors>
   HWY_INLINE void First(VU8& a, VU8& b, VU8& c, VU8& d) const {
     const DU8 d8;
     const size_t bytes = hn::Lanes(d8);
     const VU8 low = hn::Set(d8, 0x0f);
     a = hn::And(hn::LoadU(d8, at), low), b = hn::And(hn::LoadU(d8, at + bytes), low);
-    c = hn::And(hn::LoadU(d8, at + 2 * bytes), low);
-    d = hn::And(hn::LoadU(d8, at + 3 * bytes), low);
+    if constexpr (kVectors == 4) {
+      c = hn::And(hn::LoadU(d8, at + 2 * bytes), low);
+      d = hn::And(hn::LoadU(d8, at + 3 * bytes), low);
+    }
   }
+  template <int kVectors>
   HWY_INLINE void Second(VU8& a, VU8& b, VU8& c, VU8& d) {
-    const DU8 d8;
-    const size_t bytes = hn::Lanes(d8);
-    a = High(at), b = High(at + bytes), c = High(at + 2 * bytes), d = High(at + 3 * bytes);
+    const size_t bytes = hn::Lanes(DU8());
+    a = High(at), b = High(at + bytes);
+    if constexpr (kVectors == 4) c = High(at + 2 * bytes), d = High(at + 3 * bytes);
     at += 4 * bytes;
   }
   static HWY_INLINE VU8 High(const uint8_t* from) {
@@ -74,7 +84,17 @@ HWY_INLINE VF LoadScales(const uint16_t* at) {
   return hn::BitCast(DF(), hn::ShiftLeft<16>(hn::PromoteTo(DU(), hn::LoadU(d16, at))));
 }
 
+// Sums of a group in integers (a0 …), and of all groups in fp32 (ta0 …), all in registers: with
+// four vectors for as many rows as the registers hold, and two for more.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+inline constexpr int kMaxWideRows = 3;
+#else
+inline constexpr int kMaxWideRows = 1;
+#endif
+
 #define MEROPE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define MEROPE_DECLARE(r) \
+  [[maybe_unused]] VF ta##r = zero, tb##r = zero, tc##r = zero, td##r = zero;
 #define MEROPE_INIT(r)                                                                       \
   [[maybe_unused]] VI a##r = hn::Zero(di), b##r = a##r, c##r = a##r, d##r = a##r;            \
   if constexpr (kRows > (r)) {                                                               \
@@ -86,90 +106,123 @@ HWY_INLINE VF LoadScales(const uint16_t* at) {
     const auto xr = hn::BitCast(DI8(), hn::Set(DU(), x[(r) * args.x_stride + step])); \
     Accumulate(wa, xr, a##r);                                                         \
     Accumulate(wb, xr, b##r);                                                         \
-    Accumulate(wc, xr, c##r);                                                         \
-    Accumulate(wd, xr, d##r);                                                         \
+    if constexpr (kVectors == 4) {                                                    \
+      Accumulate(wc, xr, c##r);                                                       \
+      Accumulate(wd, xr, d##r);                                                       \
+    }                                                                                 \
   }
-#define MEROPE_FOLD(r)                          \
-  if constexpr (kRows > (r)) {                  \
-    float* to = totals + (r) * 4 * lanes;       \
-    Fold(a##r, sa, group == 0, to);             \
-    Fold(b##r, sb, group == 0, to + lanes);     \
-    Fold(c##r, sc, group == 0, to + 2 * lanes); \
-    Fold(d##r, sd, group == 0, to + 3 * lanes); \
+#define MEROPE_FOLD(r)                                        \
+  if constexpr (kRows > (r)) {                                \
+    ta##r = hn::MulAdd(hn::ConvertTo(df, a##r), sa, ta##r);   \
+    tb##r = hn::MulAdd(hn::ConvertTo(df, b##r), sb, tb##r);   \
+    if constexpr (kVectors == 4) {                            \
+      tc##r = hn::MulAdd(hn::ConvertTo(df, c##r), sc, tc##r); \
+      td##r = hn::MulAdd(hn::ConvertTo(df, d##r), sd, td##r); \
+    }                                                         \
   }
+#define MEROPE_FINISH(r)                                                                   \
+  if constexpr (kRows > (r)) {                                                             \
+    const VF scale =                                                                       \
+        hn::Set(df, std::bit_cast<float>(x[(r) * args.x_stride + args.k_steps + groups])); \
+    float* at = out + (r) * args.out_stride;                                               \
+    Finish(hn::Mul(ta##r, scale), first, args, at);                                        \
+    Finish(hn::Mul(tb##r, scale), first + 1, args, at);                                    \
+    if constexpr (kVectors == 4) {                                                         \
+      Finish(hn::Mul(tc##r, scale), first + 2, args, at);                                  \
+      Finish(hn::Mul(td##r, scale), first + 3, args, at);                                  \
+    }                                                                                      \
+  }
+
+// Not inlined: it would be most of the code.
+static HWY_NOINLINE void PutVector(VF values, int64_t n, bool add, float* at) {
+  Put(values, n, add, at);
+}
+
+// Sums of a row at vector i of the panel to where they go.
+HWY_INLINE void Finish(VF sums, int64_t i, const TileArgs& args, float* out) {
+  const DF df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  if (args.bias != nullptr) sums = hn::Add(sums, hn::LoadU(df, args.bias + i * lanes));
+  if (args.columns == 4 * lanes && !args.add) {
+    hn::StoreU(sums, df, out + i * lanes);
+  } else {
+    PutVector(sums, args.columns - i * lanes, args.add, out + i * lanes);
+  }
+}
 
 HWY_INLINE void Accumulate(VU8 w, hn::Vec<DI8> x, VI& sum) {
   sum = hn::SumOfMulQuadAccumulate(DI(), w, x, sum);
   Opaque(sum);
 }
 
-HWY_INLINE void Fold(VI sum, VF scale, bool first, float* total) {
-  const DF df;
-  const VF value = hn::ConvertTo(df, sum);
-  const VF before = first ? hn::Zero(df) : hn::LoadU(df, total);
-  hn::StoreU(hn::MulAdd(value, scale, before), df, total);
-}
-
-// args.k_steps counts steps of four k, padded to whole groups.
-template <class Weights, int kRows>
-HWY_INLINE void IntegerTileRows(const uint8_t* panel, const uint32_t* HWY_RESTRICT x,
+// Vectors first … first + kVectors − 1 of the panel. args.k_steps counts steps of four k, padded to
+// whole groups.
+template <class Weights, int kRows, int kVectors>
+HWY_INLINE void IntegerTileRows(const uint8_t* panel, int64_t first, const uint32_t* HWY_RESTRICT x,
                                 float* HWY_RESTRICT out, const TileArgs& args, Fetch fetch = {}) {
   const DF df;
   const DI di;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  const VF zero = hn::Zero(df);
   constexpr int64_t kSteps = Weights::kGroup / 4;
-  const int64_t groups = args.k_steps / kSteps;
-  float totals[kRows * 64];
-  Weights w{panel};
+  const int64_t groups = args.k_steps / kSteps, skipped = first * 4 * lanes;
+  MEROPE_ROWS(MEROPE_DECLARE)
+  Weights w{panel + skipped};
   for (int64_t group = 0; group < groups; ++group) {
     MEROPE_ROWS(MEROPE_INIT)
     for (int64_t step = group * kSteps, end = step + kSteps; step < end; ++step) {
       VU8 wa, wb, wc, wd;
-      w.First(wa, wb, wc, wd);
-      if constexpr (kRows == kMaxRows) fetch.Step();
+      w.template First<kVectors>(wa, wb, wc, wd);
+      if constexpr (kVectors == 2) fetch.Step();
       MEROPE_ROWS(MEROPE_STEP)
       ++step;
-      w.Second(wa, wb, wc, wd);
-      if constexpr (kRows == kMaxRows) fetch.Step();
+      w.template Second<kVectors>(wa, wb, wc, wd);
+      if constexpr (kVectors == 2) fetch.Step();
       MEROPE_ROWS(MEROPE_STEP)
     }
-    const auto* scales = reinterpret_cast<const uint16_t*>(w.at);
+    const auto* scales = reinterpret_cast<const uint16_t*>(w.at - skipped) + first * lanes;
     const VF sa = LoadScales(scales), sb = LoadScales(scales + lanes);
-    const VF sc = LoadScales(scales + 2 * lanes), sd = LoadScales(scales + 3 * lanes);
+    [[maybe_unused]] VF sc, sd;
+    if constexpr (kVectors == 4)
+      sc = LoadScales(scales + 2 * lanes), sd = LoadScales(scales + 3 * lanes);
     w.at += 8 * lanes;
     MEROPE_ROWS(MEROPE_FOLD)
   }
-  for (int64_t r = 0; r < kRows; ++r) {
-    const VF scale =
-        hn::Set(df, std::bit_cast<float>(x[r * args.x_stride + args.k_steps + groups]));
-    for (int64_t i = 0; i < 4; ++i) {
-      VF value = hn::Mul(hn::LoadU(df, totals + (4 * r + i) * lanes), scale);
-      if (args.bias != nullptr) value = hn::Add(value, hn::LoadU(df, args.bias + i * lanes));
-      Put(value, args.columns - i * lanes, args.add, out + r * args.out_stride + i * lanes);
-    }
-  }
+  MEROPE_ROWS(MEROPE_FINISH)
 }
 
 #undef MEROPE_ROWS
+#undef MEROPE_DECLARE
 #undef MEROPE_INIT
 #undef MEROPE_STEP
 #undef MEROPE_FOLD
+#undef MEROPE_FINISH
+
+// Rows from which the panel is gone through in halves: fewer would wait for memory more than they
+// multiply, and one stream is read faster than two.
+inline constexpr int64_t kMinHalvedRows = 4 * kMaxRows;
 
 template <class Weights>
 HWY_INLINE void IntegerTile(const uint8_t* panel, const uint32_t* x, int64_t rows, float* out,
                             const TileArgs& args) {
-  const int64_t whole = rows / kMaxRows;
-  for (int64_t i = 0; i < whole; ++i, rows -= kMaxRows) {
-    IntegerTileRows<Weights, kMaxRows>(panel, x, out, args, FetchOf(args, i, whole));
-    x += kMaxRows * args.x_stride;
-    out += kMaxRows * args.out_stride;
+  if (rows >= kMinHalvedRows) {
+    const int64_t whole = rows / kMaxRows;
+    for (int64_t i = 0; i < 2 * whole; ++i)
+      IntegerTileRows<Weights, kMaxRows, 2>(panel, i % 2 * 2, x + i / 2 * kMaxRows * args.x_stride,
+                                            out + i / 2 * kMaxRows * args.out_stride, args,
+                                            FetchOf(args, i, 2 * whole));
+    rows -= whole * kMaxRows;
+    x += whole * kMaxRows * args.x_stride;
+    out += whole * kMaxRows * args.out_stride;
   }
-  if (rows == 1) return IntegerTileRows<Weights, 1>(panel, x, out, args);
-  if (rows == 2) return IntegerTileRows<Weights, 2>(panel, x, out, args);
-  if constexpr (kMaxRows > 3) {
-    if (rows == 3) return IntegerTileRows<Weights, 3>(panel, x, out, args);
-    if (rows == 4) return IntegerTileRows<Weights, 4>(panel, x, out, args);
-    if (rows == 5) return IntegerTileRows<Weights, 5>(panel, x, out, args);
+  for (; rows >= kMaxWideRows; rows -= kMaxWideRows) {
+    IntegerTileRows<Weights, kMaxWideRows, 4>(panel, 0, x, out, args);
+    x += kMaxWideRows * args.x_stride;
+    out += kMaxWideRows * args.out_stride;
+  }
+  if constexpr (kMaxWideRows > 1) {
+    if (rows == 1) return IntegerTileRows<Weights, 1, 4>(panel, 0, x, out, args);
+    if (rows == 2) return IntegerTileRows<Weights, 2, 4>(panel, 0, x, out, args);
   }
 }
 
