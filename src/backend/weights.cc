@@ -63,12 +63,15 @@ Status DecodeStackedRow(std::span<const MatrixPart> parts, int64_t row, std::spa
   return {};
 }
 
-Result<std::span<const std::byte>> FiniteBf16Row(std::span<const MatrixPart> parts, int64_t row) {
+std::span<const std::byte> StoredRow(std::span<const MatrixPart> parts, int64_t row) {
   const auto [part, part_row] = Locate(parts, row);
   CHECK(!part.turn);
-  const std::span<const std::byte> bytes = part.weight->Row(part_row);
-  TRY(RefuseNonFinite(*part.weight, part_row, HasNonFiniteBf16(bytes)));
-  return bytes;
+  return part.weight->Row(part_row);
+}
+
+Status CheckBf16Row(std::span<const MatrixPart> parts, int64_t row) {
+  const auto [part, part_row] = Locate(parts, row);
+  return RefuseNonFinite(*part.weight, part_row, HasNonFiniteBf16(part.weight->Row(part_row)));
 }
 
 Result<std::vector<float>> DecodeVector(const TensorView& vector) {

@@ -18,8 +18,9 @@ Result<int64_t> StackedRows(std::span<const MatrixPart> parts);
 // infinite.
 Status DecodeStackedRow(std::span<const MatrixPart> parts, int64_t row, std::span<float> out);
 
-// The stored bytes of a row of stacked BF16 parts, with the same check.
-Result<std::span<const std::byte>> FiniteBf16Row(std::span<const MatrixPart> parts, int64_t row);
+// The stored bytes of a row of stacked BF16 parts; and the same check of them.
+std::span<const std::byte> StoredRow(std::span<const MatrixPart> parts, int64_t row);
+Status CheckBf16Row(std::span<const MatrixPart> parts, int64_t row);
 
 // The stacked biases (zero where a part has none); empty when no part has one.
 Result<std::vector<float>> StackedBias(std::span<const MatrixPart> parts);

@@ -32,21 +32,6 @@ void PackPanel(const float* rows, int64_t stride, const PackedMatrix& matrix, ui
   }
 }
 
-// The same for rows that are bf16 already: their pairs are moved as they are.
-void PackBf16Panel(std::span<const std::byte* const> rows, const PackedMatrix& matrix,
-                   uint32_t* out) {
-  const int64_t whole = matrix.in_features / 2;
-  for (int64_t begin = 0; begin < whole; begin += kPackBlock) {
-    const int64_t end = std::min(begin + kPackBlock, whole);
-    for (size_t j = 0; j < rows.size(); ++j)
-      for (int64_t k = begin; k < end; ++k)
-        std::memcpy(&out[k * matrix.panel + static_cast<int64_t>(j)], rows[j] + 4 * k, 4);
-  }
-  if (whole == matrix.k_steps) return;
-  for (size_t j = 0; j < rows.size(); ++j)  // the odd last one, beside a zero
-    std::memcpy(&out[whole * matrix.panel + static_cast<int64_t>(j)], rows[j] + 4 * whole, 2);
-}
-
 IntegerFormat FormatOfForm(WeightForm form) {
   return form == WeightForm::kInt8 ? kInt8Format : kInt4Format;
 }
@@ -249,12 +234,17 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
                                 : matrix->units.data() + p * panel_units;
       if (packed && filled < panel) std::ranges::fill(plain, 0u);
       if (as_stored) {
+        for (int64_t j = 0; j < filled; ++j)
+          stored[static_cast<size_t>(j)] = StoredRow(parts, first + j).data();
+        const int64_t whole = matrix->in_features / 2;
+        const bool finite = kernels.interleave(stored.data(), filled, whole, out);
         for (int64_t j = 0; j < filled; ++j) {
-          auto row = FiniteBf16Row(parts, first + j);
-          if (!row) return failed.Record(first + j, std::move(row).error());
-          stored[static_cast<size_t>(j)] = row->data();
+          if (whole < matrix->k_steps)  // the odd last one, beside a zero
+            std::memcpy(&out[whole * panel + j], stored[static_cast<size_t>(j)] + 4 * whole, 2);
+          if (finite && whole == matrix->k_steps) break;
+          if (Status checked = CheckBf16Row(parts, first + j); !checked)
+            return failed.Record(first + j, std::move(checked).error());
         }
-        PackBf16Panel(std::span(stored).first(static_cast<size_t>(filled)), *matrix, out);
       } else {
         if (filled < panel) std::fill(rows.begin(), rows.end(), 0.0f);
         for (int64_t j = 0; j < filled; ++j) {

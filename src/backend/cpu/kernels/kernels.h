@@ -25,6 +25,7 @@
 // makes results the same bits in any batch.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace merope::cpu {
@@ -67,6 +68,9 @@ struct MatMulKernels {
   // to even, of x · (127 / the largest magnitude).
   void (*quantize)(const float* x, int64_t n, int64_t k_steps, int64_t group, int32_t offset,
                    uint32_t* out);
+  // n_rows ≤ panel rows of k_steps bf16 pairs, in memory of any alignment, to the first columns of
+  // a plain panel. Returns whether all values are finite.
+  bool (*interleave)(const std::byte* const* rows, int64_t n_rows, int64_t k_steps, uint32_t* out);
   // A plain bf16 panel (k_steps, panel) to its packed form; returns the bytes written, at most
   // k_steps · panel · 4, and counts raw steps. Writes base and raw (k_steps).
   int64_t (*pack)(const uint32_t* plain, int64_t k_steps, uint8_t* base, uint8_t* raw,

@@ -6,6 +6,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 #include "backend/cpu/kernels/integer-inl.h"
+#include "backend/cpu/kernels/interleave-inl.h"
 #include "backend/cpu/kernels/packed-inl.h"
 #include "backend/cpu/kernels/tile-inl.h"
 // clang-format on
@@ -80,6 +81,7 @@ const MatMulKernels* MatMulTable() {
                                        MatMulInteger<Int8Weights>,
                                        MatMulInteger<Int4Weights>,
                                        QuantizeRow,
+                                       InterleaveRows,
                                        PackPanel,
                                        UnpackPanel};
   return &kTable;
