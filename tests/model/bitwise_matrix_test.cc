@@ -1,0 +1,188 @@
+// The promise of bitwise reproducibility as a matrix: batch 1 to 33 and the place in it, threads,
+// prefill whole, in chunks and token by token, eager and compiled, weights plain and packed, for
+// every dtype. Each cell must have the bits of one sequence alone, token by token, on one thread,
+// op by op. MEROPE_WHOLE_MATRIX=1 takes every cell; without it, batches at the edges of tiles and
+// of the two ways in which a step is split.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <random>
+
+#include "checkpoint/synth.h"
+#include "model/llama.h"
+#include "tests/support/temp_dir.h"
+
+namespace merope {
+namespace {
+
+constexpr int64_t kMostSequences = 33;
+
+bool WholeMatrix() { return std::getenv("MEROPE_WHOLE_MATRIX") != nullptr; }
+
+// Sizes that no vector, group or page divides; and sizes that they do.
+ModelConfig Shape(bool odd) {
+  ModelConfig config;
+  config.architecture = "LlamaForCausalLM";
+  config.hidden_size = odd ? 84 : 256;
+  config.intermediate_size = odd ? 172 : 512;
+  config.num_layers = 2;
+  config.num_heads = odd ? 6 : 4;
+  config.num_kv_heads = 2;
+  config.head_dim = odd ? 18 : 64;
+  config.vocab_size = odd ? 301 : 512;
+  config.max_position_embeddings = 1500;
+  config.rms_norm_eps = 1e-5;
+  config.rope_theta = 10000;
+  config.attention_bias = odd;
+  config.dtype = DType::kBF16;
+  return config;
+}
+
+struct Form {
+  Precision precision;
+  WeightStorage weights;
+};
+
+std::string Name(const Form& form) {
+  std::string name(PrecisionName(form.precision));
+  if (form.precision == Precision::kBf16)
+    name += form.weights == WeightStorage::kPacked ? "_packed" : "_plain";
+  return name;
+}
+
+class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, bool>> {
+ protected:
+  struct Engine {
+    std::unique_ptr<Backend> backend;
+    std::unique_ptr<Llama> model;
+  };
+
+  void SetUp() override {
+    odd_ = std::get<1>(GetParam());
+    const ModelConfig config = Shape(odd_);
+    const Status written =
+        Synthesize(directory_.path(), config,
+                   {.seed = 3, .dtype = DType::kBF16, .std_dev = odd_ ? 0.2 : 0.1, .force = true});
+    ASSERT_TRUE(written) << written.error().message;
+    std::mt19937_64 random(5);
+    for (int64_t i = 0; i < kMostSequences; ++i) {
+      std::vector<int32_t>& tokens = prompts_.emplace_back(1 + random() % 40);
+      if (i == 7) tokens.resize(150);  // several pages, and a step split by rows on its own
+      for (int32_t& token : tokens)
+        token = static_cast<int32_t>(random() % static_cast<uint64_t>(config.vocab_size));
+    }
+    const Engine alone = Load(1, true);
+    for (const auto& prompt : prompts_) expected_.push_back(LastLogits(*alone.model, prompt, 1));
+  }
+
+  Engine Load(int threads, bool eager) const {
+    const auto& form = std::get<0>(GetParam());
+    auto checkpoint = Checkpoint::Open(directory_.path());
+    EXPECT_TRUE(checkpoint) << checkpoint.error().message;
+    Engine engine;
+    engine.backend = MakeCpuBackend({form.precision, threads, form.weights});
+    auto model = Llama::Load(
+        *checkpoint, *engine.backend,
+        {.max_batch_tokens = 2000, .kv_tokens = 64 * 3 * (kMostSequences + 1), .eager = eager});
+    EXPECT_TRUE(model) << model.error().message;
+    engine.model = std::move(*model);
+    return engine;
+  }
+
+  // After the last two tokens, which are decoded one by one; the others come in chunks.
+  static std::vector<float> LastLogits(Llama& model, std::span<const int32_t> tokens,
+                                       int64_t chunk) {
+    Sequence sequence(model.kv());
+    std::vector<float> logits;
+    for (int64_t done = 0, n = std::ssize(tokens); done < n;) {
+      const int64_t part = std::min(chunk, n - done);
+      const SequenceStep step{
+          &sequence, tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(part)), 1};
+      const Status status = model.Forward(std::span(&step, 1), &logits);
+      EXPECT_TRUE(status) << status.error().message;
+      done += part;
+    }
+    return logits;
+  }
+
+  // Sequences first, first + 1 … (going round) in one batch: their prompts but for the last token
+  // in one ragged step, then a step of as many decodes.
+  void ExpectBatch(Llama& model, int64_t batch, int64_t first) const {
+    const int64_t vocab = model.config().vocab_size;
+    std::vector<std::unique_ptr<Sequence>> sequences;
+    std::vector<SequenceStep> prefills, decodes;
+    std::vector<float> logits;
+    for (int64_t i = 0; i < batch; ++i) {
+      const std::span<const int32_t> tokens(Prompt(first + i));
+      sequences.push_back(std::make_unique<Sequence>(model.kv()));
+      if (tokens.size() > 1)
+        prefills.push_back({sequences.back().get(), tokens.first(tokens.size() - 1), 0});
+      decodes.push_back({sequences.back().get(), tokens.last(1), 1});
+    }
+    if (!prefills.empty()) {
+      const Status status = model.Forward(prefills, &logits);
+      ASSERT_TRUE(status) << status.error().message;
+    }
+    const Status status = model.Forward(decodes, &logits);
+    ASSERT_TRUE(status) << status.error().message;
+    for (int64_t i = 0; i < batch; ++i)
+      EXPECT_TRUE(std::ranges::equal(
+          std::span(logits).subspan(static_cast<size_t>(i * vocab), static_cast<size_t>(vocab)),
+          expected_[static_cast<size_t>((first + i) % kMostSequences)]))
+          << "row " << i << " of " << batch << ", sequence " << (first + i) % kMostSequences;
+  }
+
+  const std::vector<int32_t>& Prompt(int64_t i) const {
+    return prompts_[static_cast<size_t>(i % kMostSequences)];
+  }
+
+  bool odd_ = true;
+  TempDir directory_;
+  std::vector<std::vector<int32_t>> prompts_;
+  std::vector<std::vector<float>> expected_;  // (vocab) after each prompt
+};
+
+TEST_P(BitwiseMatrixTest, EveryCellHasTheSameBits) {
+  std::vector<int64_t> batches = {1, 2, 3, 6, 7, 13, 32, 33};
+  if (WholeMatrix()) {
+    batches.clear();
+    for (int64_t batch = 1; batch <= kMostSequences; ++batch) batches.push_back(batch);
+  }
+  for (const int threads : {1, 2, 3})
+    for (const bool eager : {true, false}) {
+      const Engine engine = Load(threads, eager);
+      SCOPED_TRACE(testing::Message() << threads << " threads, " << (eager ? "eager" : "compiled"));
+      int64_t first = 0;
+      for (const int64_t batch : batches) ExpectBatch(*engine.model, batch, first += 5);
+      for (const int64_t chunk : {1, 5, 64, 1000})
+        for (size_t i = 0; i < prompts_.size(); i += WholeMatrix() ? 1 : 7)
+          EXPECT_EQ(LastLogits(*engine.model, prompts_[i], chunk), expected_[i])
+              << "sequence " << i << " in chunks of " << chunk;
+      if (HasFailure()) return;  // the others would say it again
+    }
+}
+
+// What the matrix relies on: the comparison sees a difference in one token, however far back.
+TEST_P(BitwiseMatrixTest, AnotherTokenIsSeen) {
+  const Engine engine = Load(2, false);
+  std::vector<int32_t> tokens = prompts_[7];
+  tokens[0] = (tokens[0] + 1) % 300;
+  EXPECT_NE(LastLogits(*engine.model, tokens, 1000), expected_[7]);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Forms, BitwiseMatrixTest,
+    testing::Combine(testing::Values(Form{Precision::kFp32, WeightStorage::kPlain},
+                                     Form{Precision::kBf16, WeightStorage::kPlain},
+                                     Form{Precision::kBf16, WeightStorage::kPacked},
+                                     Form{Precision::kInt8, WeightStorage::kPlain},
+                                     Form{Precision::kInt4, WeightStorage::kPlain}),
+                     testing::Bool()),
+    [](const auto& suite_info) {
+      return Name(std::get<0>(suite_info.param)) +
+             (std::get<1>(suite_info.param) ? "_odd" : "_common");
+    });
+
+}  // namespace
+}  // namespace merope
