@@ -5,7 +5,9 @@
 // All activations are fp32. Precision says what a matrix product multiplies: kFp32; kBf16, where
 // both inputs of every product (weights, activations, q, k, v and the softmax's probabilities) are
 // rounded to bf16 and sums are fp32; or kInt8 and kInt4, where products with weights multiply
-// integers (integer.h), activations of 8 bits with weights of 8 or 4, and attention is as in kBf16.
+// integers (integer.h), activations of 8 bits with weights of 8 or 4; or kStored, where those with
+// a GGUF's quantized weights multiply the file's own integers, and those with other weights are as
+// in kBf16. Attention of all three is as in kBf16.
 //
 // What an op computes for one row depends on that row alone: never on its neighbours, their number,
 // the split into steps or the number of threads, to the bit.
@@ -23,8 +25,8 @@
 
 namespace merope {
 
-enum class Precision : uint8_t { kFp32, kBf16, kInt8, kInt4 };
-std::string_view PrecisionName(Precision precision);  // "fp32", "bf16", "int8", "int4"
+enum class Precision : uint8_t { kFp32, kBf16, kInt8, kInt4, kStored };
+std::string_view PrecisionName(Precision precision);  // "fp32", "bf16", "int8", "int4", "stored"
 
 // An fp32 matrix in a back end's memory: rows × cols, rows `stride` elements apart. A view; the
 // back end owns it.

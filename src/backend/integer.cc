@@ -71,7 +71,7 @@ float QuantizeWeights(std::span<const float> weights, Precision precision, int8_
 
 float QuantizeActivations(std::span<const float> x, int8_t* q) {
   const float largest = LargestMagnitude(x);
-  const float inverse = largest > 0 ? 127 / largest : 0;
+  const float inverse = largest > kLeastMagnitude ? 127 / largest : 0;
   for (size_t i = 0; i < x.size(); ++i) q[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
   return largest / 127;
 }

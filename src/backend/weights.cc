@@ -1,5 +1,6 @@
 #include "backend/weights.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -10,7 +11,7 @@ namespace {
 // found: whether one of the row's values has an exponent of all ones.
 Status RefuseNonFinite(const TensorView& tensor, int64_t row, bool found) {
   if (!found) return {};
-  return Err("weight {}: row {}: expected finite values, found NaN or infinity", tensor.name, row);
+  return std::unexpected(NonFiniteError(tensor, row));
 }
 
 // Without an early exit the loops run on vectors.
@@ -40,6 +41,18 @@ std::pair<const MatrixPart&, int64_t> Locate(std::span<const MatrixPart> parts, 
 
 }  // namespace
 
+Error NonFiniteError(const TensorView& tensor, int64_t row) {
+  return Error{fmt::format("weight {}: row {}: expected finite values, found NaN or infinity",
+                           tensor.name, row)};
+}
+
+void FirstError::Record(int64_t row, Error error) {
+  const std::lock_guard lock(mutex_);
+  if (error_ && row >= row_) return;
+  row_ = row;
+  error_ = std::move(error);
+}
+
 Result<int64_t> StackedRows(std::span<const MatrixPart> parts) {
   CHECK(!parts.empty());
   int64_t rows = 0;
@@ -53,6 +66,11 @@ Result<int64_t> StackedRows(std::span<const MatrixPart> parts) {
     rows += part.weight->rows();
   }
   return rows;
+}
+
+bool AllQuantized(std::span<const MatrixPart> parts) {
+  return std::ranges::all_of(
+      parts, [](const MatrixPart& part) { return IsQuantized(part.weight->dtype); });
 }
 
 Status DecodeStackedRow(std::span<const MatrixPart> parts, int64_t row, std::span<float> out) {

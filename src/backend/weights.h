@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,6 +15,9 @@ namespace merope {
 // The stacked parts' total out_features; an error where their in_features differ or a bias does not
 // fit.
 Result<int64_t> StackedRows(std::span<const MatrixPart> parts);
+
+// Whether all of the parts are a GGUF's quantized weights: what kStored multiplies as they are.
+bool AllQuantized(std::span<const MatrixPart> parts);
 
 // Decodes row `row` of the stacked parts to fp32. An error names the tensor if a value is NaN or
 // infinite.
@@ -27,5 +32,20 @@ Result<std::vector<float>> StackedBias(std::span<const MatrixPart> parts);
 
 // A norm's gain or a bias as fp32.
 Result<std::vector<float>> DecodeVector(const TensorView& vector);
+
+// What is said of a row that holds NaN or infinity.
+Error NonFiniteError(const TensorView& tensor, int64_t row);
+
+// Of rows read by several threads, the error of the lowest one, whichever met one first.
+class FirstError {
+ public:
+  void Record(int64_t row, Error error);
+  std::optional<Error>& error() { return error_; }  // when they are done
+
+ private:
+  std::mutex mutex_;
+  int64_t row_ = 0;
+  std::optional<Error> error_;
+};
 
 }  // namespace merope

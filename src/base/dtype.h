@@ -31,6 +31,7 @@ std::optional<DType> DTypeFromName(std::string_view name);
 // ggml's block layouts.
 int BlockElements(DType dtype);
 int BlockBytes(DType dtype);
+inline bool IsQuantized(DType dtype) { return BlockElements(dtype) > 1; }
 
 // Bytes of a row of n elements; n must be a multiple of BlockElements.
 inline int64_t RowBytes(DType dtype, int64_t n) {

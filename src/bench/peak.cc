@@ -28,6 +28,7 @@ PeakKind PeakOf(Precision precision) {
       return PeakKind::kBf16;
     case Precision::kInt8:
     case Precision::kInt4:
+    case Precision::kStored:
       return PeakKind::kInt8;
   }
   CHECK(false);

@@ -193,7 +193,8 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
   list("--context", latency.contexts,
        "Tokens already in the KV cache before the prompt, comma-separated; not timed");
   list("--dtype", arguments->dtypes,
-       "auto (the checkpoint's), fp32, bf16, int8 or int4, comma-separated; loaded one after the "
+       "auto (the checkpoint's), stored, fp32, bf16, int8 or int4, comma-separated; loaded one "
+       "after the "
        "other");
   list("--mode", arguments->modes, "eager, compiled, or both, which then take turns");
   command->get_option("--mode")->check(CLI::IsMember({"eager", "compiled"}));

@@ -148,7 +148,7 @@ Result<int> Run(RunArguments arguments) {
   TRY_ASSIGN(const LoadedModel loaded, LoadModel(arguments.load));
   Say("{}: {}, {} weights run in {}, {}; {:.0f} MB of weights, loaded in {:.2f} s",
       loaded.checkpoint.path(), loaded.config().architecture, DTypeName(loaded.config().dtype),
-      PrecisionName(loaded.backend().precision()), loaded.backend().name(),
+      DescribePrecision(loaded.checkpoint, loaded.backend().precision()), loaded.backend().name(),
       static_cast<double>(loaded.model().weight_bytes()) / 1e6, loaded.load_seconds);
   if (const WeightSummary weights = loaded.backend().weights(); weights.packed)
     Say("weights packed in 12 bits, losslessly: {:.0f} MB saved, {:.1f} % of blocks kept raw",
@@ -205,9 +205,10 @@ void AddRun(CLI::App& app, Action* chosen) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   run->add_flag("--chat", a->chat, "The prompt is a user's message, for the chat template");
   run->add_option("--system", a->system, "The system message that comes first")->needs("--chat");
-  run->add_option("--dtype", a->dtype,
-                  "fp32, bf16, int8, int4 or auto: BF16 and quantized weights run in bf16, F32 and "
-                  "F16 in fp32")
+  run->add_option(
+         "--dtype", a->dtype,
+         "fp32, bf16, int8, int4, stored (a GGUF's own integers) or auto: BF16 runs in bf16, "
+         "F32 and F16 in fp32, quantized weights as stored")
       ->capture_default_str();
   run->add_option("--threads", a->load.runtime.threads, "Default: the cores this process may use")
       ->check(CLI::Range(1, 1024));

@@ -105,7 +105,8 @@ void AddVerify(CLI::App& app, Action* chosen) {
   verify
       ->add_option(
           "--dtype", a->dtype,
-          "What is verified: bf16, int8, int4, fp32 (against the double-sum reference), or auto")
+          "What is verified: bf16, int8, int4, stored (a GGUF's own integers), fp32 (against the "
+          "double-sum reference), or auto")
       ->capture_default_str();
   auto* quick =
       verify->add_flag("--quick", a->quick,

@@ -1,6 +1,8 @@
 #include "engine/load.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <span>
 #include <utility>
 
@@ -9,16 +11,40 @@
 #include "base/threads.h"
 
 namespace merope {
+namespace {
+
+// The types of the checkpoint's quantized tensors, those with the most bytes first.
+std::vector<DType> QuantizedTypes(const Checkpoint& checkpoint) {
+  std::map<DType, size_t> bytes;
+  for (const TensorView& tensor : checkpoint.tensors())
+    if (IsQuantized(tensor.dtype)) bytes[tensor.dtype] += tensor.bytes.size();
+  std::vector<DType> types;
+  for (const auto& [type, size] : bytes) types.push_back(type);
+  std::ranges::stable_sort(types, std::ranges::greater(), [&](DType type) { return bytes[type]; });
+  return types;
+}
+
+}  // namespace
+
 Precision DefaultPrecision(DType dtype) {
+  if (IsQuantized(dtype)) return Precision::kStored;
   return dtype == DType::kF32 || dtype == DType::kF16 ? Precision::kFp32 : Precision::kBf16;
 }
 
 Result<std::optional<Precision>> ParsePrecision(std::string_view name) {
   if (name == "auto") return std::nullopt;
   for (const Precision precision :
-       {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kInt4})
+       {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kInt4, Precision::kStored})
     if (name == PrecisionName(precision)) return precision;
-  return Err("dtype: expected auto, fp32, bf16, int8 or int4, found \"{}\"", name);
+  return Err("dtype: expected auto, stored, fp32, bf16, int8 or int4, found \"{}\"", name);
+}
+
+std::string DescribePrecision(const Checkpoint& checkpoint, Precision precision) {
+  if (precision != Precision::kStored) return std::string(PrecisionName(precision));
+  std::string types;
+  for (const DType type : QuantizedTypes(checkpoint))
+    types += (types.empty() ? "" : ", ") + std::string(DTypeName(type));
+  return fmt::format("{} ({})", PrecisionName(precision), types);
 }
 
 Result<WeightStorage> ParseWeightStorage(std::string_view name) {
@@ -34,6 +60,9 @@ Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& 
   runtime.threads = options.threads > 0 ? options.threads : DefaultThreads();
   const CpuOptions cpu{options.precision.value_or(DefaultPrecision(checkpoint.config().dtype)),
                        runtime.threads, options.weights};
+  if (cpu.precision == Precision::kStored && QuantizedTypes(checkpoint).empty())
+    return Err("{}: dtype stored: expected a GGUF file's quantized weights, found {}",
+               checkpoint.path(), DTypeName(checkpoint.config().dtype));
   const bool reference = options.backend == BackendKind::kReference;
   runtime.backend = reference ? MakeReferenceBackend(cpu) : MakeCpuBackend(cpu);
   ProgressBar bar("loading weights");

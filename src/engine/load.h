@@ -56,9 +56,11 @@ struct LoadedModel {
 Result<LoadedModel> LoadModel(const LoadOptions& options);
 
 // The checkpoint's own: BF16 runs in bf16; F32 and F16 in fp32, which holds all their values;
-// quantized weights in bf16.
+// quantized weights as they are stored.
 Precision DefaultPrecision(DType dtype);
-// "auto" (nullopt), "fp32" or "bf16", as --dtype takes them.
+// Its name; of kStored, with the file's types: "stored (Q4_1, Q8_0)".
+std::string DescribePrecision(const Checkpoint& checkpoint, Precision precision);
+// "auto" (nullopt) or a precision's name, as --dtype takes them.
 Result<std::optional<Precision>> ParsePrecision(std::string_view name);
 
 // "auto", "plain" or "packed", as --weights takes them.

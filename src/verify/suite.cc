@@ -6,7 +6,6 @@
 #include <optional>
 #include <utility>
 
-#include "backend/integer.h"
 #include "base/stopwatch.h"
 #include "base/threads.h"
 #include "engine/load.h"
@@ -24,7 +23,7 @@ namespace {
 int64_t ReferencePositions(VerifyMode mode) { return mode == VerifyMode::kQuick ? 320 : 1000; }
 // What the reference back end emulates beside the target: the target's own integers, or bf16.
 Precision EmulatedPrecision(Precision target) {
-  return IsInteger(target) ? target : Precision::kBf16;
+  return target == Precision::kFp32 ? Precision::kBf16 : target;
 }
 int64_t SuspectPositions(VerifyMode mode) {
   return mode == VerifyMode::kQuick ? 600 : mode == VerifyMode::kDefault ? 4000 : 20000;

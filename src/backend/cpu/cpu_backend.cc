@@ -37,6 +37,7 @@ WeightForm FormOf(const CpuOptions& options) {
     case Precision::kInt4:
       return WeightForm::kInt4;
     case Precision::kBf16:
+    case Precision::kStored:  // matrices that are not quantized
       break;
   }
   // kAuto starts packed, and asks the first matrix that is large enough.
@@ -72,8 +73,10 @@ class CpuBackend : public Backend {
   Result<const Matrix*> LoadMatrix(
       std::span<const MatrixPart> parts, Stacking stacking,
       const std::function<void(const TensorView&)>& consumed) override {
-    TRY_ASSIGN(auto matrix, cpu::Pack(parts, stacking, form_, ops_.matmul(), team_));
-    if (storage_ == WeightStorage::kAuto && form_ == WeightForm::kPackedBf16 &&
+    const bool stored = precision() == Precision::kStored && AllQuantized(parts);
+    TRY_ASSIGN(auto matrix, cpu::Pack(parts, stacking, stored ? WeightForm::kStored : form_,
+                                      ops_.matmul(), team_));
+    if (!stored && storage_ == WeightStorage::kAuto && form_ == WeightForm::kPackedBf16 &&
         4 * matrix->panels() * matrix->k_steps * matrix->panel >= cpu::kTellingBytes) {
       storage_ = cpu::PackedIsFaster(*matrix, ops_, team_) ? WeightStorage::kPacked
                                                            : WeightStorage::kPlain;
@@ -101,7 +104,7 @@ class CpuBackend : public Backend {
     for (const auto& matrix : matrices_) {
       summary.packed |= matrix->form == WeightForm::kPackedBf16;
       summary.bytes += matrix->bytes;
-      summary.plain_bytes += matrix->integer()
+      summary.plain_bytes += matrix->integer() || matrix->form == WeightForm::kStored
                                  ? matrix->bytes
                                  : matrix->panels() * matrix->k_steps * matrix->panel * 4;
       steps += std::ssize(matrix->raw);

@@ -44,6 +44,8 @@ void Ops::PrepareRow(const float* x, const PackedMatrix& matrix, uint32_t* out) 
       return matmul_.quantize(x, n, matrix.k_steps, kInt8Group, kInt8Format.offset, out);
     case WeightForm::kInt4:
       return matmul_.quantize(x, n, matrix.k_steps, kInt4Group, kInt4Format.offset, out);
+    case WeightForm::kStored:
+      return stored_.quantize(x, n, out);
   }
 }
 
@@ -52,7 +54,7 @@ void Ops::HadamardRow(float* x, int64_t cols, int64_t block, const Tensor& signs
   elementwise_.hadamard(x, cols, block, signs.data, inverse);
 }
 
-void Ops::Call(const PackedMatrix& matrix, const MatMulArgs& args,
+void Ops::Call(const PackedMatrix& matrix, int64_t p, MatMulArgs args,
                PageArray<uint32_t>* unpacked) const {
   switch (matrix.form) {
     case WeightForm::kFp32:
@@ -66,19 +68,23 @@ void Ops::Call(const PackedMatrix& matrix, const MatMulArgs& args,
     case WeightForm::kPackedBf16:
       Grow(unpacked, matrix.k_steps * matrix.panel);
       return matmul_.packed(args, unpacked->data());
+    case WeightForm::kStored: {
+      const StoredPart& part = *matrix.stored.At(p).part;
+      args.panel_bytes = part.panel_bytes;
+      return stored_.product(args, part.form);
+    }
   }
 }
 
 void Ops::Panels(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, Range panels,
                  bool add, const Tensor& out, PageArray<uint32_t>* unpacked) const {
-  // Neighbouring panels of a pair are not neighbouring columns.
-  const int64_t at_once = matrix.paired ? 1 : panels.size();
-  for (int64_t p = panels.begin; p < panels.end; p += at_once) {
-    const int64_t column = matrix.FirstRow(p), last = p + at_once - 1;
-    Call(matrix,
+  for (int64_t p = panels.begin, end; p < panels.end; p = end) {
+    end = matrix.RunEnd(p, panels.end);
+    const int64_t column = matrix.FirstRow(p), last = end - 1;
+    Call(matrix, p,
          {.panels = matrix.Panel(p),
           .panel_bytes = matrix.panel_bytes,
-          .n_panels = at_once,
+          .n_panels = end - p,
           .more = last + 1 < matrix.panels(),
           .n = matrix.FirstRow(last) + matrix.Rows(last) - column,
           .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + p * matrix.panel,
@@ -95,7 +101,7 @@ void Ops::Panels(const PackedMatrix& matrix, const ProductInput& x, int64_t n_ro
 
 void Ops::OnePanel(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, int64_t panel,
                    float* out, PageArray<uint32_t>* unpacked) const {
-  Call(matrix,
+  Call(matrix, panel,
        {.panels = matrix.Panel(panel),
         .panel_bytes = matrix.panel_bytes,
         .n_panels = 1,

@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/stored.h"
 #include "backend/cpu/packed.h"
 #include "base/aligned.h"
 
@@ -89,10 +90,12 @@ class Ops {
 
  private:
   bool fp32() const { return precision_ == Precision::kFp32; }
-  void Call(const PackedMatrix& matrix, const MatMulArgs& args,
+  // The product with the panels from p on.
+  void Call(const PackedMatrix& matrix, int64_t p, MatMulArgs args,
             PageArray<uint32_t>* unpacked) const;
 
   const MatMulKernels& matmul_ = GetMatMulKernels();
+  const StoredKernels& stored_ = GetStoredKernels();
   const AttentionKernels& attention_ = GetAttentionKernels();
   const ElementwiseKernels& elementwise_ = GetElementwiseKernels();
   Precision precision_;

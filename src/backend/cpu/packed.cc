@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <mutex>
-#include <optional>
 
 #include "backend/integer.h"
 #include "backend/weights.h"
@@ -66,36 +64,21 @@ void PackIntegerPanel(const float* rows, int64_t stride, const PackedMatrix& mat
   }
 }
 
-// The error of the lowest row, whichever thread met one first.
-class FirstError {
- public:
-  void Record(int64_t row, Error error) {
-    const std::lock_guard lock(mutex_);
-    if (!error_ || row < row_) {
-      row_ = row;
-      error_ = std::move(error);
-    }
-  }
-  std::optional<Error>& error() { return error_; }
-
- private:
-  std::mutex mutex_;
-  int64_t row_ = 0;
-  std::optional<Error> error_;
-};
-
 }  // namespace
 
 int64_t PackedMatrix::panels() const {
+  if (form == WeightForm::kStored) return stored.panels();
   const int64_t parts = paired ? 2 : 1;
   return parts * ((out_features / parts + panel - 1) / panel);
 }
 
 int64_t PackedMatrix::FirstRow(int64_t p) const {
+  if (form == WeightForm::kStored) return stored.FirstRow(p);
   return paired ? p % 2 * (out_features / 2) + p / 2 * panel : p * panel;
 }
 
 int64_t PackedMatrix::Rows(int64_t p) const {
+  if (form == WeightForm::kStored) return stored.Rows(p);
   const int64_t rows = paired ? out_features / 2 : out_features;
   return std::min(panel, rows - p / (paired ? 2 : 1) * panel);
 }
@@ -104,7 +87,18 @@ int64_t PackedMatrix::RawSteps() const { return std::count(raw.begin(), raw.end(
 
 int64_t PackedMatrix::groups() const { return 4 * k_steps / FormatOfForm(form).group; }
 
+int64_t PackedMatrix::InputUnits() const {
+  if (form == WeightForm::kStored) return StoredUnits(in_features);
+  return integer() ? k_steps + groups() + 1 : k_steps;
+}
+
+int64_t PackedMatrix::RunEnd(int64_t p, int64_t end) const {
+  if (paired) return p + 1;
+  return form == WeightForm::kStored ? std::min(end, stored.RunEnd(p)) : end;
+}
+
 const void* PackedMatrix::Panel(int64_t p) const {
+  if (form == WeightForm::kStored) return stored.Panel(p);
   if (integer()) return integers.data() + p * panel_bytes;
   if (form == WeightForm::kPackedBf16) return packed.data() + p;
   return units.data() + p * k_steps * panel;
@@ -148,6 +142,7 @@ void PackedMatrix::UnpackIntegerRow(int64_t row, float* out) const {
 
 void PackedMatrix::UnpackRow(int64_t row, float* out) const {
   CHECK(!paired);
+  if (form == WeightForm::kStored) return stored.UnpackRow(row, in_features, out);
   if (integer()) return UnpackIntegerRow(row, out);
   const int64_t column = row % panel;
   if (form == WeightForm::kPackedBf16) {
@@ -197,6 +192,10 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
     matrix->panel_bytes =
         panel * (stride / (form == WeightForm::kInt8 ? 1 : 2) + stride / group * 2);
   }
+  if (form == WeightForm::kStored) {
+    matrix->k_steps = matrix->in_features / 4;
+    TRY_ASSIGN(matrix->stored, PackStored(parts, stacking, panel, team));
+  }
   const int64_t panels = matrix->panels(), panel_units = matrix->k_steps * panel;
   TRY_ASSIGN(const std::vector<float> bias, StackedBias(parts));
   if (!bias.empty()) {
@@ -204,6 +203,11 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
     for (int64_t p = 0; p < panels; ++p)
       std::copy_n(bias.data() + matrix->FirstRow(p), matrix->Rows(p),
                   matrix->bias.data() + p * panel);
+  }
+  if (form == WeightForm::kStored) {
+    matrix->bytes =
+        static_cast<int64_t>(matrix->stored.bytes.bytes() + matrix->bias.size() * sizeof(float));
+    return matrix;
   }
   if (packed) {
     matrix->steps.resize(static_cast<size_t>(team.size()));

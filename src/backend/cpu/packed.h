@@ -9,13 +9,14 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/stored.h"
 #include "base/aligned.h"
 #include "base/threads.h"
 
 namespace merope::cpu {
 
 // How a matrix's weights are kept.
-enum class WeightForm : uint8_t { kFp32, kBf16, kPackedBf16, kInt8, kInt4 };
+enum class WeightForm : uint8_t { kFp32, kBf16, kPackedBf16, kInt8, kInt4, kStored };
 
 struct PackedMatrix : Matrix {
   WeightForm form = WeightForm::kFp32;
@@ -31,6 +32,7 @@ struct PackedMatrix : Matrix {
   std::vector<PageArray<uint8_t>> steps;
   std::vector<PackedPanel> packed;
   std::vector<uint8_t> raw;
+  StoredPanels stored;
 
   int64_t panels() const;
   // The first row of a panel, and how many of its columns are rows (the last one's rest is zero).
@@ -40,7 +42,10 @@ struct PackedMatrix : Matrix {
   bool integer() const { return form == WeightForm::kInt8 || form == WeightForm::kInt4; }
   int64_t groups() const;  // of integers, along in_features
   // Units of a row of a product's input (kernels.h).
-  int64_t InputUnits() const { return integer() ? k_steps + groups() + 1 : k_steps; }
+  int64_t InputUnits() const;
+  // The end of the panels from p on, before `end`, that one product takes: they follow each other
+  // in memory, and their columns do.
+  int64_t RunEnd(int64_t p, int64_t end) const;
   // What the kernel of this form takes as the panel p and those after it.
   const void* Panel(int64_t p) const;
   // One row back as fp32: the embedding of a token (out: in_features values).

@@ -1,6 +1,6 @@
 // The oracle: each op as its textbook says it, in plain loops, with every sum in double. With
 // Precision::kBf16 the inputs of each matrix product are rounded exactly where the fast back ends
-// round them.
+// round them; with integers, they are the same integers.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -19,6 +19,7 @@ namespace {
 struct DenseMatrix : Matrix {
   std::vector<float> weight;  // (out_features, in_features), rounded to the precision
   std::vector<float> bias;    // (out_features) or empty
+  int64_t x_group = 0;        // inputs are integers with a scale for so many; 0: they are floats
   const float* Row(int64_t row) const { return weight.data() + row * in_features; }
 };
 
@@ -69,6 +70,9 @@ class ReferenceBackend : public Backend {
     auto matrix = std::make_unique<DenseMatrix>();
     TRY_ASSIGN(matrix->out_features, StackedRows(parts));
     matrix->in_features = parts[0].weight->cols();
+    const bool stored = precision_ == Precision::kStored && AllQuantized(parts);
+    if (IsInteger(precision_)) matrix->x_group = matrix->in_features;
+    if (stored) matrix->x_group = kStoredGroup;
     TRY_ASSIGN(matrix->bias, StackedBias(parts));
     matrix->weight.resize(static_cast<size_t>(matrix->out_features * matrix->in_features));
     matrix->bytes = static_cast<int64_t>(matrix->weight.size() * sizeof(float));
@@ -76,7 +80,7 @@ class ReferenceBackend : public Backend {
       const std::span out(matrix->weight.data() + row * matrix->in_features,
                           static_cast<size_t>(matrix->in_features));
       TRY(DecodeStackedRow(parts, row, out));
-      RoundWeights(out);
+      if (!stored) RoundWeights(out);
     }
     if (consumed)
       for (const MatrixPart& part : parts) consumed(*part.weight);
@@ -133,7 +137,8 @@ class ReferenceBackend : public Backend {
 
   void MatMul(const Tensor& x, const Matrix& matrix, const Tensor& out) override {
     const auto& dense = static_cast<const DenseMatrix&>(matrix);
-    const std::vector<float> rounded = IsInteger(precision_) ? QuantizedRows(x) : RoundedRows(x);
+    const std::vector<float> rounded =
+        dense.x_group > 0 ? QuantizedRows(x, dense.x_group) : RoundedRows(x);
     team_.ForRanges(dense.out_features, [&](int64_t begin, int64_t end) {
       for (int64_t j = begin; j < end; ++j)
         for (int64_t row = 0; row < x.rows; ++row) {
@@ -252,16 +257,17 @@ class ReferenceBackend : public Backend {
     }
   }
 
-  static std::vector<float> QuantizedRows(const Tensor& x) {
+  static std::vector<float> QuantizedRows(const Tensor& x, int64_t group) {
     std::vector<float> rows(static_cast<size_t>(x.rows * x.cols));
-    std::vector<int8_t> q(static_cast<size_t>(x.cols));
-    for (int64_t row = 0; row < x.rows; ++row) {
-      const float* from = x.data + row * x.stride;
-      const float scale = QuantizeActivations({from, static_cast<size_t>(x.cols)}, q.data());
-      for (int64_t i = 0; i < x.cols; ++i)
-        rows[static_cast<size_t>(row * x.cols + i)] =
-            static_cast<float>(q[static_cast<size_t>(i)]) * scale;
-    }
+    std::vector<int8_t> q(static_cast<size_t>(group));
+    for (int64_t row = 0; row < x.rows; ++row)
+      for (int64_t begin = 0; begin < x.cols; begin += group) {
+        const std::span from(x.data + row * x.stride + begin, q.size());
+        const float scale = QuantizeActivations(from, q.data());
+        for (int64_t i = 0; i < group; ++i)
+          rows[static_cast<size_t>(row * x.cols + begin + i)] =
+              static_cast<float>(q[static_cast<size_t>(i)]) * scale;
+      }
     return rows;
   }
 
@@ -327,6 +333,8 @@ std::string_view PrecisionName(Precision precision) {
       return "int8";
     case Precision::kInt4:
       return "int4";
+    case Precision::kStored:
+      return "stored";
   }
   return "?";
 }

@@ -14,6 +14,7 @@
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/kernels/opaque-inl.h"
 #include "backend/cpu/kernels/tile-inl.h"
+#include "backend/integer.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -237,7 +238,7 @@ inline void QuantizeRow(const float* HWY_RESTRICT x, int64_t n, int64_t k_steps,
   for (; i + lanes <= n; i += lanes) most = hn::Max(most, hn::Abs(hn::LoadU(df, x + i)));
   float largest = hn::ReduceMax(df, most);
   for (; i < n; ++i) largest = HWY_MAX(largest, x[i] < 0 ? -x[i] : x[i]);
-  const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+  const float inverse = largest > kLeastMagnitude ? 127.0f / largest : 0.0f;
 
   auto* bytes = reinterpret_cast<int8_t*>(out);
   const hn::Rebind<int8_t, DF> d8;

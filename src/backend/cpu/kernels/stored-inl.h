@@ -1,0 +1,241 @@
+// The tile of products of stored integers (stored.h describes the forms). Included once an
+// instruction set.
+#if defined(MEROPE_STORED_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef MEROPE_STORED_INL_H_
+#undef MEROPE_STORED_INL_H_
+#else
+#define MEROPE_STORED_INL_H_
+#endif
+
+#include <bit>
+#include <cstdint>
+
+#include "backend/cpu/kernels/integer-inl.h"
+#include "backend/cpu/kernels/stored.h"
+#include "backend/cpu/kernels/tile-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace merope::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Readers of a run's steps, two at a time (First, Second), as those of integer-inl.h.
+struct Stored8 : Int8Weights {
+  static constexpr int64_t kRun = 32;  // k that share a scale
+};
+struct Stored4 : Int4Weights {
+  static constexpr int64_t kRun = 32;
+};
+struct Stored6 {
+  static constexpr int64_t kRun = 16;
+  const uint8_t* at;
+  int pair = 0;  // of the run's two
+
+  template <int kVectors>
+  HWY_INLINE void First(VU8& a, VU8& b, VU8& c, VU8& d) const {
+    const auto bytes = static_cast<int64_t>(hn::Lanes(DU8()));
+    a = Low(0), b = Low(bytes);
+    if constexpr (kVectors == 4) c = Low(2 * bytes), d = Low(3 * bytes);
+  }
+  template <int kVectors>
+  HWY_INLINE void Second(VU8& a, VU8& b, VU8& c, VU8& d) {
+    const auto bytes = static_cast<int64_t>(hn::Lanes(DU8()));
+    a = High(0), b = High(bytes);
+    if constexpr (kVectors == 4) c = High(2 * bytes), d = High(3 * bytes);
+    at += (1 + pair) * 4 * bytes;  // past the upper bits, too, when it is the second
+    pair ^= 1;
+  }
+
+ private:
+  // The upper bits of the pair's first step, at bits 4 and 5; the second's are two above.
+  HWY_INLINE hn::Vec<hn::Repartition<uint16_t, DU8>> Upper(int64_t offset) const {
+    const hn::Repartition<uint16_t, DU8> d16;
+    const auto bytes = 4 * static_cast<int64_t>(hn::Lanes(DU8()));
+    const auto upper = hn::BitCast(d16, hn::LoadU(DU8(), at + (2 - pair) * bytes + offset));
+    return hn::ShiftLeftSame(upper, 4 * pair);
+  }
+  HWY_INLINE VU8 Low(int64_t offset) const {
+    const DU8 d8;
+    const VU8 upper = hn::And(hn::BitCast(d8, Upper(offset)), hn::Set(d8, 0x30));
+    return hn::Or(hn::And(hn::LoadU(d8, at + offset), hn::Set(d8, 0x0f)), upper);
+  }
+  HWY_INLINE VU8 High(int64_t offset) const {
+    const DU8 d8;
+    const auto upper = hn::BitCast(d8, hn::ShiftRight<2>(Upper(offset)));
+    return hn::Or(Int4Weights::High(at + offset), hn::And(upper, hn::Set(d8, 0x30)));
+  }
+};
+
+HWY_INLINE VF LoadHalves(const uint8_t* at) {
+  const hn::Rebind<hwy::float16_t, DF> d16;
+  return hn::PromoteTo(DF(), hn::LoadU(d16, reinterpret_cast<const hwy::float16_t*>(at)));
+}
+
+// Scales or minimums of a vector of columns, exact: halves, or bytes times the halves at `head`.
+HWY_INLINE VF LoadFactors(const uint8_t* at, const uint8_t* head) {
+  if (head == nullptr) return LoadHalves(at);
+  const hn::Rebind<int8_t, DF> d8;
+  const auto bytes = hn::LoadU(d8, reinterpret_cast<const int8_t*>(at));
+  return hn::Mul(LoadHalves(head), hn::ConvertTo(DF(), hn::PromoteTo(DI(), bytes)));
+}
+
+// Those of a panel's four vectors; `at` moves past them.
+HWY_INLINE void LoadPanelFactors(const uint8_t*& at, const uint8_t* head, VF& a, VF& b, VF& c,
+                                 VF& d) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(DF()));
+  const int64_t step = head == nullptr ? 2 * lanes : lanes, up = head == nullptr ? 0 : 2 * lanes;
+  a = LoadFactors(at, head), b = LoadFactors(at + step, head + up);
+  c = LoadFactors(at + 2 * step, head + 2 * up), d = LoadFactors(at + 3 * step, head + 3 * up);
+  at += 4 * step;
+}
+
+#define MEROPE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define MEROPE_MINIMUM(r)                                                               \
+  if constexpr (kRows > (r)) {                                                          \
+    const VF sum = hn::Set(df, std::bit_cast<float>(x[(r) * args.x_stride + to_sum]));  \
+    float* to = totals + (r) * 4 * lanes;                                               \
+    hn::StoreU(hn::MulAdd(sa, sum, hn::LoadU(df, to)), df, to);                         \
+    hn::StoreU(hn::MulAdd(sb, sum, hn::LoadU(df, to + lanes)), df, to + lanes);         \
+    hn::StoreU(hn::MulAdd(sc, sum, hn::LoadU(df, to + 2 * lanes)), df, to + 2 * lanes); \
+    hn::StoreU(hn::MulAdd(sd, sum, hn::LoadU(df, to + 3 * lanes)), df, to + 3 * lanes); \
+  }
+#define MEROPE_INIT(r)                                                            \
+  [[maybe_unused]] VI a##r = hn::Zero(di), b##r = a##r, c##r = a##r, d##r = a##r; \
+  if constexpr (kRows > (r)) {                                                    \
+    const uint32_t* at = x + (r) * args.x_stride + args.k_steps + step / 4;       \
+    auto sum = static_cast<int32_t>(at[0]);                                       \
+    if constexpr (Weights::kRun == 32) sum += static_cast<int32_t>(at[1]);        \
+    a##r = hn::Set(di, -form.offset * sum);                                       \
+    b##r = a##r, c##r = a##r, d##r = a##r;                                        \
+  }
+#define MEROPE_STEP(r)                                                             \
+  if constexpr (kRows > (r)) {                                                     \
+    const auto xr = hn::BitCast(DI8(), hn::Set(DU(), x[(r) * args.x_stride + k])); \
+    Accumulate(wa, xr, a##r);                                                      \
+    Accumulate(wb, xr, b##r);                                                      \
+    Accumulate(wc, xr, c##r);                                                      \
+    Accumulate(wd, xr, d##r);                                                      \
+  }
+#define MEROPE_FOLD(r)                                                                     \
+  if constexpr (kRows > (r)) {                                                             \
+    const VF scale = hn::Set(df, std::bit_cast<float>(x[(r) * args.x_stride + to_scale])); \
+    float* to = totals + (r) * 4 * lanes;                                                  \
+    AddScaled(a##r, scale, sa, to);                                                        \
+    AddScaled(b##r, scale, sb, to + lanes);                                                \
+    AddScaled(c##r, scale, sc, to + 2 * lanes);                                            \
+    AddScaled(d##r, scale, sd, to + 3 * lanes);                                            \
+  }
+
+HWY_INLINE void AddScaled(VI sum, VF x_scale, VF scale, float* total) {
+  const DF df;
+  const VF value = hn::Mul(hn::ConvertTo(df, sum), x_scale);
+  hn::StoreU(hn::MulAdd(value, scale, hn::LoadU(df, total)), df, total);
+}
+
+template <class Weights, int kRows>
+HWY_INLINE void StoredTileRows(const uint8_t* panel, const StoredForm& form,
+                               const uint32_t* HWY_RESTRICT x, float* HWY_RESTRICT out,
+                               const TileArgs& args, Fetch fetch = {}) {
+  const DF df;
+  const DI di;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  constexpr int64_t kBlockOfSteps = kStoredBlock / 4, kRunOfSteps = Weights::kRun / 4;
+  const int64_t blocks = args.k_steps / kBlockOfSteps;
+  float totals[kRows * 64];
+  for (int64_t i = 0; i < kRows * 4; ++i) hn::StoreU(hn::Zero(df), df, totals + i * lanes);
+  Weights w{panel};
+  const uint8_t *head = nullptr, *minimum_head = nullptr;
+  for (int64_t block = 0; block < blocks; ++block) {
+    if (form.super && block % kStoredSuper == 0) {
+      head = w.at;
+      w.at += 8 * lanes;
+      if (form.minimum) minimum_head = w.at, w.at += 8 * lanes;
+    }
+    const int64_t to_scale = args.k_steps + args.k_steps / 4 + block, to_sum = to_scale + blocks;
+    VF sa, sb, sc, sd;
+    if (form.minimum) {
+      LoadPanelFactors(w.at, minimum_head, sa, sb, sc, sd);
+      MEROPE_ROWS(MEROPE_MINIMUM)
+    }
+    for (int64_t step = block * kBlockOfSteps; step < (block + 1) * kBlockOfSteps;
+         step += kRunOfSteps) {
+      MEROPE_ROWS(MEROPE_INIT)
+      for (int64_t k = step, end = step + kRunOfSteps; k < end; ++k) {
+        VU8 wa, wb, wc, wd;
+        w.template First<4>(wa, wb, wc, wd);
+        if constexpr (kRows == kMaxRows) fetch.Step();
+        MEROPE_ROWS(MEROPE_STEP)
+        ++k;
+        w.template Second<4>(wa, wb, wc, wd);
+        if constexpr (kRows == kMaxRows) fetch.Step();
+        MEROPE_ROWS(MEROPE_STEP)
+      }
+      LoadPanelFactors(w.at, head, sa, sb, sc, sd);
+      MEROPE_ROWS(MEROPE_FOLD)
+    }
+  }
+  for (int64_t r = 0; r < kRows; ++r)
+    for (int64_t i = 0; i < 4; ++i) {
+      VF value = hn::LoadU(df, totals + (4 * r + i) * lanes);
+      if (args.bias != nullptr) value = hn::Add(value, hn::LoadU(df, args.bias + i * lanes));
+      Put(value, args.columns - i * lanes, args.add, out + r * args.out_stride + i * lanes);
+    }
+}
+
+#undef MEROPE_ROWS
+#undef MEROPE_MINIMUM
+#undef MEROPE_INIT
+#undef MEROPE_STEP
+#undef MEROPE_FOLD
+
+template <class Weights>
+HWY_INLINE void StoredTile(const uint8_t* panel, const StoredForm& form, const uint32_t* x,
+                           int64_t rows, float* out, const TileArgs& args) {
+  const int64_t whole = rows / kMaxRows;
+  for (int64_t i = 0; i < whole; ++i, rows -= kMaxRows) {
+    StoredTileRows<Weights, kMaxRows>(panel, form, x, out, args, FetchOf(args, i, whole));
+    x += kMaxRows * args.x_stride;
+    out += kMaxRows * args.out_stride;
+  }
+  if (rows == 1) return StoredTileRows<Weights, 1>(panel, form, x, out, args);
+  if (rows == 2) return StoredTileRows<Weights, 2>(panel, form, x, out, args);
+  if constexpr (kMaxRows > 3) {
+    if (rows == 3) return StoredTileRows<Weights, 3>(panel, form, x, out, args);
+    if (rows == 4) return StoredTileRows<Weights, 4>(panel, form, x, out, args);
+    if (rows == 5) return StoredTileRows<Weights, 5>(panel, form, x, out, args);
+  }
+}
+
+inline void QuantizeBlocks(const float* HWY_RESTRICT x, int64_t n, uint32_t* HWY_RESTRICT out) {
+  const DF df;
+  const hn::Rebind<int8_t, DF> d8;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  const int64_t blocks = n / kStoredBlock;
+  auto* bytes = reinterpret_cast<int8_t*>(out);
+  uint32_t *sums = out + n / 4, *scales = sums + n / 16;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const float* from = x + block * kStoredBlock;
+    int8_t* to = bytes + block * kStoredBlock;
+    VF most = hn::Zero(df);
+    for (int64_t i = 0; i < kStoredBlock; i += lanes)
+      most = hn::Max(most, hn::Abs(hn::LoadU(df, from + i)));
+    const float largest = hn::ReduceMax(df, most);
+    const float inverse = largest > kLeastMagnitude ? 127.0f / largest : 0.0f;
+    for (int64_t i = 0; i < kStoredBlock; i += lanes) {
+      const VI q = hn::NearestInt(hn::Mul(hn::LoadU(df, from + i), hn::Set(df, inverse)));
+      hn::StoreU(hn::DemoteTo(d8, q), d8, to + i);
+    }
+    int32_t sum[2] = {};
+    for (int64_t i = 0; i < kStoredBlock; ++i) sum[i / 16] += to[i];
+    sums[2 * block] = static_cast<uint32_t>(sum[0]);
+    sums[2 * block + 1] = static_cast<uint32_t>(sum[1]);
+    const float scale = largest / 127.0f;
+    scales[block] = std::bit_cast<uint32_t>(scale);
+    scales[blocks + block] = std::bit_cast<uint32_t>(scale * static_cast<float>(sum[0] + sum[1]));
+  }
+}
+
+}  // namespace merope::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,55 @@
+#include "backend/cpu/kernels/stored.h"
+
+// clang-format off: foreach_target includes this file again for each target, and comes before what is to be repeated.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/kernels/stored.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "backend/cpu/kernels/stored-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace merope::cpu::HWY_NAMESPACE {
+namespace {
+
+template <class Weights>
+void Panels(const MatMulArgs& args, const StoredForm& form) {
+  const int64_t panel = PanelWidth();
+  for (int64_t p = 0; p < args.n_panels; ++p) {
+    const uint8_t* at = static_cast<const uint8_t*>(args.panels) + p * args.panel_bytes;
+    const bool more = p + 1 < args.n_panels || args.more;
+    const TileArgs tile{.k_steps = args.k_steps,
+                        .x_stride = args.x_stride,
+                        .out_stride = args.out_stride,
+                        .columns = HWY_MIN(panel, args.n - p * panel),
+                        .bias = args.bias == nullptr ? nullptr : args.bias + p * panel,
+                        .accumulate = false,
+                        .add = args.add,
+                        .next = more ? at + args.panel_bytes : nullptr,
+                        .next_bytes = args.panel_bytes};
+    StoredTile<Weights>(at, form, static_cast<const uint32_t*>(args.x), args.m,
+                        args.out + p * panel, tile);
+  }
+}
+
+void Product(const MatMulArgs& args, const StoredForm& form) {
+  if (form.bits == 4) return Panels<Stored4>(args, form);
+  if (form.bits == 6) return Panels<Stored6>(args, form);
+  Panels<Stored8>(args, form);
+}
+
+const StoredKernels* StoredTable() {
+  static const StoredKernels kTable = {Product, QuantizeBlocks};
+  return &kTable;
+}
+
+}  // namespace
+}  // namespace merope::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace merope::cpu {
+HWY_EXPORT(StoredTable);
+const StoredKernels& GetStoredKernels() { return *HWY_DYNAMIC_DISPATCH(StoredTable)(); }
+}  // namespace merope::cpu
+#endif
