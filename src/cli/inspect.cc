@@ -10,6 +10,7 @@
 #include "checkpoint/weight_check.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "engine/load.h"
 
 namespace merope {
 namespace {
@@ -264,7 +265,8 @@ std::string ToText(const Checkpoint& checkpoint, const Inspection& found) {
                                                      : "no biases",
             static_cast<float>(config.rms_norm_eps));
   lines.Add("RoPE", "{}", RopeText(config));
-  lines.Add("dtype", "{}", DTypeName(config.dtype));
+  lines.Add("dtype", "{}, runs in {}", DTypeName(config.dtype),
+            DescribePrecision(checkpoint, DefaultPrecision(config.dtype)));
   if (found.tokenizer.present) {
     lines.Add("Tokenizer", "{} ids", Grouped(found.tokenizer.vocab_size));
     lines.Add("Prefix (BOS)", "{} ({})", Ids(found.tokenizer.prefix, found.tokenizer.prefix_tokens),

@@ -2,6 +2,8 @@
 // does it.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -52,9 +54,17 @@ inline std::string GgufName(std::string name) {
   return name;
 }
 
-// A safetensors checkpoint as a GGUF file of the same weights: F32, F16 or BF16 stay as they are, Q
-// and K rows are permuted.
-inline GgufWriter ConvertToGguf(const Checkpoint& checkpoint) {
+// What a matrix becomes: its type, and the bytes of its rows, in HF's order.
+struct GgufMatrix {
+  uint32_t type;  // ggml's number
+  std::string rows;
+};
+
+// A safetensors checkpoint as a GGUF file of the same weights: F32, F16 or BF16 stay as they are,
+// but for matrices that `replace` returns something for. Q and K rows are permuted.
+inline GgufWriter ConvertToGguf(
+    const Checkpoint& checkpoint,
+    const std::function<std::optional<GgufMatrix>(const TensorView&)>& replace = {}) {
   const ModelConfig& config = checkpoint.config();
   GgufWriter writer;
   AddLlamaKeys(config, &writer);
@@ -67,19 +77,23 @@ inline GgufWriter ConvertToGguf(const Checkpoint& checkpoint) {
     out.type = tensor.dtype == DType::kF32 ? 0 : tensor.dtype == DType::kF16 ? 1 : 30;
     for (const int64_t size : tensor.shape)
       out.shape.insert(out.shape.begin(), static_cast<uint64_t>(size));
-    const char* bytes = reinterpret_cast<const char*>(tensor.bytes.data());
+    std::string stored(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+    if (auto matrix = replace && tensor.shape.size() == 2 ? replace(tensor) : std::nullopt) {
+      out.type = matrix->type;
+      stored = std::move(matrix->rows);
+    }
     const int64_t heads = tensor.name.find("q_proj") != tensor.name.npos   ? config.num_heads
                           : tensor.name.find("k_proj") != tensor.name.npos ? config.num_kv_heads
                                                                            : 0;
     if (heads == 0) {
-      out.bytes.assign(bytes, tensor.bytes.size());
+      out.bytes = stored;
     } else {  // rows (heads, 2, d/2) → (heads, d/2, 2)
       const auto half = static_cast<size_t>(config.head_dim / 2);
-      const size_t row = tensor.bytes.size() / static_cast<size_t>(tensor.shape[0]);
+      const size_t row = stored.size() / static_cast<size_t>(tensor.shape[0]);
       for (size_t head = 0; head < static_cast<size_t>(heads); ++head)
         for (size_t i = 0; i < half; ++i)
           for (size_t j = 0; j < 2; ++j)
-            out.bytes.append(bytes + (head * 2 * half + j * half + i) * row, row);
+            out.bytes.append(stored, (head * 2 * half + j * half + i) * row, row);
     }
     writer.Add(std::move(out));
   }

@@ -1,12 +1,8 @@
-// Blocks of ggml's quantized types for tests. Random ones use every bit of a block; Quantize makes
-// simple, honest ones of values.
+// Blocks of ggml's quantized types for tests: every bit of their integers and factors random.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <random>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -60,18 +56,38 @@ inline std::vector<size_t> HalvesOf(DType dtype) {
   }
 }
 
+inline void SetHalf(std::string* bytes, size_t at, float value) {
+  const uint16_t half = F32ToF16(value);
+  std::memcpy(bytes->data() + at, &half, sizeof(half));
+}
+
 // Blocks of n weights whose integers and factors are any bits, and whose fp16 numbers lie in
-// (−1/8, 1/8) (minimums of Q4_K and Q5_K, which are subtracted, too).
+// (−1/8, 1/8).
 inline std::string RandomBlocks(DType dtype, int64_t n, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::string bytes(static_cast<size_t>(RowBytes(dtype, n)), '\0');
   for (char& byte : bytes) byte = static_cast<char>(random());
   std::uniform_real_distribution<float> uniform(-0.125f, 0.125f);
   for (size_t block = 0; block < bytes.size(); block += static_cast<size_t>(BlockBytes(dtype)))
-    for (const size_t at : HalvesOf(dtype)) {
-      const uint16_t half = F32ToF16(uniform(random));
-      std::memcpy(bytes.data() + block + at, &half, 2);
-    }
+    for (const size_t at : HalvesOf(dtype)) SetHalf(&bytes, block + at, uniform(random));
+  return bytes;
+}
+
+// The same with fp16 numbers that make them weights of about that standard deviation, and of mean
+// zero.
+inline std::string RandomWeights(DType dtype, int64_t n, uint64_t seed, float std_dev) {
+  std::string bytes = RandomBlocks(dtype, n, seed);
+  const bool k = BlockElements(dtype) == 256, q6 = dtype == DType::kQ6_K;
+  const bool five = dtype == DType::kQ5_0 || dtype == DType::kQ5_1 || dtype == DType::kQ5_K;
+  const float most = q6 ? 63 : dtype == DType::kQ8_0 ? 255 : five ? 31 : 15;  // of an integer
+  // Uniform integers deviate by most / √12. So do factors of 6 bits (or 8, with a sign), and where
+  // there are minimums, the difference of two.
+  const float scale = std_dev / (most / 3.46f * (q6 ? 74.0f : k ? 56.0f : 1.0f));
+  for (size_t block = 0; block < bytes.size(); block += static_cast<size_t>(BlockBytes(dtype))) {
+    const auto halves = HalvesOf(dtype);
+    SetHalf(&bytes, block + halves[0], scale);
+    if (halves.size() > 1) SetHalf(&bytes, block + halves[1], (k ? 0.5f : -0.5f) * most * scale);
+  }
   return bytes;
 }
 

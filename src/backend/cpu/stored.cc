@@ -30,6 +30,7 @@ struct Layout {
   int64_t Block(int64_t b) const {
     return form.super ? Head(b) + head() + b % kStoredSuper * block() : b * block();
   }
+  int64_t PanelBytes(int64_t blocks) const { return form.super ? Head(blocks) : Block(blocks); }
   int64_t Integers(int64_t b, int64_t r) const {
     return Block(b) + minimums() + r * (run_integers() + panel * factor());
   }
@@ -169,7 +170,7 @@ Result<StoredPanels> PackStored(std::span<const MatrixPart> parts, Stacking stac
                     .rows = part.weight->rows()};
     made.panels = (made.rows + panel - 1) / panel;
     made.at = bytes;
-    made.panel_bytes = made.panel_stride = Layout{made.form, panel}.Block(blocks);
+    made.panel_bytes = made.panel_stride = Layout{made.form, panel}.PanelBytes(blocks);
     rows += made.rows;
     bytes += made.panels * made.panel_bytes;
     to.parts.push_back(made);

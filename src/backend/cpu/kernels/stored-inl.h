@@ -79,32 +79,42 @@ HWY_INLINE VF LoadFactors(const uint8_t* at, const uint8_t* head) {
   return hn::Mul(LoadHalves(head), hn::ConvertTo(DF(), hn::PromoteTo(DI(), bytes)));
 }
 
-// Those of a panel's four vectors; `at` moves past them.
-HWY_INLINE void LoadPanelFactors(const uint8_t*& at, const uint8_t* head, VF& a, VF& b, VF& c,
-                                 VF& d) {
+// Those of vectors first … first + kVectors − 1 of a panel; `at` moves past all four.
+template <int kVectors>
+HWY_INLINE void LoadPanelFactors(const uint8_t*& at, const uint8_t* head, int64_t first, VF& a,
+                                 VF& b, VF& c, VF& d) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(DF()));
   const int64_t step = head == nullptr ? 2 * lanes : lanes, up = head == nullptr ? 0 : 2 * lanes;
-  a = LoadFactors(at, head), b = LoadFactors(at + step, head + up);
-  c = LoadFactors(at + 2 * step, head + 2 * up), d = LoadFactors(at + 3 * step, head + 3 * up);
+  const uint8_t *from = at + first * step, *from_head = head + first * up;
+  a = LoadFactors(from, from_head), b = LoadFactors(from + step, from_head + up);
+  if constexpr (kVectors == 4) {
+    c = LoadFactors(from + 2 * step, from_head + 2 * up);
+    d = LoadFactors(from + 3 * step, from_head + 3 * up);
+  }
   at += 4 * step;
 }
 
+// Sums of a run in integers (a0 …), and of all blocks in fp32 (ta0 …), in registers as in
+// IntegerTileRows.
 #define MEROPE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
-#define MEROPE_MINIMUM(r)                                                               \
-  if constexpr (kRows > (r)) {                                                          \
-    const VF sum = hn::Set(df, std::bit_cast<float>(x[(r) * args.x_stride + to_sum]));  \
-    float* to = totals + (r) * 4 * lanes;                                               \
-    hn::StoreU(hn::MulAdd(sa, sum, hn::LoadU(df, to)), df, to);                         \
-    hn::StoreU(hn::MulAdd(sb, sum, hn::LoadU(df, to + lanes)), df, to + lanes);         \
-    hn::StoreU(hn::MulAdd(sc, sum, hn::LoadU(df, to + 2 * lanes)), df, to + 2 * lanes); \
-    hn::StoreU(hn::MulAdd(sd, sum, hn::LoadU(df, to + 3 * lanes)), df, to + 3 * lanes); \
+#define MEROPE_DECLARE(r) \
+  [[maybe_unused]] VF ta##r = zero, tb##r = zero, tc##r = zero, td##r = zero;
+#define MEROPE_MINIMUM(r)                                                              \
+  if constexpr (kRows > (r)) {                                                         \
+    const VF sum = hn::Set(df, std::bit_cast<float>(x[(r) * args.x_stride + to_sum])); \
+    ta##r = hn::MulAdd(sa, sum, ta##r);                                                \
+    tb##r = hn::MulAdd(sb, sum, tb##r);                                                \
+    if constexpr (kVectors == 4) {                                                     \
+      tc##r = hn::MulAdd(sc, sum, tc##r);                                              \
+      td##r = hn::MulAdd(sd, sum, td##r);                                              \
+    }                                                                                  \
   }
 #define MEROPE_INIT(r)                                                            \
   [[maybe_unused]] VI a##r = hn::Zero(di), b##r = a##r, c##r = a##r, d##r = a##r; \
   if constexpr (kRows > (r)) {                                                    \
-    const uint32_t* at = x + (r) * args.x_stride + args.k_steps + step / 4;       \
-    auto sum = static_cast<int32_t>(at[0]);                                       \
-    if constexpr (Weights::kRun == 32) sum += static_cast<int32_t>(at[1]);        \
+    const uint32_t* sums = x + (r) * args.x_stride + args.k_steps + step / 4;     \
+    auto sum = static_cast<int32_t>(sums[0]);                                     \
+    if constexpr (Weights::kRun == 32) sum += static_cast<int32_t>(sums[1]);      \
     a##r = hn::Set(di, -form.offset * sum);                                       \
     b##r = a##r, c##r = a##r, d##r = a##r;                                        \
   }
@@ -113,99 +123,117 @@ HWY_INLINE void LoadPanelFactors(const uint8_t*& at, const uint8_t* head, VF& a,
     const auto xr = hn::BitCast(DI8(), hn::Set(DU(), x[(r) * args.x_stride + k])); \
     Accumulate(wa, xr, a##r);                                                      \
     Accumulate(wb, xr, b##r);                                                      \
-    Accumulate(wc, xr, c##r);                                                      \
-    Accumulate(wd, xr, d##r);                                                      \
+    if constexpr (kVectors == 4) {                                                 \
+      Accumulate(wc, xr, c##r);                                                    \
+      Accumulate(wd, xr, d##r);                                                    \
+    }                                                                              \
   }
 #define MEROPE_FOLD(r)                                                                     \
   if constexpr (kRows > (r)) {                                                             \
     const VF scale = hn::Set(df, std::bit_cast<float>(x[(r) * args.x_stride + to_scale])); \
-    float* to = totals + (r) * 4 * lanes;                                                  \
-    AddScaled(a##r, scale, sa, to);                                                        \
-    AddScaled(b##r, scale, sb, to + lanes);                                                \
-    AddScaled(c##r, scale, sc, to + 2 * lanes);                                            \
-    AddScaled(d##r, scale, sd, to + 3 * lanes);                                            \
+    ta##r = AddScaled(a##r, scale, sa, ta##r);                                             \
+    tb##r = AddScaled(b##r, scale, sb, tb##r);                                             \
+    if constexpr (kVectors == 4) {                                                         \
+      tc##r = AddScaled(c##r, scale, sc, tc##r);                                           \
+      td##r = AddScaled(d##r, scale, sd, td##r);                                           \
+    }                                                                                      \
+  }
+#define MEROPE_FINISH(r)                     \
+  if constexpr (kRows > (r)) {               \
+    float* to = out + (r) * args.out_stride; \
+    Finish(ta##r, first, args, to);          \
+    Finish(tb##r, first + 1, args, to);      \
+    if constexpr (kVectors == 4) {           \
+      Finish(tc##r, first + 2, args, to);    \
+      Finish(td##r, first + 3, args, to);    \
+    }                                        \
   }
 
-HWY_INLINE void AddScaled(VI sum, VF x_scale, VF scale, float* total) {
-  const DF df;
-  const VF value = hn::Mul(hn::ConvertTo(df, sum), x_scale);
-  hn::StoreU(hn::MulAdd(value, scale, hn::LoadU(df, total)), df, total);
+HWY_INLINE VF AddScaled(VI sum, VF x_scale, VF scale, VF total) {
+  return hn::MulAdd(hn::Mul(hn::ConvertTo(DF(), sum), x_scale), scale, total);
 }
 
-template <class Weights, int kRows>
-HWY_INLINE void StoredTileRows(const uint8_t* panel, const StoredForm& form,
+template <class Weights, int kRows, int kVectors>
+HWY_INLINE void StoredTileRows(const uint8_t* panel, const StoredForm& form, int64_t first,
                                const uint32_t* HWY_RESTRICT x, float* HWY_RESTRICT out,
                                const TileArgs& args, Fetch fetch = {}) {
   const DF df;
   const DI di;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  const VF zero = hn::Zero(df);
   constexpr int64_t kBlockOfSteps = kStoredBlock / 4, kRunOfSteps = Weights::kRun / 4;
-  const int64_t blocks = args.k_steps / kBlockOfSteps;
-  float totals[kRows * 64];
-  for (int64_t i = 0; i < kRows * 4; ++i) hn::StoreU(hn::Zero(df), df, totals + i * lanes);
-  Weights w{panel};
-  const uint8_t *head = nullptr, *minimum_head = nullptr;
+  const int64_t blocks = args.k_steps / kBlockOfSteps, skipped = first * 4 * lanes;
+  MEROPE_ROWS(MEROPE_DECLARE)
+  const uint8_t *at = panel, *head = nullptr, *minimum_head = nullptr;
   for (int64_t block = 0; block < blocks; ++block) {
     if (form.super && block % kStoredSuper == 0) {
-      head = w.at;
-      w.at += 8 * lanes;
-      if (form.minimum) minimum_head = w.at, w.at += 8 * lanes;
+      head = at;
+      at += 8 * lanes;
+      if (form.minimum) minimum_head = at, at += 8 * lanes;
     }
     const int64_t to_scale = args.k_steps + args.k_steps / 4 + block, to_sum = to_scale + blocks;
-    VF sa, sb, sc, sd;
+    VF sa, sb;
+    [[maybe_unused]] VF sc, sd;
     if (form.minimum) {
-      LoadPanelFactors(w.at, minimum_head, sa, sb, sc, sd);
+      LoadPanelFactors<kVectors>(at, minimum_head, first, sa, sb, sc, sd);
       MEROPE_ROWS(MEROPE_MINIMUM)
     }
     for (int64_t step = block * kBlockOfSteps; step < (block + 1) * kBlockOfSteps;
          step += kRunOfSteps) {
       MEROPE_ROWS(MEROPE_INIT)
+      Weights w{at + skipped};
       for (int64_t k = step, end = step + kRunOfSteps; k < end; ++k) {
         VU8 wa, wb, wc, wd;
-        w.template First<4>(wa, wb, wc, wd);
-        if constexpr (kRows == kMaxRows) fetch.Step();
+        w.template First<kVectors>(wa, wb, wc, wd);
+        if constexpr (kVectors == 2) fetch.Step();
         MEROPE_ROWS(MEROPE_STEP)
         ++k;
-        w.template Second<4>(wa, wb, wc, wd);
-        if constexpr (kRows == kMaxRows) fetch.Step();
+        w.template Second<kVectors>(wa, wb, wc, wd);
+        if constexpr (kVectors == 2) fetch.Step();
         MEROPE_ROWS(MEROPE_STEP)
       }
-      LoadPanelFactors(w.at, head, sa, sb, sc, sd);
+      at = w.at - skipped;
+      LoadPanelFactors<kVectors>(at, head, first, sa, sb, sc, sd);
       MEROPE_ROWS(MEROPE_FOLD)
     }
   }
-  for (int64_t r = 0; r < kRows; ++r)
-    for (int64_t i = 0; i < 4; ++i) {
-      VF value = hn::LoadU(df, totals + (4 * r + i) * lanes);
-      if (args.bias != nullptr) value = hn::Add(value, hn::LoadU(df, args.bias + i * lanes));
-      Put(value, args.columns - i * lanes, args.add, out + r * args.out_stride + i * lanes);
-    }
+  MEROPE_ROWS(MEROPE_FINISH)
 }
 
 #undef MEROPE_ROWS
+#undef MEROPE_DECLARE
 #undef MEROPE_MINIMUM
 #undef MEROPE_INIT
 #undef MEROPE_STEP
 #undef MEROPE_FOLD
+#undef MEROPE_FINISH
 
+// As IntegerTile goes about it.
 template <class Weights>
 HWY_INLINE void StoredTile(const uint8_t* panel, const StoredForm& form, const uint32_t* x,
                            int64_t rows, float* out, const TileArgs& args) {
-  const int64_t whole = rows / kMaxRows;
-  for (int64_t i = 0; i < whole; ++i, rows -= kMaxRows) {
-    StoredTileRows<Weights, kMaxRows>(panel, form, x, out, args, FetchOf(args, i, whole));
-    x += kMaxRows * args.x_stride;
-    out += kMaxRows * args.out_stride;
+  if (rows >= kMinHalvedRows) {
+    const int64_t whole = rows / kMaxRows;
+    for (int64_t i = 0; i < 2 * whole; ++i)
+      StoredTileRows<Weights, kMaxRows, 2>(
+          panel, form, i % 2 * 2, x + i / 2 * kMaxRows * args.x_stride,
+          out + i / 2 * kMaxRows * args.out_stride, args, FetchOf(args, i, 2 * whole));
+    rows -= whole * kMaxRows;
+    x += whole * kMaxRows * args.x_stride;
+    out += whole * kMaxRows * args.out_stride;
   }
-  if (rows == 1) return StoredTileRows<Weights, 1>(panel, form, x, out, args);
-  if (rows == 2) return StoredTileRows<Weights, 2>(panel, form, x, out, args);
-  if constexpr (kMaxRows > 3) {
-    if (rows == 3) return StoredTileRows<Weights, 3>(panel, form, x, out, args);
-    if (rows == 4) return StoredTileRows<Weights, 4>(panel, form, x, out, args);
-    if (rows == 5) return StoredTileRows<Weights, 5>(panel, form, x, out, args);
+  for (; rows >= kMaxWideRows; rows -= kMaxWideRows) {
+    StoredTileRows<Weights, kMaxWideRows, 4>(panel, form, 0, x, out, args);
+    x += kMaxWideRows * args.x_stride;
+    out += kMaxWideRows * args.out_stride;
+  }
+  if constexpr (kMaxWideRows > 1) {
+    if (rows == 1) return StoredTileRows<Weights, 1, 4>(panel, form, 0, x, out, args);
+    if (rows == 2) return StoredTileRows<Weights, 2, 4>(panel, form, 0, x, out, args);
   }
 }
 
+// A row of x in the form that the products take.
 inline void QuantizeBlocks(const float* HWY_RESTRICT x, int64_t n, uint32_t* HWY_RESTRICT out) {
   const DF df;
   const hn::Rebind<int8_t, DF> d8;
