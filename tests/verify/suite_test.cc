@@ -7,6 +7,7 @@
 
 #include "checkpoint/synth.h"
 #include "tests/support/expect.h"
+#include "tests/support/quantized_model.h"
 #include "tests/support/temp_dir.h"
 #include "verify/logits_file.h"
 
@@ -104,6 +105,25 @@ TEST_F(SuiteTest, Bf16AgainstOurOwnFp32) {
   int64_t positions = 0;
   for (const PromptSummary& p : result->positions.by_prompt) positions += p.positions;
   EXPECT_EQ(positions, result->positions.positions);
+}
+
+// The reference emulates the file's own integers.
+TEST_F(SuiteTest, StoredAgainstOurOwnFp32) {
+  const std::string path =
+      WriteQuantizedModel(directory_, Config(), 0.15f, [](const std::string& name) {
+        return name.find("down_proj") != name.npos ? DType::kQ8_0 : DType::kQ4_1;
+      });
+  const auto checkpoint = Checkpoint::Open(path);
+  ASSERT_TRUE(checkpoint) << ErrorOf(checkpoint);
+  const auto tokenizer = LoadTokenizerFrom(directory_.path());
+  ASSERT_TRUE(tokenizer) << ErrorOf(tokenizer);
+  options_.target = Precision::kStored;
+  const auto result = Verify(*checkpoint, *tokenizer, options_);
+  ASSERT_TRUE(result) << ErrorOf(result);
+  EXPECT_TRUE(result->target.ends_with(", stored")) << result->target;
+  EXPECT_EQ(result->reference.verdict, Verdict::kPass) << result->reference.worst_share_of_bound;
+  EXPECT_NEAR(Gate(*result, "sigma_ratio").value, 1, 0.1);
+  EXPECT_EQ(Gate(*result, "unexplained_flips").value, 0);
 }
 
 TEST_F(SuiteTest, Fp32AgainstDoubleSums) {

@@ -109,14 +109,16 @@ HWY_INLINE void LoadPanelFactors(const uint8_t*& at, const uint8_t* head, int64_
       td##r = hn::MulAdd(sd, sum, td##r);                                              \
     }                                                                                  \
   }
-#define MEROPE_INIT(r)                                                            \
-  [[maybe_unused]] VI a##r = hn::Zero(di), b##r = a##r, c##r = a##r, d##r = a##r; \
-  if constexpr (kRows > (r)) {                                                    \
-    const uint32_t* sums = x + (r) * args.x_stride + args.k_steps + step / 4;     \
-    auto sum = static_cast<int32_t>(sums[0]);                                     \
-    if constexpr (Weights::kRun == 32) sum += static_cast<int32_t>(sums[1]);      \
-    a##r = hn::Set(di, -form.offset * sum);                                       \
-    b##r = a##r, c##r = a##r, d##r = a##r;                                        \
+#define MEROPE_INIT(r) \
+  [[maybe_unused]] VI a##r = hn::Zero(di), b##r = a##r, c##r = a##r, d##r = a##r;
+// Sums start from what the offset takes away.
+#define MEROPE_OFFSET(r)                                                      \
+  if constexpr (kRows > (r)) {                                                \
+    const uint32_t* sums = x + (r) * args.x_stride + args.k_steps + step / 4; \
+    auto sum = static_cast<int32_t>(sums[0]);                                 \
+    if constexpr (Weights::kRun == 32) sum += static_cast<int32_t>(sums[1]);  \
+    a##r = hn::Set(di, -form.offset * sum);                                   \
+    b##r = a##r, c##r = a##r, d##r = a##r;                                    \
   }
 #define MEROPE_STEP(r)                                                             \
   if constexpr (kRows > (r)) {                                                     \
@@ -181,6 +183,9 @@ HWY_INLINE void StoredTileRows(const uint8_t* panel, const StoredForm& form, int
     for (int64_t step = block * kBlockOfSteps; step < (block + 1) * kBlockOfSteps;
          step += kRunOfSteps) {
       MEROPE_ROWS(MEROPE_INIT)
+      if (form.offset != 0) {
+        MEROPE_ROWS(MEROPE_OFFSET)
+      }
       Weights w{at + skipped};
       for (int64_t k = step, end = step + kRunOfSteps; k < end; ++k) {
         VU8 wa, wb, wc, wd;
@@ -204,6 +209,7 @@ HWY_INLINE void StoredTileRows(const uint8_t* panel, const StoredForm& form, int
 #undef MEROPE_DECLARE
 #undef MEROPE_MINIMUM
 #undef MEROPE_INIT
+#undef MEROPE_OFFSET
 #undef MEROPE_STEP
 #undef MEROPE_FOLD
 #undef MEROPE_FINISH
