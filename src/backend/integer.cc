@@ -1,6 +1,7 @@
 #include "backend/integer.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -21,33 +22,63 @@ float Bf16AtLeast(float value) {
   return std::bit_cast<float>((std::bit_cast<uint32_t>(value) + 0xffffu) & 0xffff0000u);
 }
 
-void Divide(std::span<const float> weights, float scale, float least, float most, int8_t* q) {
-  const float inverse = scale == 0 ? 0 : 1 / scale;
-  for (size_t i = 0; i < weights.size(); ++i)
-    q[i] = static_cast<int8_t>(std::clamp(std::nearbyint(weights[i] * inverse), least, most));
+// 0 for scales whose inverse would be no number.
+float Inverse(float scale) { return std::fabs(scale) > kLeastMagnitude ? 1 / scale : 0; }
+
+// Integers nearest to numbers up to ±127, ties to even, at the end of a sum's mantissa.
+int32_t Nearest(float value) { return std::bit_cast<int32_t>(value + 0x1.8p23f) - 0x4b400000; }
+
+// The code of int4 whose value is nearest to i − 128.
+constexpr std::array<uint8_t, 256> kNearestInt4 = [] {
+  std::array<uint8_t, 256> codes = {};
+  for (int32_t i = 0; i < 256; ++i)
+    for (uint8_t code = 1; code < 16; ++code)
+      if (2 * (i - 128) > kInt4Values[code] + kInt4Values[code - 1])
+        codes[static_cast<size_t>(i)] = code;
+  return codes;
+}();
+
+// The codes nearest to the weights at that scale, and what is lost.
+float CodeInt4(std::span<const float> weights, float scale, uint8_t* codes) {
+  const float inverse = Inverse(scale);
+  float error = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const float place = std::clamp(weights[i] * inverse, -127.0f, 127.0f);
+    codes[i] = kNearestInt4[static_cast<size_t>(Nearest(place) + 128)];
+    const float difference = weights[i] - static_cast<float>(kInt4Values[codes[i]]) * scale;
+    error += difference * difference;
+  }
+  return error;
 }
 
-float QuantizeInt4(std::span<const float> weights, int8_t* q) {
-  // The side of the largest magnitude gets −8, the other 7; somewhat smaller scales cut the
-  // largest off for the sake of the rest.
-  constexpr float kCuts[] = {8.5f, 8.0f, 7.6f, 7.2f, 6.8f, 6.4f};
+// The scale with the least squared error for those codes.
+float ScaleOf(std::span<const float> weights, const uint8_t* codes) {
+  float product = 0, square = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const auto value = static_cast<float>(kInt4Values[codes[i]]);
+    product += weights[i] * value;
+    square += value * value;
+  }
+  return RoundToBF16(product / square);
+}
+
+float QuantizeInt4(std::span<const float> weights, uint8_t* codes) {
+  // What the largest magnitude becomes, on either side: a larger value cuts it off for the sake of
+  // the rest. Then the scale is made the best one for the codes found.
+  constexpr float kExtremes[] = {-133, -121, -109, 91, 102, 113};
   const auto extreme =
       *std::ranges::max_element(weights, {}, [](float weight) { return std::fabs(weight); });
   float best = 0, least_error = std::numeric_limits<float>::infinity();
-  for (const float cut : kCuts) {
-    const float scale = RoundToBF16(-extreme / cut);
-    Divide(weights, scale, -8, 7, q);
-    float error = 0;
-    for (size_t i = 0; i < weights.size(); ++i) {
-      const float difference = weights[i] - static_cast<float>(q[i]) * scale;
-      error += difference * difference;
-    }
-    if (error < least_error) {
-      least_error = error;
-      best = scale;
-    }
-  }
-  Divide(weights, best, -8, 7, q);
+  const auto consider = [&](float scale) {
+    const float error = CodeInt4(weights, scale, codes);
+    if (error >= least_error) return;
+    least_error = error;
+    best = scale;
+  };
+  for (const float value : kExtremes) consider(RoundToBF16(extreme / value));
+  CodeInt4(weights, best, codes);
+  consider(ScaleOf(weights, codes));
+  CodeInt4(weights, best, codes);
   return best;
 }
 
@@ -62,10 +93,13 @@ IntegerFormat FormatOf(Precision precision) {
   return precision == Precision::kInt8 ? kInt8Format : kInt4Format;
 }
 
-float QuantizeWeights(std::span<const float> weights, Precision precision, int8_t* q) {
-  if (precision == Precision::kInt4) return QuantizeInt4(weights, q);
+float QuantizeWeights(std::span<const float> weights, Precision precision, uint8_t* codes) {
+  if (precision == Precision::kInt4) return QuantizeInt4(weights, codes);
   const float scale = Bf16AtLeast(LargestMagnitude(weights) / 127);
-  Divide(weights, scale, -127, 127, q);
+  const float inverse = Inverse(scale);
+  for (size_t i = 0; i < weights.size(); ++i)
+    codes[i] = static_cast<uint8_t>(Nearest(std::clamp(weights[i] * inverse, -127.0f, 127.0f)) +
+                                    kIntegerOffset);
   return scale;
 }
 

@@ -2,6 +2,7 @@
 // the reference multiplies the integers that the fast one multiplies.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -9,24 +10,35 @@
 
 namespace merope {
 
-// A group of `group` weights along in_features has one scale, a bf16 number; its integers are
-// stored with `offset` added. Of an activation row, every value has the same scale.
+// A group of `group` weights along in_features has one scale, a bf16 number; a weight is a code's
+// value times it. Products add kIntegerOffset to values, so that they are bytes without a sign. Of
+// an activation row, x_group values have one scale (0: all of them). int8 runs turned (rotation.h),
+// which lets a row do with one; what 4 bits lose is more than that, and less where weights are as
+// they are (docs/quantization.md has the measurements).
 struct IntegerFormat {
-  int64_t group = 0;
-  int32_t offset = 0;
+  int64_t group = 0, x_group = 0;
 };
-inline constexpr IntegerFormat kInt8Format = {64, 128};
-inline constexpr IntegerFormat kInt4Format = {32, 8};
+inline constexpr IntegerFormat kInt8Format = {64, 0};
+inline constexpr IntegerFormat kInt4Format = {32, 32};
+inline constexpr int32_t kIntegerOffset = 128;
+// The values of the 16 codes of int4. Weights are nearly normal: these give them the least squared
+// error where a group's scale is chosen for it (Lloyd's algorithm on groups of 32
+// normal numbers). A fifth less than that of −8 … 7.
+inline constexpr std::array<int8_t, 16> kInt4Values = {-127, -101, -79, -62, -48, -34, -21, -9,
+                                                       2,    14,   25,  37,  50,  65,  83,  107};
 bool IsInteger(Precision precision);  // kInt8 or kInt4
 IntegerFormat FormatOf(Precision precision);
 
 // With kStored, so many values of an activation row have one scale.
 inline constexpr int64_t kStoredGroup = 32;
 
-// weights ≈ q · scale. int8: from −127 to 127, the scale the smallest that holds the largest
-// magnitude. int4: from −8 to 7, the scale that gives the least squared error of a few. q: as many
-// as weights.
-float QuantizeWeights(std::span<const float> weights, Precision precision, int8_t* q);
+// weights ≈ value of the code · scale; codes: as many as weights. int8: values from −127 to 127,
+// the scale the smallest that holds the largest magnitude. int4: the scale that gives the least
+// squared error of a few.
+float QuantizeWeights(std::span<const float> weights, Precision precision, uint8_t* codes);
+inline int32_t IntegerValue(Precision precision, uint8_t code) {
+  return precision == Precision::kInt4 ? kInt4Values[code] : code - kIntegerOffset;
+}
 
 // x ≈ q · scale: q nearest to x · (127 / the largest magnitude), ties to even, all in fp32; zeros
 // where no magnitude is above kLeastMagnitude, over which 127 would be no number.

@@ -33,8 +33,7 @@ Result<std::vector<VerifyPrompt>> Prompts(const VerifyArguments& arguments,
   if (!arguments.prompts.empty())
     return ReadPrompts(arguments.prompts, checkpoint.config().vocab_size);
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
-  return BuildPrompts(tokenizer, checkpoint.config().max_position_embeddings,
-                      arguments.options.mode);
+  return BuildPrompts(checkpoint, tokenizer, arguments.options.mode);
 }
 
 Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint) {

@@ -17,13 +17,13 @@ namespace {
 constexpr int64_t kMaxLogitRows = 128;
 
 // Loads weights by their HF names, counting bytes and letting go of the mapped pages behind it.
-// Where the back end multiplies integers, it turns them on the way (rotation.h).
+// Where the back end multiplies int8, it turns them on the way (rotation.h).
 class Loader {
  public:
   Loader(const Checkpoint& checkpoint, Backend& backend, const Llama::Progress& progress)
       : checkpoint_(checkpoint), backend_(backend), progress_(progress) {
     for (const TensorView& tensor : checkpoint.tensors()) total_ += std::ssize(tensor.bytes);
-    if (IsInteger(backend.precision())) rotation_.emplace(checkpoint.config().hidden_size);
+    if (backend.precision() == Precision::kInt8) rotation_.emplace(checkpoint.config().hidden_size);
   }
 
   struct Part {

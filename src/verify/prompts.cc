@@ -139,13 +139,14 @@ std::string Mixture(size_t bytes, uint32_t seed) {
 
 class Builder {
  public:
-  Builder(const Tokenizer& tokenizer, int64_t context, VerifyMode mode)
-      : tokenizer_(tokenizer), context_(context), mode_(mode) {}
+  Builder(const Tokenizer& tokenizer, int64_t context, VerifyMode mode, const ChatWording& chat)
+      : tokenizer_(tokenizer), context_(context), mode_(mode), chat_(chat) {}
 
   Result<std::vector<VerifyPrompt>> Build() {
     for (size_t i = 0; i < std::size(kReport); ++i)
       TRY(AddText(VerifyMode::kQuick, fmt::format("report-{:02}", i + 1), "report", "en",
                   std::string(kReport[i])));
+    TRY(AddChat());
     TRY(AddProse());
     TRY(AddCode());
     TRY(AddLists());
@@ -160,6 +161,19 @@ class Builder {
   }
 
  private:
+  // A template brings its own prefix.
+  Status AddChat() {
+    if (!chat_ || mode_ < VerifyMode::kDefault) return {};
+    for (size_t i = 0; i < std::size(kReport); ++i) {
+      TRY_ASSIGN(std::string text, chat_(kReport[i]));
+      TRY_ASSIGN(std::vector<int32_t> ids, EncodePrompt(tokenizer_, text, false));
+      TRY(Add(VerifyMode::kDefault,
+              {fmt::format("chat-{:02}", i + 1), "chat", "en", std::move(text), std::move(ids)},
+              false));
+    }
+    return {};
+  }
+
   // tokens > 0: text is cut after so many.
   Status AddText(VerifyMode tier, std::string id, std::string kind, std::string_view language,
                  std::string text, int64_t tokens = 0) {
@@ -333,6 +347,7 @@ class Builder {
   const Tokenizer& tokenizer_;
   int64_t context_;
   VerifyMode mode_;
+  const ChatWording& chat_;
   std::vector<std::pair<VerifyMode, VerifyPrompt>> prompts_;
 };
 
@@ -346,8 +361,23 @@ std::string_view VerifyModeName(VerifyMode mode) {
 std::span<const std::string_view> ReportPrompts() { return kReport; }
 
 Result<std::vector<VerifyPrompt>> BuildPrompts(const Tokenizer& tokenizer, int64_t context,
-                                               VerifyMode mode) {
-  return Builder(tokenizer, context, mode).Build();
+                                               VerifyMode mode, const ChatWording& chat) {
+  return Builder(tokenizer, context, mode, chat).Build();
+}
+
+Result<std::vector<VerifyPrompt>> BuildPrompts(const Checkpoint& checkpoint,
+                                               const Tokenizer& tokenizer, VerifyMode mode) {
+  const auto chat = checkpoint.LoadChatTemplate();
+  const ChatTemplateOptions options{.add_generation_prompt = true,
+                                    .bos_token = checkpoint.bos_token(),
+                                    .eos_token = checkpoint.eos_token()};
+  ChatWording wording;
+  if (chat && chat->has_value())  // one that cannot be used is `inspect`'s to tell
+    wording = [&](std::string_view message) {
+      const ChatMessage said{"user", std::string(message)};
+      return (**chat).Render(std::span(&said, 1), options);
+    };
+  return BuildPrompts(tokenizer, checkpoint.config().max_position_embeddings, mode, wording);
 }
 
 }  // namespace merope

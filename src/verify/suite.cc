@@ -45,7 +45,7 @@ class Suite {
     result.target_precision = options_.target;
     result.threads = options_.threads > 0 ? options_.threads : DefaultThreads();
     result.context = checkpoint_.config().max_position_embeddings;
-    TRY_ASSIGN(prompts_, BuildPrompts(tokenizer_, result.context, options_.mode));
+    TRY_ASSIGN(prompts_, BuildPrompts(checkpoint_, tokenizer_, options_.mode));
     TRY(CheckPrompts());
     for (const VerifyPrompt& p : prompts_) longest_ = std::max(longest_, std::ssize(p.ids));
     for (int64_t n = 0; n_reference_ < prompts_.size() && n < ReferencePositions(options_.mode);

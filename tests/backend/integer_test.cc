@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <random>
 
 #include "tests/backend/support.h"
 
@@ -172,21 +173,56 @@ INSTANTIATE_TEST_SUITE_P(Targets, IntegerTest,
 // The worst a weight is off is half a step; int4 may cut the largest to make the rest better.
 TEST(QuantizeWeights, StaysWithinHalfAStep) {
   const auto weights = RandomValues(64, 9);
-  int8_t q[64];
-  const float scale = QuantizeWeights(weights, Precision::kInt8, q);
+  uint8_t codes[64];
+  const float scale = QuantizeWeights(weights, Precision::kInt8, codes);
   EXPECT_EQ(RoundToBF16(scale), scale);
   for (size_t i = 0; i < weights.size(); ++i)
-    EXPECT_NEAR(weights[i], static_cast<float>(q[i]) * scale, scale / 2 * 1.0001f);
+    EXPECT_NEAR(weights[i], static_cast<float>(IntegerValue(Precision::kInt8, codes[i])) * scale,
+                scale / 2 * 1.0001f);
   const std::span group(weights.data(), 32);
-  const float coarse = QuantizeWeights(group, Precision::kInt4, q);
+  const float coarse = QuantizeWeights(group, Precision::kInt4, codes);
   EXPECT_EQ(RoundToBF16(coarse), coarse);
   double error = 0, squares = 0;
   for (size_t i = 0; i < group.size(); ++i) {
-    error += std::pow(group[i] - static_cast<float>(q[i]) * coarse, 2);
+    ASSERT_LT(codes[i], 16);
+    const auto value = static_cast<float>(IntegerValue(Precision::kInt4, codes[i]));
+    error += std::pow(group[i] - value * coarse, 2);
     squares += std::pow(group[i], 2);
-    EXPECT_TRUE(-8 <= q[i] && q[i] <= 7);
   }
   EXPECT_LT(error / squares, 0.015);  // a sixteenth of the range a step: (1/16)² · 4 at most
+}
+
+// Of normal weights, int4 loses a sixth less than the best of −8 … 7 with their best scales
+// (0.0065 of the squares, by simulation).
+TEST(QuantizeWeights, Int4LosesLittleOfNormalWeights) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  double error = 0, squares = 0;
+  for (int i = 0; i < 4000; ++i) {
+    std::vector<float> group(32);
+    for (float& weight : group) weight = 0.02f * normal(random);
+    uint8_t codes[32];
+    const float scale = QuantizeWeights(group, Precision::kInt4, codes);
+    for (size_t k = 0; k < group.size(); ++k) {
+      const auto value = static_cast<float>(IntegerValue(Precision::kInt4, codes[k]));
+      error += std::pow(group[k] - value * scale, 2);
+      squares += std::pow(group[k], 2);
+    }
+  }
+  EXPECT_LT(error / squares, 0.0056);
+}
+
+TEST(QuantizeWeights, ZerosStayZeros) {
+  const std::vector<float> zeros(64);
+  uint8_t codes[64];
+  EXPECT_EQ(QuantizeWeights(zeros, Precision::kInt8, codes), 0);
+  EXPECT_EQ(QuantizeWeights(std::span(zeros).first(32), Precision::kInt4, codes), 0);
+  std::vector<float> tiny(64);  // the scale has no inverse
+  tiny[3] = 1e-40f;
+  for (const Precision precision : {Precision::kInt8, Precision::kInt4}) {
+    const float scale = QuantizeWeights(tiny, precision, codes);
+    EXPECT_LE(std::fabs(static_cast<float>(IntegerValue(precision, codes[0])) * scale), 1e-40f);
+  }
 }
 
 }  // namespace

@@ -145,8 +145,8 @@ TEST_P(LlamaTest, ThePlanHasFiveStepsALayer) {
   const Plan* plan = engine.model->plan();
   ASSERT_NE(plan, nullptr);
   EXPECT_EQ(plan->steps, 2 + 5 * 3);  // the embedding and the head, and three layers
-  // With integers, two Hadamard transforms a layer and two around the last norm are ops, too.
-  const bool turned = GetParam() == Precision::kInt8 || GetParam() == Precision::kInt4;
+  // With int8, two Hadamard transforms a layer and two around the last norm are ops, too.
+  const bool turned = GetParam() == Precision::kInt8;
   EXPECT_EQ(plan->ops, turned ? 6 + 14 * 3 : 4 + 12 * 3);
   EXPECT_EQ(Load(1, true).model->plan(), nullptr);  // the reference runs op by op
 }

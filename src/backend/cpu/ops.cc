@@ -41,9 +41,9 @@ void Ops::PrepareRow(const float* x, const PackedMatrix& matrix, uint32_t* out) 
     case WeightForm::kPackedBf16:
       return elementwise_.to_bf16(x, n, out);
     case WeightForm::kInt8:
-      return matmul_.quantize(x, n, matrix.k_steps, kInt8Group, kInt8Format.offset, out);
+      return matmul_.quantize(x, n, matrix.k_steps, kInt8Group, 4 * matrix.k_steps, out);
     case WeightForm::kInt4:
-      return matmul_.quantize(x, n, matrix.k_steps, kInt4Group, kInt4Format.offset, out);
+      return matmul_.quantize(x, n, matrix.k_steps, kInt4Group, kInt4Group, out);
     case WeightForm::kStored:
       return stored_.quantize(x, n, out);
   }

@@ -41,16 +41,16 @@ void PackIntegerPanel(const float* rows, int64_t stride, const PackedMatrix& mat
   const Precision precision = int8 ? Precision::kInt8 : Precision::kInt4;
   const int64_t panel = matrix.panel, step_bytes = 4 * panel;
   const int64_t group_bytes = format.group * panel / (int8 ? 1 : 2);
-  int8_t q[64];
+  uint8_t codes[64];
   for (int64_t g = 0; g < matrix.groups(); ++g) {
     uint8_t* to = out + g * (group_bytes + 2 * panel);
     for (int64_t j = 0; j < panel; ++j) {
       const std::span group(rows + j * stride + g * format.group,
                             static_cast<size_t>(format.group));
-      const uint16_t scale = F32ToBF16(QuantizeWeights(group, precision, q));
+      const uint16_t scale = F32ToBF16(QuantizeWeights(group, precision, codes));
       std::memcpy(to + group_bytes + 2 * j, &scale, 2);
       for (int64_t k = 0; k < format.group; ++k) {
-        const auto value = static_cast<uint8_t>(q[k] + format.offset);
+        const uint8_t value = codes[k];
         const int64_t step = k / 4, at = 4 * j + k % 4;
         if (int8) {
           to[step * step_bytes + at] = value;
@@ -89,7 +89,8 @@ int64_t PackedMatrix::groups() const { return 4 * k_steps / FormatOfForm(form).g
 
 int64_t PackedMatrix::InputUnits() const {
   if (form == WeightForm::kStored) return StoredUnits(in_features);
-  return integer() ? k_steps + groups() + 1 : k_steps;
+  if (!integer()) return k_steps;
+  return k_steps + groups() + (form == WeightForm::kInt4 ? groups() : 1);
 }
 
 int64_t PackedMatrix::RunEnd(int64_t p, int64_t end) const {
@@ -127,6 +128,7 @@ uint32_t PackedMatrix::PackedPair(const PackedPanel& from, const uint8_t* step, 
 void PackedMatrix::UnpackIntegerRow(int64_t row, float* out) const {
   const IntegerFormat format = FormatOfForm(form);
   const bool int8 = form == WeightForm::kInt8;
+  const Precision precision = int8 ? Precision::kInt8 : Precision::kInt4;
   const int64_t column = row % panel, group_bytes = format.group * panel / (int8 ? 1 : 2);
   const uint8_t* from = integers.data() + row / panel * panel_bytes;
   for (int64_t k = 0; k < in_features; ++k) {
@@ -136,7 +138,7 @@ void PackedMatrix::UnpackIntegerRow(int64_t row, float* out) const {
     if (!int8) value = step % 2 == 0 ? value & 0x0f : value >> 4;
     uint16_t scale;
     std::memcpy(&scale, group + group_bytes + 2 * column, 2);
-    out[k] = static_cast<float>(value - format.offset) * BF16ToF32(scale);
+    out[k] = static_cast<float>(IntegerValue(precision, value)) * BF16ToF32(scale);
   }
 }
 

@@ -71,7 +71,10 @@ class ReferenceBackend : public Backend {
     TRY_ASSIGN(matrix->out_features, StackedRows(parts));
     matrix->in_features = parts[0].weight->cols();
     const bool stored = precision_ == Precision::kStored && AllQuantized(parts);
-    if (IsInteger(precision_)) matrix->x_group = matrix->in_features;
+    if (IsInteger(precision_)) {
+      const int64_t x_group = FormatOf(precision_).x_group;
+      matrix->x_group = x_group > 0 ? x_group : matrix->in_features;
+    }
     if (stored) matrix->x_group = kStoredGroup;
     TRY_ASSIGN(matrix->bias, StackedBias(parts));
     matrix->weight.resize(static_cast<size_t>(matrix->out_features * matrix->in_features));
@@ -247,13 +250,14 @@ class ReferenceBackend : public Backend {
     }
     const auto size = static_cast<size_t>(FormatOf(precision_).group);
     std::vector<float> group(size);
-    std::vector<int8_t> q(size);
+    std::vector<uint8_t> codes(size);
     for (size_t begin = 0; begin < row.size(); begin += size) {
       const size_t n = std::min(size, row.size() - begin);
       std::ranges::fill(group, 0.0f);  // the last one may be short
       std::copy_n(row.begin() + static_cast<int64_t>(begin), n, group.begin());
-      const float scale = QuantizeWeights(group, precision_, q.data());
-      for (size_t i = 0; i < n; ++i) row[begin + i] = static_cast<float>(q[i]) * scale;
+      const float scale = QuantizeWeights(group, precision_, codes.data());
+      for (size_t i = 0; i < n; ++i)
+        row[begin + i] = static_cast<float>(IntegerValue(precision_, codes[i])) * scale;
     }
   }
 
@@ -262,9 +266,10 @@ class ReferenceBackend : public Backend {
     std::vector<int8_t> q(static_cast<size_t>(group));
     for (int64_t row = 0; row < x.rows; ++row)
       for (int64_t begin = 0; begin < x.cols; begin += group) {
-        const std::span from(x.data + row * x.stride + begin, q.size());
+        const int64_t n = std::min(group, x.cols - begin);
+        const std::span from(x.data + row * x.stride + begin, static_cast<size_t>(n));
         const float scale = QuantizeActivations(from, q.data());
-        for (int64_t i = 0; i < group; ++i)
+        for (int64_t i = 0; i < n; ++i)
           rows[static_cast<size_t>(row * x.cols + begin + i)] =
               static_cast<float>(q[static_cast<size_t>(i)]) * scale;
       }

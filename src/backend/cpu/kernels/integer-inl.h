@@ -8,6 +8,7 @@
 #define MEROPE_INTEGER_INL_H_
 #endif
 
+#include <array>
 #include <bit>
 #include <cstdint>
 
@@ -31,6 +32,7 @@ using DI8 = hn::Repartition<int8_t, DF>;
 // of a panel, or two of them.
 struct Int8Weights {
   static constexpr int64_t kGroup = kInt8Group;
+  static constexpr bool kScaledGroups = false;  // whether each group of x has a scale of its own
   const uint8_t* at;
 
   template <int kVectors>
@@ -49,8 +51,7 @@ struct Int8Weights {
 };
 
 // The low halves of the bytes are the first step's, the high ones the second's.
-struct Int4Weights {
-  static constexpr int64_t kGroup = kInt4Group;
+struct Halves {
   const uint8_t* at;
 
   template <int kVectors>
@@ -76,6 +77,38 @@ struct Int4Weights {
     const hn::Repartition<uint16_t, DU8> d16;
     const auto halves = hn::ShiftRight<4>(hn::BitCast(d16, hn::LoadU(d8, from)));
     return hn::And(hn::BitCast(d8, halves), hn::Set(d8, 0x0f));
+  }
+};
+
+// The halves are codes.
+struct Int4Weights : Halves {
+  static constexpr int64_t kGroup = kInt4Group;
+  static constexpr bool kScaledGroups = true;
+
+  template <int kVectors>
+  HWY_INLINE void First(VU8& a, VU8& b, VU8& c, VU8& d) const {
+    Halves::First<kVectors>(a, b, c, d);
+    LookUp<kVectors>(a, b, c, d);
+  }
+  template <int kVectors>
+  HWY_INLINE void Second(VU8& a, VU8& b, VU8& c, VU8& d) {
+    Halves::Second<kVectors>(a, b, c, d);
+    LookUp<kVectors>(a, b, c, d);
+  }
+
+ private:
+  template <int kVectors>
+  static HWY_INLINE void LookUp(VU8& a, VU8& b, VU8& c, VU8& d) {
+    alignas(16) static constexpr auto kBytes = [] {
+      std::array<uint8_t, 16> bytes = {};
+      for (size_t i = 0; i < bytes.size(); ++i)
+        bytes[i] = static_cast<uint8_t>(kInt4Values[i] + kIntegerOffset);
+      return bytes;
+    }();
+    const VU8 table = hn::LoadDup128(DU8(), kBytes.data());
+    a = hn::TableLookupBytes(table, a), b = hn::TableLookupBytes(table, b);
+    if constexpr (kVectors == 4)
+      c = hn::TableLookupBytes(table, c), d = hn::TableLookupBytes(table, d);
   }
 };
 
@@ -112,26 +145,36 @@ inline constexpr int kMaxWideRows = 1;
       Accumulate(wd, xr, d##r);                                                       \
     }                                                                                 \
   }
-#define MEROPE_FOLD(r)                                        \
-  if constexpr (kRows > (r)) {                                \
-    ta##r = hn::MulAdd(hn::ConvertTo(df, a##r), sa, ta##r);   \
-    tb##r = hn::MulAdd(hn::ConvertTo(df, b##r), sb, tb##r);   \
-    if constexpr (kVectors == 4) {                            \
-      tc##r = hn::MulAdd(hn::ConvertTo(df, c##r), sc, tc##r); \
-      td##r = hn::MulAdd(hn::ConvertTo(df, d##r), sd, td##r); \
-    }                                                         \
+#define MEROPE_FOLD(r)                                                                  \
+  if constexpr (kRows > (r)) {                                                          \
+    VF fa = sa, fb = sb, fc = sc, fd = sd;                                              \
+    if constexpr (Weights::kScaledGroups) {                                             \
+      const VF scale =                                                                  \
+          hn::Set(df, std::bit_cast<float>(x[(r) * args.x_stride + x_scales + group])); \
+      fa = hn::Mul(sa, scale), fb = hn::Mul(sb, scale);                                 \
+      if constexpr (kVectors == 4) fc = hn::Mul(sc, scale), fd = hn::Mul(sd, scale);    \
+    }                                                                                   \
+    ta##r = hn::MulAdd(hn::ConvertTo(df, a##r), fa, ta##r);                             \
+    tb##r = hn::MulAdd(hn::ConvertTo(df, b##r), fb, tb##r);                             \
+    if constexpr (kVectors == 4) {                                                      \
+      tc##r = hn::MulAdd(hn::ConvertTo(df, c##r), fc, tc##r);                           \
+      td##r = hn::MulAdd(hn::ConvertTo(df, d##r), fd, td##r);                           \
+    }                                                                                   \
   }
-#define MEROPE_FINISH(r)                                                                   \
-  if constexpr (kRows > (r)) {                                                             \
-    const VF scale =                                                                       \
-        hn::Set(df, std::bit_cast<float>(x[(r) * args.x_stride + args.k_steps + groups])); \
-    float* at = out + (r) * args.out_stride;                                               \
-    Finish(hn::Mul(ta##r, scale), first, args, at);                                        \
-    Finish(hn::Mul(tb##r, scale), first + 1, args, at);                                    \
-    if constexpr (kVectors == 4) {                                                         \
-      Finish(hn::Mul(tc##r, scale), first + 2, args, at);                                  \
-      Finish(hn::Mul(td##r, scale), first + 3, args, at);                                  \
-    }                                                                                      \
+#define MEROPE_FINISH(r)                                                                         \
+  if constexpr (kRows > (r)) {                                                                   \
+    if constexpr (!Weights::kScaledGroups) {                                                     \
+      const VF scale = hn::Set(df, std::bit_cast<float>(x[(r) * args.x_stride + x_scales]));     \
+      ta##r = hn::Mul(ta##r, scale), tb##r = hn::Mul(tb##r, scale);                              \
+      if constexpr (kVectors == 4) tc##r = hn::Mul(tc##r, scale), td##r = hn::Mul(td##r, scale); \
+    }                                                                                            \
+    float* at = out + (r) * args.out_stride;                                                     \
+    Finish(ta##r, first, args, at);                                                              \
+    Finish(tb##r, first + 1, args, at);                                                          \
+    if constexpr (kVectors == 4) {                                                               \
+      Finish(tc##r, first + 2, args, at);                                                        \
+      Finish(td##r, first + 3, args, at);                                                        \
+    }                                                                                            \
   }
 
 // Not inlined: it would be most of the code.
@@ -167,6 +210,7 @@ HWY_INLINE void IntegerTileRows(const uint8_t* panel, int64_t first, const uint3
   const VF zero = hn::Zero(df);
   constexpr int64_t kSteps = Weights::kGroup / 4;
   const int64_t groups = args.k_steps / kSteps, skipped = first * 4 * lanes;
+  const int64_t x_scales = args.k_steps + groups;  // where a row's scales lie
   MEROPE_ROWS(MEROPE_DECLARE)
   Weights w{panel + skipped};
   for (int64_t group = 0; group < groups; ++group) {
@@ -183,7 +227,7 @@ HWY_INLINE void IntegerTileRows(const uint8_t* panel, int64_t first, const uint3
     }
     const auto* scales = reinterpret_cast<const uint16_t*>(w.at - skipped) + first * lanes;
     const VF sa = LoadScales(scales), sb = LoadScales(scales + lanes);
-    [[maybe_unused]] VF sc, sd;
+    [[maybe_unused]] VF sc = zero, sd = zero;
     if constexpr (kVectors == 4)
       sc = LoadScales(scales + 2 * lanes), sd = LoadScales(scales + 3 * lanes);
     w.at += 8 * lanes;
@@ -227,10 +271,9 @@ HWY_INLINE void IntegerTile(const uint8_t* panel, const uint32_t* x, int64_t row
   }
 }
 
-// x (n) to integers from -127 to 127 with one scale, in units of four, padded with zeros to
-// k_steps; then for each group of `group` values minus `offset` times its sum, then the scale.
-inline void QuantizeRow(const float* HWY_RESTRICT x, int64_t n, int64_t k_steps, int64_t group,
-                        int32_t offset, uint32_t* HWY_RESTRICT out) {
+// n values to integers from -127 to 127, padded with zeros to whole runs; returns their scale.
+inline float QuantizeRun(const float* HWY_RESTRICT x, int64_t n, int64_t run,
+                         int8_t* HWY_RESTRICT out) {
   const DF df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
   VF most = hn::Zero(df);
@@ -240,22 +283,32 @@ inline void QuantizeRow(const float* HWY_RESTRICT x, int64_t n, int64_t k_steps,
   for (; i < n; ++i) largest = HWY_MAX(largest, x[i] < 0 ? -x[i] : x[i]);
   const float inverse = largest > kLeastMagnitude ? 127.0f / largest : 0.0f;
 
-  auto* bytes = reinterpret_cast<int8_t*>(out);
   const hn::Rebind<int8_t, DF> d8;
   const VF factor = hn::Set(df, inverse);
   for (i = 0; i < n; i += lanes) {
     const auto rest = static_cast<size_t>(HWY_MIN(lanes, n - i));
     const VI q = hn::NearestInt(hn::Mul(hn::LoadN(df, x + i, rest), factor));
-    hn::StoreN(hn::DemoteTo(d8, q), d8, bytes + i, rest);
+    hn::StoreN(hn::DemoteTo(d8, q), d8, out + i, rest);
   }
-  for (i = n; i < 4 * k_steps; ++i) bytes[i] = 0;
+  for (i = n; i < run; ++i) out[i] = 0;
+  return largest / 127.0f;
+}
+
+// x (n) in units of four integers, padded to k_steps; then for each group of `group` values minus
+// kIntegerOffset times its sum; then the scale of each run of `run` values.
+inline void QuantizeRow(const float* HWY_RESTRICT x, int64_t n, int64_t k_steps, int64_t group,
+                        int64_t run, uint32_t* HWY_RESTRICT out) {
+  auto* bytes = reinterpret_cast<int8_t*>(out);
   const int64_t groups = 4 * k_steps / group;
+  for (int64_t at = 0; at < 4 * k_steps; at += run) {
+    const float scale = QuantizeRun(x + at, HWY_MIN(run, n - at), run, bytes + at);
+    out[k_steps + groups + at / run] = std::bit_cast<uint32_t>(scale);
+  }
   for (int64_t g = 0; g < groups; ++g) {
     int32_t sum = 0;
-    for (i = 0; i < group; ++i) sum += bytes[g * group + i];
-    out[k_steps + g] = static_cast<uint32_t>(-offset * sum);
+    for (int64_t i = 0; i < group; ++i) sum += bytes[g * group + i];
+    out[k_steps + g] = static_cast<uint32_t>(-kIntegerOffset * sum);
   }
-  out[k_steps + groups] = std::bit_cast<uint32_t>(largest / 127.0f);
 }
 
 }  // namespace merope::cpu::HWY_NAMESPACE

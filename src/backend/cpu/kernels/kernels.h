@@ -16,9 +16,10 @@
 //
 // Integer panels: for each group of k (kInt8Group or kInt4Group, in_features padded to whole ones),
 // steps of four k, [k/4][panel][4] bytes of weight + 128; or two such steps in one, the first in
-// the low halves of the bytes and the second in the high ones, of weight + 8. Then the group's
-// scales in bf16, one a column. x is one row of 32-bit units: k/4 of four signed bytes; for each
-// group minus 128 (or 8) times its sum, from which the sums of products start; and the row's scale.
+// the low halves of the bytes and the second in the high ones, of codes (integer.h). Then the
+// group's scales in bf16, one a column. x is one row of 32-bit units: k/4 of four signed bytes; for
+// each group minus 128 times its sum, from which the sums of products start; and its scales: one
+// for the row (int8), or one a group (int4).
 //
 // An output element is summed over k in one lane, in one order (chains of multiply-adds,
 // tile-inl.h). Nothing about it depends on the tile, the row count or the thread; that is what
@@ -64,9 +65,10 @@ struct MatMulKernels {
   void (*packed)(const MatMulArgs&, uint32_t* scratch);
   void (*int8)(const MatMulArgs&);
   void (*int4)(const MatMulArgs&);
-  // A row of n values to what the integer products take: k_steps + groups + 1 units. Nearest, ties
-  // to even, of x · (127 / the largest magnitude).
-  void (*quantize)(const float* x, int64_t n, int64_t k_steps, int64_t group, int32_t offset,
+  // A row of n values to what the integer products take: k_steps units of integers, those of the
+  // groups' sums, and a scale for each run of `run` values. Nearest, ties to even, of x · (127 /
+  // the largest magnitude).
+  void (*quantize)(const float* x, int64_t n, int64_t k_steps, int64_t group, int64_t run,
                    uint32_t* out);
   // n_rows ≤ panel rows of k_steps bf16 pairs, in memory of any alignment, to the first columns of
   // a plain panel. Returns whether all values are finite.

@@ -23,7 +23,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 struct Stored8 : Int8Weights {
   static constexpr int64_t kRun = 32;  // k that share a scale
 };
-struct Stored4 : Int4Weights {
+struct Stored4 : Halves {
   static constexpr int64_t kRun = 32;
 };
 struct Stored6 {
@@ -62,7 +62,7 @@ struct Stored6 {
   HWY_INLINE VU8 High(int64_t offset) const {
     const DU8 d8;
     const auto upper = hn::BitCast(d8, hn::ShiftRight<2>(Upper(offset)));
-    return hn::Or(Int4Weights::High(at + offset), hn::And(upper, hn::Set(d8, 0x30)));
+    return hn::Or(Halves::High(at + offset), hn::And(upper, hn::Set(d8, 0x30)));
   }
 };
 
