@@ -32,21 +32,22 @@ struct PackedBf16 : Bf16 {
   struct Reader {
     const uint8_t* at;
     const uint8_t* raw;
-    VB high, low;  // exponents by name: bits 7 to 1 of each, and bit 0 at the top
+    // Exponents by name: bits 7 to 1 of each, and bit 0 at the top. Arrays, since scalable vectors
+    // cannot be members; they stay in registers.
+    alignas(16) uint8_t highs[16] = {};
+    alignas(16) uint8_t lows[16] = {};
 
     explicit HWY_INLINE Reader(const PackedPanel& panel) : at(panel.steps), raw(panel.raw) {
-      alignas(16) uint8_t highs[16] = {}, lows[16] = {};
       for (int i = 1; i < 16; ++i) {
         const int exponent = panel.base + i;  // at most 255 for every name in use
         highs[i] = static_cast<uint8_t>((exponent >> 1) & 0x7f);
         lows[i] = static_cast<uint8_t>(exponent << 7);
       }
-      high = hn::LoadDup128(DB(), highs);
-      low = hn::LoadDup128(DB(), lows);
     }
 
     HWY_INLINE void Split(VB sign_mantissa, VB names, VU& first, VU& second) const {
       const VB sign = hn::Set(DB(), 0x80);
+      const VB high = hn::LoadDup128(DB(), highs), low = hn::LoadDup128(DB(), lows);
       const VB top = hn::OrAnd(hn::TableLookupBytes(high, names), sign_mantissa, sign);
       const VB bottom = hn::Or(hn::TableLookupBytes(low, names), hn::AndNot(sign, sign_mantissa));
       first = hn::BitCast(DU(), hn::InterleaveLower(DB(), bottom, top));
