@@ -131,7 +131,7 @@ class Backend {
   virtual WeightSummary weights() const = 0;
   // Zeroed memory for that many pages, taken from the system only as it is touched.
   virtual Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape& shape, int64_t n_pages) = 0;
-  virtual int64_t KvElementBytes() const = 0;
+  virtual int64_t KvTokenBytes(const KvShape& shape) const = 0;  // what a position takes
 
   // A step's ops run between BeginStep and EndStep; the step's spans stay valid until EndStep.
   virtual void BeginStep(const Step& step) = 0;
@@ -175,11 +175,16 @@ class Backend {
 // How bf16 weights are kept: as they are, or in 12 bits, losslessly; kAuto takes what a product of
 // one row reads faster, by a short measurement at load. The results are the same bits.
 enum class WeightStorage : uint8_t { kAuto, kPlain, kPacked };
+// How K and V are kept: as products take them (fp32, or else bf16), or as integers from −127 to 127
+// with one scale a token and head, which attention then multiplies with queries of the same kind
+// and with probabilities of 16 bits.
+enum class KvStorage : uint8_t { kAuto, kInt8 };
 
 struct CpuOptions {
   Precision precision = Precision::kBf16;
   int threads = 0;  // 0: DefaultThreads()
   WeightStorage weights = WeightStorage::kAuto;
+  KvStorage kv = KvStorage::kAuto;
 };
 // The fast back end: Highway kernels for the best instruction set the CPU has.
 std::unique_ptr<Backend> MakeCpuBackend(const CpuOptions& options);

@@ -164,7 +164,7 @@ int64_t LongestSequence(const LatencyOptions& options) {
 
 // The grid, with what each of its points costs at least.
 std::vector<LatencyCase> Grid(const Llama& model, const LatencyOptions& options) {
-  const int64_t kv_token = model.config().KvBytesPerToken(model.backend().KvElementBytes());
+  const int64_t kv_token = model.kv_token_bytes();
   std::vector<LatencyCase> cases;
   for (const int64_t batch : options.batch_sizes)
     for (const int64_t context : options.contexts)

@@ -19,7 +19,7 @@ namespace {
 struct LatencyArguments {
   std::string model;
   std::vector<std::string> dtypes = {"auto"}, modes = {"eager", "compiled"};
-  std::string weights = "auto";
+  std::string weights = "auto", kv = "auto";
   bool json = false;
   LatencyOptions latency;
 };
@@ -127,6 +127,7 @@ Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
   RuntimeOptions options;
   TRY_ASSIGN(options.precision, ParsePrecision(dtype));
   TRY_ASSIGN(options.weights, ParseWeightStorage(arguments.weights));
+  TRY_ASSIGN(options.kv, ParseKvStorage(arguments.kv));
   options.llama.eager = arguments.modes == std::vector<std::string>{"eager"};
   latency.eager_too = arguments.modes.size() > 1;
   options.threads = latency.threads;
@@ -144,6 +145,7 @@ Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
 Result<int> RunLatency(const LatencyArguments& arguments) {
   for (const std::string& dtype : arguments.dtypes) TRY(ParsePrecision(dtype));
   TRY(ParseWeightStorage(arguments.weights));
+  TRY(ParseKvStorage(arguments.kv));
   const Stopwatch open_watch;
   TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
   const double open_seconds = open_watch.Seconds();
@@ -199,6 +201,9 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
   list("--mode", arguments->modes, "eager, compiled, or both, which then take turns");
   command->get_option("--mode")->check(CLI::IsMember({"eager", "compiled"}));
   command->add_option("--weights", arguments->weights, "bf16 weights plain, packed, or auto")
+      ->capture_default_str();
+  command->add_option("--kv-dtype", arguments->kv, "K and V as the dtype has them, or int8")
+      ->check(CLI::IsMember({"auto", "int8"}))
       ->capture_default_str();
   number("--warmup", latency.warmup, "Runs of each row before those that count");
   number("--repeats", latency.repeats, "Runs of each row that count");

@@ -17,7 +17,7 @@ constexpr int64_t kDefaultMaxTokens = 512;
 
 struct RunArguments {
   LoadOptions load;
-  std::string dtype = "auto", weights = "auto", prompt, system;
+  std::string dtype = "auto", weights = "auto", kv = "auto", prompt, system;
   std::optional<double> temperature, top_p, min_p;
   std::optional<int64_t> top_k, max_tokens;
   std::optional<uint64_t> seed;
@@ -144,6 +144,7 @@ Result<int> Run(RunArguments arguments) {
   HandleInterrupts();
   TRY_ASSIGN(arguments.load.runtime.precision, ParsePrecision(arguments.dtype));
   TRY_ASSIGN(arguments.load.runtime.weights, ParseWeightStorage(arguments.weights));
+  TRY_ASSIGN(arguments.load.runtime.kv, ParseKvStorage(arguments.kv));
   TRY(Validate(Options(arguments, {}).sampling));  // before the model is loaded
   TRY_ASSIGN(const LoadedModel loaded, LoadModel(arguments.load));
   Say("{}: {}, {} weights run in {}, {}; {:.0f} MB of weights, loaded in {:.2f} s",
@@ -216,6 +217,11 @@ void AddRun(CLI::App& app, Action* chosen) {
          "--weights", a->weights,
          "How bf16 weights are kept: plain, packed (in 12 bits, losslessly), or auto, which "
          "measures; the results are the same")
+      ->capture_default_str();
+  run->add_option("--kv-dtype", a->kv,
+                  "How keys and values are kept: int8, with a scale a token and head, or auto, as "
+                  "the dtype has them")
+      ->check(CLI::IsMember({"auto", "int8"}))
       ->capture_default_str();
   run->add_flag("--enforce-eager", a->load.runtime.llama.eager,
                 "Run the ops one by one instead of a captured plan; the results are the same");

@@ -54,12 +54,18 @@ Result<WeightStorage> ParseWeightStorage(std::string_view name) {
   return Err("weights: expected auto, plain or packed, found \"{}\"", name);
 }
 
+Result<KvStorage> ParseKvStorage(std::string_view name) {
+  if (name == "auto") return KvStorage::kAuto;
+  if (name == "int8") return KvStorage::kInt8;
+  return Err("kv-dtype: expected auto or int8, found \"{}\"", name);
+}
+
 Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& options) {
   const Stopwatch watch;
   Runtime runtime;
   runtime.threads = options.threads > 0 ? options.threads : DefaultThreads();
   const CpuOptions cpu{options.precision.value_or(DefaultPrecision(checkpoint.config().dtype)),
-                       runtime.threads, options.weights};
+                       runtime.threads, options.weights, options.kv};
   if (cpu.precision == Precision::kStored && QuantizedTypes(checkpoint).empty())
     return Err("{}: dtype stored: expected a GGUF file's quantized weights, found {}",
                checkpoint.path(), DTypeName(checkpoint.config().dtype));

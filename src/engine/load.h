@@ -22,6 +22,7 @@ struct RuntimeOptions {
   BackendKind backend = BackendKind::kCpu;
   int threads = 0;  // 0: DefaultThreads()
   WeightStorage weights = WeightStorage::kAuto;
+  KvStorage kv = KvStorage::kAuto;
   LlamaOptions llama = {};
 };
 
@@ -65,6 +66,9 @@ Result<std::optional<Precision>> ParsePrecision(std::string_view name);
 
 // "auto", "plain" or "packed", as --weights takes them.
 Result<WeightStorage> ParseWeightStorage(std::string_view name);
+
+// "auto" or "int8", as --kv-dtype takes them.
+Result<KvStorage> ParseKvStorage(std::string_view name);
 
 // What a plain prompt becomes: text with special tokens parsed, after the tokenizer's own prefix
 // (BOS), which is not doubled where the text already starts with it. Encodes rendered chat

@@ -54,6 +54,10 @@ class Llama {
   int64_t step_weight_bytes() const {
     return weight_bytes_ - (head_ == embed_ ? 0 : embed_->bytes);
   }
+  // Of K and V, for one position.
+  int64_t kv_token_bytes() const {
+    return backend_.KvTokenBytes({config_.num_layers, config_.num_kv_heads, config_.head_dim});
+  }
   KvCache& kv() { return *kv_; }
   // Whether passes run op by op from now on, although there is a plan. The results are the same.
   void set_eager(bool eager) { options_.eager = eager; }

@@ -133,7 +133,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   data.load.weight_bytes = target.model->weight_bytes();
   data.load.resident_after = ResidentBytes();
   data.load.peak = PeakResidentBytes();
-  data.load.kv_element_bytes = target.backend->KvElementBytes();
+  data.load.kv_token_bytes = target.model->kv_token_bytes();
   data.load.kv_pages = target.model->kv().free_pages();
 
   grid.progress = phase("performance");

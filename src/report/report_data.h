@@ -37,7 +37,7 @@ struct LoadFacts {
   int64_t weight_bytes = 0;  // resident, as packed
   int64_t matrices_fp32_bytes = 0;
   int64_t resident_before = 0, resident_after = 0, peak = 0;
-  int64_t kv_element_bytes = 0, kv_pages = 0;
+  int64_t kv_token_bytes = 0, kv_pages = 0;
 };
 
 // The same prompt through fp32 and the target, greedy.

@@ -101,7 +101,7 @@ void WriteUsage(Section s) {
            {std::to_string(data.machine.usable_cores)}));
   list.items.push_back(Rich(say("`--max-model-len` bounds the KV cache: {0} bytes a token.",
                                 "`--max-model-len` 限制 KV Cache：每 token {0} 字节。"),
-                            {Thousands(data.config.KvBytesPerToken(data.load.kv_element_bytes))}));
+                            {Thousands(data.load.kv_token_bytes)}));
   out.Add(std::move(list));
   WriteLicence(s);
 }

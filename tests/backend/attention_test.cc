@@ -1,5 +1,6 @@
 #include <numeric>
 
+#include "backend/integer.h"
 #include "tests/backend/support.h"
 
 namespace merope {
@@ -60,6 +61,33 @@ class AttentionTest : public OnEveryTarget {
         for (int64_t e = 0; e < c.head_dim; ++e)
           k_[static_cast<size_t>((t * c.n_kv_heads + head) * c.head_dim + e)] +=
               q_[static_cast<size_t>((t * c.n_heads + head * group) * c.head_dim + e)];
+    rounded_q_ = RoundedHeads(q_, c.head_dim);
+    rounded_k_ = RoundedHeads(k_, c.head_dim);
+    rounded_v_ = RoundedHeads(v_, c.head_dim);
+  }
+
+  // As products take them.
+  std::vector<float> RoundedHeads(const std::vector<float>& values, int64_t head_dim) const {
+    std::vector<float> rounded;
+    std::vector<int8_t> q(static_cast<size_t>(head_dim));
+    for (size_t at = 0; at < values.size(); at += q.size()) {
+      const float scale =
+          int8_ ? QuantizeActivations(std::span(values).subspan(at, q.size()), q.data()) : 0;
+      for (size_t e = 0; e < q.size(); ++e)
+        rounded.push_back(int8_ ? static_cast<float>(q[e]) * scale
+                                : static_cast<float>(Rounded(values[at + e])));
+    }
+    return rounded;
+  }
+
+  // A position's scale of V: its largest magnitude is 127 of that.
+  double ScaleOfV(int64_t t, int64_t head, const Case& c) const {
+    double largest = 0;
+    for (int64_t e = 0; e < c.head_dim; ++e)
+      largest = std::max(
+          largest,
+          std::fabs(double{v_[static_cast<size_t>((t * c.n_kv_heads + head) * c.head_dim + e)]}));
+    return largest / 127;
   }
 
   // Bound on |out − expected| for one output: each score is off by at most its dot product's bound,
@@ -79,8 +107,9 @@ class AttentionTest : public OnEveryTarget {
           double dot = 0, magnitude = 0;
           for (int64_t e = 0; e < d; ++e) {
             const double product =
-                Rounded(q_[static_cast<size_t>(((c.context + i) * c.n_heads + head) * d + e)]) *
-                Rounded(k_[static_cast<size_t>((t * c.n_kv_heads + head / group) * d + e)]);
+                double{
+                    rounded_q_[static_cast<size_t>(((c.context + i) * c.n_heads + head) * d + e)]} *
+                double{rounded_k_[static_cast<size_t>((t * c.n_kv_heads + head / group) * d + e)]};
             dot += product;
             magnitude += std::fabs(product);
           }
@@ -89,9 +118,15 @@ class AttentionTest : public OnEveryTarget {
               std::max(score_error, Gamma(static_cast<double>(d) + 4) * magnitude * scale);
         }
         const double max = *std::max_element(score.begin(), score.end());
-        double total = 0;
+        double total = 0, heaviest = 0;
         for (double& s : score) total += s = std::exp(s - max);
-        const double ulp = precision() == Precision::kBf16 ? 0x1p-7 : 0;
+        const double ulp = !int8_ && precision() == Precision::kBf16 ? 0x1p-7 : 0;
+        // An int8 cache's weights, probability times scale, have 65,280 steps to the heaviest one.
+        if (int8_)
+          for (int64_t t = 0; t < length; ++t)
+            heaviest =
+                std::max(heaviest, score[static_cast<size_t>(t)] * ScaleOfV(t, head / group, c));
+        const double steps = static_cast<double>(length) * 0.51 * heaviest / 65280 * 127 / total;
         const double each =
             std::expm1(2 * score_error) + ulp + Gamma(static_cast<double>(length) + 8);
         for (int64_t e = 0; e < d; ++e) {
@@ -102,17 +137,32 @@ class AttentionTest : public OnEveryTarget {
                              v_[static_cast<size_t>((t * c.n_kv_heads + head / group) * d + e)]));
           const auto at = static_cast<size_t>((i * c.n_heads + head) * d + e);
           if (!(std::fabs(double{out[at]} - double{expected[at]}) <=
-                2 * each / (1 - each) * magnitude))
+                2 * each / (1 - each) * magnitude + steps))
             return false;
         }
       }
     return true;
   }
 
+  void TakeInt8Cache() {
+    int8_ = true;
+    cpu::SelectTarget(std::get<0>(GetParam()));
+    cpu_ = MakeCpuBackend({.precision = precision(), .threads = 2, .kv = KvStorage::kInt8});
+    cpu::SelectTarget("");
+    reference_ =
+        MakeReferenceBackend({.precision = precision(), .threads = 1, .kv = KvStorage::kInt8});
+  }
+
+  void ExpectWithinBound();
+  void ExpectBoundCatches();
+  void ExpectSameBits();
+
+  bool int8_ = false;
   std::vector<float> q_, k_, v_;
+  std::vector<float> rounded_q_, rounded_k_, rounded_v_;
 };
 
-TEST_P(AttentionTest, LiesWithinTheBoundOfTheReference) {
+void AttentionTest::ExpectWithinBound() {
   for (const Case& c : kCases) {
     SCOPED_TRACE(testing::Message() << "head_dim " << c.head_dim << ", context " << c.context);
     Fill(c);
@@ -121,7 +171,7 @@ TEST_P(AttentionTest, LiesWithinTheBoundOfTheReference) {
   }
 }
 
-TEST_P(AttentionTest, TheBoundCatchesADroppedPositionAndANeighboursRow) {
+void AttentionTest::ExpectBoundCatches() {
   for (const Case& c : kCases) {
     if (c.context + c.rows == 1) continue;  // a lone position has all the weight whatever its key
     SCOPED_TRACE(testing::Message() << "head_dim " << c.head_dim << ", context " << c.context);
@@ -137,7 +187,7 @@ TEST_P(AttentionTest, TheBoundCatchesADroppedPositionAndANeighboursRow) {
   }
 }
 
-TEST_P(AttentionTest, ChunksAndSingleStepsGiveTheSameBits) {
+void AttentionTest::ExpectSameBits() {
   for (const Case& c : kCases) {
     SCOPED_TRACE(testing::Message() << "head_dim " << c.head_dim << ", context " << c.context);
     Fill(c);
@@ -145,6 +195,23 @@ TEST_P(AttentionTest, ChunksAndSingleStepsGiveTheSameBits) {
     for (const int64_t chunk : {1, 7, 64})
       EXPECT_EQ(whole, Attend(*cpu_, c, q_, k_, v_, chunk)) << "chunk " << chunk;
   }
+}
+
+TEST_P(AttentionTest, LiesWithinTheBoundOfTheReference) { ExpectWithinBound(); }
+TEST_P(AttentionTest, TheBoundCatchesADroppedPositionAndANeighboursRow) { ExpectBoundCatches(); }
+TEST_P(AttentionTest, ChunksAndSingleStepsGiveTheSameBits) { ExpectSameBits(); }
+
+TEST_P(AttentionTest, AnInt8CacheLiesWithinTheBoundOfTheReference) {
+  TakeInt8Cache();
+  ExpectWithinBound();
+}
+TEST_P(AttentionTest, TheBoundCatchesErrorsOfAnInt8CacheToo) {
+  TakeInt8Cache();
+  ExpectBoundCatches();
+}
+TEST_P(AttentionTest, ChunksAndSingleStepsGiveTheSameBitsFromAnInt8Cache) {
+  TakeInt8Cache();
+  ExpectSameBits();
 }
 
 INSTANTIATE_ON_EVERY_TARGET(AttentionTest);

@@ -44,13 +44,14 @@ ModelConfig Shape(bool odd, bool stored) {
 struct Form {
   Precision precision;
   WeightStorage weights;
+  KvStorage kv = KvStorage::kAuto;
 };
 
 std::string Name(const Form& form) {
   std::string name(PrecisionName(form.precision));
   if (form.precision == Precision::kBf16)
     name += form.weights == WeightStorage::kPacked ? "_packed" : "_plain";
-  return name;
+  return form.kv == KvStorage::kInt8 ? name + "_int8_kv" : name;
 }
 
 class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, bool>> {
@@ -100,7 +101,7 @@ class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, bool>> 
     auto checkpoint = Checkpoint::Open(path_);
     EXPECT_TRUE(checkpoint) << checkpoint.error().message;
     Engine engine;
-    engine.backend = MakeCpuBackend({form.precision, threads, form.weights});
+    engine.backend = MakeCpuBackend({form.precision, threads, form.weights, form.kv});
     auto model = Llama::Load(
         *checkpoint, *engine.backend,
         {.max_batch_tokens = 2000, .kv_tokens = 64 * 3 * (kMostSequences + 1), .eager = eager});
@@ -197,6 +198,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      Form{Precision::kBf16, WeightStorage::kPlain},
                                      Form{Precision::kBf16, WeightStorage::kPacked},
                                      Form{Precision::kInt8, WeightStorage::kPlain},
+                                     Form{Precision::kInt8, WeightStorage::kPlain,
+                                          KvStorage::kInt8},
                                      Form{Precision::kInt4, WeightStorage::kPlain},
                                      Form{Precision::kStored, WeightStorage::kPlain}),
                      testing::Bool()),

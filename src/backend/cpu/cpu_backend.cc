@@ -44,10 +44,15 @@ WeightForm FormOf(const CpuOptions& options) {
   return options.weights == WeightStorage::kPlain ? WeightForm::kBf16 : WeightForm::kPackedBf16;
 }
 
+cpu::KvForm FormOfKv(const CpuOptions& options) {
+  if (options.kv == KvStorage::kInt8) return cpu::KvForm::kInt8;
+  return options.precision == Precision::kFp32 ? cpu::KvForm::kFp32 : cpu::KvForm::kBf16;
+}
+
 class CpuBackend : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
-      : ops_(options.precision),
+      : ops_(options.precision, FormOfKv(options)),
         team_(options.threads > 0 ? options.threads : DefaultThreads()),
         storage_(options.weights),
         form_(FormOf(options)),
@@ -59,7 +64,9 @@ class CpuBackend : public Backend {
                        team_.size() == 1 ? "" : "s");
   }
   Precision precision() const override { return ops_.precision(); }
-  int64_t KvElementBytes() const override { return precision() == Precision::kFp32 ? 4 : 2; }
+  int64_t KvTokenBytes(const KvShape& shape) const override {
+    return PackedKv(shape, 0, ops_.kv_form()).PageUnits() * 4 / kPageTokens;
+  }
 
   Tensor Allocate(int64_t rows, int64_t cols) override {
     return {tensors_.emplace_back(rows * cols).data(), rows, cols, cols};
@@ -115,7 +122,7 @@ class CpuBackend : public Backend {
   }
 
   Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape& shape, int64_t n_pages) override {
-    return std::make_unique<PackedKv>(shape, n_pages, precision());
+    return std::make_unique<PackedKv>(shape, n_pages, ops_.kv_form());
   }
 
   void BeginStep(const Step& step) override { ops_.set_step(step); }

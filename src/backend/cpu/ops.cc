@@ -9,6 +9,8 @@ namespace {
 
 // Rows of an attention tile: query rows that share one reading of K and V.
 constexpr int64_t kAttentionRows = 24;
+// Units of a head's row of integers: heads of up to 1,024 dimensions.
+constexpr int64_t kMaxInt8KvUnits = 1024 / 4 + 2;
 
 // The kernels were compiled for the groups that integer.h quantizes.
 static_assert(kInt8Group == kInt8Format.group && kInt4Group == kInt4Format.group);
@@ -131,15 +133,28 @@ void Ops::SwiGluRow(const float* gate, const float* up, int64_t n, float* out) c
 
 void Ops::AddRow(float* x, const float* y, int64_t n) const { elementwise_.add(x, y, n); }
 
+void Ops::QuantizeHead(const float* x, int64_t head_dim, uint32_t* out) const {
+  const int64_t steps = (head_dim + 3) / 4;
+  matmul_.quantize(x, head_dim, steps, 4 * steps, 128, out);
+}
+
 void Ops::StoreHead(int64_t layer, const SequenceRows& sequence, int64_t head, const Tensor& k,
                     const Tensor& v) const {
   auto& kv = static_cast<PackedKv&>(*step_.kv);
   const int64_t column = head * kv.shape.head_dim;
   for (int64_t i = 0; i < sequence.n_rows; ++i) {
     const int64_t position = sequence.context + i, row = sequence.first_row + i;
-    kv.Store(sequence.pages[static_cast<size_t>(position / kPageTokens)], layer, head,
-             position % kPageTokens, k.data + row * k.stride + column,
-             v.data + row * v.stride + column);
+    const int64_t page = sequence.pages[static_cast<size_t>(position / kPageTokens)];
+    const float* k_row = k.data + row * k.stride + column;
+    const float* v_row = v.data + row * v.stride + column;
+    if (kv.form != KvForm::kInt8) {
+      kv.Store(page, layer, head, position % kPageTokens, k_row, v_row);
+    } else {
+      uint32_t k_units[kMaxInt8KvUnits], v_units[kMaxInt8KvUnits];
+      QuantizeHead(k_row, kv.shape.head_dim, k_units);
+      QuantizeHead(v_row, kv.shape.head_dim, v_units);
+      kv.StoreQuantized(page, layer, head, position % kPageTokens, k_units, v_units);
+    }
   }
 }
 
@@ -149,10 +164,10 @@ void Ops::Reserve(const KvShape& shape, int64_t group, int64_t n_tokens, int64_t
                   AttentionScratch* scratch) const {
   const int64_t rows = n_tokens * group, pages = PagesFor(context);
   const int64_t padded_dim = PaddedDim(shape.head_dim);
-  Grow(&scratch->q, rows * shape.head_dim);
+  Grow(&scratch->q, rows * (shape.head_dim + 2));
   Grow(&scratch->scores, rows * pages * kPageTokens);
   Grow(&scratch->sums, SumsSize(rows, padded_dim));
-  if (!fp32()) Grow(&scratch->weights, rows * pages * kPageTokens / 2);
+  if (kv_ != KvForm::kFp32) Grow(&scratch->weights, rows * pages * kPageTokens / 2);
   for (auto* list : {&scratch->k_pages, &scratch->v_pages})
     list->reserve(static_cast<size_t>(pages));
   scratch->lengths.reserve(static_cast<size_t>(rows));
@@ -162,9 +177,11 @@ void Ops::Reserve(const KvShape& shape, int64_t group, int64_t n_tokens, int64_t
 void Ops::Attend(int64_t layer, const AttentionItem& item, const Tensor& q, float scale,
                  const Tensor& out, AttentionScratch* scratch) const {
   auto& kv = static_cast<PackedKv&>(*step_.kv);
-  const bool bf16 = !fp32();
   const int64_t d = kv.shape.head_dim, group = q.cols / d / kv.shape.n_kv_heads;
-  const int64_t rows = item.n_tokens * group, units = bf16 ? d / 2 : d;
+  const int64_t rows = item.n_tokens * group;
+  const int64_t units = kv.form == KvForm::kFp32   ? d
+                        : kv.form == KvForm::kBf16 ? d / 2
+                                                   : (d + 3) / 4 + 2;
   const int64_t end = item.sequence->context + item.first_token + item.n_tokens;
 
   Reserve(kv.shape, group, item.n_tokens, end, scratch);
@@ -181,26 +198,32 @@ void Ops::Attend(int64_t layer, const AttentionItem& item, const Tensor& q, floa
     const int64_t token = item.first_token + r / group, head = item.kv_head * group + r % group;
     const int64_t row = item.sequence->first_row + token;
     const float* from = q.data + row * q.stride + head * d;
-    if (bf16) {
-      elementwise_.to_bf16(from, d, scratch->q.data() + r * units);
+    uint32_t* to = scratch->q.data() + r * units;
+    if (kv.form == KvForm::kInt8) {
+      QuantizeHead(from, d, to);
+    } else if (kv.form == KvForm::kBf16) {
+      elementwise_.to_bf16(from, d, to);
     } else {
-      std::copy_n(from, d, reinterpret_cast<float*>(scratch->q.data()) + r * units);
+      std::copy_n(from, d, reinterpret_cast<float*>(to));
     }
     scratch->lengths.push_back(item.sequence->context + token + 1);
     scratch->out.push_back(out.data + row * out.stride + head * d);
   }
-  (bf16 ? attention_.bf16 : attention_.fp32)({.k_pages = scratch->k_pages.data(),
-                                              .v_pages = scratch->v_pages.data(),
-                                              .q = scratch->q.data(),
-                                              .rows = rows,
-                                              .head_dim = d,
-                                              .padded_dim = kv.padded_dim,
-                                              .lengths = scratch->lengths.data(),
-                                              .scale = scale,
-                                              .scores = scratch->scores.data(),
-                                              .sums = scratch->sums.data(),
-                                              .weights = scratch->weights.data(),
-                                              .out = scratch->out.data()});
+  const auto attend = kv.form == KvForm::kInt8   ? attention_.int8
+                      : kv.form == KvForm::kBf16 ? attention_.bf16
+                                                 : attention_.fp32;
+  attend({.k_pages = scratch->k_pages.data(),
+          .v_pages = scratch->v_pages.data(),
+          .q = scratch->q.data(),
+          .rows = rows,
+          .head_dim = d,
+          .padded_dim = kv.padded_dim,
+          .lengths = scratch->lengths.data(),
+          .scale = scale,
+          .scores = scratch->scores.data(),
+          .sums = scratch->sums.data(),
+          .weights = scratch->weights.data(),
+          .out = scratch->out.data()});
 }
 
 }  // namespace merope::cpu

@@ -52,11 +52,12 @@ void Grow(PageArray<T>* array, int64_t size) {
 
 class Ops {
  public:
-  explicit Ops(Precision precision) : precision_(precision) {}
+  Ops(Precision precision, KvForm kv) : precision_(precision), kv_(kv) {}
 
   const char* target() const { return elementwise_.target; }
   const MatMulKernels& matmul() const { return matmul_; }
   Precision precision() const { return precision_; }
+  KvForm kv_form() const { return kv_; }
   const Step& step() const { return step_; }
   void set_step(const Step& step) { step_ = step; }
 
@@ -89,7 +90,8 @@ class Ops {
                AttentionScratch* scratch) const;
 
  private:
-  bool fp32() const { return precision_ == Precision::kFp32; }
+  // A head's values as units of four integers, minus 128 times their sum, and their scale.
+  void QuantizeHead(const float* x, int64_t head_dim, uint32_t* out) const;
   // The product with the panels from p on.
   void Call(const PackedMatrix& matrix, int64_t p, MatMulArgs args,
             PageArray<uint32_t>* unpacked) const;
@@ -99,6 +101,7 @@ class Ops {
   const AttentionKernels& attention_ = GetAttentionKernels();
   const ElementwiseKernels& elementwise_ = GetElementwiseKernels();
   Precision precision_;
+  KvForm kv_;
   Step step_;
 };
 

@@ -285,36 +285,59 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
 
 int64_t PaddedDim(int64_t head_dim) { return RoundUp(head_dim, kDimMultiple); }
 
-PackedKv::PackedKv(const KvShape& kv_shape, int64_t pages, Precision kv_precision)
-    : precision(kv_precision), padded_dim(PaddedDim(kv_shape.head_dim)) {
+PackedKv::PackedKv(const KvShape& kv_shape, int64_t pages, KvForm kv_form)
+    : form(kv_form), padded_dim(PaddedDim(kv_shape.head_dim)) {
   shape = kv_shape;
   n_pages = pages;
-  units = PageArray<uint32_t>(pages * shape.n_layers * shape.n_kv_heads * HeadUnits() + kOverread);
+  if (pages > 0) units = PageArray<uint32_t>(pages * PageUnits() + kOverread);
 }
 
 int64_t PackedKv::KUnits() const {
-  return shape.head_dim * kPageTokens / (precision == Precision::kFp32 ? 1 : 2);
+  if (form == KvForm::kInt8) return ((shape.head_dim + 3) / 4 + 1) * kPageTokens;  // and scales
+  return shape.head_dim * kPageTokens / (form == KvForm::kFp32 ? 1 : 2);
 }
 
 int64_t PackedKv::VUnits() const {
-  return padded_dim * kPageTokens / (precision == Precision::kFp32 ? 1 : 2);
+  if (form == KvForm::kInt8) return padded_dim * kPageTokens / 4 + kPageTokens;
+  return padded_dim * kPageTokens / (form == KvForm::kFp32 ? 1 : 2);
 }
 
 int64_t PackedKv::HeadUnits() const {
   return KUnits() + VUnits() + (padded_dim % kOverread == 0 ? 0 : kOverread);
 }
 
+int64_t PackedKv::PageUnits() const { return shape.n_layers * shape.n_kv_heads * HeadUnits(); }
+
 uint32_t* PackedKv::K(int64_t page, int64_t layer, int64_t head) {
   const int64_t block = (page * shape.n_layers + layer) * shape.n_kv_heads + head;
   return units.data() + block * HeadUnits();
+}
+
+void PackedKv::ClearOnFirst(int64_t page, int64_t layer, int64_t head, int64_t slot) {
+  if (slot == 0) std::fill_n(K(page, layer, head), KUnits() + VUnits(), 0u);
+}
+
+void PackedKv::StoreQuantized(int64_t page, int64_t layer, int64_t head, int64_t slot,
+                              const uint32_t* k, const uint32_t* v) {
+  ClearOnFirst(page, layer, head, slot);
+  const int64_t steps = (shape.head_dim + 3) / 4;
+  uint32_t* k_block = K(page, layer, head);
+  for (int64_t i = 0; i < steps; ++i)
+    k_block[i * kPageTokens + slot] = k[i] ^ 0x80808080u;  // plus 128, byte by byte
+  k_block[steps * kPageTokens + slot] = k[steps + 1];
+  uint32_t* v_block = V(page, layer, head);
+  auto* v_bytes = reinterpret_cast<uint8_t*>(v_block + slot / 4 * padded_dim) + slot % 4;
+  const auto* from = reinterpret_cast<const uint8_t*>(v);
+  for (int64_t e = 0; e < shape.head_dim; ++e) v_bytes[4 * e] = from[e];
+  v_block[padded_dim * kPageTokens / 4 + slot] = v[steps + 1];
 }
 
 void PackedKv::Store(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
                      const float* v) {
   uint32_t* k_block = K(page, layer, head);
   uint32_t* v_block = V(page, layer, head);
-  if (slot == 0) std::fill_n(k_block, KUnits() + VUnits(), 0u);
-  if (precision == Precision::kFp32) {
+  ClearOnFirst(page, layer, head, slot);
+  if (form == KvForm::kFp32) {
     for (int64_t e = 0; e < shape.head_dim; ++e) {
       k_block[e * kPageTokens + slot] = std::bit_cast<uint32_t>(k[e]);
       v_block[slot * padded_dim + e] = std::bit_cast<uint32_t>(v[e]);

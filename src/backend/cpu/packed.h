@@ -66,25 +66,34 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
 // head_dim rounded up to kDimMultiple.
 int64_t PaddedDim(int64_t head_dim);
 
+enum class KvForm : uint8_t { kFp32, kBf16, kInt8 };
+
 // (pages, layers, kv_heads, K and V) blocks of kPageTokens positions.
 struct PackedKv : KvMemory {
-  Precision precision = Precision::kFp32;
+  KvForm form = KvForm::kFp32;
   int64_t padded_dim = 0;     // head_dim rounded up to kDimMultiple
-  PageArray<uint32_t> units;  // fp32 bits, or bf16 pairs
+  PageArray<uint32_t> units;  // fp32 bits, bf16 pairs, or four integers each
 
-  PackedKv(const KvShape& kv_shape, int64_t pages, Precision kv_precision);
+  PackedKv(const KvShape& kv_shape, int64_t pages, KvForm kv_form);
 
   int64_t KUnits() const;  // units of one K block
   int64_t VUnits() const;  // and of one V block
   // Of both, and what a tile reads past a V block whose width is not a panel's: another thread may
   // be writing the next head.
   int64_t HeadUnits() const;
+  int64_t PageUnits() const;  // of all layers and heads
   uint32_t* K(int64_t page, int64_t layer, int64_t head);
   uint32_t* V(int64_t page, int64_t layer, int64_t head) { return K(page, layer, head) + KUnits(); }
   // Writes one head's k and v (head_dim values each) at a slot of a page. Slot 0 clears the page's
   // blocks first: nothing of an earlier owner may reach a product, not even times zero.
   void Store(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
              const float* v);
+  // The same from rows that matmul's `quantize` made of them.
+  void StoreQuantized(int64_t page, int64_t layer, int64_t head, int64_t slot, const uint32_t* k,
+                      const uint32_t* v);
+
+ private:
+  void ClearOnFirst(int64_t page, int64_t layer, int64_t head, int64_t slot);
 };
 
 }  // namespace merope::cpu

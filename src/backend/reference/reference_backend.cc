@@ -48,11 +48,14 @@ class ReferenceBackend : public Backend {
  public:
   explicit ReferenceBackend(const CpuOptions& options)
       : precision_(options.precision),
+        int8_kv_(options.kv == KvStorage::kInt8),
         team_(options.threads > 0 ? options.threads : DefaultThreads()) {}
 
   std::string name() const override { return fmt::format("reference ({} threads)", team_.size()); }
   Precision precision() const override { return precision_; }
-  int64_t KvElementBytes() const override { return sizeof(float); }
+  int64_t KvTokenBytes(const KvShape& shape) const override {
+    return shape.PageElements() / kPageTokens * static_cast<int64_t>(sizeof(float));
+  }
 
   Tensor Allocate(int64_t rows, int64_t cols) override {
     auto& memory = tensors_.emplace_back(static_cast<size_t>(rows * cols));
@@ -174,18 +177,23 @@ class ReferenceBackend : public Backend {
       for (int64_t i = 0; i < sequence.n_rows; ++i) {
         const int64_t position = sequence.context + i, row = sequence.first_row + i;
         const int64_t page = sequence.pages[static_cast<size_t>(position / kPageTokens)];
-        for (int64_t head = 0; head < kv.shape.n_kv_heads; ++head)
-          for (int64_t e = 0; e < d; ++e) {
-            kv.At(page, layer, head, 0, position % kPageTokens)[e] =
-                Rounded(k.data[row * k.stride + head * d + e]);
-            kv.At(page, layer, head, 1, position % kPageTokens)[e] =
-                Rounded(v.data[row * v.stride + head * d + e]);
-          }
+        for (int64_t head = 0; head < kv.shape.n_kv_heads; ++head) {
+          const auto store = [&](const Tensor& from, int64_t k_or_v) {
+            RoundHead(from.data + row * from.stride + head * d, d,
+                      kv.At(page, layer, head, k_or_v, position % kPageTokens));
+          };
+          store(k, 0);
+          store(v, 1);
+        }
       }
   }
 
   void Attention(int64_t layer, const Tensor& q, float scale, const Tensor& out) override {
-    const std::vector<float> rounded_q = RoundedRows(q);
+    std::vector<float> rounded_q(static_cast<size_t>(q.rows * q.cols));
+    const int64_t d = step_.kv->shape.head_dim;
+    for (int64_t row = 0; row < q.rows; ++row)
+      for (int64_t at = 0; at < q.cols; at += d)
+        RoundHead(q.data + row * q.stride + at, d, rounded_q.data() + row * q.cols + at);
     for (const SequenceRows& sequence : step_.sequences)
       team_.ForRanges(sequence.n_rows, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
@@ -237,6 +245,17 @@ class ReferenceBackend : public Backend {
   }
 
  private:
+  // A head's q, k or v as attention multiplies it.
+  void RoundHead(const float* from, int64_t head_dim, float* to) const {
+    if (!int8_kv_) {
+      for (int64_t e = 0; e < head_dim; ++e) to[e] = Rounded(from[e]);
+      return;
+    }
+    std::vector<int8_t> q(static_cast<size_t>(head_dim));
+    const float scale = QuantizeActivations({from, q.size()}, q.data());
+    for (size_t e = 0; e < q.size(); ++e) to[e] = static_cast<float>(q[e]) * scale;
+  }
+
   // As attention's inputs are rounded, and with bf16 those of every product.
   float Rounded(float value) const {
     return precision_ == Precision::kFp32 ? value : RoundToBF16(value);
@@ -285,7 +304,8 @@ class ReferenceBackend : public Backend {
   }
 
   // One query row against positions 0 … its own. The probabilities are rounded before they are
-  // normalized, and normalized by the sum of the rounded ones.
+  // normalized, and normalized by the sum of the rounded ones; those of an int8 cache, which have
+  // 16 bits, are taken for exact.
   void AttendRow(int64_t layer, const SequenceRows& sequence, int64_t i, const float* q,
                  int64_t width, float scale, float* out) const {
     auto& kv = static_cast<DenseKv&>(*step_.kv);
@@ -305,7 +325,8 @@ class ReferenceBackend : public Backend {
       std::fill(sum.begin(), sum.end(), 0.0);
       double total = 0;
       for (int64_t t = 0; t < length; ++t) {
-        const float weight = Rounded(static_cast<float>(std::exp(p[static_cast<size_t>(t)] - max)));
+        const auto exact = static_cast<float>(std::exp(p[static_cast<size_t>(t)] - max));
+        const float weight = int8_kv_ ? exact : Rounded(exact);
         const float* v = value(t, kv_head, 1);
         total += weight;
         for (int64_t e = 0; e < d; ++e) sum[static_cast<size_t>(e)] += double{weight} * v[e];
@@ -316,6 +337,7 @@ class ReferenceBackend : public Backend {
   }
 
   Precision precision_;
+  bool int8_kv_;
   ThreadTeam team_;
   std::deque<std::vector<float>> tensors_;
   std::vector<std::unique_ptr<DenseMatrix>> matrices_;

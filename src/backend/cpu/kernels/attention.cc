@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "backend/cpu/kernels/attention.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
+#include "backend/cpu/kernels/attention-int8-inl.h"
 #include "backend/cpu/kernels/round-inl.h"
 #include "backend/cpu/kernels/tile-inl.h"
 #include "hwy/contrib/math/math-inl.h"
@@ -72,16 +73,37 @@ float Softmax(const AttentionArgs& args, float* row, int64_t length, int64_t pag
   return total;
 }
 
+int64_t PagesOf(const AttentionArgs& args) {
+  int64_t longest = 0;
+  for (int64_t r = 0; r < args.rows; ++r) longest = HWY_MAX(longest, args.lengths[r]);
+  return (longest + kPage - 1) / kPage;
+}
+
+// Sums of V chunk by chunk, chunk(first page, pages, (rows, padded_dim) out), added in order and
+// divided by each row's total.
+template <class Chunk>
+void SumChunks(const AttentionArgs& args, int64_t pages, const float* totals, const Chunk& chunk) {
+  const DF df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  const int64_t width = args.padded_dim;
+  float* chunk_sums = args.sums;                // (rows, width) of the current chunk
+  float* sums = args.sums + args.rows * width;  // (rows, width) of the chunks before
+  for (int64_t page = 0; page < pages; page += kChunkPages) {
+    chunk(page, HWY_MIN(kChunkPages, pages - page), chunk_sums);
+    for (int64_t i = 0; i < args.rows * width; i += lanes) {
+      const VF values = hn::LoadU(df, chunk_sums + i);
+      hn::StoreU(page == 0 ? values : hn::Add(hn::LoadU(df, sums + i), values), df, sums + i);
+    }
+  }
+  for (int64_t r = 0; r < args.rows; ++r)
+    for (int64_t e = 0; e < args.head_dim; ++e) args.out[r][e] = sums[r * width + e] / totals[r];
+}
+
 template <class Type>
 void Attention(const AttentionArgs& args) {
   using Unit = typename Type::Unit;
-  const DF df;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
-  int64_t longest = 0;
-  for (int64_t r = 0; r < args.rows; ++r) longest = HWY_MAX(longest, args.lengths[r]);
-  const int64_t pages = (longest + kPage - 1) / kPage;
+  const int64_t pages = PagesOf(args), width = args.padded_dim;
   const int64_t page_units = kPage / Type::kPerUnit;  // units of V and of the weights a page
-  const int64_t width = args.padded_dim;
 
   Scores<Type>(args, pages);
   float* totals = args.sums + 2 * args.rows * width;
@@ -92,8 +114,6 @@ void Attention(const AttentionArgs& args) {
 
   const Unit* weights = Type::kPerUnit == 2 ? reinterpret_cast<const Unit*>(args.weights)
                                             : reinterpret_cast<const Unit*>(args.scores);
-  float* chunk_sums = args.sums;                // (rows, width) of the current chunk
-  float* sums = args.sums + args.rows * width;  // (rows, width) of the chunks before
   TileArgs tile{.k_steps = page_units,
                 .x_stride = pages * page_units,
                 .out_stride = width,
@@ -101,27 +121,65 @@ void Attention(const AttentionArgs& args) {
                 .bias = nullptr,
                 .accumulate = false,
                 .add = false};
+  SumChunks(args, pages, totals, [&](int64_t first, int64_t n, float* out) HWY_ATTR {
+    for (int64_t page = first; page < first + n; ++page) {
+      tile.accumulate = page > first;
+      const auto* v = static_cast<const Unit*>(args.v_pages[page]);
+      for (int64_t e = 0; e < width; e += PanelWidth()) {
+        tile.columns = HWY_MIN(PanelWidth(), width - e);
+        Tile<Type>({v + e, width}, weights + page * page_units, args.rows, out + e, tile);
+      }
+    }
+  });
+}
+
+void AttentionInt8(const AttentionArgs& args) {
+  const int64_t pages = PagesOf(args), width = args.padded_dim;
+  const int64_t k_steps = (args.head_dim + 3) / 4, v_steps = kPage / 4;
   for (int64_t page = 0; page < pages; ++page) {
-    tile.accumulate = page % kChunkPages != 0;
-    const auto* v = static_cast<const Unit*>(args.v_pages[page]);
-    for (int64_t e = 0; e < width; e += PanelWidth()) {
-      tile.columns = HWY_MIN(PanelWidth(), width - e);
-      Tile<Type>({v + e, width}, weights + page * page_units, args.rows, chunk_sums + e, tile);
-    }
-    const bool chunk_ends = (page + 1) % kChunkPages == 0 || page + 1 == pages;
-    if (!chunk_ends) continue;
-    const bool first = page < kChunkPages;
-    for (int64_t i = 0; i < args.rows * width; i += lanes) {
-      const VF chunk = hn::LoadU(df, chunk_sums + i);
-      hn::StoreU(first ? chunk : hn::Add(hn::LoadU(df, sums + i), chunk), df, sums + i);
-    }
+    const auto* scales =
+        reinterpret_cast<const float*>(static_cast<const uint32_t*>(args.k_pages[page])) +
+        k_steps * kPage;
+    for (int64_t slot = 0; slot < kPage; slot += PanelWidth())
+      PagesTile<Sums::kScores>(static_cast<const uint32_t*>(args.q), args.rows, scales + slot,
+                               args.scores + page * kPage + slot,
+                               {.pages = args.k_pages + page,
+                                .n_pages = 1,
+                                .offset = 4 * slot,
+                                .steps = k_steps,
+                                .step_bytes = 4 * kPage,
+                                .x_stride = k_steps + 2,
+                                .columns = PanelWidth(),
+                                .out_stride = pages * kPage});
   }
-  for (int64_t r = 0; r < args.rows; ++r)
-    for (int64_t e = 0; e < args.head_dim; ++e) args.out[r][e] = sums[r * width + e] / totals[r];
+  float* totals = args.sums + 2 * args.rows * width;
+  const int64_t row_units = 2 * pages * v_steps;  // high bytes, then low ones
+  for (int64_t r = 0; r < args.rows; ++r) {
+    float* row = args.scores + r * pages * kPage;
+    uint32_t* high = args.weights + r * row_units;
+    const float total = Softmax<Fp32>(args, row, args.lengths[r], pages, nullptr);
+    const float unit = WeightsInBytes(args, row, pages, high, high + pages * v_steps);
+    totals[r] = total / unit;
+  }
+  SumChunks(args, pages, totals, [&](int64_t first, int64_t n, float* out) HWY_ATTR {
+    for (int64_t e = 0; e < width; e += PanelWidth()) {
+      const PagesArgs tile{.pages = args.v_pages + first,
+                           .n_pages = n,
+                           .offset = 4 * e,
+                           .steps = v_steps,
+                           .step_bytes = 4 * width,
+                           .x_stride = row_units,
+                           .columns = HWY_MIN(PanelWidth(), width - e),
+                           .out_stride = width};
+      const uint32_t* high = args.weights + first * v_steps;
+      PagesTile<Sums::kHigh>(high, args.rows, nullptr, out + e, tile);
+      PagesTile<Sums::kLow>(high + pages * v_steps, args.rows, nullptr, out + e, tile);
+    }
+  });
 }
 
 const AttentionKernels* AttentionTable() {
-  static const AttentionKernels kTable = {Attention<Fp32>, Attention<Bf16>};
+  static const AttentionKernels kTable = {Attention<Fp32>, Attention<Bf16>, AttentionInt8};
   return &kTable;
 }
 

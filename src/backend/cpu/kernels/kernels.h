@@ -82,19 +82,26 @@ struct MatMulKernels {
 };
 const MatMulKernels& GetMatMulKernels();
 
+// Pages of an int8 cache, one K/V head's: K in steps of four dimensions, [head_dim/4][64][4] bytes
+// of k + 128 (head_dim padded with zeros), V in steps of four positions, [16][padded_dim][4] signed
+// bytes, each followed by the positions' 64 scales in fp32. q is quantized as rows of an integer
+// product are, with offset 128 and its whole length as one group.
+inline constexpr int64_t kInt8KvSlots = 64;
+
 // Attention of query rows that share a K/V head. Row r is one head of the token at position
 // lengths[r] − 1.
 struct AttentionArgs {
   const void* const*
       k_pages;  // one an in-use page: fp32 [head_dim][64], or bf16 [head_dim/2][64][2]
   const void* const* v_pages;          // fp32 [64][padded_dim], or bf16 [32][padded_dim][2]
-  const void* q;                       // (rows, head_dim) fp32, or (rows, head_dim/2) bf16 pairs
+  // (rows, head_dim) fp32, (rows, head_dim/2) bf16 pairs, or (rows, head_dim/4 + 2) quantized
+  const void* q;
   int64_t rows, head_dim, padded_dim;  // padded_dim: head_dim rounded up to kDimMultiple
   const int64_t* lengths;              // (rows) positions each row attends to: 0 … length − 1
   float scale;
   float* scores;      // scratch (rows, pages · 64)
   float* sums;        // scratch, SumsSize(rows, padded_dim)
-  uint32_t* weights;  // scratch (rows, pages · 32): bf16 pairs; unused for fp32
+  uint32_t* weights;  // scratch (rows, pages · 32): bf16 pairs, or bytes; unused for fp32
   float* const* out;  // (rows) each to head_dim values
 };
 inline constexpr int64_t kDimMultiple = 16;
@@ -112,6 +119,7 @@ inline int64_t SumsSize(int64_t rows, int64_t padded_dim) {
 struct AttentionKernels {
   void (*fp32)(const AttentionArgs&);
   void (*bf16)(const AttentionArgs&);
+  void (*int8)(const AttentionArgs&);
 };
 const AttentionKernels& GetAttentionKernels();
 
