@@ -73,7 +73,12 @@ struct Bf16 {
   static HWY_INLINE VU Broadcast(Unit x) { return hn::Set(DU(), x); }
   static HWY_INLINE VF MulAdd(VU w, VU x, VF sum) {
     const DF df;
-#if HWY_NATIVE_DOT_BF16
+#if HWY_NATIVE_DOT_BF16 && HWY_ARCH_ARM
+    // Not BFDOT, which rounds to odd and flushes denormals.
+    const hn::Repartition<hwy::bfloat16_t, DF> db;
+    sum = hn::MulOddAdd(df, hn::BitCast(db, w), hn::BitCast(db, x), sum);
+    return hn::MulEvenAdd(df, hn::BitCast(db, w), hn::BitCast(db, x), sum);
+#elif HWY_NATIVE_DOT_BF16
     const hn::Repartition<hwy::bfloat16_t, DF> db;
     VF unused = hn::Zero(df);
     return hn::ReorderWidenMulAccumulate(df, hn::BitCast(db, w), hn::BitCast(db, x), sum, unused);
