@@ -26,7 +26,8 @@ void MatMul(benchmark::State& state, Precision precision, int64_t out_features,
 }
 
 void Register(const char* name, int64_t out_features, int64_t in_features) {
-  for (const Precision precision : {Precision::kBf16, Precision::kInt8, Precision::kInt4, Precision::kFp32})
+  for (const Precision precision :
+       {Precision::kBf16, Precision::kInt8, Precision::kInt4, Precision::kFp32})
     benchmark::RegisterBenchmark(
         fmt::format("matmul/{}/{}", PrecisionName(precision), name).c_str(),
         [=](benchmark::State& state) { MatMul(state, precision, out_features, in_features); })

@@ -93,7 +93,7 @@ inline constexpr int64_t kInt8KvSlots = 64;
 struct AttentionArgs {
   const void* const*
       k_pages;  // one an in-use page: fp32 [head_dim][64], or bf16 [head_dim/2][64][2]
-  const void* const* v_pages;          // fp32 [64][padded_dim], or bf16 [32][padded_dim][2]
+  const void* const* v_pages;  // fp32 [64][padded_dim], or bf16 [32][padded_dim][2]
   // (rows, head_dim) fp32, (rows, head_dim/2) bf16 pairs, or (rows, head_dim/4 + 2) quantized
   const void* q;
   int64_t rows, head_dim, padded_dim;  // padded_dim: head_dim rounded up to kDimMultiple
