@@ -118,7 +118,7 @@ class StoredTest : public testing::TestWithParam<std::tuple<std::string, DType>>
     for (float& value : magnitudes) value = std::fabs(value);
     const int64_t in = weight.view.cols();
     if (HalvesOf(dtype()).size() < 2) return magnitudes;
-    // With a minimum m: |s·q| ≤ |w| + |m|, so at most |w| + 2 |m|; |m| ≤ 1/8 · 63.
+    // With a minimum m: |s·q| ≤ |w| + |m|, so at most |w| + 2 |m|.
     for (int64_t row = 0; row < weight.view.rows(); ++row) {
       for (int64_t b = 0; b < in / kStoredGroup; ++b) {
         const BlockRun run = ReadBlockRun(dtype(), weight.view.Row(row).data(), b);
