@@ -177,7 +177,8 @@ HWY_INLINE void Put(VF values, int64_t n, bool add, float* at) {
 }
 
 // Not inlined: it would be most of the code.
-static HWY_NOINLINE void PutRow(VF a, VF b, VF c, VF d, const TileArgs& args, float* at) {
+[[maybe_unused]] static HWY_NOINLINE void PutRow(VF a, VF b, VF c, VF d, const TileArgs& args,
+                                                 float* at) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(DF()));
   Put(a, args.columns, args.add, at);
   Put(b, args.columns - lanes, args.add, at + lanes);
