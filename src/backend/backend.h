@@ -113,21 +113,26 @@ struct Step {
   KvMemory* kv = nullptr;
 };
 
-class Backend {
+// What weights are loaded into: a back end, or a file (model/quantize.h).
+class WeightTarget {
  public:
-  virtual ~Backend() = default;
-  virtual std::string name() const = 0;  // "cpu (AVX3_ZEN4, 2 threads)"
+  virtual ~WeightTarget() = default;
   virtual Precision precision() const = 0;
-
-  // Memory. Tensors and weights live as long as the back end.
-  virtual Tensor Allocate(int64_t rows, int64_t cols) = 0;
-  virtual void CopyOut(const Tensor& from, std::span<float> to) = 0;  // rows × cols values, dense
   // Weights with NaN or infinities are an error that names the tensor. consumed, if set, is called
   // for each part when its bytes have been read.
   virtual Result<const Matrix*> LoadMatrix(
       std::span<const MatrixPart> parts, Stacking stacking,
       const std::function<void(const TensorView&)>& consumed) = 0;
   virtual Result<Tensor> LoadVector(const TensorView& vector) = 0;  // (1, n)
+};
+
+class Backend : public WeightTarget {
+ public:
+  virtual std::string name() const = 0;  // "cpu (AVX3_ZEN4, 2 threads)"
+
+  // Memory. Tensors and weights live as long as the back end.
+  virtual Tensor Allocate(int64_t rows, int64_t cols) = 0;
+  virtual void CopyOut(const Tensor& from, std::span<float> to) = 0;  // rows × cols values, dense
   virtual WeightSummary weights() const = 0;
   // Zeroed memory for that many pages, taken from the system only as it is touched.
   virtual Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape& shape, int64_t n_pages) = 0;

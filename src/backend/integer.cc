@@ -93,6 +93,11 @@ IntegerFormat FormatOf(Precision precision) {
   return precision == Precision::kInt8 ? kInt8Format : kInt4Format;
 }
 
+DType IntegerType(Precision precision) {
+  CHECK(IsInteger(precision));
+  return precision == Precision::kInt8 ? DType::kInt8 : DType::kInt4;
+}
+
 float QuantizeWeights(std::span<const float> weights, Precision precision, uint8_t* codes) {
   if (precision == Precision::kInt4) return QuantizeInt4(weights, codes);
   const float scale = Bf16AtLeast(LargestMagnitude(weights) / 127);

@@ -2,11 +2,11 @@
 // the reference multiplies the integers that the fast one multiplies.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 
 #include "backend/backend.h"
+#include "checkpoint/integer_blocks.h"
 
 namespace merope {
 
@@ -20,13 +20,8 @@ struct IntegerFormat {
 };
 inline constexpr IntegerFormat kInt8Format = {64, 0};
 inline constexpr IntegerFormat kInt4Format = {32, 32};
-inline constexpr int32_t kIntegerOffset = 128;
-// The values of the 16 codes of int4. Weights are nearly normal: these give them the least squared
-// error where a group's scale is chosen for it (Lloyd's algorithm on groups of 32
-// normal numbers). A fifth less than that of −8 … 7.
-inline constexpr std::array<int8_t, 16> kInt4Values = {-127, -101, -79, -62, -48, -34, -21, -9,
-                                                       2,    14,   25,  37,  50,  65,  83,  107};
-bool IsInteger(Precision precision);  // kInt8 or kInt4
+DType IntegerType(Precision precision);  // kInt8 or kInt4
+bool IsInteger(Precision precision);     // kInt8 or kInt4
 IntegerFormat FormatOf(Precision precision);
 
 // With kStored, so many values of an activation row have one scale.
@@ -37,7 +32,7 @@ inline constexpr int64_t kStoredGroup = 32;
 // squared error of a few.
 float QuantizeWeights(std::span<const float> weights, Precision precision, uint8_t* codes);
 inline int32_t IntegerValue(Precision precision, uint8_t code) {
-  return precision == Precision::kInt4 ? kInt4Values[code] : code - kIntegerOffset;
+  return IntegerValue(precision == Precision::kInt4 ? DType::kInt4 : DType::kInt8, code);
 }
 
 // x ≈ q · scale: q nearest to x · (127 / the largest magnitude), ties to even, all in fp32; zeros

@@ -73,6 +73,11 @@ bool AllQuantized(std::span<const MatrixPart> parts) {
       parts, [](const MatrixPart& part) { return IsQuantized(part.weight->dtype); });
 }
 
+bool AllOf(std::span<const MatrixPart> parts, DType dtype) {
+  return std::ranges::all_of(
+      parts, [dtype](const MatrixPart& part) { return part.weight->dtype == dtype; });
+}
+
 Status DecodeStackedRow(std::span<const MatrixPart> parts, int64_t row, std::span<float> out) {
   const auto [part, part_row] = Locate(parts, row);
   part.weight->DecodeRow(part_row, out);

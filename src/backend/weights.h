@@ -18,6 +18,8 @@ Result<int64_t> StackedRows(std::span<const MatrixPart> parts);
 
 // Whether all of the parts are a GGUF's quantized weights: what kStored multiplies as they are.
 bool AllQuantized(std::span<const MatrixPart> parts);
+// Whether all of them are of this type.
+bool AllOf(std::span<const MatrixPart> parts, DType dtype);
 
 // Decodes row `row` of the stacked parts to fp32. An error names the tensor if a value is NaN or
 // infinite.

@@ -16,7 +16,7 @@ struct DTypeInfo {
 
 // Block sizes: ggml's quantized types store 32 (or, for the K types, 256) elements a block with
 // their scales.
-constexpr std::array<DTypeInfo, 11> kInfo = {{
+constexpr std::array<DTypeInfo, 13> kInfo = {{
     {DType::kF32, "F32", 1, 4},
     {DType::kF16, "F16", 1, 2},
     {DType::kBF16, "BF16", 1, 2},
@@ -28,6 +28,8 @@ constexpr std::array<DTypeInfo, 11> kInfo = {{
     {DType::kQ4_K, "Q4_K", 256, 144},
     {DType::kQ5_K, "Q5_K", 256, 176},
     {DType::kQ6_K, "Q6_K", 256, 210},
+    {DType::kInt8, "INT8", 64, 66},
+    {DType::kInt4, "INT4", 32, 18},
 }};
 
 const DTypeInfo& Info(DType dtype) {

@@ -20,7 +20,9 @@ enum class DType : uint8_t {
   kQ5_1,
   kQ4_K,
   kQ5_K,
-  kQ6_K
+  kQ6_K,
+  kInt8,  // our own (checkpoint/integer_blocks.h)
+  kInt4
 };
 
 // "F32", "BF16", "Q4_1"…, as safetensors and GGUF spell them.
@@ -31,11 +33,13 @@ std::optional<DType> DTypeFromName(std::string_view name);
 // ggml's block layouts.
 int BlockElements(DType dtype);
 int BlockBytes(DType dtype);
-inline bool IsQuantized(DType dtype) { return BlockElements(dtype) > 1; }
+inline bool IsQuantized(DType dtype) { return dtype >= DType::kQ8_0 && dtype <= DType::kQ6_K; }
+// Our own integers.
+inline bool IsOwnInteger(DType dtype) { return dtype == DType::kInt8 || dtype == DType::kInt4; }
 
-// Bytes of a row of n elements; n must be a multiple of BlockElements.
+// Bytes of a row of n elements: whole blocks.
 inline int64_t RowBytes(DType dtype, int64_t n) {
-  return n / BlockElements(dtype) * BlockBytes(dtype);
+  return (n + BlockElements(dtype) - 1) / BlockElements(dtype) * BlockBytes(dtype);
 }
 
 // bfloat16: the upper half of an fp32 (sign, 8 exponent bits, 7 mantissa bits).

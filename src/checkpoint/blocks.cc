@@ -93,6 +93,8 @@ BlockType BlockTypeOf(DType dtype) {
     case DType::kF32:
     case DType::kF16:
     case DType::kBF16:
+    case DType::kInt8:
+    case DType::kInt4:
       break;
   }
   CHECK(false, "{} has no blocks", DTypeName(dtype));
@@ -139,6 +141,8 @@ BlockRun ReadBlockRun(DType dtype, const std::byte* row, int64_t index) {
     case DType::kF32:
     case DType::kF16:
     case DType::kBF16:
+    case DType::kInt8:
+    case DType::kInt4:
       CHECK(false, "{} has no blocks", DTypeName(dtype));
   }
   return out;

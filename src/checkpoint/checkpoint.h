@@ -67,6 +67,10 @@ class Checkpoint {
   std::unique_ptr<State> state_;
 };
 
+// Writes what LoadTokenizer, LoadChatTemplate and the generation defaults are read from into
+// another directory: the files, or of a GGUF file all but its tensors, as tokenizer.gguf.
+Status CopyTokenizer(const Checkpoint& checkpoint, const std::string& directory);
+
 // The tokenizer alone: of a directory with a tokenizer.json, or of a GGUF file, be it of another
 // architecture or without weights.
 Result<Tokenizer> LoadTokenizerFrom(const std::string& path);

@@ -75,8 +75,12 @@ Status RefuseOthers(const JsonFields& fields) {
   if (slices.value_or(1) > 1)
     return Err("{}: pretraining_tp: expected 1 (plain matrix products), found {}", where, *slices);
   if (const Json* quantization = fields.Find("quantization_config")) {
+    if (!quantization->is_object())
+      return Err("{}: quantization_config: expected an object, found {}", where,
+                 Describe(*quantization));
     TRY_ASSIGN(const auto method,
                JsonFields(*quantization, where + ": quantization_config").String("quant_method"));
+    if (method == "merope") return {};
     return Err(
         "{}: quantization_config: the quantization \"{}\" is not supported: take the model's "
         "original bf16, f16 or f32 checkpoint, or a GGUF file",
@@ -100,6 +104,25 @@ Status ParseDType(const JsonFields& fields, ModelConfig* config) {
     return Err("{}: {}: expected float32, float16 or bfloat16, found \"{}\"", fields.where(), field,
                *name);
   }
+  return {};
+}
+
+// Of what `merope quantize` writes: its integers are the dtype.
+Status ParseQuantization(const JsonFields& fields, ModelConfig* config) {
+  const Json* found = fields.Find("quantization_config");
+  if (found == nullptr) return {};
+  const JsonFields quantization(*found, fields.where() + ": quantization_config");
+  TRY_ASSIGN(const auto version, quantization.Integer("version", 0, kMaxDimension));
+  if (version != 1)
+    return Err("{}: version: expected 1, found {}", quantization.where(),
+               version ? std::to_string(*version) : "nothing");
+  TRY_ASSIGN(const auto dtype, quantization.String("dtype"));
+  if (dtype != "int8" && dtype != "int4")
+    return Err("{}: dtype: expected \"int8\" or \"int4\", found {}", quantization.where(),
+               dtype ? '"' + *dtype + '"' : "nothing");
+  config->dtype = *dtype == "int8" ? DType::kInt8 : DType::kInt4;
+  TRY_ASSIGN(config->quantized_from, quantization.String("source"));
+  TRY_ASSIGN(config->quantized_by, quantization.String("merope_version"));
   return {};
 }
 
@@ -241,6 +264,7 @@ Result<ModelConfig> ParseConfig(std::string_view config_json, const std::string&
   TRY_ASSIGN(config.rms_norm_eps, NumberOr(fields, "rms_norm_eps", 1e-6, 0, 1));
   TRY(ParseRope(fields, &config));
   TRY(ParseDType(fields, &config));
+  TRY(ParseQuantization(fields, &config));
   TRY_ASSIGN(const auto tied, fields.Bool("tie_word_embeddings"));
   config.tie_word_embeddings = tied.value_or(false);
   TRY_ASSIGN(const auto attention_bias, fields.Bool("attention_bias"));

@@ -42,7 +42,9 @@ struct ModelConfig {
   RopeScaling rope;
   std::vector<float> rope_divisors;  // (head_dim / 2), from a GGUF's rope_freqs tensor; empty: none
   bool tie_word_embeddings = false, attention_bias = false, mlp_bias = false;
-  DType dtype = DType::kF32;           // as the checkpoint says, or else of its tensors
+  DType dtype = DType::kF32;  // as the checkpoint says, or else of its tensors
+  // Of a checkpoint that `merope quantize` wrote: the type of the weights it read, and its version.
+  std::optional<std::string> quantized_from, quantized_by;
   std::vector<int32_t> eos_token_ids;  // generation stops at any of these
   std::string eos_source;              // which file's field they come from
   std::optional<int32_t> bos_token_id;

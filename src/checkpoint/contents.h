@@ -26,6 +26,11 @@ struct CheckpointContents {
 Result<CheckpointContents> OpenDirectory(const std::string& directory);
 Result<CheckpointContents> OpenGguf(const std::string& file);
 
+// The tokenizer, special tokens and chat template that a GGUF file's keys tell.
+Status AddGgufText(const MappedFile& file, CheckpointContents* contents);
+// A GGUF file without its tensors, beside weights quantized from it.
+inline constexpr const char* kVocabularyFile = "tokenizer.gguf";
+
 // tokenizer.json of a directory, and the vocabulary of a GGUF file.
 Result<Tokenizer> LoadDirectoryTokenizer(const std::string& directory);
 Result<Tokenizer> LoadGgufTokenizer(const MappedFile& file);

@@ -1,9 +1,11 @@
 // ggml's block formats to fp32. Each product and sum is one fp32 rounding, in the order in which
 // ggml's reference and the gguf Python package compute them, so that the values are theirs bit for
 // bit.
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
+#include "checkpoint/integer_blocks.h"
 #include "checkpoint/tensor_view.h"
 
 namespace merope {
@@ -156,6 +158,16 @@ void Blocks(DType dtype, const std::byte* data, int64_t n, float* out) {
   for (int64_t i = 0; i < n; i += elements, data += bytes) kDecode(data, out + i);
 }
 
+// A last block may be short.
+void DecodeIntegers(DType dtype, const std::byte* data, int64_t n, float* out) {
+  uint8_t codes[64];
+  for (int64_t i = 0; i < n; i += BlockElements(dtype), data += BlockBytes(dtype)) {
+    const float scale = BF16ToF32(ReadIntegerBlock(dtype, data, codes));
+    for (int64_t k = 0; k < std::min<int64_t>(BlockElements(dtype), n - i); ++k)
+      out[i + k] = static_cast<float>(IntegerValue(dtype, codes[k])) * scale;
+  }
+}
+
 }  // namespace
 
 void Dequantize(DType dtype, const std::byte* data, int64_t n, float* out) {
@@ -183,6 +195,9 @@ void Dequantize(DType dtype, const std::byte* data, int64_t n, float* out) {
       return Blocks<DecodeQ5_K>(dtype, data, n, out);
     case DType::kQ6_K:
       return Blocks<DecodeQ6_K>(dtype, data, n, out);
+    case DType::kInt8:
+    case DType::kInt4:
+      return DecodeIntegers(dtype, data, n, out);
   }
   CHECK(false);
 }

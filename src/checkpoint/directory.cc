@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "checkpoint/contents.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/weight_check.h"
 
 namespace merope {
 namespace {
@@ -76,12 +77,35 @@ Result<std::map<std::string, std::string>> ReadIndex(const std::string& file) {
   return shards;
 }
 
+// A matrix of `merope quantize`: rows of blocks, as bytes; becomes one of integers.
+Status ReadIntegers(SafetensorsEntry& entry, const ModelConfig& config, const std::string& path) {
+  const auto expected = ExpectedTensors(config);
+  const auto found = std::ranges::find(expected, entry.view.name, &ExpectedTensor::name);
+  const std::string where = fmt::format("{}: tensor \"{}\"", path, entry.view.name);
+  if (found == expected.end() || found->shape.size() != 2)
+    return Err("{}: expected only matrices of the config's model, found this one", where);
+  if (entry.dtype_name != "U8")
+    return Err("{}: dtype: expected U8 (blocks of {}), found {}", where, DTypeName(config.dtype),
+               entry.dtype_name);
+  const int64_t bytes = RowBytes(config.dtype, found->shape[1]);
+  if (entry.view.shape != std::vector{found->shape[0], bytes})
+    return Err("{}: shape: expected ({}, {}), a row of {} in blocks of {}, found ({})", where,
+               found->shape[0], bytes, found->shape[1], DTypeName(config.dtype),
+               fmt::join(entry.view.shape, ", "));
+  entry.view.shape = found->shape;
+  entry.view.dtype = config.dtype;
+  return {};
+}
+
 Status AddFile(const std::string& path, CheckpointContents* contents) {
   TRY_ASSIGN(MappedFile file, MappedFile::Open(path));
   TRY_ASSIGN(auto entries, ParseSafetensors(file.bytes(), path));
   for (SafetensorsEntry& entry : entries) {
     if (IsIgnorable(entry.view.name)) {
       contents->ignored.push_back(entry.view.name);
+    } else if (IsOwnInteger(contents->config.dtype) && entry.view.shape.size() == 2) {
+      TRY(ReadIntegers(entry, contents->config, path));
+      contents->tensors.push_back(std::move(entry.view));
     } else if (!entry.supported) {
       return Err("{}: tensor \"{}\": dtype: expected F32, F16 or BF16, found {}", path,
                  entry.view.name, entry.dtype_name);
@@ -153,6 +177,10 @@ Result<std::optional<std::string>> DefaultTemplate(const Json& config, const std
 }
 
 Status AddText(const std::string& directory, CheckpointContents* contents) {
+  if (const std::string vocabulary = directory + "/" + kVocabularyFile; Exists(vocabulary)) {
+    TRY_ASSIGN(const MappedFile mapped, MappedFile::Open(vocabulary));
+    return AddGgufText(mapped, contents);
+  }
   contents->has_tokenizer =
       Exists(directory + "/tokenizer.json") || !OtherTokenizer(directory).empty();
   contents->bos_rule = "tokenizer.json: post_processor";
@@ -195,6 +223,10 @@ Result<CheckpointContents> OpenDirectory(const std::string& directory) {
 Result<Tokenizer> LoadDirectoryTokenizer(const std::string& directory) {
   const std::string file = directory + "/tokenizer.json";
   if (!Exists(file)) {
+    if (const std::string vocabulary = directory + "/" + kVocabularyFile; Exists(vocabulary)) {
+      TRY_ASSIGN(const MappedFile mapped, MappedFile::Open(vocabulary));
+      return LoadGgufTokenizer(mapped);
+    }
     if (const auto other = OtherTokenizer(directory); !other.empty())
       return Err(
           "{}: this form of tokenizer is not supported: write a tokenizer.json with "

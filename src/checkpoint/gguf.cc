@@ -239,6 +239,7 @@ Result<GgufFile> GgufFile::Parse(std::span<const std::byte> bytes, std::string f
       return Err("{}: {}: expected once, found twice", name, key);
   }
 
+  gguf.directory_at_ = cursor.at();
   std::vector<DirectoryEntry> entries;
   std::unordered_set<std::string> names;
   for (uint64_t i = 0; i < n_tensors; ++i) {

@@ -56,6 +56,7 @@ class GgufFile {
 
   const std::vector<GgufTensor>& tensors() const { return tensors_; }  // in the order of their data
   const std::string& file() const { return file_; }
+  size_t directory_at() const { return directory_at_; }  // where the keys end
 
   // nullopt where the key is absent; an error naming file and key where it has another type or lies
   // outside [min, max].
@@ -74,6 +75,7 @@ class GgufFile {
   std::unexpected<Error> WrongType(const std::string& key, const char* expected) const;
 
   std::string file_;
+  size_t directory_at_ = 0;
   std::map<std::string, GgufValue, std::less<>> values_;
   std::vector<GgufTensor> tensors_;
 };

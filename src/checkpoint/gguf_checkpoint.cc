@@ -24,7 +24,23 @@ Result<std::string> BosRule(const GgufFile& gguf) {
                      file, model.value_or(""));
 }
 
+Status AddText(const GgufFile& gguf, CheckpointContents* contents) {
+  contents->has_tokenizer = gguf.Has("tokenizer.ggml.model");
+  TRY_ASSIGN(const auto tokens, gguf.Strings("tokenizer.ggml.tokens"));
+  TRY_ASSIGN(contents->bos_token, TokenText(gguf, tokens, "tokenizer.ggml.bos_token_id"));
+  TRY_ASSIGN(contents->eos_token, TokenText(gguf, tokens, "tokenizer.ggml.eos_token_id"));
+  TRY_ASSIGN(contents->bos_rule, BosRule(gguf));
+  TRY_ASSIGN(contents->chat_template, gguf.String("tokenizer.chat_template"));
+  contents->chat_template_file = gguf.file() + ": tokenizer.chat_template";
+  return {};
+}
+
 }  // namespace
+
+Status AddGgufText(const MappedFile& file, CheckpointContents* contents) {
+  TRY_ASSIGN(const GgufFile gguf, GgufFile::Parse(file.bytes(), file.path()));
+  return AddText(gguf, contents);
+}
 
 Result<CheckpointContents> OpenGguf(const std::string& file) {
   CheckpointContents contents;
@@ -36,13 +52,7 @@ Result<CheckpointContents> OpenGguf(const std::string& file) {
   if (gguf.tensors().empty())
     return Err("{}: tensor count: expected a model's tensors, found a vocabulary alone", file);
   contents.tensors = GgufTensors(gguf, contents.config, &contents.ignored);
-  contents.has_tokenizer = gguf.Has("tokenizer.ggml.model");
-  TRY_ASSIGN(const auto tokens, gguf.Strings("tokenizer.ggml.tokens"));
-  TRY_ASSIGN(contents.bos_token, TokenText(gguf, tokens, "tokenizer.ggml.bos_token_id"));
-  TRY_ASSIGN(contents.eos_token, TokenText(gguf, tokens, "tokenizer.ggml.eos_token_id"));
-  TRY_ASSIGN(contents.bos_rule, BosRule(gguf));
-  TRY_ASSIGN(contents.chat_template, gguf.String("tokenizer.chat_template"));
-  contents.chat_template_file = file + ": tokenizer.chat_template";
+  TRY(AddText(gguf, &contents));
   contents.files.push_back(std::move(mapped));
   return contents;
 }
@@ -51,6 +61,27 @@ Result<Tokenizer> LoadGgufTokenizer(const MappedFile& file) {
   TRY_ASSIGN(const GgufFile gguf, GgufFile::Parse(file.bytes(), file.path()));
   TRY_ASSIGN(GgufVocabulary vocabulary, ReadGgufVocabulary(gguf));
   return Tokenizer::FromGguf(std::move(vocabulary), file.path());
+}
+
+Status CopyTokenizer(const Checkpoint& checkpoint, const std::string& directory) {
+  namespace fs = std::filesystem;
+  if (checkpoint.format() == CheckpointFormat::kGguf) {
+    const MappedFile& file = checkpoint.files().front();
+    TRY_ASSIGN(const GgufFile gguf, GgufFile::Parse(file.bytes(), file.path()));
+    // magic, version; the tensor count becomes 0; the key count and the keys
+    std::string text(reinterpret_cast<const char*>(file.bytes().data()), gguf.directory_at());
+    text.replace(8, 8, std::string(8, '\0'));
+    return WriteFile(directory + "/" + kVocabularyFile, text);
+  }
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                           "chat_template.jinja", "generation_config.json", kVocabularyFile}) {
+    const std::string from = checkpoint.path() + "/" + name;
+    std::error_code error;
+    if (!fs::exists(from, error)) continue;
+    fs::copy_file(from, directory + "/" + name, error);
+    if (error) return Err("{}: cannot copy to {}: {}", from, directory, error.message());
+  }
+  return {};
 }
 
 }  // namespace merope

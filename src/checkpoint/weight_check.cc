@@ -150,6 +150,7 @@ std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config) {
   }
   tensors.push_back({"model.norm.weight", {hidden}});
   if (!config.tie_word_embeddings) linear("lm_head", config.vocab_size, hidden, false);
+  if (config.dtype == DType::kInt8) tensors.push_back({kSignsTensor, {hidden}});
   return tensors;
 }
 

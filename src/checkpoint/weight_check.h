@@ -43,6 +43,9 @@ struct WeightReport {
 };
 
 // Reads every weight once. progress(done, total) counts bytes.
+// Of a checkpoint of INT8: the signs that its weights were turned with.
+inline constexpr const char* kSignsTensor = "model.rotation_signs";
+
 Result<WeightReport> CheckWeights(const Checkpoint& checkpoint,
                                   const std::function<void(int64_t, int64_t)>& progress = {});
 

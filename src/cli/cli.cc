@@ -23,6 +23,7 @@ int Main(int argc, char** argv) {
   AddBench(app, &chosen);
   AddReport(app, &chosen);
   AddTokenize(app, &chosen);
+  AddQuantize(app, &chosen);
   AddSynth(app, &chosen);
   try {
     app.parse(argc, argv);

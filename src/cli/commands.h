@@ -17,6 +17,7 @@ using Action = std::function<Result<int>()>;
 
 void AddInspect(CLI::App& app, Action* chosen);
 void AddSynth(CLI::App& app, Action* chosen);
+void AddQuantize(CLI::App& app, Action* chosen);
 void AddTokenize(CLI::App& app, Action* chosen);  // and detokenize
 void AddRun(CLI::App& app, Action* chosen);
 void AddVerify(CLI::App& app, Action* chosen);

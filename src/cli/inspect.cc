@@ -103,6 +103,16 @@ OrderedJson RopeJson(const ModelConfig& config) {
   return json;
 }
 
+OrderedJson QuantizationJson(const ModelConfig& config) {
+  if (!IsOwnInteger(config.dtype)) return nullptr;
+  return {
+      {"group_size", BlockElements(config.dtype)},
+      {"scales", "bf16"},
+      {"turned", config.dtype == DType::kInt8},
+      {"source", config.quantized_from ? OrderedJson(*config.quantized_from) : OrderedJson()},
+      {"merope_version", config.quantized_by ? OrderedJson(*config.quantized_by) : OrderedJson()}};
+}
+
 OrderedJson ConfigJson(const ModelConfig& config) {
   return {{"architecture", config.architecture},
           {"hidden_size", config.hidden_size},
@@ -118,7 +128,8 @@ OrderedJson ConfigJson(const ModelConfig& config) {
           {"tie_word_embeddings", config.tie_word_embeddings},
           {"attention_bias", config.attention_bias},
           {"mlp_bias", config.mlp_bias},
-          {"dtype", DTypeName(config.dtype)}};
+          {"dtype", DTypeName(config.dtype)},
+          {"quantization", QuantizationJson(config)}};
 }
 
 OrderedJson WeightsJson(const WeightReport& weights) {
@@ -267,6 +278,12 @@ std::string ToText(const Checkpoint& checkpoint, const Inspection& found) {
   lines.Add("RoPE", "{}", RopeText(config));
   lines.Add("dtype", "{}, runs in {}", DTypeName(config.dtype),
             DescribePrecision(checkpoint, DefaultPrecision(config.dtype)));
+  if (IsOwnInteger(config.dtype))
+    lines.Add(
+        "Quantized", "matrices to {} in groups of {} with bf16 scales{}; from {}, by merope {}",
+        DTypeName(config.dtype), BlockElements(config.dtype),
+        config.dtype == DType::kInt8 ? ", turned" : "",
+        config.quantized_from.value_or("unknown types"), config.quantized_by.value_or("unknown"));
   if (found.tokenizer.present) {
     lines.Add("Tokenizer", "{} ids", Grouped(found.tokenizer.vocab_size));
     lines.Add("Prefix (BOS)", "{} ({})", Ids(found.tokenizer.prefix, found.tokenizer.prefix_tokens),

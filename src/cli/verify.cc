@@ -16,7 +16,7 @@ namespace merope {
 namespace {
 
 struct VerifyArguments {
-  std::string model, dtype = "bf16", dump_prompts, dump_logits, prompts;
+  std::string model, original, dtype, dump_prompts, dump_logits, prompts;
   VerifyOptions options;
   bool quick = false, full = false, json = false, reference = false;
 };
@@ -60,17 +60,26 @@ Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint)
 
 Result<int> RunVerify(VerifyArguments arguments) {
   HandleInterrupts();
-  TRY_ASSIGN(const std::optional<Precision> precision, ParsePrecision(arguments.dtype));
+  TRY_ASSIGN(const std::optional<Precision> precision,
+             ParsePrecision(arguments.dtype.empty() ? "auto" : arguments.dtype));
   VerifyOptions& options = arguments.options;
   options.mode = arguments.quick  ? VerifyMode::kQuick
                  : arguments.full ? VerifyMode::kFull
                                   : VerifyMode::kDefault;
   TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
-  options.target = precision.value_or(DefaultPrecision(checkpoint.config().dtype));
+  const DType dtype = checkpoint.config().dtype;
+  options.target = arguments.dtype.empty() && !IsOwnInteger(dtype)
+                       ? Precision::kBf16
+                       : precision.value_or(DefaultPrecision(dtype));
   if (!arguments.dump_prompts.empty() || !arguments.dump_logits.empty())
     return Dump(arguments, checkpoint);
 
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
+  std::optional<Checkpoint> original;
+  if (!arguments.original.empty()) {
+    TRY_ASSIGN(original, Checkpoint::Open(arguments.original));
+    options.original = &*original;
+  }
   std::string phase;
   std::unique_ptr<ProgressBar> bar;
   options.progress = [&](std::string_view now, int64_t done, int64_t total) {
@@ -101,12 +110,10 @@ void AddVerify(CLI::App& app, Action* chosen) {
       app.add_subcommand("verify", "Check a model's precision against fp32, with verdicts");
   auto a = std::make_shared<VerifyArguments>();
   verify->add_option("MODEL", a->model, "A Hugging Face directory, or a .gguf file")->required();
-  verify
-      ->add_option(
-          "--dtype", a->dtype,
-          "What is verified: bf16, int8, int4, stored (a GGUF's own integers), fp32 (against the "
-          "double-sum reference), or auto")
-      ->capture_default_str();
+  verify->add_option(
+      "--dtype", a->dtype,
+      "What is verified: bf16, int8, int4, stored (a GGUF's own integers), fp32 (against the "
+      "double-sum reference), or auto (default: bf16; of a quantized model, its integers)");
   auto* quick =
       verify->add_flag("--quick", a->quick,
                        "The report's 25 prompts and some more: under 2 minutes for a small model");
@@ -114,6 +121,10 @@ void AddVerify(CLI::App& app, Action* chosen) {
       ->excludes(quick);
   verify->add_option("--against", a->options.against,
                      "Take the baseline from a file of logits (tools/dump_hf_logits.py)");
+  verify
+      ->add_option("--baseline", a->original,
+                   "Take the fp32 baseline from this model: the original of a quantized one")
+      ->excludes("--against");
   verify->add_option("--threads", a->options.threads, "Default: the cores this process may use")
       ->check(CLI::Range(1, 1024));
   verify->add_flag("--json", a->json, "Print the result as one JSON object");

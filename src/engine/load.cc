@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "backend/integer.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/threads.h"
@@ -28,6 +29,8 @@ std::vector<DType> QuantizedTypes(const Checkpoint& checkpoint) {
 
 Precision DefaultPrecision(DType dtype) {
   if (IsQuantized(dtype)) return Precision::kStored;
+  if (dtype == DType::kInt8) return Precision::kInt8;
+  if (dtype == DType::kInt4) return Precision::kInt4;
   return dtype == DType::kF32 || dtype == DType::kF16 ? Precision::kFp32 : Precision::kBf16;
 }
 
@@ -69,6 +72,11 @@ Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& 
   if (cpu.precision == Precision::kStored && QuantizedTypes(checkpoint).empty())
     return Err("{}: dtype stored: expected a GGUF file's quantized weights, found {}",
                checkpoint.path(), DTypeName(checkpoint.config().dtype));
+  const DType dtype = checkpoint.config().dtype;
+  if (IsOwnInteger(dtype) && IsInteger(cpu.precision) && cpu.precision != DefaultPrecision(dtype))
+    return Err("{}: dtype {}: its weights are quantized to {} already: expected that, bf16 or fp32",
+               checkpoint.path(), PrecisionName(cpu.precision),
+               PrecisionName(DefaultPrecision(dtype)));
   const bool reference = options.backend == BackendKind::kReference;
   runtime.backend = reference ? MakeReferenceBackend(cpu) : MakeCpuBackend(cpu);
   ProgressBar bar("loading weights");

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <optional>
 
-#include "backend/integer.h"
-#include "backend/weights.h"
 #include "base/stopwatch.h"
 #include "model/rope.h"
 #include "model/rotation.h"
@@ -16,130 +14,14 @@ namespace {
 // Rows of logits that one forward pass may give: at a vocabulary of 65,536 a row takes 256 KiB.
 constexpr int64_t kMaxLogitRows = 128;
 
-// Loads weights by their HF names, counting bytes and letting go of the mapped pages behind it.
-// Where the back end multiplies int8, it turns them on the way (rotation.h).
-class Loader {
- public:
-  Loader(const Checkpoint& checkpoint, Backend& backend, const Llama::Progress& progress)
-      : checkpoint_(checkpoint), backend_(backend), progress_(progress) {
-    for (const TensorView& tensor : checkpoint.tensors()) total_ += std::ssize(tensor.bytes);
-    if (backend.precision() == Precision::kInt8) rotation_.emplace(checkpoint.config().hidden_size);
-  }
-
-  struct Part {
-    std::string name;  // without ".weight"
-    int64_t out_features;
-    bool bias;
-  };
-
-  // The embedding, and the head.
-  Result<const Matrix*> Table(const std::string& name, int64_t vocab_size, int64_t hidden) {
-    TRY_ASSIGN(std::vector<MatrixPart> parts, Parts({{name, vocab_size, false}}, hidden));
-    if (rotation_) parts[0].turn = [this](std::span<float> row) { rotation_->Turn(row); };
-    return Load(parts, Stacking::kStacked);
-  }
-
-  // Matrices that read the residual stream through a norm.
-  Result<const Matrix*> FromResidual(std::initializer_list<Part> wanted, int64_t hidden,
-                                     const std::string& norm, Stacking stacking) {
-    TRY_ASSIGN(std::vector<MatrixPart> parts, Parts(wanted, hidden));
-    std::vector<float> gain;
-    if (rotation_) {
-      TRY_ASSIGN(const TensorView* view, checkpoint_.Require(norm, std::array{hidden}));
-      TRY_ASSIGN(gain, DecodeVector(*view));
-      for (MatrixPart& part : parts)
-        part.turn = [&](std::span<float> row) {
-          for (size_t i = 0; i < row.size(); ++i) row[i] *= gain[i];
-          rotation_->Turn(row);
-        };
-    }
-    return Load(parts, stacking);
-  }
-
-  // A matrix whose output is added to the residual stream.
-  Result<const Matrix*> ToResidual(const Part& wanted, int64_t in_features) {
-    TRY_ASSIGN(std::vector<MatrixPart> parts, Parts({wanted}, in_features));
-    if (!rotation_) return Load(parts, Stacking::kStacked);
-    TRY_ASSIGN(const OwnedTensor weight, TurnIntoResidual(*parts[0].weight, *rotation_));
-    std::optional<OwnedTensor> bias;
-    if (wanted.bias) {
-      TRY_ASSIGN(bias, TurnBias(*parts[0].bias, *rotation_));
-    }
-    const std::array turned = {MatrixPart{&weight.view, bias ? &bias->view : nullptr}};
-    TRY_ASSIGN(const Matrix* matrix, backend_.LoadMatrix(turned, Stacking::kStacked, {}));
-    Consumed(*parts[0].weight);
-    resident_ += matrix->bytes;
-    return matrix;
-  }
-
-  // A norm whose gain the matrices behind it take over where they are turned.
-  Result<Tensor> FoldedNorm(const std::string& name, int64_t n) {
-    if (!rotation_) return Vector(name, n);
-    return backend_.LoadVector(
-        OwnedTensor(name, {n}, std::vector<float>(static_cast<size_t>(n), 1)).view);
-  }
-
-  Result<Tensor> Signs() {
-    const auto n = std::ssize(rotation_->signs);
-    return backend_.LoadVector(OwnedTensor("signs", {n}, rotation_->signs).view);
-  }
-
-  bool turned() const { return rotation_.has_value(); }
-
-  Result<Tensor> Vector(const std::string& name, int64_t n) {
-    TRY_ASSIGN(const TensorView* view, checkpoint_.Require(name, std::array{n}));
-    TRY_ASSIGN(const Tensor tensor, backend_.LoadVector(*view));
-    resident_ += n * static_cast<int64_t>(sizeof(float));
-    Consumed(*view);
-    return tensor;
-  }
-
-  int64_t resident() const { return resident_; }
-
- private:
-  Result<std::vector<MatrixPart>> Parts(std::initializer_list<Part> wanted, int64_t in_features) {
-    std::vector<MatrixPart> parts;
-    for (const Part& part : wanted) {
-      MatrixPart view{nullptr, nullptr};
-      TRY_ASSIGN(view.weight, checkpoint_.Require(part.name + ".weight",
-                                                  std::array{part.out_features, in_features}));
-      if (part.bias) {
-        TRY_ASSIGN(view.bias,
-                   checkpoint_.Require(part.name + ".bias", std::array{part.out_features}));
-      }
-      parts.push_back(std::move(view));
-    }
-    return parts;
-  }
-
-  Result<const Matrix*> Load(std::span<const MatrixPart> parts, Stacking stacking) {
-    TRY_ASSIGN(const Matrix* matrix,
-               backend_.LoadMatrix(parts, stacking,
-                                   [this](const TensorView& tensor) { Consumed(tensor); }));
-    resident_ += matrix->bytes;
-    return matrix;
-  }
-
-  void Consumed(const TensorView& tensor) {
-    checkpoint_.Drop(tensor);
-    done_ += std::ssize(tensor.bytes);
-    if (progress_) progress_(done_, total_);
-  }
-
-  const Checkpoint& checkpoint_;
-  Backend& backend_;
-  const Llama::Progress& progress_;
-  std::optional<Rotation> rotation_;
-  int64_t total_ = 0, done_ = 0, resident_ = 0;
-};
-
 }  // namespace
 
 Llama::Llama(const ModelConfig& config, Backend& backend, const LlamaOptions& options)
     : config_(config), backend_(backend), options_(options) {}
 
 Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend& backend,
-                                           const LlamaOptions& options, const Progress& progress) {
+                                           const LlamaOptions& options,
+                                           const LoadProgress& progress) {
   const ModelConfig& c = checkpoint.config();
   LlamaOptions settled = options;
   if (settled.max_model_len == 0) settled.max_model_len = c.max_position_embeddings;
@@ -151,42 +33,8 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
   settled.max_batch_tokens = std::min(settled.max_batch_tokens, settled.max_model_len);
   std::unique_ptr<Llama> model(new Llama(c, backend, settled));
 
-  Loader loader(checkpoint, backend, progress);
+  TRY_ASSIGN(model->weights_, LoadLlamaWeights(checkpoint, backend, progress));
   const int64_t q = c.num_heads * c.head_dim, kv = c.num_kv_heads * c.head_dim;
-  TRY_ASSIGN(model->embed_, loader.Table("model.embed_tokens", c.vocab_size, c.hidden_size));
-  for (int64_t i = 0; i < c.num_layers; ++i) {
-    const std::string prefix = fmt::format("model.layers.{}.", i);
-    const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
-    const std::string input_norm = prefix + "input_layernorm.weight";
-    const std::string mlp_norm = prefix + "post_attention_layernorm.weight";
-    Layer layer;
-    TRY_ASSIGN(layer.input_norm, loader.FoldedNorm(input_norm, c.hidden_size));
-    TRY_ASSIGN(layer.qkv, loader.FromResidual({{attention + "q_proj", q, c.attention_bias},
-                                               {attention + "k_proj", kv, c.attention_bias},
-                                               {attention + "v_proj", kv, c.attention_bias}},
-                                              c.hidden_size, input_norm, Stacking::kStacked));
-    TRY_ASSIGN(layer.o,
-               loader.ToResidual({attention + "o_proj", c.hidden_size, c.attention_bias}, q));
-    TRY_ASSIGN(layer.post_attention_norm, loader.FoldedNorm(mlp_norm, c.hidden_size));
-    TRY_ASSIGN(layer.gate_up,
-               loader.FromResidual({{mlp + "gate_proj", c.intermediate_size, c.mlp_bias},
-                                    {mlp + "up_proj", c.intermediate_size, c.mlp_bias}},
-                                   c.hidden_size, mlp_norm, Stacking::kPaired));
-    TRY_ASSIGN(layer.down, loader.ToResidual({mlp + "down_proj", c.hidden_size, c.mlp_bias},
-                                             c.intermediate_size));
-    model->layers_.push_back(layer);
-  }
-  TRY_ASSIGN(model->final_norm_, loader.Vector("model.norm.weight", c.hidden_size));
-  model->head_ = model->embed_;
-  if (!c.tie_word_embeddings) {
-    TRY_ASSIGN(model->head_, loader.Table("lm_head", c.vocab_size, c.hidden_size));
-  }
-  model->turned_ = loader.turned();
-  if (model->turned_) {
-    TRY_ASSIGN(model->signs_, loader.Signs());
-  }
-  model->weight_bytes_ = loader.resident();
-
   const KvShape shape{c.num_layers, c.num_kv_heads, c.head_dim};
   const int64_t pages = (settled.kv_tokens + kPageTokens - 1) / kPageTokens;
   TRY_ASSIGN(auto memory, backend.AllocateKv(shape, pages));
@@ -214,7 +62,7 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
 }
 
 void Llama::Turn(const Tensor& x, const Tensor& signs, bool inverse) {
-  if (turned_) backend_.Hadamard(x, HadamardBlock(x.cols), signs, inverse);
+  if (weights_.turned) backend_.Hadamard(x, HadamardBlock(x.cols), signs, inverse);
 }
 
 // THE forward pass: prefill, decode and mixtures of them are this one function, on the step that
@@ -236,10 +84,10 @@ void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
   const Tensor activated = activated_.Rows(0, n_tokens);  // (n_tokens, intermediate)
   const Tensor delta = delta_.Rows(0, n_tokens);          // (n_tokens, hidden)
 
-  backend_.Embed(*embed_, x);
+  backend_.Embed(*weights_.embed, x);
   Observe("embed_tokens", -1, x);
   for (int64_t i = 0; i < c.num_layers; ++i) {
-    const Layer& layer = layers_[static_cast<size_t>(i)];
+    const LlamaWeights::Layer& layer = weights_.layers[static_cast<size_t>(i)];
     backend_.RmsNorm(x, layer.input_norm, eps, normed);
     Observe("input_layernorm", i, normed);
     backend_.MatMul(normed, *layer.qkv, qkv);
@@ -272,11 +120,11 @@ void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
   if (n_logits == 0) return;
   const Tensor last = logit_x_.Rows(0, n_logits), last_normed = normed_.Rows(0, n_logits);
   backend_.GatherRows(x, last);
-  Turn(last, signs_, true);
-  backend_.RmsNorm(last, final_norm_, eps, last_normed);
+  Turn(last, weights_.signs, true);
+  backend_.RmsNorm(last, weights_.final_norm, eps, last_normed);
   Observe("norm", -1, last_normed);
-  Turn(last_normed, signs_);
-  backend_.MatMul(last_normed, *head_, logits_.Rows(0, n_logits));
+  Turn(last_normed, weights_.signs);
+  backend_.MatMul(last_normed, *weights_.head, logits_.Rows(0, n_logits));
   Observe("lm_head", -1, logits_.Rows(0, n_logits));
 }
 

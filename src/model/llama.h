@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
 #include "model/kv_cache.h"
+#include "model/llama_weights.h"
 
 namespace merope {
 
@@ -37,22 +38,21 @@ struct SequenceStep {
 
 class Llama {
  public:
-  using Progress = std::function<void(int64_t done_bytes, int64_t total_bytes)>;
   // The back end must outlive the model. Missing, mis-shaped and non-finite weights are refused by
   // name.
   static Result<std::unique_ptr<Llama>> Load(const Checkpoint& checkpoint, Backend& backend,
                                              const LlamaOptions& options,
-                                             const Progress& progress = {});
+                                             const LoadProgress& progress = {});
 
   const ModelConfig& config() const { return config_; }
   Backend& backend() const { return backend_; }
   int64_t max_model_len() const { return options_.max_model_len; }
   int64_t max_batch_tokens() const { return options_.max_batch_tokens; }
-  int64_t weight_bytes() const { return weight_bytes_; }  // resident
+  int64_t weight_bytes() const { return weights_.bytes; }  // resident
   // Of them, what a decode step reads: all but the embedding table where the head is another
   // matrix.
   int64_t step_weight_bytes() const {
-    return weight_bytes_ - (head_ == embed_ ? 0 : embed_->bytes);
+    return weights_.bytes - (weights_.head == weights_.embed ? 0 : weights_.embed->bytes);
   }
   // Of K and V, for one position.
   int64_t kv_token_bytes() const {
@@ -77,14 +77,6 @@ class Llama {
   void set_observer(Observer observer) { observer_ = std::move(observer); }
 
  private:
-  struct Layer {
-    Tensor input_norm, post_attention_norm;  // (1, hidden)
-    const Matrix* qkv;                       // (heads · d + 2 · kv_heads · d, hidden)
-    const Matrix* o;                         // (hidden, heads · d)
-    const Matrix* gate_up;                   // (2 · intermediate, hidden)
-    const Matrix* down;                      // (hidden, intermediate)
-  };
-
   Llama(const ModelConfig& config, Backend& backend, const LlamaOptions& options);
   // In place, where weights are integers: x · H, or with the residual stream's signs, x · Q or x ·
   // Qᵀ.
@@ -95,13 +87,7 @@ class Llama {
   ModelConfig config_;
   Backend& backend_;
   LlamaOptions options_;
-  int64_t weight_bytes_ = 0;
-  std::vector<Layer> layers_;
-  const Matrix* embed_ = nullptr;           // (vocab, hidden)
-  const Matrix* head_ = nullptr;            // (vocab, hidden); embed_ where tied
-  Tensor final_norm_;                       // (1, hidden)
-  bool turned_ = false;                     // weights are integers (rotation.h)
-  Tensor signs_;                            // (1, hidden) of the residual stream's rotation
+  LlamaWeights weights_;
   std::vector<float> inverse_frequencies_;  // (head_dim / 2)
   float rope_amplitude_ = 1;
   std::unique_ptr<KvCache> kv_;

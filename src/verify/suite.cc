@@ -33,6 +33,7 @@ class Suite {
  public:
   Suite(const Checkpoint& checkpoint, const Tokenizer& tokenizer, const VerifyOptions& options)
       : checkpoint_(checkpoint),
+        original_(options.original != nullptr ? *options.original : checkpoint),
         tokenizer_(tokenizer),
         options_(options),
         vocab_(checkpoint.config().vocab_size) {}
@@ -63,17 +64,17 @@ class Suite {
     // CPU back end, or the file.
     const bool against_reference = options_.target == Precision::kFp32 && options_.against.empty();
     if (!against_reference) {
-      TRY_ASSIGN(reference_, ReferenceRows(Precision::kFp32, "fp32 reference"));
+      TRY_ASSIGN(reference_, ReferenceRows(original_, Precision::kFp32, "fp32 reference"));
     }
     const Precision emulated = EmulatedPrecision(options_.target);
-    TRY_ASSIGN(emulated_,
-               ReferenceRows(emulated, std::string(PrecisionName(emulated)) + " emulation"));
+    TRY_ASSIGN(emulated_, ReferenceRows(checkpoint_, emulated,
+                                        std::string(PrecisionName(emulated)) + " emulation"));
     if (emulated != Precision::kBf16) {
-      TRY_ASSIGN(rounded_, ReferenceRows(Precision::kBf16, "bf16 emulation"));
+      TRY_ASSIGN(rounded_, ReferenceRows(original_, Precision::kBf16, "bf16 emulation"));
     }
     if (!baseline) {
       TRY_ASSIGN(baseline,
-                 LoadLogitSource(checkpoint_,
+                 LoadLogitSource(original_,
                                  against_reference ? BackendKind::kReference : BackendKind::kCpu,
                                  Precision::kFp32, options_.threads, longest_));
     }
@@ -81,6 +82,11 @@ class Suite {
                LoadLogitSource(checkpoint_, BackendKind::kCpu, options_.target, options_.threads,
                                longest_));
     result.baseline = baseline->name();
+    if (&original_ != &checkpoint_) {
+      result.baseline += " of " + original_.path();
+    } else if (IsOwnInteger(checkpoint_.config().dtype) && options_.against.empty()) {
+      result.baseline += " of its own integers (--baseline names the original)";
+    }
     result.target = target->name();
     TRY(CompareAll(*baseline, *target, result.threads));
     target.reset();
@@ -105,6 +111,9 @@ class Suite {
 
  private:
   Status CheckPrompts() const {
+    if (original_.config().vocab_size != vocab_)
+      return Err("{}: vocab_size: expected {} as in {}, found {}", original_.path(), vocab_,
+                 checkpoint_.path(), original_.config().vocab_size);
     for (const VerifyPrompt& p : prompts_)
       for (const int32_t id : p.ids)
         if (id < 0 || id >= vocab_)
@@ -122,12 +131,13 @@ class Suite {
   }
 
   // The reference prompts' logits; the model is gone again when they are there.
-  Result<std::vector<std::vector<float>>> ReferenceRows(Precision precision,
+  Result<std::vector<std::vector<float>>> ReferenceRows(const Checkpoint& checkpoint,
+                                                        Precision precision,
                                                         std::string_view phase) const {
     int64_t total = 0;
     for (const VerifyPrompt& p : ReferencePrompts()) total += std::ssize(p.ids);
     TRY_ASSIGN(const std::unique_ptr<LogitSource> source,
-               LoadLogitSource(checkpoint_, BackendKind::kReference, precision, options_.threads,
+               LoadLogitSource(checkpoint, BackendKind::kReference, precision, options_.threads,
                                longest_));
     return CollectRows(*source, ReferencePrompts(), vocab_,
                        [&](int64_t done) { Progress(phase, done, total); });
@@ -256,6 +266,7 @@ class Suite {
   }
 
   const Checkpoint& checkpoint_;
+  const Checkpoint& original_;  // whose fp32 is the baseline
   const Tokenizer& tokenizer_;
   const VerifyOptions& options_;
   const int64_t vocab_;

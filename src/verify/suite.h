@@ -26,6 +26,8 @@ struct VerifyOptions {
   int threads = 0;      // 0: DefaultThreads()
   std::string against;  // a safetensors file of baseline logits (tools/dump_hf_logits.py); empty:
                         // our own fp32
+  // Whose fp32 is the baseline; nullptr: the checkpoint's own. Of the same vocabulary.
+  const Checkpoint* original = nullptr;
   // What is being done now ("reference", "comparing"), and how far it is.
   std::function<void(std::string_view phase, int64_t done, int64_t total)> progress;
 };

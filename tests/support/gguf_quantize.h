@@ -38,6 +38,9 @@ inline uint32_t GgmlType(DType dtype) {
       return 14;
     case DType::kBF16:
       return 30;
+    case DType::kInt8:
+    case DType::kInt4:
+      break;  // ggml has none of ours
   }
   return 0;
 }

@@ -33,35 +33,61 @@ void PackPanel(const float* rows, int64_t stride, const PackedMatrix& matrix, ui
 IntegerFormat FormatOfForm(WeightForm form) {
   return form == WeightForm::kInt8 ? kInt8Format : kInt4Format;
 }
+Precision PrecisionOfForm(WeightForm form) {
+  return form == WeightForm::kInt8 ? Precision::kInt8 : Precision::kInt4;
+}
+
+// The codes of a group and its scale, to column j of a panel's group.
+void PutGroup(const uint8_t* codes, uint16_t scale, const PackedMatrix& matrix, int64_t j,
+              uint8_t* group) {
+  const bool int8 = matrix.form == WeightForm::kInt8;
+  const int64_t panel = matrix.panel, step_bytes = 4 * panel, n = FormatOfForm(matrix.form).group;
+  std::memcpy(group + n * panel / (int8 ? 1 : 2) + 2 * j, &scale, 2);
+  for (int64_t k = 0; k < n; ++k) {
+    const int64_t step = k / 4, at = 4 * j + k % 4;
+    if (int8) {
+      group[step * step_bytes + at] = codes[k];
+    } else if (step % 2 == 0) {
+      group[step / 2 * step_bytes + at] = codes[k];
+    } else {
+      group[step / 2 * step_bytes + at] |= static_cast<uint8_t>(codes[k] << 4);
+    }
+  }
+}
 
 // rows (panel, stride) of fp32, padded to whole groups, to a panel of integers.
 void PackIntegerPanel(const float* rows, int64_t stride, const PackedMatrix& matrix, uint8_t* out) {
-  const IntegerFormat format = FormatOfForm(matrix.form);
-  const bool int8 = matrix.form == WeightForm::kInt8;
-  const Precision precision = int8 ? Precision::kInt8 : Precision::kInt4;
-  const int64_t panel = matrix.panel, step_bytes = 4 * panel;
-  const int64_t group_bytes = format.group * panel / (int8 ? 1 : 2);
+  const int64_t n = FormatOfForm(matrix.form).group, bytes = matrix.panel_bytes / matrix.groups();
   uint8_t codes[64];
-  for (int64_t g = 0; g < matrix.groups(); ++g) {
-    uint8_t* to = out + g * (group_bytes + 2 * panel);
-    for (int64_t j = 0; j < panel; ++j) {
-      const std::span group(rows + j * stride + g * format.group,
-                            static_cast<size_t>(format.group));
-      const uint16_t scale = F32ToBF16(QuantizeWeights(group, precision, codes));
-      std::memcpy(to + group_bytes + 2 * j, &scale, 2);
-      for (int64_t k = 0; k < format.group; ++k) {
-        const uint8_t value = codes[k];
-        const int64_t step = k / 4, at = 4 * j + k % 4;
-        if (int8) {
-          to[step * step_bytes + at] = value;
-        } else if (step % 2 == 0) {
-          to[step / 2 * step_bytes + at] = value;
-        } else {
-          to[step / 2 * step_bytes + at] |= static_cast<uint8_t>(value << 4);
-        }
-      }
+  for (int64_t g = 0; g < matrix.groups(); ++g)
+    for (int64_t j = 0; j < matrix.panel; ++j) {
+      const std::span group(rows + j * stride + g * n, static_cast<size_t>(n));
+      const uint16_t scale = F32ToBF16(QuantizeWeights(group, PrecisionOfForm(matrix.form), codes));
+      PutGroup(codes, scale, matrix, j, out + g * bytes);
     }
-  }
+}
+
+// The error of the first of these rows that holds a scale that is no finite number.
+Error BadScale(std::span<const MatrixPart> parts, int64_t first, int64_t n) {
+  std::vector<float> row(static_cast<size_t>(parts[0].weight->cols()));
+  for (int64_t j = first; j < first + n; ++j)
+    if (Status decoded = DecodeStackedRow(parts, j, row); !decoded) return decoded.error();
+  return Error("weight " + parts[0].weight->name + ": a scale is not finite");
+}
+
+// The same for rows that are such integers already. False where a scale is no finite number.
+bool PackIntegerPanel(std::span<const std::byte* const> rows, const PackedMatrix& matrix,
+                      uint8_t* out) {
+  const DType dtype = IntegerType(PrecisionOfForm(matrix.form));
+  const int64_t bytes = matrix.panel_bytes / matrix.groups();
+  uint8_t codes[64];
+  for (int64_t g = 0; g < matrix.groups(); ++g)
+    for (size_t j = 0; j < rows.size(); ++j) {
+      const uint16_t scale = ReadIntegerBlock(dtype, rows[j] + g * BlockBytes(dtype), codes);
+      if ((scale & 0x7f80u) == 0x7f80u) return false;
+      PutGroup(codes, scale, matrix, static_cast<int64_t>(j), out + g * bytes);
+    }
+  return true;
 }
 
 }  // namespace
@@ -128,7 +154,7 @@ uint32_t PackedMatrix::PackedPair(const PackedPanel& from, const uint8_t* step, 
 void PackedMatrix::UnpackIntegerRow(int64_t row, float* out) const {
   const IntegerFormat format = FormatOfForm(form);
   const bool int8 = form == WeightForm::kInt8;
-  const Precision precision = int8 ? Precision::kInt8 : Precision::kInt4;
+  const Precision precision = PrecisionOfForm(form);
   const int64_t column = row % panel, group_bytes = format.group * panel / (int8 ? 1 : 2);
   const uint8_t* from = integers.data() + row / panel * panel_bytes;
   for (int64_t k = 0; k < in_features; ++k) {
@@ -221,6 +247,7 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
     matrix->units = PageArray<uint32_t>(panels * panel_units);
   }
 
+  const bool own = integer && AllOf(parts, IntegerType(PrecisionOfForm(form)));
   const bool as_stored =
       bf16 && std::all_of(parts.begin(), parts.end(), [](const MatrixPart& part) {
         return part.weight->dtype == DType::kBF16 && !part.turn;
@@ -228,7 +255,7 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
   FirstError failed;
   team.Run([&](int thread) {
     const int64_t begin = panels * thread / team.size(), end = panels * (thread + 1) / team.size();
-    std::vector<float> rows(as_stored ? 0 : static_cast<size_t>(panel * stride));
+    std::vector<float> rows(as_stored || own ? 0 : static_cast<size_t>(panel * stride));
     std::vector<const std::byte*> stored(static_cast<size_t>(panel));
     std::vector<uint32_t> plain(packed ? static_cast<size_t>(panel_units) : 0);
     PageArray<uint8_t> bytes(packed ? (end - begin) * panel_units * 4 : 0);
@@ -239,9 +266,16 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
                       : integer ? nullptr
                                 : matrix->units.data() + p * panel_units;
       if (packed && filled < panel) std::ranges::fill(plain, 0u);
-      if (as_stored) {
+      if (as_stored || own) {
         for (int64_t j = 0; j < filled; ++j)
           stored[static_cast<size_t>(j)] = StoredRow(parts, first + j).data();
+      }
+      if (own) {
+        const std::span filled_rows(stored.data(), static_cast<size_t>(filled));
+        if (!PackIntegerPanel(filled_rows, *matrix,
+                              matrix->integers.data() + p * matrix->panel_bytes))
+          return failed.Record(first, BadScale(parts, first, filled));
+      } else if (as_stored) {
         const int64_t whole = matrix->in_features / 2;
         const bool finite = kernels.interleave(stored.data(), filled, whole, out);
         for (int64_t j = 0; j < filled; ++j) {

@@ -73,6 +73,7 @@ class ReferenceBackend : public Backend {
     auto matrix = std::make_unique<DenseMatrix>();
     TRY_ASSIGN(matrix->out_features, StackedRows(parts));
     matrix->in_features = parts[0].weight->cols();
+    const bool exact = IsInteger(precision_) && AllOf(parts, IntegerType(precision_));
     const bool stored = precision_ == Precision::kStored && AllQuantized(parts);
     if (IsInteger(precision_)) {
       const int64_t x_group = FormatOf(precision_).x_group;
@@ -86,7 +87,7 @@ class ReferenceBackend : public Backend {
       const std::span out(matrix->weight.data() + row * matrix->in_features,
                           static_cast<size_t>(matrix->in_features));
       TRY(DecodeStackedRow(parts, row, out));
-      if (!stored) RoundWeights(out);
+      if (!stored && !exact) RoundWeights(out);
     }
     if (consumed)
       for (const MatrixPart& part : parts) consumed(*part.weight);

@@ -1,0 +1,62 @@
+// merope quantize: integers once and for all, so that loading need not make them.
+#include "model/quantize.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/progress.h"
+#include "base/stopwatch.h"
+#include "checkpoint/checkpoint.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+
+namespace merope {
+namespace {
+
+struct QuantizeArguments {
+  std::string model, directory, dtype;
+  QuantizeOptions options;
+};
+
+Result<int> RunQuantize(QuantizeArguments arguments) {
+  const Stopwatch watch;
+  arguments.options.precision = arguments.dtype == "int8" ? Precision::kInt8 : Precision::kInt4;
+  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
+  QuantizeResult result;
+  {
+    ProgressBar bar("quantizing");
+    TRY_ASSIGN(result, Quantize(checkpoint, arguments.directory, arguments.options,
+                                [&bar](int64_t done, int64_t total) { bar.Update(done, total); }));
+  }
+  TRY(WriteOutput(fmt::format("{}: {} of {}, {:.1f} MB of weights ({:.1f} MB before), {:.1f} s\n",
+                              arguments.directory, arguments.dtype, arguments.model,
+                              static_cast<double>(result.bytes) / 1e6,
+                              static_cast<double>(result.source_bytes) / 1e6, watch.Seconds())));
+  return 0;
+}
+
+}  // namespace
+
+void AddQuantize(CLI::App& app, Action* chosen) {
+  CLI::App* quantize = app.add_subcommand(
+      "quantize", "Write a model with weights of 8 or 4 bits, which loads without quantizing");
+  auto a = std::make_shared<QuantizeArguments>();
+  quantize->add_option("MODEL", a->model, "A Hugging Face directory, or a .gguf file")->required();
+  quantize->add_option("OUT", a->directory, "The directory to write")->required();
+  quantize->add_option("--dtype", a->dtype, "int8 or int4")
+      ->required()
+      ->check(CLI::IsMember({"int8", "int4"}));
+  quantize->add_option("--threads", a->options.threads, "Default: the cores this process may use")
+      ->check(CLI::Range(1, 1024));
+  quantize->add_flag("--force", a->options.force, "Replace a model that is there");
+  quantize->footer(
+      "The integers are those that --dtype makes at every load: the results are the same bits.\n"
+      "`merope verify OUT --baseline MODEL` says what they cost; docs/quantization.md, how they "
+      "are "
+      "made.\n\n"
+      "Example: merope quantize Pleias-RAG-350M Pleias-RAG-350M-int8 --dtype int8");
+  quantize->callback([a, chosen] { *chosen = [a] { return RunQuantize(*a); }; });
+}
+
+}  // namespace merope
