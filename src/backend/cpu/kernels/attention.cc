@@ -29,11 +29,13 @@ void Scores(const AttentionArgs& args, int64_t pages) {
                       .bias = nullptr,
                       .accumulate = false,
                       .add = false};
-  for (int64_t page = 0; page < pages; ++page)
+  for (int64_t page = 0; page < pages; ++page) {
+    FetchNext(args.k_pages, page, pages, k_steps * kPage * static_cast<int64_t>(sizeof(Unit)));
     for (int64_t slot = 0; slot < kPage; slot += PanelWidth())
       Tile<Type>({static_cast<const Unit*>(args.k_pages[page]) + slot, kPage},
                  static_cast<const Unit*>(args.q), args.rows, args.scores + page * kPage + slot,
                  tile);
+  }
 }
 
 // One row's scores to unnormalized probabilities exp(s·scale − max), rounded where products are in
@@ -124,6 +126,7 @@ void Attention(const AttentionArgs& args) {
   SumChunks(args, pages, totals, [&](int64_t first, int64_t n, float* out) HWY_ATTR {
     for (int64_t page = first; page < first + n; ++page) {
       tile.accumulate = page > first;
+      FetchNext(args.v_pages, page, pages, page_units * width * static_cast<int64_t>(sizeof(Unit)));
       const auto* v = static_cast<const Unit*>(args.v_pages[page]);
       for (int64_t e = 0; e < width; e += PanelWidth()) {
         tile.columns = HWY_MIN(PanelWidth(), width - e);
@@ -140,6 +143,7 @@ void AttentionInt8(const AttentionArgs& args) {
     const auto* scales =
         reinterpret_cast<const float*>(static_cast<const uint32_t*>(args.k_pages[page])) +
         k_steps * kPage;
+    FetchNext(args.k_pages, page, pages, 4 * (k_steps + 1) * kPage);
     for (int64_t slot = 0; slot < kPage; slot += PanelWidth())
       PagesTile<Sums::kScores>(static_cast<const uint32_t*>(args.q), args.rows, scales + slot,
                                args.scores + page * kPage + slot,
