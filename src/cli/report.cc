@@ -15,7 +15,8 @@ namespace merope {
 namespace {
 
 struct ReportArguments {
-  std::string directory, dtype = "bf16", lang = "both";
+  std::string directory, lang = "both";
+  std::vector<std::string> dtypes = {"bf16"};
   bool quick = false, full = false;
   ReportOptions options;
 };
@@ -44,8 +45,14 @@ Result<int> RunReport(ReportArguments arguments) {
   options.mode = arguments.quick  ? VerifyMode::kQuick
                  : arguments.full ? VerifyMode::kFull
                                   : VerifyMode::kDefault;
-  TRY_ASSIGN(const std::optional<Precision> precision, ParsePrecision(arguments.dtype));
-  options.target = precision.value_or(Precision::kBf16);
+  for (size_t i = 0; i < arguments.dtypes.size(); ++i) {
+    TRY_ASSIGN(const std::optional<Precision> precision, ParsePrecision(arguments.dtypes[i]));
+    if (i == 0) {
+      options.target = precision.value_or(Precision::kBf16);
+    } else {
+      options.others.push_back(precision.value_or(Precision::kBf16));
+    }
+  }
   std::vector<Language> languages;
   if (arguments.lang != "zh") languages.push_back(Language::kEnglish);
   if (arguments.lang != "en") languages.push_back(Language::kChinese);
@@ -91,10 +98,12 @@ void AddReport(CLI::App& app, Action* chosen) {
       ->excludes(quick);
   report
       ->add_option(
-          "--dtype", a->dtype,
-          "What is verified and measured against fp32: bf16, or fp32 (against double sums)")
-      ->check(CLI::IsMember({"bf16", "fp32"}))
-      ->capture_default_str();
+          "--dtype", a->dtypes,
+          "What is verified and measured against fp32: bf16 (default), int8, int4, stored, or fp32 "
+          "(against double sums). Of several, as bf16,int8,int4, the first is the report's; the "
+          "others are verified and measured, too, and one table sets all side by side")
+      ->check(CLI::IsMember({"bf16", "fp32", "int8", "int4", "stored"}))
+      ->delimiter(',');
   report->add_option("--threads", a->options.threads, "Default: the cores this process may use")
       ->check(CLI::Range(1, 1024));
   report->footer(

@@ -89,6 +89,25 @@ Result<SpeedComparison> CompareSpeed(Llama& baseline, Llama& target, const Laten
   return comparison;
 }
 
+// A dtype's speed on one case, alone in memory, and what it costs in precision.
+Result<DtypeRow> MeasureDtype(const Checkpoint& checkpoint, const LatencyOptions& grid,
+                              RuntimeOptions runtime_options, Precision precision) {
+  DtypeRow row;
+  row.precision = precision;
+  runtime_options.precision = precision;
+  runtime_options.backend = BackendKind::kCpu;
+  TRY_ASSIGN(const Runtime runtime, LoadRuntime(checkpoint, runtime_options));
+  LatencyOptions options = grid;
+  options.input_lengths = {std::ranges::max(grid.input_lengths)};
+  options.output_lengths = {grid.output_lengths.front()};
+  options.progress = {};
+  TRY_ASSIGN(const LatencyResult result, MeasureLatency(*runtime.model, options));
+  row.weight_bytes = runtime.model->weight_bytes();
+  row.prefill_tokens_per_second = result.cases[0].prefill_speed.p50;
+  row.decode_tokens_per_second = 1 / result.cases[0].tpot.p50;
+  return row;
+}
+
 }  // namespace
 
 Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& progress) {
@@ -176,6 +195,20 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
                        .against = "",
                        .progress = progress.update};
   TRY_ASSIGN(data.verify, Verify(checkpoint, tokenizer, verify));
+  if (!options.others.empty()) {
+    std::vector<Precision> all = {options.target};
+    all.insert(all.end(), options.others.begin(), options.others.end());
+    for (const Precision precision : all) {
+      TRY_ASSIGN(DtypeRow row, MeasureDtype(checkpoint, grid, runtime_options, precision));
+      verify.target = precision;
+      if (precision == options.target) {
+        row.verify = data.verify;
+      } else {
+        TRY_ASSIGN(row.verify, Verify(checkpoint, tokenizer, verify));
+      }
+      data.dtypes.push_back(std::move(row));
+    }
+  }
   data.seconds = watch.Seconds();
   return data;
 }

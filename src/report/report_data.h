@@ -22,7 +22,8 @@ struct ReportOptions {
   std::string model;
   VerifyMode mode = VerifyMode::kDefault;
   Precision target = Precision::kBf16;
-  int threads = 0;  // 0: DefaultThreads()
+  std::vector<Precision> others = {};  // dtypes that one table sets beside the target
+  int threads = 0;                     // 0: DefaultThreads()
 };
 
 // What the checkpoint says of itself.
@@ -69,6 +70,14 @@ struct ParameterGroup {
   int64_t parameters = 0;
 };
 
+// What one dtype costs and gives, beside the others.
+struct DtypeRow {
+  Precision precision = Precision::kBf16;
+  VerifyResult verify;
+  int64_t weight_bytes = 0;  // resident
+  double prefill_tokens_per_second = 0, decode_tokens_per_second = 0;
+};
+
 struct ReportData {
   ReportOptions options;
   std::string date;  // "2026-05-20 10:00 UTC"
@@ -89,6 +98,7 @@ struct ReportData {
   LatencyResult latency;
   SpeedComparison comparison;
   VerifyResult verify;
+  std::vector<DtypeRow> dtypes;  // the target and the others asked for; empty where there are none
 
   std::string_view target_name() const { return PrecisionName(options.target); }
 };

@@ -126,6 +126,13 @@ Ordered ToJson(const ReportData& data) {
   Ordered parameters = Ordered::object(), generation = Ordered::array();
   for (const ParameterGroup& group : data.parameters) parameters[group.key] = group.parameters;
   for (const GenerationPair& pair : data.generation) generation.push_back(ToJson(pair));
+  Ordered dtypes = Ordered::array();
+  for (const DtypeRow& row : data.dtypes)
+    dtypes.push_back({{"dtype", PrecisionName(row.precision)},
+                      {"weight_bytes", row.weight_bytes},
+                      {"prefill_tokens_per_second", row.prefill_tokens_per_second},
+                      {"decode_tokens_per_second", row.decode_tokens_per_second},
+                      {"verify", ToJson(row.verify)}});
   return {{"model", data.options.model},
           {"name", data.identity.name},
           {"license",
@@ -142,6 +149,7 @@ Ordered ToJson(const ReportData& data) {
           {"load", ToJson(data.load)},
           {"generation", generation},
           {"verify", ToJson(data.verify)},
+          {"dtypes", dtypes},
           {"latency", Ordered(ToJson(data.latency))},
           {"speedup", data.comparison.ratios},
           {"errors", ToJson(data.errors)}};

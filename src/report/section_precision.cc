@@ -315,6 +315,43 @@ void WriteReference(const Section& s) {
                   {Number(r.target_kl)}}}});
 }
 
+// All dtypes side by side.
+void WriteDtypes(const Section& s) {
+  const auto& [data, say, out] = s;
+  if (data.dtypes.empty()) return;
+  out.AddHeading(2, say("All dtypes side by side", "各数据类型并列对比"));
+  Table table{"",
+              {{std::string(say("dtype", "数据类型"))},
+               {std::string(say("Weights, MB", "权重 MB")), Align::kRight},
+               {std::string(say("KL, mean", "KL 均值")), Align::kRight},
+               {"p99", Align::kRight},
+               {std::string(say("worst", "最差")), Align::kRight},
+               {std::string(say("Top-20 cosine", "Top-20 余弦")), Align::kRight},
+               {std::string(say("Same top-1", "Top-1 一致")), Align::kRight},
+               {std::string(say("Prefill, tokens/s", "预填充 token/s")), Align::kRight},
+               {std::string(say("Decode, tokens/s", "解码 token/s")), Align::kRight},
+               {"(a)"},
+               {"(b)"}},
+              {}};
+  for (const DtypeRow& row : data.dtypes) {
+    const PositionSuite& suite = row.verify.positions;
+    const auto kl = std::ranges::find(suite.figures, "kl", &PositionFigure::key);
+    CHECK(kl != suite.figures.end());
+    table.rows.push_back({{std::string(PrecisionName(row.precision))},
+                          {fmt::format("{:.1f}", static_cast<double>(row.weight_bytes) / 1e6)},
+                          {Number(kl->mean)},
+                          {Number(kl->p99)},
+                          {Number(kl->worst)},
+                          {fmt::format("{:.5f}", row.verify.first_token.cosine)},
+                          {fmt::format("{:.2f} %", suite.same_top1_rate * 100)},
+                          {fmt::format("{:.1f}", row.prefill_tokens_per_second)},
+                          {fmt::format("{:.1f}", row.decode_tokens_per_second)},
+                          {std::string(VerdictName(row.verify.first_token.verdict))},
+                          {std::string(VerdictName(suite.verdict))}});
+  }
+  out.Add(table);
+}
+
 }  // namespace
 
 void WritePrecision(Section s) {
@@ -328,6 +365,7 @@ void WritePrecision(Section s) {
   WritePositions(s);
   WriteKinds(s);
   WriteReference(s);
+  WriteDtypes(s);
 }
 
 }  // namespace merope
