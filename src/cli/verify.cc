@@ -16,7 +16,7 @@ namespace merope {
 namespace {
 
 struct VerifyArguments {
-  std::string model, original, dtype, dump_prompts, dump_logits, prompts;
+  std::string model, original, dtype, kv = "auto", dump_prompts, dump_logits, prompts;
   VerifyOptions options;
   bool quick = false, full = false, json = false, reference = false;
 };
@@ -49,7 +49,8 @@ Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint)
   TRY_ASSIGN(
       const std::unique_ptr<LogitSource> source,
       LoadLogitSource(checkpoint, arguments.reference ? BackendKind::kReference : BackendKind::kCpu,
-                      arguments.options.target, arguments.options.threads, longest));
+                      arguments.options.target, arguments.options.target_kv,
+                      arguments.options.threads, longest));
   ProgressBar bar("logits");
   TRY(WriteLogits(arguments.dump_logits, *source, prompts, checkpoint.config().vocab_size,
                   [&bar](int64_t done, int64_t total) { bar.Update(done, total); }));
@@ -66,6 +67,7 @@ Result<int> RunVerify(VerifyArguments arguments) {
   options.mode = arguments.quick  ? VerifyMode::kQuick
                  : arguments.full ? VerifyMode::kFull
                                   : VerifyMode::kDefault;
+  TRY_ASSIGN(options.target_kv, ParseKvStorage(arguments.kv));
   TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
   const DType dtype = checkpoint.config().dtype;
   options.target = arguments.dtype.empty() && !IsOwnInteger(dtype)
@@ -114,6 +116,11 @@ void AddVerify(CLI::App& app, Action* chosen) {
       "--dtype", a->dtype,
       "What is verified: bf16, int8, int4, stored (a GGUF's own integers), fp32 (against the "
       "double-sum reference), or auto (default: bf16; of a quantized model, its integers)");
+  verify
+      ->add_option("--kv-dtype", a->kv,
+                   "The target's keys and values: int8, or as the dtype has them")
+      ->check(CLI::IsMember({"auto", "int8"}))
+      ->capture_default_str();
   auto* quick =
       verify->add_flag("--quick", a->quick,
                        "The report's 25 prompts and some more: under 2 minutes for a small model");

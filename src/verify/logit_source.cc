@@ -39,9 +39,10 @@ class ModelLogits : public LogitSource {
 
 Result<std::unique_ptr<LogitSource>> LoadLogitSource(const Checkpoint& checkpoint,
                                                      BackendKind backend, Precision precision,
-                                                     int threads, int64_t kv_tokens) {
+                                                     KvStorage kv, int threads, int64_t kv_tokens) {
   RuntimeOptions options;
   options.precision = precision;
+  options.kv = kv;
   options.backend = backend;
   options.threads = threads;
   options.llama.max_batch_tokens = kLogitChunk;

@@ -31,7 +31,7 @@ inline constexpr int64_t kLogitChunk = 64;
 // A model of its own, teacher-forced on the prompts. kv_tokens: the longest prompt.
 Result<std::unique_ptr<LogitSource>> LoadLogitSource(const Checkpoint& checkpoint,
                                                      BackendKind backend, Precision precision,
-                                                     int threads, int64_t kv_tokens);
+                                                     KvStorage kv, int threads, int64_t kv_tokens);
 
 // All rows of some prompts, kept in memory: rows[prompt] is (positions, vocab).
 Result<std::vector<std::vector<float>>> CollectRows(LogitSource& source,

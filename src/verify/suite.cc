@@ -64,23 +64,25 @@ class Suite {
     // CPU back end, or the file.
     const bool against_reference = options_.target == Precision::kFp32 && options_.against.empty();
     if (!against_reference) {
-      TRY_ASSIGN(reference_, ReferenceRows(original_, Precision::kFp32, "fp32 reference"));
+      TRY_ASSIGN(reference_,
+                 ReferenceRows(original_, Precision::kFp32, KvStorage::kAuto, "fp32 reference"));
     }
     const Precision emulated = EmulatedPrecision(options_.target);
-    TRY_ASSIGN(emulated_, ReferenceRows(checkpoint_, emulated,
+    TRY_ASSIGN(emulated_, ReferenceRows(checkpoint_, emulated, options_.target_kv,
                                         std::string(PrecisionName(emulated)) + " emulation"));
-    if (emulated != Precision::kBf16) {
-      TRY_ASSIGN(rounded_, ReferenceRows(original_, Precision::kBf16, "bf16 emulation"));
+    if (emulated != Precision::kBf16 || options_.target_kv != KvStorage::kAuto) {
+      TRY_ASSIGN(rounded_,
+                 ReferenceRows(original_, Precision::kBf16, KvStorage::kAuto, "bf16 emulation"));
     }
     if (!baseline) {
       TRY_ASSIGN(baseline,
                  LoadLogitSource(original_,
                                  against_reference ? BackendKind::kReference : BackendKind::kCpu,
-                                 Precision::kFp32, options_.threads, longest_));
+                                 Precision::kFp32, KvStorage::kAuto, options_.threads, longest_));
     }
     TRY_ASSIGN(std::unique_ptr<LogitSource> target,
-               LoadLogitSource(checkpoint_, BackendKind::kCpu, options_.target, options_.threads,
-                               longest_));
+               LoadLogitSource(checkpoint_, BackendKind::kCpu, options_.target, options_.target_kv,
+                               options_.threads, longest_));
     result.baseline = baseline->name();
     if (&original_ != &checkpoint_) {
       result.baseline += " of " + original_.path();
@@ -88,6 +90,7 @@ class Suite {
       result.baseline += " of its own integers (--baseline names the original)";
     }
     result.target = target->name();
+    if (options_.target_kv == KvStorage::kInt8) result.target += ", int8 K/V cache";
     TRY(CompareAll(*baseline, *target, result.threads));
     target.reset();
     suspects_ = FindSuspects(positions_, references_);
@@ -132,12 +135,12 @@ class Suite {
 
   // The reference prompts' logits; the model is gone again when they are there.
   Result<std::vector<std::vector<float>>> ReferenceRows(const Checkpoint& checkpoint,
-                                                        Precision precision,
+                                                        Precision precision, KvStorage kv,
                                                         std::string_view phase) const {
     int64_t total = 0;
     for (const VerifyPrompt& p : ReferencePrompts()) total += std::ssize(p.ids);
     TRY_ASSIGN(const std::unique_ptr<LogitSource> source,
-               LoadLogitSource(checkpoint, BackendKind::kReference, precision, options_.threads,
+               LoadLogitSource(checkpoint, BackendKind::kReference, precision, kv, options_.threads,
                                longest_));
     return CollectRows(*source, ReferencePrompts(), vocab_,
                        [&](int64_t done) { Progress(phase, done, total); });
@@ -199,9 +202,10 @@ class Suite {
            total + order[n_prompts].first <= SuspectPositions(options_.mode))
       total += order[n_prompts++].first;
     if (n_prompts == 0) return {};
-    TRY_ASSIGN(const std::unique_ptr<LogitSource> emulation,
-               LoadLogitSource(checkpoint_, BackendKind::kReference,
-                               EmulatedPrecision(options_.target), options_.threads, longest_));
+    TRY_ASSIGN(
+        const std::unique_ptr<LogitSource> emulation,
+        LoadLogitSource(checkpoint_, BackendKind::kReference, EmulatedPrecision(options_.target),
+                        options_.target_kv, options_.threads, longest_));
     RowComparer comparer;
     std::vector<float> baseline_rows(static_cast<size_t>(kLogitChunk * vocab_)),
         emulated_rows(baseline_rows.size());

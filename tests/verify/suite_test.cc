@@ -62,8 +62,8 @@ class SuiteTest : public ::testing::Test {
     const std::string path = directory_.File("logits.safetensors");
     const auto prompts =
         BuildPrompts(TokenizerOf(checkpoint), Config().max_position_embeddings, VerifyMode::kQuick);
-    const auto source =
-        LoadLogitSource(checkpoint, backend, Precision::kFp32, 1, Config().max_position_embeddings);
+    const auto source = LoadLogitSource(checkpoint, backend, Precision::kFp32, KvStorage::kAuto, 1,
+                                        Config().max_position_embeddings);
     if (!prompts || !source) {
       ADD_FAILURE() << ErrorOf(prompts) << ErrorOf(source);
       return path;
