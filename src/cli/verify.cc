@@ -85,7 +85,7 @@ Result<int> RunVerify(VerifyArguments arguments) {
   std::string phase;
   std::unique_ptr<ProgressBar> bar;
   options.progress = [&](std::string_view now, int64_t done, int64_t total) {
-    if (now != phase) {
+    if (now != phase || bar == nullptr) {
       bar.reset();  // wipes its line before the next one draws
       phase = now;
       bar = std::make_unique<ProgressBar>(phase);
