@@ -136,7 +136,7 @@ class Backend : public WeightTarget {
   virtual WeightSummary weights() const = 0;
   // Zeroed memory for that many pages, taken from the system only as it is touched.
   virtual Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape& shape, int64_t n_pages) = 0;
-  virtual int64_t KvTokenBytes(const KvShape& shape) const = 0;  // what a position takes
+  virtual int64_t KvTokenBytes(const KvShape& shape) const = 0;  // a position's K and V, unpadded
 
   // A step's ops run between BeginStep and EndStep; the step's spans stay valid until EndStep.
   virtual void BeginStep(const Step& step) = 0;

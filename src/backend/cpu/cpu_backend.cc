@@ -65,7 +65,11 @@ class CpuBackend : public Backend {
   }
   Precision precision() const override { return ops_.precision(); }
   int64_t KvTokenBytes(const KvShape& shape) const override {
-    return PackedKv(shape, 0, ops_.kv_form()).PageUnits() * 4 / kPageTokens;
+    const int64_t d = shape.head_dim;
+    const int64_t head = ops_.kv_form() == cpu::KvForm::kFp32   ? 2 * 4 * d
+                         : ops_.kv_form() == cpu::KvForm::kBf16 ? 2 * 2 * d
+                                                                : 2 * (d + 4);  // and a scale
+    return shape.n_layers * shape.n_kv_heads * head;
   }
 
   Tensor Allocate(int64_t rows, int64_t cols) override {

@@ -323,7 +323,7 @@ PackedKv::PackedKv(const KvShape& kv_shape, int64_t pages, KvForm kv_form)
     : form(kv_form), padded_dim(PaddedDim(kv_shape.head_dim)) {
   shape = kv_shape;
   n_pages = pages;
-  if (pages > 0) units = PageArray<uint32_t>(pages * PageUnits() + kOverread);
+  units = PageArray<uint32_t>(pages * shape.n_layers * shape.n_kv_heads * HeadUnits() + kOverread);
 }
 
 int64_t PackedKv::KUnits() const {
@@ -339,8 +339,6 @@ int64_t PackedKv::VUnits() const {
 int64_t PackedKv::HeadUnits() const {
   return KUnits() + VUnits() + (padded_dim % kOverread == 0 ? 0 : kOverread);
 }
-
-int64_t PackedKv::PageUnits() const { return shape.n_layers * shape.n_kv_heads * HeadUnits(); }
 
 uint32_t* PackedKv::K(int64_t page, int64_t layer, int64_t head) {
   const int64_t block = (page * shape.n_layers + layer) * shape.n_kv_heads + head;

@@ -81,7 +81,6 @@ struct PackedKv : KvMemory {
   // Of both, and what a tile reads past a V block whose width is not a panel's: another thread may
   // be writing the next head.
   int64_t HeadUnits() const;
-  int64_t PageUnits() const;  // of all layers and heads
   uint32_t* K(int64_t page, int64_t layer, int64_t head);
   uint32_t* V(int64_t page, int64_t layer, int64_t head) { return K(page, layer, head) + KUnits(); }
   // Writes one head's k and v (head_dim values each) at a slot of a page. Slot 0 clears the page's
