@@ -130,6 +130,7 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
     }
   }
   next_item_ = std::vector<std::atomic<size_t>>(static_cast<size_t>(layers));
+  next_panel_ = std::vector<NextPanel>(steps_.size() * scratch_.size());
   const int64_t by_panels = std::min(limits.rows, kOwnRows * team.size());
   const int64_t rows = std::max({by_panels, limits.logit_rows,
                                  Share(limits.rows, 0, team.size(), kTileRows).size() + kTileRows});
@@ -171,6 +172,7 @@ void CpuPlan::Run() {
     return item.sequence->context + item.first_token + item.n_tokens;
   });
   for (auto& next : next_item_) next.store(0, std::memory_order_relaxed);
+  for (auto& next : next_panel_) next.panel.store(0, std::memory_order_relaxed);
   team_.Run([this](int thread) { RunThread(thread); });
 }
 
@@ -209,10 +211,7 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
   const bool by_rows = ByRows(step);
   const Range rows =
       by_rows ? Share(Rows(step), thread, team_.size(), kTileRows) : Range{0, Rows(step)};
-  const Range panels = by_rows
-                           ? Range{0, matrix.panels()}
-                           : Share(matrix.panels(), thread, team_.size(), matrix.paired ? 2 : 1);
-  if (rows.size() == 0 || panels.size() == 0) return;
+  if (rows.size() == 0) return;
 
   const ProductInput input{scratch.input.data(), matrix.InputUnits()};
   for (int64_t i = 0; i < rows.size(); ++i) {
@@ -231,22 +230,40 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
     ops_.PrepareRow(x, matrix, scratch.input.data() + i * input.stride);
   }
 
-  const Tensor out = step.out.Rows(rows.begin, rows.size());
-  if (step.then != Then::kSwiGlu) {
-    ops_.Panels(matrix, input, rows.size(), panels, step.then == Then::kAdd, out,
-                &scratch.unpacked);
-  } else {
-    for (int64_t p = panels.begin; p < panels.end; p += 2) {
-      ops_.OnePanel(matrix, input, rows.size(), p, scratch.gate.data(), &scratch.unpacked);
-      ops_.OnePanel(matrix, input, rows.size(), p + 1, scratch.up.data(), &scratch.unpacked);
-      for (int64_t i = 0; i < rows.size(); ++i)
-        ops_.SwiGluRow(scratch.gate.data() + i * matrix.panel, scratch.up.data() + i * matrix.panel,
-                       matrix.Rows(p), out.data + i * out.stride + matrix.FirstRow(p));
-    }
+  if (by_rows) {
+    RunPanels(step, input, rows, {0, matrix.panels()}, scratch);
+    if (step.then == Then::kRope)
+      for (int64_t row = rows.begin; row < rows.end; ++row)
+        ops_.RopeRow(step.turned, row, step.head_dim);
+    return;
   }
-  if (step.then == Then::kRope && by_rows)
-    for (int64_t row = rows.begin; row < rows.end; ++row)
-      ops_.RopeRow(step.turned, row, step.head_dim);
+  const int threads = team_.size();
+  const int64_t at_once = matrix.paired ? 2 : 1;
+  NextPanel* next = &next_panel_[static_cast<size_t>((&step - steps_.data()) * threads)];
+  for (int i = 0; i < threads; ++i) {
+    const int owner = (thread + i) % threads;
+    const Range own = Share(matrix.panels(), owner, threads, at_once);
+    for (int64_t p; (p = own.begin + next[owner].panel.fetch_add(
+                                         at_once, std::memory_order_relaxed)) < own.end;)
+      RunPanels(step, input, rows, {p, p + at_once}, scratch);
+  }
+}
+
+// Those panels for those rows, and what follows the product but for a rotation.
+void CpuPlan::RunPanels(const FusedStep& step, const ProductInput& input, Range rows, Range panels,
+                        Scratch& scratch) {
+  const PackedMatrix& matrix = *step.matrix;
+  const Tensor out = step.out.Rows(rows.begin, rows.size());
+  if (step.then != Then::kSwiGlu)
+    return ops_.Panels(matrix, input, rows.size(), panels, step.then == Then::kAdd, out,
+                       &scratch.unpacked);
+  for (int64_t p = panels.begin; p < panels.end; p += 2) {
+    ops_.OnePanel(matrix, input, rows.size(), p, scratch.gate.data(), &scratch.unpacked);
+    ops_.OnePanel(matrix, input, rows.size(), p + 1, scratch.up.data(), &scratch.unpacked);
+    for (int64_t i = 0; i < rows.size(); ++i)
+      ops_.SwiGluRow(scratch.gate.data() + i * matrix.panel, scratch.up.data() + i * matrix.panel,
+                     matrix.Rows(p), out.data + i * out.stride + matrix.FirstRow(p));
+  }
 }
 
 // By panels, each item turns its q and k, stores its k and v, and attends. By rows, q and k are

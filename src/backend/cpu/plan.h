@@ -87,6 +87,8 @@ class CpuPlan : public Plan {
   void RunThread(int thread);
   void RunEmbed(const FusedStep& step, int thread);
   void RunProduct(const FusedStep& step, int thread);
+  void RunPanels(const FusedStep& step, const ProductInput& input, Range rows, Range panels,
+                 Scratch& scratch);
   void RunAttention(const FusedStep& step, int thread);
   int64_t Rows(const FusedStep& step) const;
   bool ByRows(const FusedStep& step) const;
@@ -98,6 +100,12 @@ class CpuPlan : public Plan {
   int64_t kv_heads_, group_ = 1;                // query heads a K/V head
   std::vector<AttentionItem> items_;            // of the current step
   std::vector<std::atomic<size_t>> next_item_;  // one a layer
+  // Of each product, the panels that each thread has not begun yet (steps, threads): who is done
+  // with its own goes on with another's, since no two threads read memory equally fast.
+  struct alignas(64) NextPanel {
+    std::atomic<int64_t> panel = 0;
+  };
+  std::vector<NextPanel> next_panel_;
 };
 
 }  // namespace merope::cpu
