@@ -31,6 +31,7 @@ using DI8 = hn::Repartition<int8_t, DF>;
 // Reads a group's steps of four k two at a time (First, Second), then its scales: all four vectors
 // of a panel, or two of them.
 struct Int8Weights {
+  static constexpr bool kFetchedAhead = true;  // one row waits for memory alone
   static constexpr int64_t kGroup = kInt8Group;
   static constexpr bool kScaledGroups = false;  // whether each group of x has a scale of its own
   const uint8_t* at;
@@ -52,6 +53,7 @@ struct Int8Weights {
 
 // The low halves of the bytes are the first step's, the high ones the second's.
 struct Halves {
+  static constexpr bool kFetchedAhead = false;  // taking them apart takes longer
   const uint8_t* at;
 
   template <int kVectors>
@@ -194,6 +196,13 @@ HWY_INLINE void Finish(VF sums, int64_t i, const TileArgs& args, float* out) {
   }
 }
 
+// Two steps of k (eight vectors), some way ahead.
+HWY_INLINE void FetchAhead(const uint8_t* at) {
+  constexpr int64_t kAhead = 4096;
+  const auto bytes = static_cast<int64_t>(8 * hn::Lanes(DU8()));
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + kAhead + i, 0, 2);
+}
+
 HWY_INLINE void Accumulate(VU8 w, hn::Vec<DI8> x, VI& sum) {
   sum = hn::SumOfMulQuadAccumulate(DI(), w, x, sum);
   Opaque(sum);
@@ -217,6 +226,7 @@ HWY_INLINE void IntegerTileRows(const uint8_t* panel, int64_t first, const uint3
     MEROPE_ROWS(MEROPE_INIT)
     for (int64_t step = group * kSteps, end = step + kSteps; step < end; ++step) {
       VU8 wa, wb, wc, wd;
+      if constexpr (kRows == 1 && Weights::kFetchedAhead) FetchAhead(w.at);
       w.template First<kVectors>(wa, wb, wc, wd);
       if constexpr (kVectors == 2) fetch.Step();
       MEROPE_ROWS(MEROPE_STEP)
