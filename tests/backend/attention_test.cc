@@ -13,7 +13,7 @@ struct Case {
 // (1,024).
 const Case kCases[] = {{2, 1, 1, 0, 1},     {8, 3, 1, 0, 7},     {16, 4, 2, 62, 3},
                        {34, 2, 2, 63, 66},  {64, 9, 3, 120, 9},  {64, 2, 1, 1020, 10},
-                       {80, 4, 4, 1087, 1}, {128, 2, 1, 2100, 2}};
+                       {80, 4, 4, 1087, 1}, {128, 2, 1, 2100, 2}, {260, 2, 1, 65, 3}};
 
 // Runs attention over a cache filled with `context` positions, in steps of at most `chunk` rows,
 // and returns the outputs of the last `rows` positions. Pages lie in memory in a shuffled order.
@@ -208,6 +208,13 @@ TEST_P(AttentionTest, AnInt8CacheLiesWithinTheBoundOfTheReference) {
 TEST_P(AttentionTest, TheBoundCatchesErrorsOfAnInt8CacheToo) {
   TakeInt8Cache();
   ExpectBoundCatches();
+}
+TEST_P(AttentionTest, AnInt8CacheRefusesHeadsThatAreTooLarge) {
+  TakeInt8Cache();
+  EXPECT_TRUE(cpu_->AllocateKv({1, 1, 1024}, 1));
+  const auto refused = cpu_->AllocateKv({1, 1, 1026}, 1);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("at most 1024, found 1026"), std::string::npos);
 }
 TEST_P(AttentionTest, ChunksAndSingleStepsGiveTheSameBitsFromAnInt8Cache) {
   TakeInt8Cache();

@@ -126,6 +126,9 @@ class CpuBackend : public Backend {
   }
 
   Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape& shape, int64_t n_pages) override {
+    if (ops_.kv_form() == cpu::KvForm::kInt8 && shape.head_dim > cpu::kMaxInt8HeadDim)
+      return Err("an int8 K/V cache: expected a head_dim of at most {}, found {}",
+                 cpu::kMaxInt8HeadDim, shape.head_dim);
     return std::make_unique<PackedKv>(shape, n_pages, ops_.kv_form());
   }
 

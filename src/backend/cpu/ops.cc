@@ -9,8 +9,8 @@ namespace {
 
 // Rows of an attention tile: query rows that share one reading of K and V.
 constexpr int64_t kAttentionRows = 24;
-// Units of a head's row of integers: heads of up to 1,024 dimensions.
-constexpr int64_t kMaxInt8KvUnits = 1024 / 4 + 2;
+// Units of a head's row of integers.
+constexpr int64_t kMaxInt8KvUnits = kMaxInt8HeadDim / 4 + 2;
 
 // The kernels were compiled for the groups that integer.h quantizes.
 static_assert(kInt8Group == kInt8Format.group && kInt4Group == kInt4Format.group);
@@ -135,7 +135,7 @@ void Ops::AddRow(float* x, const float* y, int64_t n) const { elementwise_.add(x
 
 void Ops::QuantizeHead(const float* x, int64_t head_dim, uint32_t* out) const {
   const int64_t steps = (head_dim + 3) / 4;
-  matmul_.quantize(x, head_dim, steps, 4 * steps, 128, out);
+  matmul_.quantize(x, head_dim, steps, 4 * steps, 4 * steps, out);
 }
 
 void Ops::StoreHead(int64_t layer, const SequenceRows& sequence, int64_t head, const Tensor& k,

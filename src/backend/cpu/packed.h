@@ -67,6 +67,7 @@ Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, St
 int64_t PaddedDim(int64_t head_dim);
 
 enum class KvForm : uint8_t { kFp32, kBf16, kInt8 };
+inline constexpr int64_t kMaxInt8HeadDim = 1024;  // of an int8 cache
 
 // (pages, layers, kv_heads, K and V) blocks of kPageTokens positions.
 struct PackedKv : KvMemory {
