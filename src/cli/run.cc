@@ -221,7 +221,6 @@ void AddRun(CLI::App& app, Action* chosen) {
   run->add_option("--kv-dtype", a->kv,
                   "How keys and values are kept: int8, with a scale a token and head, or auto, as "
                   "the dtype has them")
-      ->check(CLI::IsMember({"auto", "int8"}))
       ->capture_default_str();
   run->add_flag("--enforce-eager", a->load.runtime.llama.eager,
                 "Run the ops one by one instead of a captured plan; the results are the same");

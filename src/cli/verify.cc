@@ -119,7 +119,6 @@ void AddVerify(CLI::App& app, Action* chosen) {
   verify
       ->add_option("--kv-dtype", a->kv,
                    "The target's keys and values: int8, or as the dtype has them")
-      ->check(CLI::IsMember({"auto", "int8"}))
       ->capture_default_str();
   auto* quick =
       verify->add_flag("--quick", a->quick,

@@ -56,8 +56,14 @@ void Ops::HadamardRow(float* x, int64_t cols, int64_t block, const Tensor& signs
   elementwise_.hadamard(x, cols, block, signs.data, inverse);
 }
 
-void Ops::Call(const PackedMatrix& matrix, int64_t p, MatMulArgs args,
+void Ops::Call(const PackedMatrix& matrix, Range panels, MatMulArgs args,
                PageArray<uint32_t>* unpacked) const {
+  args.panels = matrix.Panel(panels.begin);
+  args.panel_bytes = matrix.panel_bytes;
+  args.n_panels = panels.size();
+  args.more = panels.end < matrix.panels();
+  args.bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + panels.begin * matrix.panel;
+  args.k_steps = matrix.k_steps;
   switch (matrix.form) {
     case WeightForm::kFp32:
       return matmul_.fp32(args);
@@ -71,7 +77,7 @@ void Ops::Call(const PackedMatrix& matrix, int64_t p, MatMulArgs args,
       Grow(unpacked, matrix.k_steps * matrix.panel);
       return matmul_.packed(args, unpacked->data());
     case WeightForm::kStored: {
-      const StoredPart& part = *matrix.stored.At(p).part;
+      const StoredPart& part = *matrix.stored.At(panels.begin).part;
       args.panel_bytes = part.panel_bytes;
       return stored_.product(args, part.form);
     }
@@ -82,42 +88,22 @@ void Ops::Panels(const PackedMatrix& matrix, const ProductInput& x, int64_t n_ro
                  bool add, const Tensor& out, PageArray<uint32_t>* unpacked) const {
   for (int64_t p = panels.begin, end; p < panels.end; p = end) {
     end = matrix.RunEnd(p, panels.end);
-    const int64_t column = matrix.FirstRow(p), last = end - 1;
-    Call(matrix, p,
-         {.panels = matrix.Panel(p),
-          .panel_bytes = matrix.panel_bytes,
-          .n_panels = end - p,
-          .more = last + 1 < matrix.panels(),
-          .n = matrix.FirstRow(last) + matrix.Rows(last) - column,
-          .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + p * matrix.panel,
-          .x = x.data,
-          .x_stride = x.stride,
-          .m = n_rows,
-          .k_steps = matrix.k_steps,
-          .out = out.data + column,
-          .out_stride = out.stride,
-          .add = add},
-         unpacked);
+    const int64_t column = matrix.FirstRow(p);
+    MatMulArgs args = {};
+    args.n = matrix.FirstRow(end - 1) + matrix.Rows(end - 1) - column;
+    args.x = x.data, args.x_stride = x.stride, args.m = n_rows;
+    args.out = out.data + column, args.out_stride = out.stride, args.add = add;
+    Call(matrix, {p, end}, args, unpacked);
   }
 }
 
 void Ops::OnePanel(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, int64_t panel,
                    float* out, PageArray<uint32_t>* unpacked) const {
-  Call(matrix, panel,
-       {.panels = matrix.Panel(panel),
-        .panel_bytes = matrix.panel_bytes,
-        .n_panels = 1,
-        .more = panel + 1 < matrix.panels(),
-        .n = matrix.panel,
-        .bias = matrix.bias.empty() ? nullptr : matrix.bias.data() + panel * matrix.panel,
-        .x = x.data,
-        .x_stride = x.stride,
-        .m = n_rows,
-        .k_steps = matrix.k_steps,
-        .out = out,
-        .out_stride = matrix.panel,
-        .add = false},
-       unpacked);
+  MatMulArgs args = {};
+  args.n = matrix.panel;
+  args.x = x.data, args.x_stride = x.stride, args.m = n_rows;
+  args.out = out, args.out_stride = matrix.panel;
+  Call(matrix, {panel, panel + 1}, args, unpacked);
 }
 
 void Ops::RopeRow(const Tensor& x, int64_t row, int64_t head_dim) const {

@@ -92,8 +92,9 @@ class Ops {
  private:
   // A head's values as units of four integers, minus 128 times their sum, and their scale.
   void QuantizeHead(const float* x, int64_t head_dim, uint32_t* out) const;
-  // The product with the panels from p on.
-  void Call(const PackedMatrix& matrix, int64_t p, MatMulArgs args,
+  // The product with those panels, of one run (RunEnd). args: of x and out; the matrix's are filled
+  // in.
+  void Call(const PackedMatrix& matrix, Range panels, MatMulArgs args,
             PageArray<uint32_t>* unpacked) const;
 
   const MatMulKernels& matmul_ = GetMatMulKernels();

@@ -21,14 +21,6 @@ HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Asks for the block of the page that comes next, so that few rows do not wait at every page: their
-// blocks lie apart, and the hardware's own fetching starts anew at each.
-HWY_INLINE void FetchNext(const void* const* pages, int64_t page, int64_t n_pages, int64_t bytes) {
-  if (page + 1 >= n_pages) return;
-  const auto* at = static_cast<const uint8_t*>(pages[page + 1]);
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
-}
-
 // A product of rows of x with blocks (steps, width, 4 bytes) of one page after the other.
 struct PagesArgs {
   const void* const* pages;

@@ -257,29 +257,41 @@ HWY_INLINE void IntegerTileRows(const uint8_t* panel, int64_t first, const uint3
 // multiply, and one stream is read faster than two.
 inline constexpr int64_t kMinHalvedRows = 4 * kMaxRows;
 
-template <class Weights>
-HWY_INLINE void IntegerTile(const uint8_t* panel, const uint32_t* x, int64_t rows, float* out,
-                            const TileArgs& args) {
+// Any number of rows of x times one panel, tile by tile: rows.Run<kRows, kVectors>(first vector, x,
+// out, fetch).
+template <class Rows>
+HWY_INLINE void IntegerTiles(const Rows& tile, const uint32_t* x, int64_t rows, float* out,
+                             const TileArgs& args) {
   if (rows >= kMinHalvedRows) {
     const int64_t whole = rows / kMaxRows;
     for (int64_t i = 0; i < 2 * whole; ++i)
-      IntegerTileRows<Weights, kMaxRows, 2>(panel, i % 2 * 2, x + i / 2 * kMaxRows * args.x_stride,
-                                            out + i / 2 * kMaxRows * args.out_stride, args,
-                                            FetchOf(args, i, 2 * whole));
+      tile.template Run<kMaxRows, 2>(i % 2 * 2, x + i / 2 * kMaxRows * args.x_stride,
+                                     out + i / 2 * kMaxRows * args.out_stride,
+                                     FetchOf(args, i, 2 * whole));
     rows -= whole * kMaxRows;
     x += whole * kMaxRows * args.x_stride;
     out += whole * kMaxRows * args.out_stride;
   }
   for (; rows >= kMaxWideRows; rows -= kMaxWideRows) {
-    IntegerTileRows<Weights, kMaxWideRows, 4>(panel, 0, x, out, args);
+    tile.template Run<kMaxWideRows, 4>(0, x, out, {});
     x += kMaxWideRows * args.x_stride;
     out += kMaxWideRows * args.out_stride;
   }
   if constexpr (kMaxWideRows > 1) {
-    if (rows == 1) return IntegerTileRows<Weights, 1, 4>(panel, 0, x, out, args);
-    if (rows == 2) return IntegerTileRows<Weights, 2, 4>(panel, 0, x, out, args);
+    if (rows == 1) return tile.template Run<1, 4>(0, x, out, {});
+    if (rows == 2) return tile.template Run<2, 4>(0, x, out, {});
   }
 }
+
+template <class Weights>
+struct IntegerRows {
+  const uint8_t* panel;
+  const TileArgs& args;
+  template <int kRows, int kVectors>
+  HWY_INLINE void Run(int64_t first, const uint32_t* x, float* out, Fetch fetch) const {
+    IntegerTileRows<Weights, kRows, kVectors>(panel, first, x, out, args, fetch);
+  }
+};
 
 // n values to integers from -127 to 127, padded with zeros to whole runs; returns their scale.
 inline float QuantizeRun(const float* HWY_RESTRICT x, int64_t n, int64_t run,

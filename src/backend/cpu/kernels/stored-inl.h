@@ -214,56 +214,29 @@ HWY_INLINE void StoredTileRows(const uint8_t* panel, const StoredForm& form, int
 #undef MEROPE_FOLD
 #undef MEROPE_FINISH
 
-// As IntegerTile goes about it.
 template <class Weights>
-HWY_INLINE void StoredTile(const uint8_t* panel, const StoredForm& form, const uint32_t* x,
-                           int64_t rows, float* out, const TileArgs& args) {
-  if (rows >= kMinHalvedRows) {
-    const int64_t whole = rows / kMaxRows;
-    for (int64_t i = 0; i < 2 * whole; ++i)
-      StoredTileRows<Weights, kMaxRows, 2>(
-          panel, form, i % 2 * 2, x + i / 2 * kMaxRows * args.x_stride,
-          out + i / 2 * kMaxRows * args.out_stride, args, FetchOf(args, i, 2 * whole));
-    rows -= whole * kMaxRows;
-    x += whole * kMaxRows * args.x_stride;
-    out += whole * kMaxRows * args.out_stride;
+struct StoredRows {
+  const uint8_t* panel;
+  const StoredForm& form;
+  const TileArgs& args;
+  template <int kRows, int kVectors>
+  HWY_INLINE void Run(int64_t first, const uint32_t* x, float* out, Fetch fetch) const {
+    StoredTileRows<Weights, kRows, kVectors>(panel, form, first, x, out, args, fetch);
   }
-  for (; rows >= kMaxWideRows; rows -= kMaxWideRows) {
-    StoredTileRows<Weights, kMaxWideRows, 4>(panel, form, 0, x, out, args);
-    x += kMaxWideRows * args.x_stride;
-    out += kMaxWideRows * args.out_stride;
-  }
-  if constexpr (kMaxWideRows > 1) {
-    if (rows == 1) return StoredTileRows<Weights, 1, 4>(panel, form, 0, x, out, args);
-    if (rows == 2) return StoredTileRows<Weights, 2, 4>(panel, form, 0, x, out, args);
-  }
-}
+};
 
 // A row of x in the form that the products take.
 inline void QuantizeBlocks(const float* HWY_RESTRICT x, int64_t n, uint32_t* HWY_RESTRICT out) {
-  const DF df;
-  const hn::Rebind<int8_t, DF> d8;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
   const int64_t blocks = n / kStoredBlock;
   auto* bytes = reinterpret_cast<int8_t*>(out);
   uint32_t *sums = out + n / 4, *scales = sums + n / 16;
   for (int64_t block = 0; block < blocks; ++block) {
-    const float* from = x + block * kStoredBlock;
     int8_t* to = bytes + block * kStoredBlock;
-    VF most = hn::Zero(df);
-    for (int64_t i = 0; i < kStoredBlock; i += lanes)
-      most = hn::Max(most, hn::Abs(hn::LoadU(df, from + i)));
-    const float largest = hn::ReduceMax(df, most);
-    const float inverse = largest > kLeastMagnitude ? 127.0f / largest : 0.0f;
-    for (int64_t i = 0; i < kStoredBlock; i += lanes) {
-      const VI q = hn::NearestInt(hn::Mul(hn::LoadU(df, from + i), hn::Set(df, inverse)));
-      hn::StoreU(hn::DemoteTo(d8, q), d8, to + i);
-    }
+    const float scale = QuantizeRun(x + block * kStoredBlock, kStoredBlock, kStoredBlock, to);
     int32_t sum[2] = {};
     for (int64_t i = 0; i < kStoredBlock; ++i) sum[i / 16] += to[i];
     sums[2 * block] = static_cast<uint32_t>(sum[0]);
     sums[2 * block + 1] = static_cast<uint32_t>(sum[1]);
-    const float scale = largest / 127.0f;
     scales[block] = std::bit_cast<uint32_t>(scale);
     scales[blocks + block] = std::bit_cast<uint32_t>(scale * static_cast<float>(sum[0] + sum[1]));
   }

@@ -17,18 +17,9 @@ void Panels(const MatMulArgs& args, const StoredForm& form) {
   const int64_t panel = PanelWidth();
   for (int64_t p = 0; p < args.n_panels; ++p) {
     const uint8_t* at = static_cast<const uint8_t*>(args.panels) + p * args.panel_bytes;
-    const bool more = p + 1 < args.n_panels || args.more;
-    const TileArgs tile{.k_steps = args.k_steps,
-                        .x_stride = args.x_stride,
-                        .out_stride = args.out_stride,
-                        .columns = HWY_MIN(panel, args.n - p * panel),
-                        .bias = args.bias == nullptr ? nullptr : args.bias + p * panel,
-                        .accumulate = false,
-                        .add = args.add,
-                        .next = more ? at + args.panel_bytes : nullptr,
-                        .next_bytes = args.panel_bytes};
-    StoredTile<Weights>(at, form, static_cast<const uint32_t*>(args.x), args.m,
-                        args.out + p * panel, tile);
+    const TileArgs tile = TileArgsOf(args, p, at + args.panel_bytes, args.panel_bytes);
+    IntegerTiles(StoredRows<Weights>{at, form, tile}, static_cast<const uint32_t*>(args.x), args.m,
+                 args.out + p * panel, tile);
   }
 }
 

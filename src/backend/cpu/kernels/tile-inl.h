@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "backend/cpu/kernels/kernels.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -109,6 +110,26 @@ struct TileArgs {
   int64_t next_bytes = 0;
 };
 
+// Whether there is a panel after p, for the products of the next rows.
+HWY_INLINE bool HasNext(const MatMulArgs& args, int64_t p) {
+  return p + 1 < args.n_panels || args.more;
+}
+
+// Panel p of a product; `next` is where the panel after it begins, if there is one.
+HWY_INLINE TileArgs TileArgsOf(const MatMulArgs& args, int64_t p, const void* next,
+                               int64_t next_bytes) {
+  const int64_t panel = PanelWidth(), column = p * panel;
+  return {.k_steps = args.k_steps,
+          .x_stride = args.x_stride,
+          .out_stride = args.out_stride,
+          .columns = HWY_MIN(panel, args.n - column),
+          .bias = args.bias == nullptr ? nullptr : args.bias + column,
+          .accumulate = false,
+          .add = args.add,
+          .next = HasNext(args, p) ? static_cast<const uint8_t*>(next) : nullptr,
+          .next_bytes = next_bytes};
+}
+
 #define MEROPE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 #define MEROPE_INIT(r)                                                    \
   [[maybe_unused]] VF a##r = zero, b##r = zero, c##r = zero, d##r = zero; \
@@ -196,6 +217,14 @@ struct Fetch {
     at += bytes;
   }
 };
+
+// Asks for the block of the page that comes next, so that few rows do not wait at every page: their
+// blocks lie apart, and the hardware's own fetching starts anew at each.
+HWY_INLINE void FetchNext(const void* const* pages, int64_t page, int64_t n_pages, int64_t bytes) {
+  if (page + 1 >= n_pages) return;
+  const auto* at = static_cast<const uint8_t*>(pages[page + 1]);
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
+}
 
 // What whole tile `i` of `n` asks for. With few tiles the hardware's own fetching does.
 HWY_INLINE Fetch FetchOf(const TileArgs& args, int64_t i, int64_t n) {
