@@ -107,6 +107,19 @@ TEST_F(SuiteTest, Bf16AgainstOurOwnFp32) {
   EXPECT_EQ(positions, result->positions.positions);
 }
 
+// The emulation has the target's cache: the noise of both is the same, and more than bf16's.
+TEST_F(SuiteTest, AnInt8CacheAgainstOurOwnFp32) {
+  const Checkpoint checkpoint = Model("model", 1);
+  const auto bf16 = Verify(checkpoint, TokenizerOf(checkpoint), options_);
+  options_.target_kv = KvStorage::kInt8;
+  const auto int8 = Verify(checkpoint, TokenizerOf(checkpoint), options_);
+  ASSERT_TRUE(bf16) << ErrorOf(bf16);
+  ASSERT_TRUE(int8) << ErrorOf(int8);
+  EXPECT_TRUE(int8->target.ends_with(", int8 K/V cache")) << int8->target;
+  EXPECT_NEAR(Gate(*int8, "sigma_ratio").value, 1, 0.1);
+  EXPECT_GT(int8->reference.emulated_sigma, bf16->reference.emulated_sigma);
+}
+
 // The reference emulates the file's own integers.
 TEST_F(SuiteTest, StoredAgainstOurOwnFp32) {
   const std::string path =
