@@ -19,8 +19,7 @@ struct RunArguments {
   LoadOptions load;
   std::string dtype = "auto", weights = "auto", kv = "auto", prompt, system;
   std::optional<double> temperature, top_p, min_p;
-  std::optional<int64_t> top_k, max_tokens;
-  std::optional<uint64_t> seed;
+  std::optional<int64_t> top_k, max_tokens, seed;
   std::vector<std::string> stop;
   bool chat = false, json = false, ignore_eos = false;
 };
@@ -145,7 +144,8 @@ Result<int> Run(RunArguments arguments) {
   TRY_ASSIGN(arguments.load.runtime.precision, ParsePrecision(arguments.dtype));
   TRY_ASSIGN(arguments.load.runtime.weights, ParseWeightStorage(arguments.weights));
   TRY_ASSIGN(arguments.load.runtime.kv, ParseKvStorage(arguments.kv));
-  TRY(Validate(Options(arguments, {}).sampling));  // before the model is loaded
+  SamplingParams sampling = Options(arguments, {}).sampling;
+  TRY(Settle(&sampling, {}));  // before the model is loaded
   TRY_ASSIGN(const LoadedModel loaded, LoadModel(arguments.load));
   Say("{}: {}, {} weights run in {}, {}; {:.0f} MB of weights, loaded in {:.2f} s",
       loaded.checkpoint.path(), loaded.config().architecture, DTypeName(loaded.config().dtype),

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/stopwatch.h"
+#include "engine/sampler.h"
 #include "engine/stop_text.h"
 
 namespace merope {
@@ -12,8 +13,12 @@ namespace {
 class Generation {
  public:
   Generation(Llama& model, const Tokenizer& tokenizer, const GenerateOptions& options,
-             const std::function<bool(std::string_view)>& text)
-      : model_(model), tokenizer_(tokenizer), options_(options), text_(text) {}
+             const SamplingParams& sampling, const std::function<bool(std::string_view)>& text)
+      : model_(model),
+        tokenizer_(tokenizer),
+        options_(options),
+        text_(text),
+        sampler_(sampling, 0, {.vocab_size = model.config().vocab_size}) {}
 
   Result<GenerateResult> Run(std::span<const int32_t> prompt) {
     const int64_t room = model_.max_model_len() - std::ssize(prompt);
@@ -36,7 +41,7 @@ class Generation {
 
  private:
   Status Decode(std::span<const int32_t> prompt, int64_t n) {
-    result_.finish_reason = FinishReason::kCancelled;
+    result_.finish_reason = FinishReason::kAbort;
     std::span<const int32_t> todo = prompt;
     while (true) {
       // The prompt in chunks, so that cancelling does not wait for all of it; then a token at a
@@ -89,7 +94,7 @@ class Generation {
   const std::function<bool(std::string_view)>& text_;
   Stopwatch watch_;
   Sequence sequence_{model_.kv()};
-  Sampler sampler_{options_.sampling};
+  Sampler sampler_;
   StreamDecoder decoder_{tokenizer_};
   StopText stops_{options_.stop};
   std::vector<float> logits_;  // (vocab_size) after the last token
@@ -99,22 +104,11 @@ class Generation {
 
 }  // namespace
 
-std::string_view FinishReasonName(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kCancelled:
-      return "abort";
-  }
-  return "?";
-}
-
 Result<GenerateResult> Generate(Llama& model, const Tokenizer& tokenizer,
                                 std::span<const int32_t> prompt, const GenerateOptions& options,
                                 const std::function<bool(std::string_view)>& text) {
-  TRY(Validate(options.sampling));
+  SamplingParams sampling = options.sampling;
+  TRY(Settle(&sampling, {.vocab_size = model.config().vocab_size}));
   if (std::ranges::find(options.stop, "") != options.stop.end())
     return Err("stop: expected strings that are not empty");
   if (options.max_tokens == 0 || options.max_tokens < -1)
@@ -124,7 +118,7 @@ Result<GenerateResult> Generate(Llama& model, const Tokenizer& tokenizer,
   if (std::ssize(prompt) >= model.max_model_len())
     return Err("prompt: {} tokens, expected at most {}, one fewer than the model's length of {}",
                prompt.size(), model.max_model_len() - 1, model.max_model_len());
-  return Generation(model, tokenizer, options, text).Run(prompt);
+  return Generation(model, tokenizer, options, sampling, text).Run(prompt);
 }
 
 }  // namespace merope

@@ -12,24 +12,21 @@
 #include <vector>
 
 #include "base/error.h"
-#include "engine/sampler.h"
+#include "engine/output.h"
+#include "engine/sampling_params.h"
 #include "model/llama.h"
 #include "text/tokenizer.h"
 
 namespace merope {
 
 struct GenerateOptions {
-  SamplingParams sampling = {};
-  std::vector<std::string> stop = {};  // the text ends before the first of these
-  int64_t max_tokens = -1;             // −1: as many as fit
+  SamplingParams sampling = {.temperature = 0};  // its stop and its lengths are not read
+  std::vector<std::string> stop = {};            // the text ends before the first of these
+  int64_t max_tokens = -1;                       // −1: as many as fit
   bool ignore_eos = false;
   bool logprobs = true;  // they take a pass over the vocabulary in double a token
   const std::atomic<bool>* cancelled = nullptr;  // checked before every token
 };
-
-enum class FinishReason : uint8_t { kStop, kLength, kCancelled };
-std::string_view FinishReasonName(
-    FinishReason reason);  // "stop", "length", "abort", as vLLM has it
 
 struct GenerateResult {
   std::vector<int32_t> ids;     // generated, the ending EOS included

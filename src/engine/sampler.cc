@@ -1,127 +1,346 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <random>
+#include <utility>
 
 #include "engine/random.h"
+#include "text/jinja_text.h"
 
 namespace merope {
 namespace {
 
-using Candidate = std::pair<float, int32_t>;
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+
+struct Candidate {
+  float logit = 0;
+  int32_t id = 0;
+  double weight = 0;  // exp((logit − the greatest) / temperature), where it has been computed
+};
 
 // Likeliest first; equals by id.
 bool Before(const Candidate& a, const Candidate& b) {
-  return a.first != b.first ? a.first > b.first : a.second < b.second;
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
-int32_t Greedy(std::span<const float> logits) {
-  size_t best = 0;
-  float best_logit = -std::numeric_limits<float>::infinity();
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (!(logits[i] > best_logit)) continue;
-    best = i;
-    best_logit = logits[i];
+// Hundreds of sequences sample one after the other: they share what they write to.
+struct Scratch {
+  std::vector<float> logits;
+  std::vector<Candidate> kept, heads;
+};
+thread_local Scratch scratch;
+
+bool Has(std::span<const uint32_t> mask, size_t id) {
+  return mask.empty() || (mask[id / 32] >> (id % 32) & 1) != 0;
+}
+
+void Allow(std::span<const uint32_t> mask, std::span<float> logits) {
+  for (size_t begin = 0; begin < logits.size() && !mask.empty(); begin += 32) {
+    const uint32_t word = mask[begin / 32];
+    if (word == ~uint32_t{0}) continue;
+    const std::span<float> part =
+        logits.subspan(begin, std::min<size_t>(32, logits.size() - begin));
+    for (size_t i = 0; i < part.size(); ++i)
+      if ((word >> i & 1) == 0) part[i] = kMinusInfinity;
   }
-  return static_cast<int32_t>(best);
+}
+
+// The smallest id of the greatest logit; 0 where none is above −∞. Lanes and blocks let the
+// compiler compare many at once; only the block of the greatest is looked through.
+int32_t Greatest(std::span<const float> logits) {
+  constexpr size_t kBlock = 1024, kLanes = 16;
+  float best = kMinusInfinity;
+  size_t at = 0;
+  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
+    const auto block = logits.subspan(begin, std::min(kBlock, logits.size() - begin));
+    std::array<float, kLanes> lanes;
+    lanes.fill(kMinusInfinity);
+    size_t i = 0;
+    for (; i + kLanes <= block.size(); i += kLanes)
+      for (size_t j = 0; j < kLanes; ++j)
+        lanes[j] = block[i + j] > lanes[j] ? block[i + j] : lanes[j];
+    for (; i < block.size(); ++i) lanes[0] = block[i] > lanes[0] ? block[i] : lanes[0];
+    const float top = *std::ranges::max_element(lanes);
+    if (!(top > best)) continue;
+    best = top;
+    at = begin;
+  }
+  if (best == kMinusInfinity) return 0;
+  while (logits[at] != best) ++at;
+  return static_cast<int32_t>(at);
+}
+
+// The k likeliest of those above −∞, in no order. The list is cut back to k whenever it has grown
+// too long, and what is not above its last one then is passed over.
+void Likeliest(std::span<const float> logits, size_t k, std::vector<Candidate>* list) {
+  const auto cut = [&] {
+    const auto last = list->begin() + static_cast<std::ptrdiff_t>(k) - 1;
+    std::nth_element(list->begin(), last, list->end(), Before);
+    list->resize(k);
+    return list->back().logit;
+  };
+  const size_t limit = k + std::max<size_t>(k, 64);
+  list->clear();
+  float floor = kMinusInfinity;
+  for (size_t id = 0; id < logits.size(); ++id) {
+    if (!(logits[id] > floor)) continue;
+    list->push_back({logits[id], static_cast<int32_t>(id)});
+    if (list->size() == limit) floor = cut();
+  }
+  if (list->size() > k) cut();
+}
+
+// The last, in order, of the fewest likeliest that weigh `share` (> 0) together. As in quickselect:
+// only the part that it lies in is looked at further.
+Candidate LastOfShare(std::span<Candidate> list, double share) {
+  Candidate last;
+  while (!list.empty()) {
+    const Candidate &a = list.front(), &b = list[list.size() / 2], &c = list.back();
+    last = std::max(std::min(a, b, Before), std::min(std::max(a, b, Before), c, Before), Before);
+    std::swap(*std::ranges::find(list, last.id, &Candidate::id), list.front());
+    const auto rest = list.subspan(1);
+    const auto middle = std::partition(rest.begin(), rest.end(),
+                                       [&](const Candidate& x) { return Before(x, last); });
+    const auto before = rest.first(static_cast<size_t>(middle - rest.begin()));
+    double weight = 0;
+    for (const Candidate& x : before) weight += x.weight;
+    if (weight >= share) {
+      list = before;
+      continue;
+    }
+    share -= weight + last.weight;
+    if (share <= 0) break;
+    list = rest.subspan(before.size());
+  }
+  return last;
+}
+
+// The smallest float that is not below x.
+float RoundUp(double x) {
+  const auto rounded = static_cast<float>(x);
+  return static_cast<double>(rounded) < x
+             ? std::nextafter(rounded, std::numeric_limits<float>::infinity())
+             : rounded;
+}
+
+double LogSumExp(std::span<const float> logits) {
+  const auto top = static_cast<double>(logits[static_cast<size_t>(Greatest(logits))]);
+  double sum = 0;
+  for (const float logit : logits)
+    if (logit > kMinusInfinity) sum += std::exp(static_cast<double>(logit) - top);
+  return top + std::log(sum);
 }
 
 }  // namespace
 
-Status Validate(const SamplingParams& params) {
-  if (!(params.temperature >= 0 && std::isfinite(params.temperature)))
-    return Err("temperature: expected 0 or more, found {}", params.temperature);
-  if (!(params.top_p > 0 && params.top_p <= 1))
-    return Err("top_p: expected a number above 0, up to 1, found {}", params.top_p);
-  if (!(params.min_p >= 0 && params.min_p <= 1))
-    return Err("min_p: expected a number from 0 to 1, found {}", params.min_p);
-  if (params.top_k < -1)
-    return Err("top_k: expected −1 or 0 (off), or 1 or more, found {}", params.top_k);
-  return {};
-}
-
-Sampler::Sampler(const SamplingParams& params) : params_(params) {
-  params_.temperature = std::max(params_.temperature, params_.greedy() ? 0 : 0.01);
-  if (params_.greedy()) return;
+Sampler::Sampler(const SamplingParams& params, int64_t index, SamplerContext context)
+    : params_(params),
+      vocab_size_(static_cast<size_t>(context.vocab_size)),
+      bad_words_(std::move(context.bad_words)) {
   if (params_.seed) {
-    seed_ = *params_.seed;
-  } else {
+    seed_ = static_cast<uint64_t>(*params_.seed) + static_cast<uint64_t>(index);
+  } else if (!params_.greedy()) {
     std::random_device system;
     seed_ = uint64_t{system()} << 32 | system();
   }
-}
-
-int32_t Sampler::Sample(std::span<const float> logits) {
-  const int32_t best = Greedy(logits);
-  if (params_.greedy()) return best;
-  const double u = UniformAt(seed_, draws_++);
-  const auto top = static_cast<double>(logits[static_cast<size_t>(best)]);
-  if (!std::isfinite(top)) return best;
-
-  // p ≥ min_p · p_max, said of logits.
-  const double floor = params_.min_p > 0 ? top + std::log(params_.min_p) * params_.temperature
-                                         : std::numeric_limits<double>::lowest();
-  candidates_.clear();
-  for (size_t i = 0; i < logits.size(); ++i)
-    if (static_cast<double>(logits[i]) >= floor)
-      candidates_.emplace_back(logits[i], static_cast<int32_t>(i));
-  if (params_.top_k > 0) CutToTopK(static_cast<size_t>(params_.top_k));
-
-  const auto weight = [&](const Candidate& candidate) {
-    return std::exp((static_cast<double>(candidate.first) - top) / params_.temperature);
+  const auto in_vocabulary = [this](int32_t id) {
+    return id >= 0 && static_cast<size_t>(id) < vocab_size_;
   };
-  if (params_.top_p < 1) CutToTopP(params_.top_p);
-  double total = 0;
-  for (const Candidate& candidate : candidates_) total += weight(candidate);
-  double left = u * total;
-  for (const Candidate& candidate : candidates_)
-    if ((left -= weight(candidate)) < 0) return candidate.second;
-  return best;  // only where rounding left a rest
+  std::ranges::copy_if(context.eos_token_ids, std::back_inserter(ends_), in_vocabulary);
+  has_eos_ = !ends_.empty();
+  std::ranges::copy_if(params_.stop_token_ids, std::back_inserter(ends_), in_vocabulary);
+  if (params_.allowed_token_ids) {
+    allowed_.resize((vocab_size_ + 31) / 32);
+    for (const int32_t id : *params_.allowed_token_ids)
+      if (in_vocabulary(id)) allowed_[static_cast<size_t>(id) / 32] |= uint32_t{1} << (id % 32);
+  }
+  if (penalizes())
+    for (const int32_t id : context.prompt)
+      if (in_vocabulary(id)) See(id, 0);
 }
 
-void Sampler::CutToTopK(size_t k) {
-  if (k >= candidates_.size()) return;
-  std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(k),
-                   candidates_.end(), Before);
-  candidates_.resize(k);
+int32_t Sampler::Sample(std::span<const float> logits, std::span<const uint32_t> mask) {
+  CHECK(logits.size() == vocab_size_, "{} logits, expected {}", logits.size(), vocab_size_);
+  CHECK(mask.empty() || mask.size() * 32 >= vocab_size_, "{} words of mask", mask.size());
+  const std::span<const float> changed = Change(logits, mask);
+  int32_t token = Greatest(changed);
+  if (!(changed[static_cast<size_t>(token)] > kMinusInfinity)) {
+    token = WhereNothingIsLeft(logits, mask);
+  } else if (!params_.greedy()) {
+    token = Draw(changed, token);
+  }
+  generated_.push_back(token);
+  if (penalizes()) See(token, 1);
+  return token;
 }
 
-// Keeps the fewest likeliest candidates whose probabilities sum to p or more. Few are needed as a
-// rule, so that a growing head of the list is sorted, not the list.
-void Sampler::CutToTopP(double p) {
-  const auto top =
-      static_cast<double>(std::min_element(candidates_.begin(), candidates_.end(), Before)->first);
-  const auto weight = [&](const Candidate& candidate) {
-    return std::exp((static_cast<double>(candidate.first) - top) / params_.temperature);
-  };
-  double total = 0;
-  for (const Candidate& candidate : candidates_) total += weight(candidate);
-  double sum = 0;
-  size_t sorted = 0;
-  for (size_t kept = 0; kept < candidates_.size(); ++kept) {
-    if (kept == sorted) {
-      const size_t head = std::min(candidates_.size(), std::max<size_t>(64, 4 * sorted));
-      const auto begin = candidates_.begin() + static_cast<std::ptrdiff_t>(sorted);
-      const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(head);
-      if (end != candidates_.end()) std::nth_element(begin, end, candidates_.end(), Before);
-      std::sort(begin, end, Before);
-      sorted = head;
-    }
-    sum += weight(candidates_[kept]);
-    if (sum >= p * total) {
-      candidates_.resize(kept + 1);
-      return;
-    }
+bool Sampler::penalizes() const {
+  return params_.repetition_penalty != 1 || params_.frequency_penalty != 0 ||
+         params_.presence_penalty != 0;
+}
+
+void Sampler::See(int32_t id, int32_t generated) {
+  const auto [place, is_new] = places_.try_emplace(id, seen_.size());
+  if (is_new) seen_.push_back({id, 0});
+  seen_[place->second].generated += generated;
+}
+
+std::span<const float> Sampler::Change(std::span<const float> logits,
+                                       std::span<const uint32_t> mask) const {
+  const bool goes_on = std::ssize(generated_) < params_.min_tokens && !ends_.empty();
+  if (mask.empty() && allowed_.empty() && bad_words_.empty() && !goes_on &&
+      params_.logit_bias.empty() && seen_.empty())
+    return logits;
+  std::vector<float>& changed = scratch.logits;
+  changed.assign(logits.begin(), logits.end());
+  Allow(mask, changed);
+  Allow(allowed_, changed);
+  BanWords(changed);
+  if (goes_on)
+    for (const int32_t id : ends_) changed[static_cast<size_t>(id)] = kMinusInfinity;
+  for (const auto& [id, bias] : params_.logit_bias)
+    changed[static_cast<size_t>(id)] += static_cast<float>(bias);
+  Penalize(changed);
+  return changed;
+}
+
+// The last token of each word whose other tokens were the last to be generated.
+void Sampler::BanWords(std::span<float> logits) const {
+  for (const std::vector<int32_t>& word : bad_words_) {
+    const auto head = std::span(word).first(word.size() - 1);
+    if (head.size() > generated_.size()) continue;
+    if (std::ranges::equal(head, std::span(generated_).last(head.size())))
+      logits[static_cast<size_t>(word.back())] = kMinusInfinity;
   }
 }
 
+void Sampler::Penalize(std::span<float> logits) const {
+  const auto repetition = static_cast<float>(params_.repetition_penalty);
+  const auto frequency = static_cast<float>(params_.frequency_penalty);
+  const auto presence = static_cast<float>(params_.presence_penalty);
+  for (const auto& [id, generated] : seen_) {
+    float& logit = logits[static_cast<size_t>(id)];
+    logit = logit > 0 ? logit / repetition : logit * repetition;
+    if (generated == 0) continue;
+    logit -= frequency * static_cast<float>(generated);
+    logit -= presence;
+  }
+}
+
+// Each of min_p, top_k and top_p keeps the likeliest down to a last one. Only its place is found,
+// then the row is gone through by id: what a random number means does not depend on how.
+int32_t Sampler::Draw(std::span<const float> logits, int32_t best) const {
+  const auto top = static_cast<double>(logits[static_cast<size_t>(best)]);
+  if (!std::isfinite(top)) return best;
+  std::vector<Candidate>&kept = scratch.kept, &heads = scratch.heads;
+  Candidate last{std::numeric_limits<float>::lowest(), std::numeric_limits<int32_t>::max()};
+  if (params_.top_k > 0 && static_cast<uint64_t>(params_.top_k) < logits.size()) {
+    Likeliest(logits, static_cast<size_t>(params_.top_k), &heads);
+    last = *std::ranges::max_element(heads, Before);
+  }
+  if (params_.min_p > 0) {  // p ≥ min_p · p_max, said of logits
+    const float floor = RoundUp(top + std::log(params_.min_p) * params_.temperature);
+    if (floor > last.logit) last = {floor, std::numeric_limits<int32_t>::max()};
+  }
+
+  kept.clear();
+  double total = 0;
+  for (size_t id = 0; id < logits.size(); ++id) {
+    const Candidate candidate{logits[id], static_cast<int32_t>(id)};
+    if (!(candidate.logit >= last.logit) || Before(last, candidate)) continue;
+    kept.push_back(candidate);
+    kept.back().weight =
+        std::exp((static_cast<double>(candidate.logit) - top) / params_.temperature);
+    total += kept.back().weight;
+  }
+  if (params_.top_p < 1) {
+    // All below this floor do not weigh the 1 − p that may be left out.
+    const double floor = (1 - params_.top_p) * total / (2 * static_cast<double>(kept.size()));
+    heads.clear();
+    std::ranges::copy_if(kept, std::back_inserter(heads),
+                         [&](const Candidate& x) { return x.weight >= floor; });
+    last = LastOfShare(heads, params_.top_p * total);
+    std::erase_if(kept, [&](const Candidate& x) { return Before(last, x); });
+    total = 0;
+    for (const Candidate& candidate : kept) total += candidate.weight;
+  }
+  double left = UniformAt(seed_, generated_.size()) * total;
+  for (const Candidate& candidate : kept)
+    if ((left -= candidate.weight) < 0) return candidate.id;
+  return best;  // only where rounding left a rest
+}
+
+int32_t Sampler::WhereNothingIsLeft(std::span<const float> logits,
+                                    std::span<const uint32_t> mask) const {
+  for (const std::span<const uint32_t> also : {std::span<const uint32_t>(allowed_), {}}) {
+    int32_t best = -1;
+    for (size_t id = 0; id < logits.size(); ++id) {
+      if (!Has(mask, id) || !Has(also, id)) continue;
+      if (best < 0 || logits[id] > logits[static_cast<size_t>(best)] ||
+          (std::isnan(logits[static_cast<size_t>(best)]) && logits[id] > kMinusInfinity))
+        best = static_cast<int32_t>(id);
+    }
+    if (best >= 0) return best;
+  }
+  return has_eos_ ? ends_.front() : 0;
+}
+
+Result<std::vector<std::vector<int32_t>>> EncodeBadWords(const Tokenizer& tokenizer,
+                                                         std::span<const std::string> words,
+                                                         int64_t vocab_size) {
+  std::vector<std::vector<int32_t>> encoded;
+  for (const std::string& word : words) {
+    const std::string bare(jinja::Strip(word, true, false));
+    auto plain = tokenizer.Encode(bare), spaced = tokenizer.Encode(" " + bare);
+    for (const auto* ids : {&plain, &spaced})
+      if (!*ids) return Within("bad_words", ids->error());
+    if (plain->empty()) return Err("bad_words: expected words that have tokens, found '{}'", word);
+    const bool differs = spaced->size() == plain->size() && spaced->front() != plain->front();
+    encoded.push_back(std::move(*plain));
+    if (differs) encoded.push_back(std::move(*spaced));
+  }
+  for (const std::vector<int32_t>& ids : encoded)
+    for (const int32_t id : ids)
+      if (id >= vocab_size)
+        return Err("bad_words: expected words of tokens from 0 to {}, found token {}",
+                   vocab_size - 1, id);
+  return encoded;
+}
+
+PositionLogprobs TopLogprobs(std::span<const float> logits, int32_t token, int64_t k) {
+  const double log_sum = LogSumExp(logits);
+  const auto entry = [&](int32_t id, size_t rank) {
+    const float logit = logits[static_cast<size_t>(id)];
+    return TokenLogprob{id,
+                        std::isnan(logit)
+                            ? kMinusInfinity
+                            : static_cast<float>(static_cast<double>(logit) - log_sum),
+                        static_cast<int32_t>(rank)};
+  };
+  float own = logits[static_cast<size_t>(token)];
+  if (std::isnan(own)) own = kMinusInfinity;
+  size_t as_likely = 0;
+  for (const float logit : logits) as_likely += logit >= own;
+  const size_t count = k < 0 ? logits.size() : std::min(logits.size(), static_cast<size_t>(k));
+  PositionLogprobs result;
+  result.reserve(count + 1);
+  result.push_back(entry(token, std::max<size_t>(as_likely, 1)));
+  if (count == 0) return result;
+  std::vector<Candidate>& list = scratch.kept;
+  Likeliest(logits, count, &list);
+  std::ranges::sort(list, Before);
+  for (const Candidate& candidate : list) result.push_back(entry(candidate.id, result.size()));
+  for (size_t id = 0; id < logits.size() && result.size() <= count; ++id)
+    if (!(logits[id] > kMinusInfinity))
+      result.push_back(entry(static_cast<int32_t>(id), result.size()));
+  return result;
+}
+
 double LogProb(std::span<const float> logits, int32_t token) {
-  double top = -std::numeric_limits<double>::infinity(), sum = 0;
-  for (const float logit : logits) top = std::max(top, static_cast<double>(logit));
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - top);
-  return static_cast<double>(logits[static_cast<size_t>(token)]) - top - std::log(sum);
+  return static_cast<double>(logits[static_cast<size_t>(token)]) - LogSumExp(logits);
 }
 
 }  // namespace merope

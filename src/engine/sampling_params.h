@@ -39,7 +39,7 @@ enum class OutputKind : uint8_t { kCumulative, kDelta, kFinalOnly };
 struct SamplingParams {
   int64_t n = 1;
   double presence_penalty = 0, frequency_penalty = 0, repetition_penalty = 1;
-  double temperature = 1;  // below 1e-5: greedy; up to 0.01: 0.01
+  double temperature = 1;  // 0: greedy; above, at least 0.01
   double top_p = 1, min_p = 0;
   int64_t top_k = 0;                 // −1 or 0: off
   std::optional<int64_t> seed = {};  // −1: none
@@ -71,8 +71,12 @@ struct SamplingLimits {
 };
 
 // Errors name the field, what was expected and what was found. Then the values are what the sampler
-// takes: a greedy request's top_p, top_k and min_p are off, a temperature from 1e-5 to 0.01 is
-// 0.01, a seed of −1 is none.
+// takes: a temperature above 0 is 0.01 or more, a greedy request's top_p, top_k and min_p are off,
+// a seed of −1 is none, a bias lies in ±100, a request for prompt_logprobs reads no cached prefix.
+//
+// Stricter than vLLM 0.18, as its later versions are: numbers must be finite, n is at most 16,384,
+// stop_token_ids lie in the vocabulary, a regex has no NUL. Those refuse temperatures above 2, too;
+// 0.18 does not, nor do we. vLLM clamps biases of requests to its server only.
 Status Settle(SamplingParams* params, const SamplingLimits& limits);
 
 }  // namespace merope

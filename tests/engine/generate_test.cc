@@ -6,6 +6,7 @@
 
 #include "checkpoint/synth.h"
 #include "engine/load.h"
+#include "engine/sampler.h"
 #include "tests/support/temp_dir.h"
 
 namespace merope {
@@ -133,7 +134,7 @@ TEST_F(GenerateTest, EosEndsTheTextAndIsOneOfTheIds) {
   // Sampled hot, so that id 2 comes by.
   GenerateOptions options{.sampling = {.temperature = 100}, .max_tokens = -1};
   bool seen = false;
-  for (uint64_t seed = 0; seed < 50 && !seen; ++seed) {
+  for (int64_t seed = 0; seed < 50 && !seen; ++seed) {
     options.sampling.seed = seed;
     const GenerateResult result = Run(options);
     const auto eos = std::ranges::find(result.ids, 2);
@@ -178,12 +179,12 @@ TEST_F(GenerateTest, CancellingEndsIt) {
   const std::atomic<bool> cancelled = true;
   const GenerateResult none = Run({.cancelled = &cancelled});
   EXPECT_TRUE(none.ids.empty());
-  EXPECT_EQ(none.finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(none.finish_reason, FinishReason::kAbort);
   const auto refused =
       Generate(loaded_->model(), loaded_->tokenizer, Prompt(9),
                {.max_tokens = 100, .ignore_eos = true}, [](std::string_view) { return false; });
   ASSERT_TRUE(refused);
-  EXPECT_EQ(refused->finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(refused->finish_reason, FinishReason::kAbort);
   EXPECT_LT(refused->ids.size(), 100u);
   // What was held is given back.
   EXPECT_EQ(loaded_->model().kv().free_pages(), (kContext + kPageTokens - 1) / kPageTokens);

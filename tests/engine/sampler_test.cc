@@ -6,22 +6,44 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
+#include <optional>
 #include <random>
 #include <set>
 
 #include "engine/random.h"
+#include "tests/support/expect.h"
 
 namespace merope {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+using Ids = std::vector<int32_t>;
+
+Sampler Make(SamplingParams params, size_t vocab_size, SamplerContext context = {}) {
+  context.vocab_size = static_cast<int64_t>(vocab_size);
+  const Status settled = Settle(&params, {.vocab_size = context.vocab_size});
+  CHECK(settled.has_value(), "{}", settled.error().message);
+  return {params, 0, std::move(context)};
+}
+
 // The tokens that many draws give, and how often.
 std::map<int32_t, int> Draw(const SamplingParams& params, const std::vector<float>& logits, int n) {
-  Sampler sampler(params);
+  Sampler sampler = Make(params, logits.size());
   std::map<int32_t, int> counts;
   for (int i = 0; i < n; ++i) ++counts[sampler.Sample(logits)];
   return counts;
+}
+
+// What a greedy sampler gives for the same row again and again.
+std::vector<int32_t> Greedy(SamplingParams params, const std::vector<float>& logits, int n,
+                            SamplerContext context = {}) {
+  params.temperature = 0;
+  Sampler sampler = Make(params, logits.size(), std::move(context));
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < n; ++i) tokens.push_back(sampler.Sample(logits));
+  return tokens;
 }
 
 std::set<int32_t> Keys(const std::map<int32_t, int>& counts) {
@@ -51,25 +73,45 @@ TEST(RandomTest, PhiloxKnownAnswers) {
 }
 
 TEST(SamplerTest, GreedyTakesTheSmallestIdOfEquals) {
-  Sampler sampler({});
-  EXPECT_EQ(sampler.Sample(std::vector<float>{1, 3, 3, 2}), 1);
-  EXPECT_EQ(sampler.Sample(std::vector<float>{-kInfinity, -5, -kInfinity}), 1);
-  EXPECT_EQ(sampler.Sample(std::vector<float>{NAN, -5, NAN, -4}), 3);
-  EXPECT_EQ(sampler.Sample(std::vector<float>{-0.0f, 0.0f}), 0);
-  EXPECT_EQ(sampler.Sample(std::vector<float>{-kInfinity, -kInfinity}), 0);
+  const auto one = [](const std::vector<float>& logits) { return Greedy({}, logits, 1); };
+  EXPECT_EQ(one({1, 3, 3, 2}), Ids{1});
+  EXPECT_EQ(one({-kInfinity, -5, -kInfinity}), Ids{1});
+  EXPECT_EQ(one({NAN, -5, NAN, -4}), Ids{3});
+  EXPECT_EQ(one({-0.0f, 0.0f}), Ids{0});
+  EXPECT_EQ(one({-kInfinity, -kInfinity}), Ids{0});
+  EXPECT_EQ(one({NAN, NAN}), Ids{0});
+  EXPECT_EQ(one({1, kInfinity, kInfinity}), Ids{1});
+}
+
+// Every place of the greatest, and of a second one as great, in rows that are no multiple of
+// anything.
+TEST(SamplerTest, GreedyFindsItAnywhere) {
+  for (const size_t n : {1u, 15u, 17u, 1023u, 1025u, 3000u}) {
+    std::vector<float> logits(n, -3);
+    for (size_t i = 0; i < n; i += 1 + n / 100) {
+      logits[i] = logits[n - 1] = 4;
+      EXPECT_EQ(Greedy({}, logits, 1), Ids{static_cast<int32_t>(i)}) << n;
+      logits[i] = logits[n - 1] = -3;
+    }
+  }
 }
 
 TEST(SamplerTest, SameSeedSameTokens) {
   const std::vector<float> logits(1000, 0.0f);
-  Sampler a({.temperature = 1, .seed = 42}), b({.temperature = 1, .seed = 42}),
-      c({.temperature = 1, .seed = 43});
-  int equal = 0;
+  const SamplerContext context{.vocab_size = 1000};
+  Sampler a({.seed = 42}, 0, context), b({.seed = 42}, 0, context), c({.seed = 43}, 0, context),
+      second({.seed = 42}, 1, context), systems({}, 0, context), others({}, 0, context);
+  int equal = 0, by_chance = 0;
   for (int i = 0; i < 200; ++i) {
     const int32_t token = a.Sample(logits);
     EXPECT_EQ(token, b.Sample(logits));
-    equal += token == c.Sample(logits);
+    const int32_t other = c.Sample(logits);
+    EXPECT_EQ(other, second.Sample(logits));
+    equal += token == other;
+    by_chance += systems.Sample(logits) == others.Sample(logits);
   }
   EXPECT_LT(equal, 10);
+  EXPECT_LT(by_chance, 10);
 }
 
 TEST(SamplerTest, DrawsTheDistribution) {
@@ -177,19 +219,209 @@ TEST(SamplerTest, MinusInfinityIsNeverDrawn) {
   EXPECT_EQ(Keys(Draw(At(1), {-kInfinity, -kInfinity}, 10)), (std::set<int32_t>{0}));
 }
 
-TEST(SamplerTest, ParametersAreChecked) {
-  const auto error = [](SamplingParams params) {
-    const Status status = Validate(params);
-    return status ? "" : status.error().message;
+// top_p is of what min_p and top_k have left.
+TEST(SamplerTest, CutsComposeInOrder) {
+  const std::vector<float> logits = Logs({0.4, 0.3, 0.2, 0.06, 0.04});
+  SamplingParams params = At(1);
+  params.top_k = 2;
+  params.top_p = 0.55;  // of 4/7 and 3/7
+  EXPECT_EQ(Keys(Draw(params, logits, 500)), (std::set<int32_t>{0}));
+  params.top_k = 0;
+  EXPECT_EQ(Keys(Draw(params, logits, 500)), (std::set<int32_t>{0, 1}));
+  params.min_p = 0.4;  // leaves 4/9, 3/9, 2/9
+  params.top_p = 0.77;
+  EXPECT_EQ(Keys(Draw(params, logits, 500)), (std::set<int32_t>{0, 1}));
+  params.top_p = 0.79;
+  EXPECT_EQ(Keys(Draw(params, logits, 500)), (std::set<int32_t>{0, 1, 2}));
+}
+
+// More equals than the list of the likeliest holds.
+TEST(SamplerTest, TopKOfManyEquals) {
+  SamplingParams params = At(1);
+  params.top_k = 100;
+  const std::set<int32_t> keys = Keys(Draw(params, std::vector<float>(1000, 1), 4000));
+  EXPECT_EQ(keys.size(), 100u);  // all but surely: 100 · 0.99^4000 < 1e-15
+  EXPECT_EQ(*keys.rbegin(), 99);
+}
+
+TEST(SamplerTest, AllowedTokensAndMask) {
+  SamplingParams params;
+  params.allowed_token_ids = {{1, 40, 63}};
+  std::vector<float> logits(70, 0);
+  logits[50] = 9;
+  logits[40] = 5;
+  EXPECT_EQ(Greedy(params, logits, 1), Ids{40});
+  params.temperature = 1000;
+  EXPECT_EQ(Keys(Draw(params, logits, 500)), (std::set<int32_t>{1, 40, 63}));
+  params.temperature = 0;
+  Sampler masked = Make(params, 70);
+  std::vector<uint32_t> mask = {~0u, 0x80000000u, ~0u};  // 0 to 31, 63 to 69
+  EXPECT_EQ(masked.Sample(logits, mask), 1);
+  logits[69] = 20;
+  logits[63] = 0.5;
+  EXPECT_EQ(masked.Sample(logits, mask), 63);
+  EXPECT_EQ(Make({.temperature = 0}, 70).Sample(logits, mask), 69);
+}
+
+TEST(SamplerTest, WhereNothingIsLeft) {
+  const std::vector<int32_t> eos = {3, 2};
+  const auto sample = [&](std::optional<Ids> allowed, const std::vector<float>& logits,
+                          std::vector<uint32_t> mask, SamplerContext context = {},
+                          double temperature = 0) {
+    SamplingParams params = At(temperature);
+    params.allowed_token_ids = std::move(allowed);
+    return Make(params, logits.size(), std::move(context)).Sample(logits, mask);
   };
-  EXPECT_EQ(error({}), "");
-  EXPECT_EQ(error({.temperature = 1, .top_p = 1, .min_p = 1, .top_k = -1, .seed = 0}), "");
-  EXPECT_EQ(error({.temperature = -1}).find("temperature: expected"), 0u);
-  EXPECT_EQ(error({.temperature = NAN}).find("temperature: expected"), 0u);
-  EXPECT_EQ(error({.top_p = 0}).find("top_p: expected"), 0u);
-  EXPECT_EQ(error({.top_p = 1.5}).find("top_p: expected"), 0u);
-  EXPECT_EQ(error({.min_p = NAN}).find("min_p: expected"), 0u);
-  EXPECT_EQ(error({.top_k = -2}).find("top_k: expected"), 0u);
+  for (const double temperature : {0.0, 1.0}) {
+    // A word that is forbidden, yet all that is allowed.
+    EXPECT_EQ(sample(Ids{1}, {5, 4, 3, 2}, {}, {.bad_words = {{1}}}, temperature), 1);
+    // Both allow nothing together: what the mask allows.
+    EXPECT_EQ(sample(Ids{1}, {5, 4, 3, 2}, {0b1100}, {}, temperature), 2);
+    // The mask allows nothing.
+    EXPECT_EQ(sample({}, {5, 4, 3, 2}, {0}, {.eos_token_ids = eos}, temperature), 3);
+    EXPECT_EQ(sample({}, {5, 4, 3, 2}, {0}, {}, temperature), 0);
+    // What it allows is −∞ or NaN.
+    EXPECT_EQ(sample({}, {5, -kInfinity, -kInfinity, 2}, {0b0110}, {}, temperature), 1);
+    EXPECT_EQ(sample(Ids{0, 1}, {NAN, -kInfinity, 1, 2}, {}, {}, temperature), 0);
+  }
+}
+
+TEST(SamplerTest, BadWordsAreNotFinished) {
+  // 3 is the likeliest, then 2, then 1. "3" alone is bad.
+  EXPECT_EQ(Greedy({}, {0, 1, 2, 3}, 2, {.bad_words = {{3}}}), (Ids{2, 2}));
+  // After 3, not 3; after 3 2, not 3 either; the prompt does not count.
+  const Ids prompt = {3, 2};
+  EXPECT_EQ(Greedy({}, {0, 1, 2, 3}, 6, {.prompt = prompt, .bad_words = {{3, 3}, {3, 2, 3}}}),
+            (Ids{3, 2, 2, 3, 2, 2}));
+  EXPECT_EQ(Greedy({}, {0, 1, 2, 3}, 2, {.bad_words = {{0, 1, 2, 3, 3}}}), (Ids{3, 3}));
+}
+
+TEST(SamplerTest, NoEndBeforeMinTokens) {
+  const Ids eos = {4, 100};  // one that the model does not have, too
+  SamplingParams params;
+  params.min_tokens = 2;
+  params.stop_token_ids = {3};
+  params.ignore_eos = true;  // changes nothing here, as in vLLM
+  EXPECT_EQ(Greedy(params, {0, 1, 2, 3, 4}, 4, {.eos_token_ids = eos}), (Ids{2, 2, 4, 4}));
+  params.stop_token_ids = {};
+  EXPECT_EQ(Greedy(params, {0, 1, 2, 3, 4}, 3, {.eos_token_ids = eos}), (Ids{3, 3, 4}));
+  EXPECT_EQ(Greedy(params, {0, 1, 2, 3, 4}, 3), (Ids{4, 4, 4}));
+}
+
+TEST(SamplerTest, LogitBiasIsAdded) {
+  SamplingParams params;
+  params.logit_bias = {{0, 2.5}, {2, -100}};
+  EXPECT_EQ(Greedy(params, {0, 2, 3}, 1), Ids{0});
+  params.logit_bias = {{0, 1.5}, {2, -100}};
+  EXPECT_EQ(Greedy(params, {0, 2, 3}, 1), Ids{1});
+}
+
+TEST(SamplerTest, PenaltiesCountWhatTheySay) {
+  SamplingParams presence;
+  presence.presence_penalty = 1;
+  // Once, however often; the prompt does not count.
+  const Ids prompt = {1};
+  EXPECT_EQ(Greedy(presence, {0.0f, 1.5f, 0.9f}, 4, {.prompt = prompt}), (Ids{1, 2, 1, 1}));
+  SamplingParams frequency;
+  frequency.frequency_penalty = 1;
+  EXPECT_EQ(Greedy(frequency, {0.0f, 2.5f, 0.9f}, 6, {.prompt = prompt}),
+            (Ids{1, 1, 2, 1, 0, 2}));  // 2.5, 1.5, [0.5] 0.9, 0.5, 0 over −0.1 and −0.5, −0.1
+  SamplingParams repetition;
+  repetition.repetition_penalty = 2;
+  // The prompt counts; a logit below 0 is multiplied.
+  EXPECT_EQ(Greedy(repetition, {0.7f, 1.5f, 0.9f}, 4, {.prompt = prompt}), (Ids{2, 1, 1, 1}));
+  EXPECT_EQ(Greedy(repetition, {-3, -1, -1.5}, 3, {.prompt = prompt}), (Ids{2, 1, 1}));
+}
+
+// logit_bias comes before the penalties: 1 − 2 is doubled, to −2; a half less 2 would be −1.5.
+TEST(SamplerTest, BiasComesBeforePenalties) {
+  SamplingParams params;
+  params.repetition_penalty = 2;
+  params.logit_bias = {{0, -2}};
+  const Ids prompt = {0};
+  EXPECT_EQ(Greedy(params, {1.0f, -1.75f}, 1, {.prompt = prompt}), Ids{1});
+}
+
+TEST(BadWordsTest, WithAndWithoutASpace) {
+  const auto tokenizer = Tokenizer::FromJson(R"({"added_tokens": [], "pre_tokenizer":
+      {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+      "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE",
+      "vocab": {"a": 0, "b": 1, "Ġ": 2, "Ġa": 3, "ab": 4}, "merges": ["Ġ a", "a b"]}})",
+                                             "t.json");
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const auto encode = [&](const std::vector<std::string>& words, int64_t vocab_size = 5) {
+    return EncodeBadWords(*tokenizer, words, vocab_size);
+  };
+  using Words = std::vector<Ids>;
+  EXPECT_EQ(*encode({"a"}), (Words{{0}, {3}}));
+  EXPECT_EQ(*encode({"  \u00a0a"}), (Words{{0}, {3}}));     // spaces before it do not count
+  EXPECT_EQ(*encode({"b"}), (Words{{1}}));                  // " b" is longer
+  EXPECT_EQ(*encode({"ab", "a"}), (Words{{4}, {0}, {3}}));  // " ab" is "Ġa" "b", longer
+  EXPECT_EQ(*encode({"ba"}), (Words{{1, 0}}));
+  EXPECT_EQ(*encode({}), Words());
+  EXPECT_TRUE(Contains(ErrorOf(encode({"a", " "})), "bad_words: expected words that have tokens"));
+  EXPECT_TRUE(Contains(ErrorOf(encode({"\xff"})), "bad_words: "));
+  EXPECT_TRUE(Contains(ErrorOf(encode({"ab"}, 4)), "from 0 to 3, found token 4"));
+}
+
+void ExpectLogprobs(const PositionLogprobs& found, const PositionLogprobs& expected) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].id, expected[i].id) << i;
+    EXPECT_EQ(found[i].rank, expected[i].rank) << i;
+    if (std::isfinite(expected[i].logprob)) {
+      EXPECT_NEAR(found[i].logprob, expected[i].logprob, 1e-6) << i;
+    } else {
+      EXPECT_EQ(found[i].logprob, expected[i].logprob) << i;
+    }
+  }
+}
+
+TEST(TopLogprobsTest, TheTokenThenTheLikeliest) {
+  const std::vector<float> logits = Logs({0.1, 0.4, 0.2, 0.2, 0.1});
+  const auto ln = [](double p) { return static_cast<float>(std::log(p)); };
+  // As likely as another: both count.
+  ExpectLogprobs(TopLogprobs(logits, 2, 0), {{2, ln(0.2), 3}});
+  ExpectLogprobs(TopLogprobs(logits, 0, 3),
+                 {{0, ln(0.1), 5}, {1, ln(0.4), 1}, {2, ln(0.2), 2}, {3, ln(0.2), 3}});
+  const PositionLogprobs all = {{1, ln(0.4), 1}, {1, ln(0.4), 1}, {2, ln(0.2), 2},
+                                {3, ln(0.2), 3}, {0, ln(0.1), 4}, {4, ln(0.1), 5}};
+  ExpectLogprobs(TopLogprobs(logits, 1, -1), all);
+  ExpectLogprobs(TopLogprobs(logits, 1, 5), all);
+  ExpectLogprobs(TopLogprobs(logits, 1, 99), all);
+}
+
+TEST(TopLogprobsTest, MinusInfinityComesLast) {
+  const float half = static_cast<float>(std::log(0.5));
+  const std::vector<float> logits = {-kInfinity, 7, NAN, 7};
+  ExpectLogprobs(
+      TopLogprobs(logits, 0, -1),
+      {{0, -kInfinity, 3}, {1, half, 1}, {3, half, 2}, {0, -kInfinity, 3}, {2, -kInfinity, 4}});
+  ExpectLogprobs(TopLogprobs(logits, 2, 1), {{2, -kInfinity, 3}, {1, half, 1}});
+}
+
+// Against a full sort, with many equals.
+TEST(TopLogprobsTest, IsTheHeadOfASort) {
+  std::mt19937 random(3);
+  std::vector<float> logits(4000);
+  for (float& logit : logits) logit = static_cast<float>(random() % 500) / 50;
+  Ids order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto at = [&](int32_t id) { return logits[static_cast<size_t>(id)]; };
+  std::ranges::stable_sort(order, [&](int32_t a, int32_t b) { return at(a) > at(b); });
+  for (const int64_t k : {1, 5, 20, 64, 65, 300, 3999, 4000}) {
+    const int32_t token = order[static_cast<size_t>(k) / 2];
+    const PositionLogprobs top = TopLogprobs(logits, token, k);
+    ASSERT_EQ(std::ssize(top), k + 1);
+    EXPECT_EQ(top[0].id, token);
+    EXPECT_EQ(top[0].rank,
+              std::ranges::count_if(logits, [&](float logit) { return logit >= at(token); }));
+    for (size_t i = 1; i < top.size(); ++i) {
+      EXPECT_EQ(top[i].id, order[i - 1]);
+      EXPECT_EQ(top[i].rank, static_cast<int32_t>(i));
+      EXPECT_EQ(top[i].logprob, static_cast<float>(LogProb(logits, top[i].id)));
+    }
+  }
 }
 
 TEST(LogProbTest, IsTheLogOfTheSoftmax) {

@@ -1,0 +1,156 @@
+#include "engine/sampling_params.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+namespace merope {
+namespace {
+
+constexpr int64_t kMaxSequences = 16384;  // of one request; as vLLM's later versions have it
+constexpr double kLeastTemperature = 0.01, kMostBias = 100;
+
+// Comparisons are written so that NaN fails them.
+Status SettleShape(SamplingParams* params) {
+  if (params->n < 1 || params->n > kMaxSequences)
+    return Err("n: expected 1 to {}, found {}", kMaxSequences, params->n);
+  if (!(std::abs(params->presence_penalty) <= 2))
+    return Err("presence_penalty: expected a number from −2 to 2, found {}",
+               params->presence_penalty);
+  if (!(std::abs(params->frequency_penalty) <= 2))
+    return Err("frequency_penalty: expected a number from −2 to 2, found {}",
+               params->frequency_penalty);
+  if (!(params->repetition_penalty > 0 && std::isfinite(params->repetition_penalty)))
+    return Err("repetition_penalty: expected a number above 0, found {}",
+               params->repetition_penalty);
+  if (!(params->temperature >= 0 && std::isfinite(params->temperature)))
+    return Err("temperature: expected 0 or more, found {}", params->temperature);
+  if (!(params->top_p > 0 && params->top_p <= 1))
+    return Err("top_p: expected a number above 0, up to 1, found {}", params->top_p);
+  if (!(params->min_p >= 0 && params->min_p <= 1))
+    return Err("min_p: expected a number from 0 to 1, found {}", params->min_p);
+  if (params->top_k < -1)
+    return Err("top_k: expected −1 or 0 (off), or 1 or more, found {}", params->top_k);
+  if (params->temperature > 0) {
+    params->temperature = std::max(params->temperature, kLeastTemperature);
+  } else {
+    if (params->n > 1)
+      return Err("n: expected 1 with temperature 0 (all would be the same), found {}", params->n);
+    params->top_p = 1;
+    params->top_k = 0;
+    params->min_p = 0;
+  }
+  if (params->seed == -1) params->seed = std::nullopt;
+  return {};
+}
+
+Status CheckLength(const SamplingParams& params) {
+  if (params.max_tokens && *params.max_tokens < 1)
+    return Err("max_tokens: expected 1 or more, found {}", *params.max_tokens);
+  if (params.min_tokens < 0)
+    return Err("min_tokens: expected 0 or more, found {}", params.min_tokens);
+  if (params.max_tokens && params.min_tokens > *params.max_tokens)
+    return Err("min_tokens: expected at most max_tokens, {}, found {}", *params.max_tokens,
+               params.min_tokens);
+  return {};
+}
+
+Status CheckTexts(const SamplingParams& params) {
+  if (std::ranges::find(params.stop, "") != params.stop.end())
+    return Err("stop: expected strings that are not empty, found an empty one");
+  if (!params.stop.empty() && !params.detokenize)
+    return Err("stop: expected no strings without detokenize, found {}", params.stop.size());
+  if (std::ranges::find(params.bad_words, "") != params.bad_words.end())
+    return Err("bad_words: expected strings that are not empty, found an empty one");
+  return {};
+}
+
+Status CheckIds(std::string_view field, std::span<const int32_t> ids, int64_t vocab_size) {
+  for (const int32_t id : ids)
+    if (id < 0 || id >= vocab_size)
+      return Err("{}: expected tokens from 0 to {}, found {}", field, vocab_size - 1, id);
+  return {};
+}
+
+Status SettleTokens(SamplingParams* params, int64_t vocab_size) {
+  TRY(CheckIds("stop_token_ids", params->stop_token_ids, vocab_size));
+  if (params->allowed_token_ids) {
+    if (params->allowed_token_ids->empty())
+      return Err("allowed_token_ids: expected at least one token, found none");
+    TRY(CheckIds("allowed_token_ids", *params->allowed_token_ids, vocab_size));
+  }
+  for (auto& [id, bias] : params->logit_bias) {
+    TRY(CheckIds("logit_bias", std::span(&id, 1), vocab_size));
+    if (std::isnan(bias)) return Err("logit_bias: expected a number for token {}, found nan", id);
+    bias = std::clamp(bias, -kMostBias, kMostBias);
+  }
+  return {};
+}
+
+Status CheckLogprobs(std::string_view field, const std::optional<int64_t>& logprobs,
+                     const SamplingLimits& limits) {
+  if (!logprobs) return {};
+  if (*logprobs < -1)
+    return Err("{}: expected 0 or more, or −1 (the vocabulary), found {}", field, *logprobs);
+  const int64_t most = limits.max_logprobs == -1 ? limits.vocab_size : limits.max_logprobs;
+  const int64_t asked = *logprobs == -1 ? limits.vocab_size : *logprobs;
+  if (asked > most)
+    return Err("{}: expected at most max_logprobs, {}, found {}", field, most, asked);
+  return {};
+}
+
+bool Blank(const std::optional<std::string>& text) {
+  return text && text->find_first_not_of(" \t\n\r\f\v") == text->npos;
+}
+
+Status CheckStructuredOutputs(const StructuredOutputs& outputs) {
+  const int kinds = outputs.json.has_value() + outputs.regex.has_value() +
+                    outputs.choice.has_value() + outputs.grammar.has_value() + outputs.json_object +
+                    outputs.structural_tag.has_value();
+  if (kinds != 1)
+    return Err(
+        "structured_outputs: expected one of json, regex, choice, grammar, json_object and "
+        "structural_tag, found {}",
+        kinds);
+  if (outputs.choice && outputs.choice->empty())
+    return Err("structured_outputs.choice: expected at least one string, found none");
+  if (Blank(outputs.json))
+    return Err("structured_outputs.json: expected a JSON schema, found an empty string");
+  if (Blank(outputs.grammar))
+    return Err("structured_outputs.grammar: expected a grammar, found an empty string");
+  if (outputs.regex && outputs.regex->find('\0') != std::string::npos)
+    return Err("structured_outputs.regex: expected no NUL character, found one");
+  return {};
+}
+
+Status SettleRepetitionDetection(RepetitionDetection* detection) {
+  const auto [most, least, count] = *detection;
+  if (most < 0)
+    return Err("repetition_detection.max_pattern_size: expected 0 or more, found {}", most);
+  if (least < 0 || least > most)
+    return Err(
+        "repetition_detection.min_pattern_size: expected 0 to max_pattern_size, {}, found {}", most,
+        least);
+  if (most == 0) return {};
+  if (count < 2) return Err("repetition_detection.min_count: expected 2 or more, found {}", count);
+  detection->min_pattern_size = std::max<int64_t>(least, 1);
+  return {};
+}
+
+}  // namespace
+
+Status Settle(SamplingParams* params, const SamplingLimits& limits) {
+  TRY(SettleShape(params));
+  TRY(CheckLength(*params));
+  TRY(CheckTexts(*params));
+  TRY(SettleTokens(params, limits.vocab_size));
+  TRY(CheckLogprobs("logprobs", params->logprobs, limits));
+  TRY(CheckLogprobs("prompt_logprobs", params->prompt_logprobs, limits));
+  if (params->structured_outputs) TRY(CheckStructuredOutputs(*params->structured_outputs));
+  if (params->repetition_detection) TRY(SettleRepetitionDetection(&*params->repetition_detection));
+  // A cached prefix has no logits.
+  if (params->prompt_logprobs) params->skip_reading_prefix_cache = true;
+  return {};
+}
+
+}  // namespace merope
