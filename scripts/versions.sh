@@ -9,6 +9,10 @@ SMOLLM2_GGUF_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110
 HIGHWAY_VERSION=1.2.0
 HIGHWAY_SUITE=trixie
 
+# xgrammar, whose C++ sources are in its PyPI source package: grammars for structured output.
+XGRAMMAR=xgrammar==0.2.8
+XGRAMMAR_SHA256=8305646fd2b319d6c3003f51a1665e54cbbe9cba1fb636bc41d0b46434ccbb80
+
 # clang, clang-tidy, clang-format and libFuzzer, for scripts/test --all.
 CLANG_VERSION=19
 

@@ -1,0 +1,20 @@
+# xgrammar, from its sources (scripts/fetch-xgrammar) as a static library. Its own CMakeLists.txt is not for embedding: it turns
+# on warnings as errors and link-time optimization for whatever comes after.
+execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/fetch-xgrammar
+  OUTPUT_VARIABLE xgrammar_folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+file(GLOB xgrammar_sources ${xgrammar_folder}/cpp/*.cc ${xgrammar_folder}/cpp/converter_ext/*.cc
+  ${xgrammar_folder}/cpp/support/*.cc)
+add_library(xgrammar STATIC EXCLUDE_FROM_ALL ${xgrammar_sources})
+target_include_directories(xgrammar SYSTEM
+  PUBLIC ${xgrammar_folder}/include ${xgrammar_folder}/3rdparty/dlpack/include
+  PRIVATE ${xgrammar_folder}/3rdparty/picojson)
+# What it would log, and the errors it throws, go where we say: engine/constraint.cc.
+target_compile_definitions(xgrammar
+  PRIVATE XGRAMMAR_LOG_CUSTOMIZE=1 XGRAMMAR_ENABLE_CPPTRACE=0 XGRAMMAR_ENABLE_INTERNAL_CHECK=0)
+target_compile_options(xgrammar PRIVATE -w -O2)
+target_link_libraries(xgrammar PUBLIC Threads::Threads)
+set_target_properties(xgrammar PROPERTIES CXX_STANDARD 17 CXX_CLANG_TIDY "")
+if(MEROPE_SANITIZE)
+  target_compile_options(xgrammar PRIVATE
+    -fsanitize=${MEROPE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+endif()
