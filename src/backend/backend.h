@@ -130,13 +130,16 @@ class Backend : public WeightTarget {
  public:
   virtual std::string name() const = 0;  // "cpu (AVX3_ZEN4, 2 threads)"
 
-  // Memory. Tensors and weights live as long as the back end.
+  // Memory. Tensors and weights live as long as the back end; tensors are zero at first, and taken
+  // from the system only as they are touched.
   virtual Tensor Allocate(int64_t rows, int64_t cols) = 0;
   virtual void CopyOut(const Tensor& from, std::span<float> to) = 0;  // rows × cols values, dense
   virtual WeightSummary weights() const = 0;
   // Zeroed memory for that many pages, taken from the system only as it is touched.
   virtual Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape& shape, int64_t n_pages) = 0;
   virtual int64_t KvTokenBytes(const KvShape& shape) const = 0;  // a position's K and V, unpadded
+  // All that page `from` holds, of every layer, to page `to` as well. Between steps.
+  virtual void CopyKvPage(KvMemory& kv, int32_t from, int32_t to) = 0;
 
   // A step's ops run between BeginStep and EndStep; the step's spans stay valid until EndStep.
   virtual void BeginStep(const Step& step) = 0;

@@ -9,12 +9,6 @@
 #include "model/rotation.h"
 
 namespace merope {
-namespace {
-
-// Rows of logits that one forward pass may give: at a vocabulary of 65,536 a row takes 256 KiB.
-constexpr int64_t kMaxLogitRows = 128;
-
-}  // namespace
 
 Llama::Llama(const ModelConfig& config, Backend& backend, const LlamaOptions& options)
     : config_(config), backend_(backend), options_(options) {}
@@ -30,7 +24,6 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
         "max_model_len: expected 1 to {} (the checkpoint's max_position_embeddings), found {}",
         c.max_position_embeddings, settled.max_model_len);
   if (settled.kv_tokens == 0) settled.kv_tokens = settled.max_model_len;
-  settled.max_batch_tokens = std::min(settled.max_batch_tokens, settled.max_model_len);
   std::unique_ptr<Llama> model(new Llama(c, backend, settled));
 
   TRY_ASSIGN(model->weights_, LoadLlamaWeights(checkpoint, backend, progress));
@@ -38,11 +31,12 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
   const KvShape shape{c.num_layers, c.num_kv_heads, c.head_dim};
   const int64_t pages = (settled.kv_tokens + kPageTokens - 1) / kPageTokens;
   TRY_ASSIGN(auto memory, backend.AllocateKv(shape, pages));
-  model->kv_ = std::make_unique<KvCache>(std::move(memory));
+  model->kv_ = std::make_unique<KvCache>(backend, std::move(memory), settled.max_model_len);
 
   model->inverse_frequencies_ = InverseFrequencies(c);
   model->rope_amplitude_ = static_cast<float>(c.rope.attention_factor);
-  const int64_t rows = settled.max_batch_tokens;
+  const int64_t rows = settled.max_batch_tokens,
+                logit_rows = std::min(rows, settled.max_logit_rows);
   model->x_ = backend.Allocate(rows, c.hidden_size);
   model->normed_ = backend.Allocate(rows, c.hidden_size);
   model->qkv_ = backend.Allocate(rows, q + 2 * kv);
@@ -50,12 +44,12 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
   model->gate_up_ = backend.Allocate(rows, 2 * c.intermediate_size);
   model->activated_ = backend.Allocate(rows, c.intermediate_size);
   model->delta_ = backend.Allocate(rows, c.hidden_size);
-  model->logit_x_ = backend.Allocate(std::min(rows, kMaxLogitRows), c.hidden_size);
-  model->logits_ = backend.Allocate(std::min(rows, kMaxLogitRows), c.vocab_size);
+  model->logit_x_ = backend.Allocate(logit_rows, c.hidden_size);
+  model->logits_ = backend.Allocate(logit_rows, c.vocab_size);
   if (!settled.eager) {
     const Stopwatch watch;
-    model->plan_ = backend.Capture({rows, model->logits_.rows, settled.max_model_len}, shape,
-                                   [&] { model->RunLayers(rows, model->logits_.rows); });
+    model->plan_ = backend.Capture({rows, logit_rows, settled.max_model_len}, shape,
+                                   [&] { model->RunLayers(rows, logit_rows); });
     model->capture_seconds_ = watch.Seconds();
   }
   return model;

@@ -20,8 +20,10 @@ namespace merope {
 struct LlamaOptions {
   int64_t max_model_len = 0;       // 0: the checkpoint's max_position_embeddings
   int64_t max_batch_tokens = 512;  // rows of one forward pass at most
-  int64_t kv_tokens = 0;           // KV cache capacity; 0: max_model_len
-  bool eager = false;              // run op by op, not along a plan
+  // Rows of logits that one forward pass may give: at a vocabulary of 65,536 a row takes 256 KiB.
+  int64_t max_logit_rows = 128;
+  int64_t kv_tokens = 0;  // KV cache capacity; 0: max_model_len
+  bool eager = false;     // run op by op, not along a plan
 };
 
 // Sees every intermediate: its name (HF's module name, as "layers.3.self_attn.q_proj"), and its
@@ -48,6 +50,7 @@ class Llama {
   Backend& backend() const { return backend_; }
   int64_t max_model_len() const { return options_.max_model_len; }
   int64_t max_batch_tokens() const { return options_.max_batch_tokens; }
+  int64_t max_logit_rows() const { return logits_.rows; }
   int64_t weight_bytes() const { return weights_.bytes; }  // resident
   // Of them, what a decode step reads: all but the embedding table where the head is another
   // matrix.

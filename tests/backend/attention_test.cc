@@ -11,8 +11,8 @@ struct Case {
 };
 // Lengths around the ends of pages (64) and of the chunks in which long contexts are summed
 // (1,024).
-const Case kCases[] = {{2, 1, 1, 0, 1},     {8, 3, 1, 0, 7},     {16, 4, 2, 62, 3},
-                       {34, 2, 2, 63, 66},  {64, 9, 3, 120, 9},  {64, 2, 1, 1020, 10},
+const Case kCases[] = {{2, 1, 1, 0, 1},     {8, 3, 1, 0, 7},      {16, 4, 2, 62, 3},
+                       {34, 2, 2, 63, 66},  {64, 9, 3, 120, 9},   {64, 2, 1, 1020, 10},
                        {80, 4, 4, 1087, 1}, {128, 2, 1, 2100, 2}, {260, 2, 1, 65, 3}};
 
 // Runs attention over a cache filled with `context` positions, in steps of at most `chunk` rows,
@@ -156,6 +156,7 @@ class AttentionTest : public OnEveryTarget {
   void ExpectWithinBound();
   void ExpectBoundCatches();
   void ExpectSameBits();
+  static void ExpectCopiesToBePages(Backend& backend);
 
   bool int8_ = false;
   std::vector<float> q_, k_, v_;
@@ -200,6 +201,59 @@ void AttentionTest::ExpectSameBits() {
 TEST_P(AttentionTest, LiesWithinTheBoundOfTheReference) { ExpectWithinBound(); }
 TEST_P(AttentionTest, TheBoundCatchesADroppedPositionAndANeighboursRow) { ExpectBoundCatches(); }
 TEST_P(AttentionTest, ChunksAndSingleStepsGiveTheSameBits) { ExpectSameBits(); }
+
+// A page's second half is written after it was copied, to the original and to the copy: each has
+// what it would have alone. Of several layers and heads, and of pages at both ends of the memory.
+void AttentionTest::ExpectCopiesToBePages(Backend& backend) {
+  constexpr int64_t kLayers = 3, kHeads = 2, kDim = 34, kRows = 40, kPages = 3;
+  const auto values = RandomValues(4 * kRows * kHeads * kDim, 9);
+  const auto rows = [&](int64_t i) {
+    return ToBackend(backend, kRows / 2, kHeads * kDim,
+                     std::span(values).subspan(static_cast<size_t>(i * kRows * kHeads * kDim / 2),
+                                               static_cast<size_t>(kRows * kHeads * kDim / 2)));
+  };
+  auto kv = backend.AllocateKv({kLayers, kHeads, kDim}, kPages);
+  ASSERT_TRUE(kv);
+  // Half a page at context `half · kRows / 2`, whose values differ by layer; what attention says.
+  const auto step = [&](int32_t page, int64_t half, int64_t from) {
+    std::vector<float> results;
+    const SequenceRows sequence{0, kRows / 2, half * kRows / 2, std::span(&page, 1)};
+    backend.BeginStep({.tokens = {},
+                       .rope_cos = {},
+                       .rope_sin = {},
+                       .sequences = std::span(&sequence, 1),
+                       .logit_rows = {},
+                       .kv = kv->get()});
+    for (int64_t layer = 0; layer < kLayers; ++layer) {
+      const Tensor out = backend.Allocate(kRows / 2, kHeads * kDim);
+      backend.StoreKv(layer, rows((from + layer) % 8), rows((from + layer + 3) % 8));
+      backend.Attention(layer, rows(layer), 0.2f, out);
+      const auto result = FromBackend(backend, out);
+      results.insert(results.end(), result.begin(), result.end());
+    }
+    backend.EndStep();
+    return results;
+  };
+  step(1, 0, 0);
+  const auto expected = step(1, 1, 1), otherwise = step(1, 1, 2);
+  ASSERT_NE(expected, otherwise);
+  for (const int32_t to : {0, 2}) {
+    step(to, 0, 5);  // what was there before
+    step(to, 1, 5);
+    backend.CopyKvPage(**kv, 1, to);
+    EXPECT_EQ(step(1, 1, 1), expected);
+    EXPECT_EQ(step(to, 1, 2), otherwise) << to;
+    EXPECT_EQ(step(1, 1, 1), expected);
+  }
+}
+
+TEST_P(AttentionTest, ACopyOfAPageHasItsBits) {
+  ExpectCopiesToBePages(*cpu_);
+  ExpectCopiesToBePages(*reference_);
+  TakeInt8Cache();
+  ExpectCopiesToBePages(*cpu_);
+  ExpectCopiesToBePages(*reference_);
+}
 
 TEST_P(AttentionTest, AnInt8CacheLiesWithinTheBoundOfTheReference) {
   TakeInt8Cache();

@@ -184,6 +184,63 @@ TEST_P(LlamaTest, ASequenceHasTheSameBitsAloneAndInABatchOfSeven) {
   }
 }
 
+// A step may have more tokens than a sequence, and has at most as many rows of logits as were asked
+// for, whatever the length of what Extend is given.
+TEST_P(LlamaTest, TheBudgetsOfAStepAreThoseAskedFor) {
+  const Engine small =
+      Load(2, false,
+           {.max_model_len = 40, .max_batch_tokens = 200, .max_logit_rows = 3, .kv_tokens = 256});
+  Llama& model = *small.model;
+  EXPECT_EQ(model.max_batch_tokens(), 200);
+  EXPECT_EQ(model.max_logit_rows(), 3);
+  const auto tokens = RandomTokens(40, 20);
+  const auto expected = AllLogits(*Load(2).model, tokens, 1000);
+  EXPECT_EQ(AllLogits(model, tokens, 1000), expected);
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  std::vector<SequenceStep> steps;
+  for (int i = 0; i < 3; ++i) {
+    sequences.push_back(std::make_unique<Sequence>(model.kv()));
+    steps.push_back({sequences.back().get(), tokens, 1});
+  }
+  std::vector<float> logits;
+  const Status status = model.Forward(steps, &logits);  // 120 tokens
+  ASSERT_TRUE(status) << status.error().message;
+  for (int64_t i = 0; i < 3; ++i)
+    EXPECT_TRUE(std::equal(expected.end() - 301, expected.end(), logits.begin() + i * 301)) << i;
+}
+
+// A fork, and a sequence that begins with cached pages, one of them in part: the bits are those of
+// one that computed everything itself.
+TEST_P(LlamaTest, SharedPagesGiveTheBitsOfOwnOnes) {
+  const Engine engine = Load(2);
+  Llama& model = *engine.model;
+  const auto tokens = RandomTokens(150, 21);
+  const auto expected = AllLogits(model, tokens, 1000);
+  const auto rest_of = [&](Sequence* sequence) {
+    std::vector<float> rest;
+    const std::span<const int32_t> todo =
+        std::span(tokens).subspan(static_cast<size_t>(sequence->length()));
+    EXPECT_TRUE(
+        model.Extend(sequence, todo, std::ssize(todo), [&](int64_t, std::span<const float> logits) {
+          rest.insert(rest.end(), logits.begin(), logits.end());
+        }));
+    return rest;
+  };
+  const auto last = [&](int64_t n) {
+    return std::vector<float>(expected.end() - n * 301, expected.end());
+  };
+  Sequence first(model.kv()), fork(model.kv()), third(model.kv());
+  ASSERT_TRUE(model.Extend(&first, std::span(tokens).first(100), 0,
+                           [](int64_t, std::span<const float>) {}));
+  fork.Fork(first);
+  const auto others = RandomTokens(30, 22);
+  ASSERT_TRUE(model.Extend(&first, others, 0, [](int64_t, std::span<const float>) {}));
+  EXPECT_EQ(rest_of(&fork), last(50));
+  model.kv().Publish(&fork, tokens, "");
+  EXPECT_EQ(model.kv().Adopt(&third, tokens, "", 127), 127);
+  EXPECT_EQ(rest_of(&third), last(23));
+}
+
 TEST_P(LlamaTest, ATruncatedSequenceGoesOnAsIfNothingHadBeen) {
   const Engine engine = Load(2);
   Llama& model = *engine.model;

@@ -132,6 +132,11 @@ class CpuBackend : public Backend {
     return std::make_unique<PackedKv>(shape, n_pages, ops_.kv_form());
   }
 
+  void CopyKvPage(KvMemory& kv, int32_t from, int32_t to) override {
+    auto& packed = static_cast<PackedKv&>(kv);
+    std::copy(packed.K(from, 0, 0), packed.K(from + 1, 0, 0), packed.K(to, 0, 0));
+  }
+
   void BeginStep(const Step& step) override { ops_.set_step(step); }
   void EndStep() override { ops_.set_step({}); }
 

@@ -11,6 +11,7 @@
 #include "backend/backend.h"
 #include "backend/integer.h"
 #include "backend/weights.h"
+#include "base/aligned.h"
 #include "base/threads.h"
 
 namespace merope {
@@ -24,8 +25,8 @@ struct DenseMatrix : Matrix {
 };
 
 struct DenseKv : KvMemory {
-  std::vector<float> values;  // (pages, layers, kv_heads, K and V, kPageTokens, head_dim), rounded
-                              // to the precision
+  PageArray<float> values;  // (pages, layers, kv_heads, K and V, kPageTokens, head_dim), rounded to
+                            // the precision
   float* At(int64_t page, int64_t layer, int64_t head, int64_t k_or_v, int64_t slot) {
     const int64_t row =
         (((page * shape.n_layers + layer) * shape.n_kv_heads + head) * 2 + k_or_v) * kPageTokens +
@@ -58,8 +59,7 @@ class ReferenceBackend : public Backend {
   }
 
   Tensor Allocate(int64_t rows, int64_t cols) override {
-    auto& memory = tensors_.emplace_back(static_cast<size_t>(rows * cols));
-    return {memory.data(), rows, cols, cols};
+    return {tensors_.emplace_back(rows * cols).data(), rows, cols, cols};
   }
 
   void CopyOut(const Tensor& from, std::span<float> to) override {
@@ -113,8 +113,13 @@ class ReferenceBackend : public Backend {
     auto kv = std::make_unique<DenseKv>();
     kv->shape = shape;
     kv->n_pages = n_pages;
-    kv->values.resize(static_cast<size_t>(n_pages * shape.PageElements()));
+    kv->values = PageArray<float>(n_pages * shape.PageElements());
     return kv;
+  }
+
+  void CopyKvPage(KvMemory& kv, int32_t from, int32_t to) override {
+    auto& dense = static_cast<DenseKv&>(kv);
+    std::copy_n(dense.At(from, 0, 0, 0, 0), dense.shape.PageElements(), dense.At(to, 0, 0, 0, 0));
   }
 
   void BeginStep(const Step& step) override { step_ = step; }
@@ -340,7 +345,7 @@ class ReferenceBackend : public Backend {
   Precision precision_;
   bool int8_kv_;
   ThreadTeam team_;
-  std::deque<std::vector<float>> tensors_;
+  std::deque<PageArray<float>> tensors_;
   std::vector<std::unique_ptr<DenseMatrix>> matrices_;
   Step step_;
 };
