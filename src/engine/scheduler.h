@@ -1,13 +1,13 @@
 // Which tokens of which sequences the next step computes, and which KV pages they hold. No phases:
 // each sequence catches up with its tokens within one budget of tokens a step. Running sequences go
-// first, then waiting ones; where pages run out, the last running one (FCFS) or the worst
-// (priority, then arrival) gives its pages back and starts over, its tokens kept. vLLM's rules
-// (vllm/v1/core/sched/scheduler.py). Owned by the engine, used by its thread; knows nothing of
-// models or texts.
+// first, then waiting ones, each by priority (kPriority), then arrival; where pages run out, the
+// last of the running ones gives its pages back and waits to start over, its tokens kept. Drafts
+// take what nobody else has a use for. vLLM's rules (vllm/v1/core/sched/scheduler.py). Owned by the
+// engine, used by its thread; knows nothing of models or texts.
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,14 +18,15 @@ namespace merope {
 enum class SchedulingPolicy : uint8_t { kFcfs, kPriority };
 
 struct SchedulerOptions {
-  int64_t max_num_seqs = 256;    // sequences in one step at most
+  int64_t max_num_seqs = 256;    // sequences that run at most
   int64_t max_batch_tokens = 0;  // tokens of one step at most
   int64_t max_logit_rows = 0;    // tokens that logits are wanted after, in one step at most
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool prefix_cache = true;
 };
 
-// One sequence on its way.
+// One sequence on its way. All its tokens and the draft fit the KV cache while no other sequence is
+// there.
 struct Work {
   explicit Work(KvCache& kv) : sequence(kv) {}
 
@@ -41,7 +42,8 @@ struct Work {
   std::string cache_salt;
   Sequence sequence;  // its pages; sequence.length() tokens are computed
   int64_t cached_tokens =
-      0;  // of the prompt, found in the prefix cache when it was first scheduled
+      0;                  // of the prompt, found in the prefix cache when it was first scheduled
+  bool admitted = false;  // was scheduled once; set by Schedule
 };
 
 // A sequence's part of the next step: tokens (then draft) from work->sequence.length() on.
@@ -57,16 +59,40 @@ class Scheduler {
  public:
   Scheduler(KvCache& kv, const SchedulerOptions& options);
 
-  void Add(Work* work);     // goes to the end of the waiting ones (by priority, under kPriority)
+  // Goes to the end of the waiting ones (by priority, under kPriority). Those hold no pages: its
+  // sequence is empty.
+  void Add(Work* work);
   void Remove(Work* work);  // waiting or running: ended or aborted; its pages are given back
   // The next step; empty only when nothing is there. What is scheduled holds the pages it needs.
-  // The caller computes all of it (advancing the sequences), then calls Commit for each.
+  // The caller computes all of it (advancing the sequences), then calls Commit for each. Takes no
+  // memory while pages suffice.
   std::span<const Scheduled> Schedule();
   // After a step: work->tokens has grown by what was sampled, the sequence was cut back to what of
   // it was kept; its full pages may be found by others from now on.
   void Commit(Work* work);
 
-  int64_t running() const, waiting() const, preemptions() const;
+  int64_t running() const { return std::ssize(running_); }
+  int64_t waiting() const { return std::ssize(waiting_); }
+  int64_t preemptions() const { return preemptions_; }
+
+ private:
+  bool Before(const Work* a, const Work* b) const;
+  void Insert(std::vector<Work*>* works, Work* work) const;
+  bool Erase(std::vector<Work*>* works, const Work* work) const;
+
+  bool ScheduleRunning();  // false where it had to preempt
+  void ScheduleWaiting();
+  void ScheduleDrafts();
+  // As many of the work's tokens as the budgets allow, rows for `behind` others left.
+  Scheduled Fit(Work* work, int64_t behind) const;
+  void Take(const Scheduled& part);
+
+  KvCache& kv_;
+  SchedulerOptions options_;
+  std::vector<Work*> running_, waiting_;  // in order
+  std::vector<Scheduled> scheduled_;      // the step
+  int64_t tokens_left_ = 0, rows_left_ = 0;
+  int64_t arrivals_ = 0, preemptions_ = 0;
 };
 
 }  // namespace merope

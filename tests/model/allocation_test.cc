@@ -1,81 +1,24 @@
-// A warm decode step takes no memory from the system, on any thread: malloc and mmap are interposed
-// here for the whole test program. Sanitizers bring their own.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define MEROPE_SANITIZED
-#endif
-#endif
-#ifndef MEROPE_SANITIZED
+// A warm decode step takes no memory from the system.
+#include "tests/support/allocations.h"
+
+#ifdef MEROPE_COUNTS_ALLOCATIONS
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <cstdlib>
 
 #include "checkpoint/synth.h"
 #include "model/llama.h"
 #include "tests/support/temp_dir.h"
 
-namespace {
-
-std::atomic<bool> counting{false};
-std::atomic<int64_t> calls{0};
-
-void Count() {
-  if (counting.load(std::memory_order_relaxed)) calls.fetch_add(1, std::memory_order_relaxed);
-}
-
-}  // namespace
-
-// NOLINTBEGIN(bugprone-reserved-identifier, readability-inconsistent-declaration-parameter-name,
-// performance-no-int-to-ptr): these are the C library's own names, and what its mmap returns.
-extern "C" {
-
-void* __libc_malloc(size_t size);
-void* __libc_calloc(size_t n, size_t size);
-void* __libc_realloc(void* block, size_t size);
-void* __libc_memalign(size_t alignment, size_t size);
-
-void* malloc(size_t size) {
-  Count();
-  return __libc_malloc(size);
-}
-void* calloc(size_t n, size_t size) {
-  Count();
-  return __libc_calloc(n, size);
-}
-void* realloc(void* block, size_t size) {
-  Count();
-  return __libc_realloc(block, size);
-}
-void* aligned_alloc(size_t alignment, size_t size) {
-  Count();
-  return __libc_memalign(alignment, size);
-}
-void* mmap(void* at, size_t length, int protection, int flags, int file, off_t offset) {
-  Count();
-  const long address = syscall(SYS_mmap, at, length, protection, flags, file, offset);
-  return reinterpret_cast<void*>(address);
-}
-
-}  // extern "C"
-// NOLINTEND(bugprone-reserved-identifier, readability-inconsistent-declaration-parameter-name,
-// performance-no-int-to-ptr)
-
 namespace merope {
 namespace {
 
 TEST(Allocations, AreCounted) {
-  calls = 0;
-  counting = true;
-  char* volatile block = new char[1000];  // volatile: or the pair is optimized away
-  delete[] block;
-  void* const pages = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  counting = false;
+  void* pages = nullptr;
+  const int64_t calls = AllocationsOf([&] {
+    char* volatile block = new char[1000];  // volatile: or the pair is optimized away
+    delete[] block;
+    pages = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  });
   EXPECT_GE(calls, 2);
   ASSERT_NE(pages, MAP_FAILED);
   munmap(pages, 4096);
@@ -115,17 +58,13 @@ TEST(Allocations, AWarmDecodeStepMakesNone) {
       return ok;
     };
     ASSERT_TRUE(decode(5));
-    calls = 0;
-    counting = true;
-    const bool ok = decode(300);  // over several pages of the cache
-    counting = false;
+    bool ok = false;
+    EXPECT_EQ(AllocationsOf([&] { ok = decode(300); }), 0);  // over several pages of the cache
     EXPECT_TRUE(ok);
-    EXPECT_EQ(calls, 0);
   }
 }
 
 }  // namespace
 }  // namespace merope
 
-#endif
 #endif
