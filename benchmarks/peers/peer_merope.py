@@ -1,4 +1,4 @@
-"""merope itself, through `merope bench latency`: a worker like a peer's. The variant is a dtype, or DTYPE-MODE."""
+"""merope itself, through `merope bench latency` and `throughput`: a worker like a peer's. The variant is a dtype, or DTYPE-MODE."""
 
 import json
 import os
@@ -24,22 +24,35 @@ MODES = {
 }
 
 
-def measure(command, request):
-    options = ["--input-len", request["input"], "--output-len", request["output"], "--batch-size", request["batch"]]
-    options += ["--warmup", request["warmup"], "--repeats", request["repeats"], "--json"]
-    command = [*command, *map(str, options)]
+def run(command, *options):
+    command = [*command, *map(str, options), "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE)
     if done.returncode != 0:
         sys.exit(f"{shlex.join(command)}: ended with {done.returncode}")
-    answer = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def measure(bench, request):
+    """bench: (merope, "bench") and the options of both of its benchmarks."""
+    program, options = bench
+    lengths = ["--input-len", request["input"], "--output-len", request["output"]]
+    runs = ["--warmup", request["warmup"], "--repeats", request["repeats"]]
+    answer = run([*program, "latency", *options], *lengths, *runs, "--batch-size", request["batch"])
     (result,) = answer.pop("results")
     (case,) = result["cases"]
     result |= answer
+    total = case["latency_s"]["p50"]
+    if request["batch"] > 1:  # a whole job is the engine's
+        prompts = ["--num-prompts", request["batch"], "--max-num-seqs", request["batch"], "--no-prefix-cache"]
+        mode = ["--enforce-eager"] if "eager" in options else []
+        shared = [option for option in options if option not in ("--mode", "eager", "compiled")]
+        answer = run([*program, "throughput", *shared, *mode], *lengths, *runs, *prompts)
+        total = answer["cases"][0]["elapsed_s"]["p50"]
     steps = request["output"] - 1
     return result, {
         "prefill_s": case["ttft_s"]["p50"],
         "decode_tok_s": request["batch"] / case["tpot_s"]["p50"] if steps else None,
-        "total_s": case["latency_s"]["p50"],
+        "total_s": total,
         "peak_rss_bytes": result["peak_rss_bytes"],
         "decode_bytes": case["decode_bytes"],
         "read_bytes_s": case["probed_bandwidth_bytes_s"]["p50"],
@@ -49,8 +62,8 @@ def measure(command, request):
 def main(variant, model, threads):
     dtype, _, mode = variant.partition("-")
     options = ["--dtype", dtype, "--threads", threads, *MODES[mode]]
-    command = [os.environ["MEROPE"], "bench", "latency", model, *options]
-    result, _ = measure(command, {"input": 8, "output": 2, "batch": 1, "warmup": 0, "repeats": 1})
+    bench = ([os.environ["MEROPE"], "bench"], [model, *options])
+    result, _ = measure(bench, {"input": 8, "output": 2, "batch": 1, "warmup": 0, "repeats": 1})
     ready = {
         "ready": True,
         "load_s": result["open_s"] + result["load_s"],
@@ -59,7 +72,7 @@ def main(variant, model, threads):
     }
     print(json.dumps(ready), flush=True)
     for line in sys.stdin:
-        print(json.dumps(measure(command, json.loads(line))[1]), flush=True)
+        print(json.dumps(measure(bench, json.loads(line))[1]), flush=True)
 
 
 if __name__ == "__main__":

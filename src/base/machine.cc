@@ -82,6 +82,18 @@ int64_t CgroupMemoryLimit() {
   return 0;
 }
 
+// What the cgroup's processes hold besides the page cache.
+int64_t CgroupMemoryUsed() {
+  for (const auto& [path, key] : {std::pair("/sys/fs/cgroup/memory.stat", "anon"),
+                                  std::pair("/sys/fs/cgroup/memory/memory.stat", "total_rss")}) {
+    std::ifstream file(path);
+    std::string name;
+    for (int64_t bytes = 0; file >> name >> bytes;)
+      if (name == key) return bytes;
+  }
+  return 0;
+}
+
 std::string OsName() {
   std::ifstream file("/etc/os-release");
   for (std::string line; std::getline(file, line);) {
@@ -105,7 +117,8 @@ std::string CompilerName() {
 }  // namespace
 
 int64_t Machine::UsableMemory() const {
-  return memory_limit > 0 ? std::min(memory_limit, memory_available) : memory_available;
+  if (memory_limit == 0) return memory_available;
+  return std::min(std::max<int64_t>(memory_limit - memory_limit_used, 0), memory_available);
 }
 
 Machine ReadMachine() {
@@ -126,6 +139,7 @@ Machine ReadMachine() {
   machine.memory_total = FieldBytes("/proc/meminfo", "MemTotal");
   machine.memory_available = FieldBytes("/proc/meminfo", "MemAvailable");
   machine.memory_limit = CgroupMemoryLimit();
+  machine.memory_limit_used = CgroupMemoryUsed();
   machine.os = OsName();
   machine.libc = std::string("glibc ") + gnu_get_libc_version();
   machine.compiler = CompilerName();

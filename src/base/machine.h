@@ -17,13 +17,15 @@ struct Machine {
   std::vector<std::string> instruction_sets;
   int64_t l2_bytes = 0, l3_bytes = 0;  // of cpu0; 0 where unknown
   int64_t memory_total = 0, memory_available = 0;
-  int64_t memory_limit = 0;  // the cgroup's; 0: none
-  std::string os;            // "Debian GNU/Linux 12 (bookworm)"
-  std::string kernel;        // "Linux 6.1.0"
+  int64_t memory_limit = 0;       // the cgroup's; 0: none
+  int64_t memory_limit_used = 0;  // of it, besides the page cache
+  std::string os;                 // "Debian GNU/Linux 12 (bookworm)"
+  std::string kernel;             // "Linux 6.1.0"
   std::string libc, compiler;
   std::string merope;  // our version
 
-  // What a process may use now: the available memory, cut by the cgroup's limit.
+  // What a process may use now: the available memory, cut by what the cgroup's limit
+  // leaves.
   int64_t UsableMemory() const;
 };
 Machine ReadMachine();

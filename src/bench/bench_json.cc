@@ -8,13 +8,13 @@ Json ToJson(const Distribution& d) {
           {"p90", d.p90},   {"p99", d.p99}, {"max", d.max}};
 }
 
+Json ToJson(const MeanRatio& ratio) {
+  return {{"mean", ratio.mean}, {"low", ratio.low}, {"high", ratio.high}};
+}
+
 Json ToJson(const LatencyCase& c) {
-  const Json speedup =
-      c.speedup
-          ? Json{{"mean", c.speedup->mean}, {"low", c.speedup->low}, {"high", c.speedup->high}}
-          : Json(nullptr);
   return {{"mode", c.mode},
-          {"speedup", speedup},
+          {"speedup", c.speedup ? ToJson(*c.speedup) : Json(nullptr)},
           {"batch_size", c.batch_size},
           {"context", c.context},
           {"input_len", c.input_length},
@@ -34,7 +34,35 @@ Json ToJson(const LatencyCase& c) {
           {"peak_share", ToJson(c.peak_share)}};
 }
 
+Json ToJson(const ThroughputCase& c) {
+  return {{"speculative_tokens", c.speculative_tokens},
+          {"elapsed_s", ToJson(c.seconds)},
+          {"requests_per_second", ToJson(c.requests_per_second)},
+          {"tokens_per_second", ToJson(c.tokens_per_second)},
+          {"output_tokens_per_second", ToJson(c.output_tokens_per_second)},
+          {"ttft_p50_s", c.ttft_p50},
+          {"ttft_p99_s", c.ttft_p99},
+          {"probed_bandwidth_bytes_s", ToJson(c.bandwidth)},
+          {"probed_peak_flop_s", ToJson(c.peak)},
+          {"limit_share", ToJson(c.limit_share)},
+          {"steps", c.stats.steps},
+          {"cached_tokens", c.stats.prefix_hits},
+          {"preemptions", c.stats.preemptions},
+          {"drafted_tokens", c.stats.draft_tokens},
+          {"accepted_tokens", c.stats.accepted_tokens},
+          {"speedup", ToJson(c.speedup)}};
+}
+
 }  // namespace
+
+Json ToJson(const ThroughputResult& result) {
+  Json cases = Json::array();
+  for (const ThroughputCase& c : result.cases) cases.push_back(ToJson(c));
+  return {{"num_requests", result.requests},
+          {"prompt_tokens", result.prompt_tokens},
+          {"output_tokens", result.output_tokens},
+          {"cases", cases}};
+}
 
 Json ToJson(const LatencyResult& result) {
   Json cases = Json::array();

@@ -4,10 +4,12 @@
 #include "base/json.h"
 #include "bench/latency.h"
 #include "bench/roofline.h"
+#include "bench/throughput.h"
 
 namespace merope {
 
 Json ToJson(const LatencyResult& result);
 Json ToJson(const RooflineResult& result);
+Json ToJson(const ThroughputResult& result);
 
 }  // namespace merope

@@ -8,8 +8,7 @@
 #include "base/machine.h"
 #include "base/stopwatch.h"
 #include "base/threads.h"
-#include "bench/bandwidth.h"
-#include "bench/peak.h"
+#include "bench/probes.h"
 
 namespace merope {
 namespace {
@@ -84,41 +83,6 @@ class Batch {
   std::vector<int32_t> last_;
   std::vector<SequenceStep> steps_;
   std::vector<float> logits_;
-};
-
-// What the machine could do, before and after each run.
-class Probes {
- public:
-  Probes(int threads, PeakKind kind) : memory_(threads), peak_(threads), kind_(kind) {}
-
-  void Measure() {
-    bandwidth_.push_back(memory_.Measure());
-    peaks_.push_back(peak_.Measure(kind_));
-  }
-  // Of the two probes around the last run.
-  double bandwidth() const { return MeanOfLastTwo(bandwidth_); }
-  double peak() const { return MeanOfLastTwo(peaks_); }
-  bool empty() const { return peaks_.empty(); }
-  int64_t buffer_bytes() const { return memory_.buffer_bytes(); }
-
-  void CopyInto(LatencyCase* result) const {
-    result->bandwidth = Summarize(bandwidth_);
-    result->peak = Summarize(peaks_);
-  }
-  void Clear() {
-    bandwidth_.clear();
-    peaks_.clear();
-  }
-
- private:
-  static double MeanOfLastTwo(const std::vector<double>& values) {
-    return (values.end()[-1] + values.end()[-2]) / 2;
-  }
-
-  BandwidthProbe memory_;
-  PeakProbe peak_;
-  PeakKind kind_;
-  std::vector<double> bandwidth_, peaks_;
 };
 
 // Everything that the runs of one case gave.
@@ -288,7 +252,8 @@ Result<LatencyResult> MeasureLatency(Llama& model, const LatencyOptions& options
         measured.speedup = MeanOfRatios(ratios);
       }
       samples[eager ? 0 : 1].MoveInto(&measured);
-      probes.CopyInto(&measured);
+      measured.bandwidth = probes.bandwidths();
+      measured.peak = probes.peaks();
     }
     probes.Clear();
   }

@@ -6,6 +6,7 @@ void AddBench(CLI::App& app, Action* chosen) {
   CLI::App* bench = app.add_subcommand("bench", "Measure speed on this machine");
   bench->require_subcommand(1);
   AddBenchLatency(*bench, chosen);
+  AddBenchThroughput(*bench, chosen);
   AddBenchRoofline(*bench, chosen);
 }
 

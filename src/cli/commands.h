@@ -26,6 +26,7 @@ void AddReport(CLI::App& app, Action* chosen);
 
 // bench's own.
 void AddBenchLatency(CLI::App& bench, Action* chosen);
+void AddBenchThroughput(CLI::App& bench, Action* chosen);
 void AddBenchRoofline(CLI::App& bench, Action* chosen);
 
 }  // namespace merope

@@ -1,11 +1,11 @@
-#include <cstdio>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/generate.h"
 #include "engine/load.h"
@@ -16,38 +16,34 @@ namespace {
 constexpr int64_t kDefaultMaxTokens = 512;
 
 struct RunArguments {
-  LoadOptions load;
-  std::string dtype = "auto", weights = "auto", kv = "auto", prompt, system;
-  std::optional<double> temperature, top_p, min_p;
-  std::optional<int64_t> top_k, max_tokens, seed;
-  std::vector<std::string> stop;
-  bool chat = false, json = false, ignore_eos = false;
+  ModelOptions model;
+  std::string prompt, system;
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+  std::optional<int64_t> top_k, max_tokens;
+  SamplingParams params;
+  StructuredOutputs structured;
+  bool chat = false, json = false;
 };
-
-// A line for people on standard error.
-template <class... Args>
-void Say(fmt::format_string<Args...> format, Args&&... args) {
-  const bool dim = ErrorIsTerminal() && WantColor();
-  const std::string line = fmt::format(format, std::forward<Args>(args)...);
-  std::fprintf(stderr, "%s%s%s\n", dim ? "\x1b[2m" : "", line.c_str(), dim ? "\x1b[0m" : "");
-}
 
 // The command line, then the checkpoint's generation defaults. Those never turn sampling on:
 // without --temperature the likeliest token is taken, so that a run can be repeated.
-GenerateOptions Options(const RunArguments& arguments, const GenerationDefaults& defaults) {
-  GenerateOptions options;
-  options.stop = arguments.stop;
-  options.ignore_eos = arguments.ignore_eos;
-  options.logprobs = arguments.json;
-  options.max_tokens =
+SamplingParams Params(const RunArguments& arguments, const GenerationDefaults& defaults) {
+  SamplingParams params = arguments.params;
+  const int64_t length =
       arguments.max_tokens.value_or(defaults.max_new_tokens.value_or(kDefaultMaxTokens));
-  SamplingParams& sampling = options.sampling;
-  sampling.temperature = arguments.temperature.value_or(0);
-  sampling.seed = arguments.seed;
-  sampling.top_p = arguments.top_p.value_or(defaults.top_p.value_or(sampling.top_p));
-  sampling.min_p = arguments.min_p.value_or(defaults.min_p.value_or(sampling.min_p));
-  sampling.top_k = arguments.top_k.value_or(defaults.top_k.value_or(sampling.top_k));
-  return options;
+  params.max_tokens = length == -1 ? std::nullopt : std::optional(length);
+  params.temperature = arguments.temperature.value_or(0);
+  params.top_p = arguments.top_p.value_or(defaults.top_p.value_or(1));
+  params.min_p = arguments.min_p.value_or(defaults.min_p.value_or(0));
+  params.top_k = arguments.top_k.value_or(defaults.top_k.value_or(0));
+  params.repetition_penalty =
+      arguments.repetition_penalty.value_or(defaults.repetition_penalty.value_or(1));
+  if (arguments.json) params.logprobs = 0;
+  const StructuredOutputs& structured = arguments.structured;
+  if (structured.json || structured.regex || structured.choice || structured.grammar ||
+      structured.json_object)
+    params.structured_outputs = structured;
+  return params;
 }
 
 void SayDefaults(const RunArguments& arguments, const GenerationDefaults& defaults) {
@@ -67,9 +63,8 @@ void SayDefaults(const RunArguments& arguments, const GenerationDefaults& defaul
     used.clear();
   }
   use("max_new_tokens", arguments.max_tokens, defaults.max_new_tokens);
+  use("repetition_penalty", arguments.repetition_penalty, defaults.repetition_penalty);
   if (!used.empty()) Say("from the checkpoint's generation defaults: {}", used);
-  if (defaults.repetition_penalty.value_or(1) != 1)
-    Say("the checkpoint's repetition_penalty {} is not applied", *defaults.repetition_penalty);
 }
 
 Result<std::vector<int32_t>> Prompt(const RunArguments& arguments, const LoadedModel& loaded) {
@@ -99,7 +94,8 @@ std::optional<double> Tpot(std::span<const double> times) {
   return (times.back() - times.front()) / static_cast<double>(times.size() - 1);
 }
 
-std::string ToJson(const LoadedModel& loaded, const GenerateResult& result) {
+std::string ToJson(const LoadedModel& loaded, const GenerateResult& result,
+                   const EngineStats& stats) {
   using Json = nlohmann::ordered_json;
   const std::span<const double> times = result.token_times;
   const double total = times.empty() ? 0 : times.back();
@@ -124,11 +120,15 @@ std::string ToJson(const LoadedModel& loaded, const GenerateResult& result) {
         {"tpot_s", or_null(tpot.has_value(), tpot.value_or(0))},
         {"total_s", total},
         {"tokens_per_second",
-         or_null(total > 0, static_cast<double>(times.size()) / (total > 0 ? total : 1))}}}};
+         or_null(total > 0, static_cast<double>(times.size()) / (total > 0 ? total : 1))}}},
+      {"speculation",
+       {{"steps", stats.steps},
+        {"proposed", stats.draft_tokens},
+        {"accepted", stats.accepted_tokens}}}};
   return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-void SaySummary(const GenerateResult& result) {
+void SaySummary(const GenerateResult& result, const EngineStats& stats) {
   const std::span<const double> times = result.token_times;
   std::string line =
       fmt::format("{} tokens of prompt, {} generated", result.prompt_tokens, result.ids.size());
@@ -136,34 +136,21 @@ void SaySummary(const GenerateResult& result) {
     line += fmt::format(" in {:.2f} s; TTFT {:.1f} ms", times.back(), times.front() * 1e3);
   if (const std::optional<double> tpot = Tpot(times))
     line += fmt::format(", TPOT {:.2f} ms ({:.1f} tokens/s)", *tpot * 1e3, 1 / *tpot);
+  if (stats.draft_tokens > 0)
+    line += fmt::format("; {} of {} proposed tokens accepted, {} steps", stats.accepted_tokens,
+                        stats.draft_tokens, stats.steps);
   Say("{}; finish: {}", line, FinishReasonName(result.finish_reason));
 }
 
-Result<int> Run(RunArguments arguments) {
+Result<int> Run(const RunArguments& arguments) {
   HandleInterrupts();
-  TRY_ASSIGN(arguments.load.runtime.precision, ParsePrecision(arguments.dtype));
-  TRY_ASSIGN(arguments.load.runtime.weights, ParseWeightStorage(arguments.weights));
-  TRY_ASSIGN(arguments.load.runtime.kv, ParseKvStorage(arguments.kv));
-  SamplingParams sampling = Options(arguments, {}).sampling;
-  TRY(Settle(&sampling, {}));  // before the model is loaded
-  TRY_ASSIGN(const LoadedModel loaded, LoadModel(arguments.load));
-  Say("{}: {}, {} weights run in {}, {}; {:.0f} MB of weights, loaded in {:.2f} s",
-      loaded.checkpoint.path(), loaded.config().architecture, DTypeName(loaded.config().dtype),
-      DescribePrecision(loaded.checkpoint, loaded.backend().precision()), loaded.backend().name(),
-      static_cast<double>(loaded.model().weight_bytes()) / 1e6, loaded.load_seconds);
-  if (const WeightSummary weights = loaded.backend().weights(); weights.packed)
-    Say("weights packed in 12 bits, losslessly: {:.0f} MB saved, {:.1f} % of blocks kept raw",
-        static_cast<double>(weights.plain_bytes - weights.bytes) / 1e6, weights.raw_share * 100);
-  if (const Plan* plan = loaded.model().plan(); plan != nullptr)
-    Say("compiled: {} ops captured as {} steps in {:.1f} ms, {:.1f} MB of memory", plan->ops,
-        plan->steps, loaded.model().capture_seconds() * 1e3,
-        static_cast<double>(plan->bytes) / 1e6);
+  SamplingParams checked = Params(arguments, {});
+  TRY(Settle(&checked, {.vocab_size = std::numeric_limits<int32_t>::max()}));  // before loading
+  TRY_ASSIGN(const LoadedModel loaded, LoadAndSay(arguments.model));
   SayDefaults(arguments, loaded.config().generation);
-  TRY_ASSIGN(const std::vector<int32_t> prompt, Prompt(arguments, loaded));
+  TRY_ASSIGN(std::vector<int32_t> prompt, Prompt(arguments, loaded));
 
   const Interrupt interrupt;
-  GenerateOptions options = Options(arguments, loaded.config().generation);
-  options.cancelled = &interrupt.raised();
   Result<bool> written = true;
   std::function<bool(std::string_view)> stream;
   if (!arguments.json)
@@ -171,14 +158,18 @@ Result<int> Run(RunArguments arguments) {
       written = WriteOutput(piece);
       return written && *written;
     };
+  Engine engine(loaded.model(), loaded.tokenizer, arguments.model.engine);
   TRY_ASSIGN(const GenerateResult result,
-             Generate(loaded.model(), loaded.tokenizer, prompt, options, stream));
+             Generate(engine,
+                      {.prompt = std::move(prompt),
+                       .params = Params(arguments, loaded.config().generation)},
+                      stream, &interrupt.raised()));
   if (written && *written)
-    written = WriteOutput(arguments.json ? ToJson(loaded, result)
+    written = WriteOutput(arguments.json ? ToJson(loaded, result, engine.stats())
                                          : (result.text.ends_with('\n') ? "" : "\n"));
   if (!written) return std::unexpected(written.error());
   if (!*written) return 0;
-  SaySummary(result);
+  SaySummary(result, engine.stats());
   return interrupt.raised() ? kExitInterrupted : 0;
 }
 
@@ -187,7 +178,7 @@ Result<int> Run(RunArguments arguments) {
 void AddRun(CLI::App& app, Action* chosen) {
   CLI::App* run = app.add_subcommand("run", "Generate text from a prompt");
   auto a = std::make_shared<RunArguments>();
-  run->add_option("MODEL", a->load.path, "A Hugging Face directory, or a .gguf file")->required();
+  AddModelOptions(*run, &a->model);
   run->add_option("PROMPT", a->prompt,
                   "The prompt; - reads standard input (less one final newline)")
       ->required();
@@ -196,38 +187,33 @@ void AddRun(CLI::App& app, Action* chosen) {
   run->add_option("--top-p", a->top_p, "Sample among the likeliest tokens of this probability");
   run->add_option("--top-k", a->top_k, "Sample among this many likeliest tokens; 0: all");
   run->add_option("--min-p", a->min_p, "Drop tokens below this share of the likeliest one's");
-  run->add_option("--seed", a->seed, "Makes sampling repeatable");
+  run->add_option("--repetition-penalty", a->repetition_penalty,
+                  "Above 1: tokens that were there before become less likely");
+  run->add_option("--presence-penalty", a->params.presence_penalty,
+                  "Taken from the logit of every token generated before");
+  run->add_option("--frequency-penalty", a->params.frequency_penalty,
+                  "Taken from it once for each time");
+  run->add_option("--seed", a->params.seed, "Makes sampling repeatable");
   run->add_option("--max-tokens", a->max_tokens,
                   fmt::format("Tokens to generate at most; -1: as many as fit (default: the "
                               "checkpoint's max_new_tokens, or else {})",
                               kDefaultMaxTokens));
-  run->add_option("--stop", a->stop, "End before this text; may be given more than once")
+  run->add_option("--min-tokens", a->params.min_tokens, "Tokens to generate at least");
+  run->add_option("--stop", a->params.stop, "End before this text; may be given more than once")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  auto* form = run->add_option_group("Structured output", "What the answer must be");
+  form->require_option(0, 1);
+  form->add_option("--json-schema", a->structured.json, "JSON that matches this schema");
+  form->add_flag("--json-object", a->structured.json_object, "A JSON object");
+  form->add_option("--regex", a->structured.regex, "Text that matches this, as a whole");
+  form->add_option("--choice", a->structured.choice, "One of these texts, given one each")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  form->add_option("--grammar", a->structured.grammar, "Text that matches this EBNF grammar");
   run->add_flag("--chat", a->chat, "The prompt is a user's message, for the chat template");
   run->add_option("--system", a->system, "The system message that comes first")->needs("--chat");
-  run->add_option(
-         "--dtype", a->dtype,
-         "fp32, bf16, int8, int4, stored (a GGUF's own integers) or auto: BF16 runs in bf16, "
-         "F32 and F16 in fp32, quantized weights as stored")
-      ->capture_default_str();
-  run->add_option("--threads", a->load.runtime.threads, "Default: the cores this process may use")
-      ->check(CLI::Range(1, 1024));
-  run->add_option(
-         "--weights", a->weights,
-         "How bf16 weights are kept: plain, packed (in 12 bits, losslessly), or auto, which "
-         "measures; the results are the same")
-      ->capture_default_str();
-  run->add_option("--kv-dtype", a->kv,
-                  "How keys and values are kept: int8, with a scale a token and head, or auto, as "
-                  "the dtype has them")
-      ->capture_default_str();
-  run->add_flag("--enforce-eager", a->load.runtime.llama.eager,
-                "Run the ops one by one instead of a captured plan; the results are the same");
-  run->add_option("--max-model-len", a->load.runtime.llama.max_model_len,
-                  "Tokens of prompt and answer at most (default: the checkpoint's)")
-      ->check(CLI::PositiveNumber);
-  run->add_flag("--ignore-eos", a->ignore_eos, "Go on after an end-of-sequence token");
+  run->add_flag("--ignore-eos", a->params.ignore_eos, "Go on after an end-of-sequence token");
   run->add_flag("--json", a->json, "Print one JSON object at the end: ids, text, logprobs, timing");
   run->footer(
       "Text goes to standard output as it comes, all else to standard error. Ctrl-C ends with "

@@ -2,7 +2,6 @@
 // samples and emits, step by step; every other thread speaks to it through Submit and Abort.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -10,9 +9,11 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "base/error.h"
+#include "engine/constraint.h"
 #include "engine/output.h"
 #include "engine/sampling_params.h"
 #include "engine/scheduler.h"
@@ -20,6 +21,8 @@
 #include "text/tokenizer.h"
 
 namespace merope {
+
+class Generation;
 
 struct EngineOptions {
   int64_t max_num_seqs = 256;          // sequences in one step at most
@@ -32,10 +35,10 @@ struct EngineOptions {
 };
 
 struct Request {
-  std::vector<int32_t> prompt;
-  SamplingParams params;
-  int64_t priority = 0;    // smaller goes first, under kPriority
-  std::string cache_salt;  // requests of different salts share no cached prefix
+  std::vector<int32_t> prompt = {};
+  SamplingParams params = {};
+  int64_t priority = 0;         // smaller goes first, under kPriority
+  std::string cache_salt = {};  // requests of different salts share no cached prefix
 };
 
 using RequestId = uint64_t;
@@ -54,21 +57,60 @@ struct EngineStats {
 
 class Engine {
  public:
-  // The model and the tokenizer outlive the engine, and the model is used by nobody else meanwhile.
+  // The model and the tokenizer outlive the engine, and nobody else uses the model meanwhile. The
+  // model's KV cache holds at least one sequence of max_model_len.
   Engine(Llama& model, const Tokenizer& tokenizer, const EngineOptions& options);
   ~Engine();  // aborts what is left, with an event each
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Refuses, by name, what cannot be: a wrong parameter, a token outside the vocabulary, a prompt
-  // that is too long (with both lengths). Any thread.
+  // Refuses, by name, what cannot be: a parameter out of its range, a token outside the vocabulary,
+  // a prompt that leaves no room for a token (with both lengths). Any thread.
   Result<RequestId> Submit(Request request, EventSink sink);
-  // Its sequences end with kAbort, if they have not ended yet. Any thread.
+  // Its sequences that have not ended end with kAbort. Any thread.
   void Abort(RequestId id);
-  // Forgets all cached prefixes; false where sequences that run hold some of them. Any thread;
-  // waits for a step's end.
+  // Forgets all cached prefixes; false, and nothing is forgotten, while sequences hold pages. Any
+  // thread but the engine's; waits for the step that runs.
   bool ResetPrefixCache();
   EngineStats stats() const;  // any thread
+
+ private:
+  struct Job;
+
+  void Loop();
+  void Admit(std::unique_ptr<Job> job);
+  void Begin(Job& job);  // the next of its n
+  void Step();
+  void Take(Generation& generation, std::span<const float> logits);
+  void Emit(Generation& generation);  // the job is gone after its last event
+  void EndEarly(RequestId id, FinishReason reason, const std::string& error = {});
+  void PublishStats();
+
+  Llama& model_;
+  const Tokenizer& tokenizer_;
+  EngineOptions options_;
+  GrammarCompiler grammars_;
+
+  // Between the threads.
+  mutable std::mutex mutex_;
+  std::condition_variable wake_, reset_done_;
+  std::vector<std::unique_ptr<Job>> submitted_;
+  std::vector<RequestId> aborted_;
+  int64_t resets_wanted_ = 0, resets_done_ = 0;
+  bool reset_result_ = false, stopping_ = false;
+  RequestId next_id_ = 1;
+  EngineStats published_;
+
+  // The engine's thread's own.
+  Scheduler scheduler_;
+  std::unordered_map<RequestId, std::unique_ptr<Job>> jobs_;
+  std::vector<Generation*> batch_;  // of the step
+  std::vector<int32_t> step_tokens_;
+  std::vector<SequenceStep> steps_;
+  std::vector<float> logits_;
+  std::vector<RequestId> failed_;
+  EngineStats stats_;
+  std::thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace merope

@@ -1,36 +1,21 @@
-// One request, start to end: prefill, then sample and decode until an EOS id of the config, a stop
-// string, the length or the caller ends it. The caller's thread does the work.
+// One request, start to end, for a caller that waits for it.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
-#include "engine/output.h"
-#include "engine/sampling_params.h"
-#include "model/llama.h"
-#include "text/tokenizer.h"
+#include "engine/engine.h"
 
 namespace merope {
 
-struct GenerateOptions {
-  SamplingParams sampling = {.temperature = 0};  // its stop and its lengths are not read
-  std::vector<std::string> stop = {};            // the text ends before the first of these
-  int64_t max_tokens = -1;                       // −1: as many as fit
-  bool ignore_eos = false;
-  bool logprobs = true;  // they take a pass over the vocabulary in double a token
-  const std::atomic<bool>* cancelled = nullptr;  // checked before every token
-};
-
 struct GenerateResult {
   std::vector<int32_t> ids;     // generated, the ending EOS included
-  std::vector<float> logprobs;  // (ids, or empty) natural log, of the unmodified distribution
+  std::vector<float> logprobs;  // (ids), where they were asked for
   std::string text;
   FinishReason finish_reason = FinishReason::kLength;
   std::string stop_reason;  // the stop string, if one ended it
@@ -40,10 +25,10 @@ struct GenerateResult {
   std::vector<double> token_times;
 };
 
-// text, if set, gets pieces of the text as they become certain; returning false cancels. A prompt
-// that leaves no room for a token is refused with both lengths.
-Result<GenerateResult> Generate(Llama& model, const Tokenizer& tokenizer,
-                                std::span<const int32_t> prompt, const GenerateOptions& options,
-                                const std::function<bool(std::string_view)>& text = {});
+// The request's n is 1. text, if set, gets pieces of the text as they become certain; where it
+// returns false, or *cancelled is true, the request is aborted.
+Result<GenerateResult> Generate(Engine& engine, Request request,
+                                const std::function<bool(std::string_view)>& text = {},
+                                const std::atomic<bool>* cancelled = nullptr);
 
 }  // namespace merope

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <map>
 #include <span>
 #include <utility>
 
 #include "backend/integer.h"
+#include "base/machine.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "base/threads.h"
@@ -23,6 +25,48 @@ std::vector<DType> QuantizedTypes(const Checkpoint& checkpoint) {
   for (const auto& [type, size] : bytes) types.push_back(type);
   std::ranges::stable_sort(types, std::ranges::greater(), [&](DType type) { return bytes[type]; });
   return types;
+}
+
+// Resident bytes of the weights, about.
+int64_t ExpectedWeightBytes(const Checkpoint& checkpoint, Precision precision) {
+  int64_t values = 0, bytes = 0;
+  for (const TensorView& tensor : checkpoint.tensors()) {
+    values += tensor.elements();
+    bytes += std::ssize(tensor.bytes);
+  }
+  return precision == Precision::kFp32 ? 4 * values : std::max(bytes, 2 * values);
+}
+
+// Of the memory that is left, the share that the KV cache may take: the rest is for activations,
+// the requests' texts and other processes.
+constexpr double kKvShare = 0.8;
+
+Result<int64_t> KvTokens(const Checkpoint& checkpoint, const Backend& backend,
+                         const RuntimeOptions& options) {
+  const ModelConfig& c = checkpoint.config();
+  const int64_t longest =
+      options.llama.max_model_len > 0 ? options.llama.max_model_len : c.max_position_embeddings;
+  const int64_t token = backend.KvTokenBytes({c.num_layers, c.num_kv_heads, c.head_dim});
+  const int64_t one = (longest + kPageTokens - 1) / kPageTokens * kPageTokens;
+  int64_t bytes = 0;
+  if (options.kv_cache_bytes) {
+    bytes = static_cast<int64_t>(
+        std::min<uint64_t>(*options.kv_cache_bytes, std::numeric_limits<int64_t>::max()));
+  } else {
+    const int64_t left =
+        ReadMachine().UsableMemory() - ExpectedWeightBytes(checkpoint, backend.precision());
+    bytes = static_cast<int64_t>(kKvShare * static_cast<double>(left));
+  }
+  const int64_t fits = std::max<int64_t>(bytes / (token * kPageTokens), 0) * kPageTokens;
+  if (options.kv_cache_bytes) {
+    if (fits < one)
+      return Err(
+          "kv_cache_memory: {} bytes hold {} tokens, expected room for {} (max_model_len): {} "
+          "bytes or more, or a smaller max_model_len",
+          *options.kv_cache_bytes, fits, longest, one * token);
+    return fits;
+  }
+  return std::max(std::min(fits, one * options.max_num_seqs), one);
 }
 
 }  // namespace
@@ -81,7 +125,11 @@ Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& 
   runtime.backend = reference ? MakeReferenceBackend(cpu) : MakeCpuBackend(cpu);
   ProgressBar bar("loading weights");
   const auto progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
-  TRY_ASSIGN(runtime.model, Llama::Load(checkpoint, *runtime.backend, options.llama, progress));
+  LlamaOptions llama = options.llama;
+  if (llama.kv_tokens == 0) {
+    TRY_ASSIGN(llama.kv_tokens, KvTokens(checkpoint, *runtime.backend, options));
+  }
+  TRY_ASSIGN(runtime.model, Llama::Load(checkpoint, *runtime.backend, llama, progress));
   runtime.load_seconds = watch.Seconds();
   return runtime;
 }

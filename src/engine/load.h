@@ -23,6 +23,11 @@ struct RuntimeOptions {
   int threads = 0;  // 0: DefaultThreads()
   WeightStorage weights = WeightStorage::kAuto;
   KvStorage kv = KvStorage::kAuto;
+  // Where llama.kv_tokens is 0, the KV cache is made for: these bytes; or else what is left of the
+  // memory that this process may use, but no more than max_num_seqs sequences of max_model_len
+  // need. One sequence must fit.
+  std::optional<uint64_t> kv_cache_bytes = {};
+  int64_t max_num_seqs = 1;
   LlamaOptions llama = {};
 };
 

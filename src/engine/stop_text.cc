@@ -5,12 +5,14 @@
 
 namespace merope {
 
-std::string StopText::Push(std::string_view piece) {
+std::string StopText::Push(std::string_view piece, bool searched) {
   if (stopped_by_) return {};
+  const size_t before = held_.size();
   held_ += piece;
   size_t first_end = std::string::npos, begin = 0;
   for (const std::string& stop : stops_) {
-    const size_t at = held_.find(stop);
+    if (!searched) break;
+    const size_t at = held_.find(stop, before + 1 - std::min(before + 1, stop.size()));
     if (at == std::string::npos) continue;
     const size_t end = at + stop.size();
     if (end > first_end || (end == first_end && at >= begin)) continue;
@@ -19,7 +21,7 @@ std::string StopText::Push(std::string_view piece) {
     stopped_by_ = stop;
   }
   if (stopped_by_) {
-    held_.resize(begin);
+    held_.resize(include_ ? first_end : begin);
     return std::exchange(held_, {});
   }
   size_t hold = 0;  // the longest end of held_ that a stop string begins with

@@ -172,7 +172,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
       TRY_ASSIGN(data.comparison,
                  CompareSpeed(*baseline.model, *target.model, grid, phase("comparison")));
     }
-    const GenerationSetup setup{checkpoint, tokenizer, *baseline.model, *target.model};
+    const ComparisonSetup setup{checkpoint, tokenizer, *baseline.model, *target.model};
     const std::span<const std::string_view> questions =
         std::span(kQuestions).first(quick ? 3 : std::size(kQuestions));
     TRY_ASSIGN(data.generation,

@@ -16,7 +16,7 @@ struct Prompt {
   std::vector<int32_t> ids;
 };
 
-Result<Prompt> FormPrompt(const GenerationSetup& setup, const std::optional<ChatTemplate>& chat,
+Result<Prompt> FormPrompt(const ComparisonSetup& setup, const std::optional<ChatTemplate>& chat,
                           std::string_view question) {
   const Tokenizer& tokenizer = setup.tokenizer;
   if (chat) {
@@ -47,8 +47,15 @@ Result<std::vector<float>> LogitsAfter(Llama& model, std::span<const int32_t> id
   return row;
 }
 
+Result<GenerateResult> Greedy(Llama& model, const ComparisonSetup& setup,
+                              std::span<const int32_t> prompt, int64_t max_tokens) {
+  Engine engine(model, setup.tokenizer, {.max_num_seqs = 1});
+  return Generate(engine, {.prompt = {prompt.begin(), prompt.end()},
+                           .params = {.temperature = 0, .max_tokens = max_tokens}});
+}
+
 // Fills in where the two id sequences part and what both models think there.
-Status ExplainDifference(const GenerationSetup& setup, std::vector<int32_t> prefix,
+Status ExplainDifference(const ComparisonSetup& setup, std::vector<int32_t> prefix,
                          std::span<const int32_t> baseline, std::span<const int32_t> target,
                          GenerationPair* pair) {
   const auto [here, there] = std::ranges::mismatch(baseline, target);
@@ -69,7 +76,7 @@ Status ExplainDifference(const GenerationSetup& setup, std::vector<int32_t> pref
 }  // namespace
 
 Result<std::vector<GenerationPair>> CompareGeneration(
-    const GenerationSetup& setup, std::span<const std::string_view> questions, int64_t max_tokens,
+    const ComparisonSetup& setup, std::span<const std::string_view> questions, int64_t max_tokens,
     const std::function<void(int64_t, int64_t)>& progress) {
   TRY_ASSIGN(const std::optional<ChatTemplate> chat, setup.checkpoint.LoadChatTemplate());
   std::vector<GenerationPair> pairs;
@@ -77,12 +84,9 @@ Result<std::vector<GenerationPair>> CompareGeneration(
     TRY_ASSIGN(const Prompt prompt, FormPrompt(setup, chat, question));
     const int64_t room = setup.baseline.max_model_len() - std::ssize(prompt.ids);
     if (room < 1) continue;
-    GenerateOptions options;  // greedy
-    options.max_tokens = std::min(max_tokens, room);
-    TRY_ASSIGN(const GenerateResult baseline,
-               Generate(setup.baseline, setup.tokenizer, prompt.ids, options));
-    TRY_ASSIGN(const GenerateResult target,
-               Generate(setup.target, setup.tokenizer, prompt.ids, options));
+    const int64_t length = std::min(max_tokens, room);
+    TRY_ASSIGN(const GenerateResult baseline, Greedy(setup.baseline, setup, prompt.ids, length));
+    TRY_ASSIGN(const GenerateResult target, Greedy(setup.target, setup, prompt.ids, length));
     GenerationPair& pair = pairs.emplace_back();
     pair.prompt = question;
     pair.form = prompt.form;

@@ -12,7 +12,7 @@
 
 namespace merope {
 
-struct GenerationSetup {
+struct ComparisonSetup {
   const Checkpoint& checkpoint;
   const Tokenizer& tokenizer;
   Llama& baseline;
@@ -22,7 +22,7 @@ struct GenerationSetup {
 // Each question in the form the model was made for: its chat template, the RAG protocol where the
 // vocabulary has its tokens, or plainly.
 Result<std::vector<GenerationPair>> CompareGeneration(
-    const GenerationSetup& setup, std::span<const std::string_view> questions, int64_t max_tokens,
+    const ComparisonSetup& setup, std::span<const std::string_view> questions, int64_t max_tokens,
     const std::function<void(int64_t, int64_t)>& progress);
 
 }  // namespace merope

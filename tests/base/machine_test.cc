@@ -30,6 +30,8 @@ TEST(Machine, ACgroupLimitCutsTheUsableMemory) {
   EXPECT_EQ(machine.UsableMemory(), 100);
   machine.memory_limit = 40;
   EXPECT_EQ(machine.UsableMemory(), 40);
+  machine.memory_limit_used = 15;  // by the processes of the cgroup
+  EXPECT_EQ(machine.UsableMemory(), 25);
   machine.memory_limit = 400;
   EXPECT_EQ(machine.UsableMemory(), 100);
 }

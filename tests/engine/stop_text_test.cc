@@ -41,6 +41,23 @@ TEST(StopTextTest, TheFirstToBeCompleteCounts) {
   EXPECT_EQ(Feed({"bc", "abc"}, {"xabc"}), (Outcome{"x", "abc"}));
 }
 
+TEST(StopTextTest, IncludedWhereAskedFor) {
+  const std::vector<std::string> stops = {"END"};
+  StopText text(stops, true);
+  EXPECT_EQ(text.Push("abcENDxyz"), "abcEND");
+  EXPECT_EQ(text.stopped_by(), "END");
+  EXPECT_EQ(text.Push("more"), "");
+}
+
+TEST(StopTextTest, OnlySearchedPiecesEndIt) {
+  const std::vector<std::string> stops = {"END", "N"};
+  StopText text(stops);
+  EXPECT_EQ(text.Push("abcENDx", false), "abcENDx");
+  EXPECT_EQ(text.Push("EN", false), "");  // the start of one, and all of another
+  EXPECT_EQ(text.Push("Dy"), "");
+  EXPECT_EQ(text.stopped_by(), "END");
+}
+
 // However the text is cut, the outcome is that of one character at a time.
 TEST(StopTextTest, PiecesDoNotMatter) {
   std::mt19937 random(3);

@@ -1,0 +1,167 @@
+#include "bench/throughput.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/stopwatch.h"
+#include "base/threads.h"
+#include "bench/latency.h"
+#include "bench/probes.h"
+#include "engine/event_queue.h"
+
+namespace merope {
+namespace {
+
+// How all requests went, once.
+struct Job {
+  double seconds = 0;
+  std::vector<double> first_token;        // seconds, by request
+  std::vector<std::vector<int32_t>> ids;  // by request
+  EngineStats stats = {};
+};
+
+struct Samples {
+  std::vector<double> seconds, limit_share, speedup, first_token;
+};
+
+class Measurement {
+ public:
+  Measurement(Llama& model, const Tokenizer& tokenizer, const std::vector<Request>& requests,
+              const ThroughputOptions& options)
+      : model_(model),
+        tokenizer_(tokenizer),
+        requests_(requests),
+        options_(options),
+        probes_(options.threads > 0 ? options.threads : DefaultThreads(),
+                PeakOf(model.backend().precision())) {}
+
+  Result<ThroughputResult> Run() {
+    const size_t n = options_.speculative_tokens.size();
+    for (size_t i = 0; i < n; ++i)
+      for (int j = 0; j < options_.warmup; ++j) TRY(RunJob(i));
+    std::vector<Samples> samples(n);
+    probes_.Measure();
+    for (int j = 0; j < options_.repeats; ++j)
+      for (size_t i = 0; i < n; ++i) {
+        TRY_ASSIGN(const Job job, RunJob(i));
+        probes_.Measure();
+        samples[i].seconds.push_back(job.seconds);
+        samples[i].limit_share.push_back(LeastSeconds(job) / job.seconds);
+        samples[i].speedup.push_back(samples[0].seconds.back() / job.seconds);
+        std::ranges::copy(job.first_token, std::back_inserter(samples[i].first_token));
+        stats_.resize(n);
+        stats_[i] = job.stats;
+      }
+    return Summarized(samples);
+  }
+
+ private:
+  Result<Job> RunJob(size_t i) {
+    EngineOptions engine_options = options_.engine;
+    engine_options.speculative_tokens = options_.speculative_tokens[i];
+    Engine engine(model_, tokenizer_, engine_options);
+    engine.ResetPrefixCache();
+    EventQueue queue;
+    Job job{.first_token = std::vector<double>(requests_.size()),
+            .ids = std::vector<std::vector<int32_t>>(requests_.size())};
+    const Stopwatch watch;
+    for (size_t r = 0; r < requests_.size(); ++r) TRY(engine.Submit(requests_[r], queue.Sink(r)));
+    for (size_t ended = 0; ended < requests_.size();)
+      for (const TaggedEvent& tagged : queue.Take(std::chrono::seconds(1))) {
+        const Event& event = tagged.event;
+        if (!event.error.empty()) return Err("{}", event.error);
+        std::vector<int32_t>& ids = job.ids[tagged.tag];
+        if (ids.empty()) job.first_token[tagged.tag] = watch.Seconds();
+        ids.insert(ids.end(), event.ids.begin(), event.ids.end());
+        ended += event.last;
+        if (event.last && options_.progress) options_.progress(++done_, Total());
+      }
+    job.seconds = watch.Seconds();
+    job.stats = engine.stats();
+    if (!ids_) ids_ = job.ids;
+    if (*ids_ != job.ids) return Err("two runs of the same requests gave different tokens");
+    return job;
+  }
+
+  int64_t Total() const {
+    return std::ssize(requests_) * std::ssize(options_.speculative_tokens) *
+           (options_.warmup + options_.repeats);
+  }
+
+  // Every prompt's operations at the peak; then every further step's weights, and the keys and
+  // values of the sequences in it, at the bandwidth.
+  double LeastSeconds(const Job& job) const {
+    double operations = 0, bytes = 0;
+    int64_t most = 0;  // steps of decoding, at least: those of the longest output, or as many as
+                       // the limit of sequences in one step makes necessary
+    int64_t decoded = 0;
+    for (size_t r = 0; r < requests_.size(); ++r) {
+      const int64_t prompt = std::ssize(requests_[r].prompt), n = std::ssize(job.ids[r]) - 1;
+      operations += static_cast<double>(PrefillFlops(model_.config(), 0, prompt));
+      most = std::max(most, n);
+      decoded += n;
+      bytes += static_cast<double>(model_.kv_token_bytes()) * static_cast<double>(n) *
+               (static_cast<double>(prompt) + static_cast<double>(n + 1) / 2);
+    }
+    const int64_t steps =
+        std::max(most, (decoded + options_.engine.max_num_seqs - 1) / options_.engine.max_num_seqs);
+    bytes += static_cast<double>(model_.step_weight_bytes()) * static_cast<double>(steps);
+    return operations / probes_.peak() + bytes / probes_.bandwidth();
+  }
+
+  ThroughputResult Summarized(std::vector<Samples>& samples) const {
+    ThroughputResult result;
+    result.requests = std::ssize(requests_);
+    for (size_t r = 0; r < requests_.size(); ++r) {
+      result.prompt_tokens += std::ssize(requests_[r].prompt);
+      result.output_tokens += std::ssize((*ids_)[r]);
+    }
+    const auto rate = [](int64_t n, const std::vector<double>& seconds) {
+      std::vector<double> rates;
+      for (const double s : seconds) rates.push_back(static_cast<double>(n) / s);
+      return Summarize(std::move(rates));
+    };
+    for (size_t i = 0; i < samples.size(); ++i) {
+      Samples& of = samples[i];
+      const Distribution first = Summarize(of.first_token);
+      result.cases.push_back(
+          {.speculative_tokens = options_.speculative_tokens[i],
+           .seconds = Summarize(of.seconds),
+           .requests_per_second = rate(result.requests, of.seconds),
+           .tokens_per_second = rate(result.prompt_tokens + result.output_tokens, of.seconds),
+           .output_tokens_per_second = rate(result.output_tokens, of.seconds),
+           .bandwidth = probes_.bandwidths(),
+           .peak = probes_.peaks(),
+           .limit_share = Summarize(of.limit_share),
+           .ttft_p50 = first.p50,
+           .ttft_p99 = first.p99,
+           .stats = stats_[i],
+           .speedup = MeanOfRatios(of.speedup)});
+    }
+    return result;
+  }
+
+  Llama& model_;
+  const Tokenizer& tokenizer_;
+  const std::vector<Request>& requests_;
+  const ThroughputOptions& options_;
+  Probes probes_;
+  std::optional<std::vector<std::vector<int32_t>>> ids_;  // of the first run
+  std::vector<EngineStats> stats_;                        // by case
+  int64_t done_ = 0;
+};
+
+}  // namespace
+
+Result<ThroughputResult> MeasureThroughput(Llama& model, const Tokenizer& tokenizer,
+                                           const std::vector<Request>& requests,
+                                           const ThroughputOptions& options) {
+  if (options.repeats < 1 || options.warmup < 0)
+    return Err("repeats: expected 1 or more, found {}; warmup: 0 or more, found {}",
+               options.repeats, options.warmup);
+  if (options.speculative_tokens.empty()) return Err("speculative-tokens: expected a number");
+  return Measurement(model, tokenizer, requests, options).Run();
+}
+
+}  // namespace merope

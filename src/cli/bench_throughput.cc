@@ -1,0 +1,137 @@
+// merope bench throughput: many requests at once, and how near they come to what the machine could
+// do.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/progress.h"
+#include "bench/bench_json.h"
+#include "bench/datasets.h"
+#include "bench/throughput.h"
+#include "cli/commands.h"
+#include "cli/model_options.h"
+#include "cli/table.h"
+
+namespace merope {
+namespace {
+
+struct ThroughputArguments {
+  ModelOptions model;
+  DatasetOptions dataset;
+  ThroughputOptions throughput;
+  bool json = false;
+};
+
+void Print(const ThroughputArguments& arguments, const ThroughputResult& result) {
+  const ThroughputCase& first = result.cases.front();
+  fmt::print("Throughput: {:.2f} requests/s, {:.2f} total tokens/s, {:.2f} output tokens/s\n",
+             first.requests_per_second.p50, first.tokens_per_second.p50,
+             first.output_tokens_per_second.p50);
+  fmt::print("Total num prompt tokens:  {}\nTotal num output tokens:  {}\n\n", result.prompt_tokens,
+             result.output_tokens);
+  std::vector<std::vector<std::string>> rows = {
+      {"speculative tokens", "seconds", "requests/s", "tokens/s", "output tok/s", "TTFT s p50",
+       "p99", "cached tokens", "preempted", "accepted", "tokens/step", "of limit", "speed-up"}};
+  for (const ThroughputCase& c : result.cases) {
+    const EngineStats& s = c.stats;
+    const bool whole = s.prefix_hits == 0 && s.draft_tokens == 0;
+    rows.push_back(
+        {std::to_string(c.speculative_tokens), fmt::format("{:.2f}", c.seconds.p50),
+         fmt::format("{:.2f}", c.requests_per_second.p50),
+         fmt::format("{:.1f}", c.tokens_per_second.p50),
+         fmt::format("{:.1f}", c.output_tokens_per_second.p50), fmt::format("{:.2f}", c.ttft_p50),
+         fmt::format("{:.2f}", c.ttft_p99), std::to_string(s.prefix_hits),
+         std::to_string(s.preemptions),
+         s.draft_tokens > 0 ? fmt::format("{} of {}", s.accepted_tokens, s.draft_tokens) : "",
+         fmt::format("{:.2f}",
+                     static_cast<double>(s.generated_tokens) / static_cast<double>(s.steps)),
+         whole ? fmt::format("{:.0f} %", c.limit_share.p50 * 100) : "",
+         fmt::format("{:.3f} ({:.3f}-{:.3f})", c.speedup.mean, c.speedup.low, c.speedup.high)});
+  }
+  PrintTable(rows, 0);
+  fmt::print(
+      "\n  {} requests ({}); medians of {} runs, in turns, after {} of warm-up. Tokens and texts "
+      "are the same in all.\n"
+      "  Of limit: the time that this machine needs for the prompts' operations at {:.0f} GOP/s "
+      "and the decoded tokens' reading\n"
+      "  at {:.1f} GB/s, as probed around each run, over the time taken. Speed-up: over the first "
+      "row, in the same turn, with its\n  95 % interval.\n",
+      result.requests, arguments.dataset.name, arguments.throughput.repeats,
+      arguments.throughput.warmup, first.peak.p50 / 1e9, first.bandwidth.p50 / 1e9);
+}
+
+Result<int> RunThroughput(ThroughputArguments arguments) {
+  TRY_ASSIGN(const LoadedModel loaded, LoadAndSay(arguments.model));
+  TRY_ASSIGN(const std::vector<Request> requests,
+             MakeRequests(arguments.dataset, loaded.checkpoint, loaded.tokenizer,
+                          loaded.model().max_model_len()));
+  ThroughputOptions& options = arguments.throughput;
+  options.engine = arguments.model.engine;
+  options.threads = loaded.runtime.threads;
+  ThroughputResult result;
+  {
+    ProgressBar bar("measuring");
+    options.progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
+    TRY_ASSIGN(result, MeasureThroughput(loaded.model(), loaded.tokenizer, requests, options));
+  }
+  if (!arguments.json) {
+    Print(arguments, result);
+    return 0;
+  }
+  Json json = ToJson(result);
+  json["model"] = loaded.checkpoint.path();
+  json["dtype"] = PrecisionName(loaded.backend().precision());
+  json["backend"] = loaded.backend().name();
+  json["dataset"] = arguments.dataset.name;
+  json["version"] = MEROPE_VERSION;
+  fmt::print("{}\n", json.dump(2));
+  return 0;
+}
+
+}  // namespace
+
+void AddBenchThroughput(CLI::App& bench, Action* chosen) {
+  CLI::App* command = bench.add_subcommand(
+      "throughput", "Requests and tokens a second of many requests at once, as vllm bench does it");
+  const auto arguments = std::make_shared<ThroughputArguments>();
+  AddModelOptions(*command, &arguments->model);
+  AddEngineOptions(*command, &arguments->model);
+  DatasetOptions& dataset = arguments->dataset;
+  ThroughputOptions& options = arguments->throughput;
+  const auto number = [command](const char* name, auto& value, const char* help) {
+    command->add_option(name, value, help)->capture_default_str();
+  };
+  command
+      ->add_option(
+          "--dataset", dataset.name,
+          "random; shared-prefix; quoting (a passage to repeat, as RAG answers do); stories")
+      ->check(CLI::IsMember({"random", "shared-prefix", "quoting", "stories"}))
+      ->capture_default_str();
+  number("--num-prompts", dataset.num_prompts, "Requests");
+  number("--input-len", dataset.input_length, "Prompt tokens, of random and shared-prefix");
+  number("--output-len", dataset.output_length, "Tokens to generate (of texts: at most)");
+  number("--prefix-len", dataset.prefix_length, "Tokens of each shared prefix");
+  number("--num-prefixes", dataset.num_prefixes, "Shared prefixes");
+  number("--temperature", dataset.temperature, "0: greedy; else sampled, seeded");
+  number("--seed", dataset.seed, "Seed of the random prompts and of sampling");
+  command->remove_option(command->get_option("--speculative-tokens"));
+  command
+      ->add_option("--speculative-tokens", options.speculative_tokens,
+                   "Tokens proposed for one step at most; of several, comma-separated, each is "
+                   "measured, in turns")
+      ->delimiter(',')
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+  number("--warmup", options.warmup, "Untimed runs of each");
+  number("--repeats", options.repeats, "Runs of each that count");
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->footer(
+      "Example: merope bench throughput ./model --num-prompts 8 --input-len 512 --output-len 64\n"
+      "         merope bench throughput SmolLM2-135M-Instruct.gguf --dataset quoting "
+      "--max-num-seqs 1 --speculative-tokens 0,10");
+  command->callback(
+      [arguments, chosen] { *chosen = [arguments] { return RunThroughput(*arguments); }; });
+}
+
+}  // namespace merope

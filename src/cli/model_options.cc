@@ -1,0 +1,98 @@
+#include "cli/model_options.h"
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdio>
+
+#include "base/progress.h"
+
+namespace merope {
+
+void AddModelOptions(CLI::App& command, ModelOptions* options) {
+  ModelOptions& o = *options;
+  LlamaOptions& llama = o.load.runtime.llama;
+  command.add_option("MODEL", o.load.path, "A Hugging Face directory, or a .gguf file")->required();
+  command
+      .add_option("--dtype", o.dtype,
+                  "fp32, bf16, int8, int4, stored (a GGUF's own integers) or auto: BF16 runs in "
+                  "bf16, F32 and F16 in fp32, quantized weights as stored")
+      ->capture_default_str();
+  command
+      .add_option("--threads", o.load.runtime.threads, "Default: the cores this process may use")
+      ->check(CLI::Range(1, 1024));
+  command
+      .add_option("--weights", o.weights,
+                  "How bf16 weights are kept: plain, packed (in 12 bits, losslessly), or auto, "
+                  "which measures; the results are the same")
+      ->capture_default_str();
+  command
+      .add_option("--kv-dtype", o.kv,
+                  "How keys and values are kept: int8, with a scale a token and head, or auto, as "
+                  "the dtype has them")
+      ->capture_default_str();
+  command.add_flag("--enforce-eager", llama.eager,
+                   "Run the ops one by one instead of a captured plan; the results are the same");
+  command
+      .add_option("--max-model-len", llama.max_model_len,
+                  "Tokens of prompt and answer at most (default: the checkpoint's)")
+      ->check(CLI::PositiveNumber);
+  command
+      .add_option("--speculative-tokens", o.engine.speculative_tokens,
+                  "Tokens at most that are proposed from what stood in prompt and answer before, "
+                  "and checked in one step; 0: none. The results are the same")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+}
+
+void AddEngineOptions(CLI::App& command, ModelOptions* options) {
+  EngineOptions& engine = options->engine;
+  options->many = true;
+  command.add_option("--max-num-seqs", engine.max_num_seqs, "Sequences that run together at most")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command
+      .add_option("--max-num-batched-tokens", options->load.runtime.llama.max_batch_tokens,
+                  "Tokens of one step at most")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  command
+      .add_option("--kv-cache-memory", options->load.runtime.kv_cache_bytes,
+                  "Bytes that keys and values may take (K, M, G: times 1024 each); default: what "
+                  "the machine has left, up to what --max-num-seqs sequences need. Taken as needed")
+      ->transform(CLI::AsSizeValue(false));
+  command.add_flag("!--no-prefix-cache", engine.prefix_cache,
+                   "Compute every prompt whole; the results are the same");
+}
+
+Result<LoadedModel> LoadAndSay(ModelOptions options) {
+  RuntimeOptions& runtime = options.load.runtime;
+  TRY_ASSIGN(runtime.precision, ParsePrecision(options.dtype));
+  TRY_ASSIGN(runtime.weights, ParseWeightStorage(options.weights));
+  TRY_ASSIGN(runtime.kv, ParseKvStorage(options.kv));
+  runtime.max_num_seqs = options.many ? options.engine.max_num_seqs : 1;
+  TRY_ASSIGN(LoadedModel loaded, LoadModel(options.load));
+  Say("{}: {}, {} weights run in {}, {}; {:.0f} MB of weights, loaded in {:.2f} s",
+      loaded.checkpoint.path(), loaded.config().architecture, DTypeName(loaded.config().dtype),
+      DescribePrecision(loaded.checkpoint, loaded.backend().precision()), loaded.backend().name(),
+      static_cast<double>(loaded.model().weight_bytes()) / 1e6, loaded.load_seconds);
+  if (const WeightSummary weights = loaded.backend().weights(); weights.packed)
+    Say("weights packed in 12 bits, losslessly: {:.0f} MB saved, {:.1f} % of blocks kept raw",
+        static_cast<double>(weights.plain_bytes - weights.bytes) / 1e6, weights.raw_share * 100);
+  if (const Plan* plan = loaded.model().plan(); plan != nullptr)
+    Say("compiled: {} ops captured as {} steps in {:.1f} ms, {:.1f} MB of memory", plan->ops,
+        plan->steps, loaded.model().capture_seconds() * 1e3,
+        static_cast<double>(plan->bytes) / 1e6);
+  const int64_t capacity = loaded.model().kv().capacity_tokens();
+  const int64_t longest = loaded.model().max_model_len();
+  Say("KV cache: up to {} tokens, {:.2f} requests of {} tokens at once, {:.0f} MB if all are used",
+      capacity, static_cast<double>(capacity) / static_cast<double>(longest), longest,
+      static_cast<double>(capacity * loaded.model().kv_token_bytes()) / 1e6);
+  return loaded;
+}
+
+void SayLine(const std::string& line) {
+  const bool dim = ErrorIsTerminal() && WantColor();
+  std::fprintf(stderr, "%s%s%s\n", dim ? "\x1b[2m" : "", line.c_str(), dim ? "\x1b[0m" : "");
+}
+
+}  // namespace merope

@@ -1,0 +1,166 @@
+#include "engine/generation.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace merope {
+
+Generation::Generation(const GenerationSetup& setup, int64_t index, KvCache& kv)
+    : Work(kv),
+      setup_(setup),
+      params_(setup.params),
+      index_(index),
+      sampler_(setup.params, index,
+               {setup.prompt, setup.eos_token_ids, setup.bad_words, setup.vocab_size}),
+      decoder_(setup.tokenizer, setup.params.skip_special_tokens),
+      stops_(setup.params.stop, setup.params.include_stop_str_in_output),
+      lookup_(setup.speculative_tokens) {
+  priority = setup.priority;
+  tokens.reserve(setup.prompt.size() +
+                 static_cast<size_t>(setup.max_tokens + setup.speculative_tokens));
+  tokens = setup.prompt;
+  prompt_tokens = std::ssize(tokens);
+  all_logits = params_.prompt_logprobs.has_value() && index == 0;
+  reads_prefix_cache = !params_.skip_reading_prefix_cache;
+  cache_salt = setup.cache_salt;
+  if (setup.grammar) {
+    constraint_.emplace(setup.grammar);
+    mask_.resize(static_cast<size_t>((setup.vocab_size + 31) / 32));
+  }
+}
+
+void Generation::Take(std::span<const float> logits, int64_t draft_room) {
+  const auto vocab = static_cast<size_t>(setup_.vocab_size);
+  const auto row = [&](int64_t i) { return logits.subspan(static_cast<size_t>(i) * vocab, vocab); };
+  const int64_t rows = std::ssize(logits) / setup_.vocab_size, computed = sequence.length();
+  const int64_t known = std::ssize(tokens);  // the rest of what was computed is draft
+  verified_ = std::max<int64_t>(computed - known, 0);
+  accepted_ = 0;
+  if (all_logits) {
+    TakePromptLogprobs(logits, computed - rows);
+    if (computed >= prompt_tokens) all_logits = false;
+  }
+  if (computed < known) return;  // the prompt's middle
+
+  int64_t at = rows - 1 - verified_;
+  TakeToken(row(at));
+  while (!finished() && accepted_ < verified_ &&
+         tokens.back() == draft[static_cast<size_t>(accepted_)]) {
+    ++accepted_;
+    TakeToken(row(++at));
+  }
+  sequence.Truncate(std::min(computed, std::ssize(tokens) - 1));
+  if (verified_ > 0) lookup_.Learn(verified_, accepted_);
+  draft.clear();
+  if (finished() || setup_.speculative_tokens == 0) return;
+  lookup_.Propose(tokens, std::min(draft_room, setup_.max_tokens - generated() - 1), &draft);
+}
+
+// first: the position of the token that the first row of logits follows.
+void Generation::TakePromptLogprobs(std::span<const float> logits, int64_t first) {
+  const auto vocab = static_cast<size_t>(setup_.vocab_size);
+  std::vector<PositionLogprobs>& found = news_.prompt_logprobs;
+  for (int64_t i = 0; static_cast<size_t>(i + 1) * vocab <= logits.size(); ++i) {
+    const auto next = static_cast<size_t>(first + i + 1);
+    if (next >= static_cast<size_t>(prompt_tokens)) break;
+    if (next <= found.size()) continue;  // known from before the sequence was preempted
+    CHECK(next == found.size() + 1);
+    found.push_back(TopLogprobs(logits.subspan(static_cast<size_t>(i) * vocab, vocab), tokens[next],
+                                *params_.prompt_logprobs));
+  }
+}
+
+void Generation::TakeToken(std::span<const float> logits) {
+  if (constraint_) constraint_->Mask(mask_);
+  const int32_t id = sampler_.Sample(logits, mask_);
+  if (constraint_) constraint_->Accept(id);
+  tokens.push_back(id);
+  news_.ids.push_back(id);
+  if (params_.logprobs) {
+    news_.logprobs.push_back(TopLogprobs(logits, id, *params_.logprobs));
+    news_.cumulative_logprob += static_cast<double>(news_.logprobs.back().front().logprob);
+  }
+
+  std::optional<FinishReason> reason;
+  StopReason stopped_by;
+  if (generated() >= params_.min_tokens) {
+    const auto among = [id](std::span<const int32_t> ids) {
+      return std::ranges::find(ids, id) != ids.end();
+    };
+    if (!params_.ignore_eos && among(setup_.eos_token_ids)) {
+      reason = FinishReason::kStop;
+    } else if (among(params_.stop_token_ids)) {
+      reason = FinishReason::kStop;
+      stopped_by = id;
+    } else if (constraint_ && constraint_->finished() && among(setup_.eos_token_ids)) {
+      reason = FinishReason::kStop;  // EOS is ignored, but nothing can follow it
+    }
+  }
+  if (params_.detokenize) AddText(id, reason.has_value());
+  if (stops_.stopped_by()) return End(FinishReason::kStop, *stops_.stopped_by());
+  if (!reason && generated() == setup_.max_tokens) reason = FinishReason::kLength;
+  if (!reason && generated() >= params_.min_tokens && RepeatsItself())
+    reason = FinishReason::kRepetition;
+  if (reason) End(*reason, std::move(stopped_by));
+}
+
+// The token that ends a sequence is no part of its text, unless asked for.
+void Generation::AddText(int32_t id, bool ends) {
+  if (ends && !params_.include_stop_str_in_output) return;
+  // A model's vocabulary may be padded past the tokenizer's: such an id has no text.
+  if (id >= setup_.tokenizer.vocab_size()) return;
+  news_.text += stops_.Push(decoder_.Push(id), generated() > params_.min_tokens);
+}
+
+bool Generation::RepeatsItself() const {
+  if (!params_.repetition_detection) return false;
+  const RepetitionDetection& wanted = *params_.repetition_detection;
+  const std::span output = std::span(tokens).subspan(static_cast<size_t>(prompt_tokens));
+  for (int64_t size = std::max<int64_t>(wanted.min_pattern_size, 1);
+       size <= wanted.max_pattern_size; ++size) {
+    const int64_t repeated = size * wanted.min_count;
+    if (repeated > std::ssize(output)) break;
+    const std::span end = output.last(static_cast<size_t>(repeated));
+    if (std::ranges::equal(end.first(end.size() - static_cast<size_t>(size)),
+                           end.subspan(static_cast<size_t>(size))))
+      return true;
+  }
+  return false;
+}
+
+void Generation::End(FinishReason reason, StopReason stop_reason) {
+  if (params_.detokenize && !stops_.stopped_by()) {
+    // An unfinished character may complete a stop string, too.
+    news_.text += stops_.Push(decoder_.Finish(), generated() > params_.min_tokens);
+    news_.text += stops_.Finish();
+    if (stops_.stopped_by()) {
+      reason = FinishReason::kStop;
+      stop_reason = *stops_.stopped_by();
+    }
+  }
+  draft.clear();
+  finish_reason_ = reason;
+  stop_reason_ = std::move(stop_reason);
+}
+
+void Generation::Finish(FinishReason reason, std::string error) {
+  news_.error = std::move(error);
+  End(reason, {});
+}
+
+bool Generation::HasNews() const {
+  return finished() || (!news_.ids.empty() && params_.output_kind != OutputKind::kFinalOnly);
+}
+
+Event Generation::News() {
+  news_.index = index_;
+  news_.cached_tokens = announced_ ? 0 : cached_tokens;
+  news_.finish_reason = finish_reason_;
+  news_.stop_reason = stop_reason_;
+  announced_ = true;
+  Event event = std::exchange(news_, {});
+  news_.cumulative_logprob = event.cumulative_logprob;
+  return event;
+}
+
+}  // namespace merope

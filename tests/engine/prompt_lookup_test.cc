@@ -1,0 +1,61 @@
+#include "engine/prompt_lookup.h"
+
+#include <gtest/gtest.h>
+
+namespace merope {
+namespace {
+
+std::vector<int32_t> Proposed(PromptLookup& lookup, const std::vector<int32_t>& tokens,
+                              int64_t room = 100) {
+  std::vector<int32_t> draft = {-1};
+  lookup.Propose(tokens, room, &draft);
+  return draft;
+}
+
+using Ids = std::vector<int32_t>;
+
+TEST(PromptLookupTest, WhatFollowedTheLongestMatchIsProposed) {
+  PromptLookup lookup(4);
+  EXPECT_EQ(Proposed(lookup, {1, 2, 3, 4, 5, 6, 7, 1, 2, 3}), (Ids{4, 5, 6, 7}));
+  EXPECT_EQ(Proposed(lookup, {1, 2, 3, 4, 5, 6, 7, 1, 2, 3}, 2), (Ids{4, 5}));
+  // Two tokens that agree are no match.
+  EXPECT_EQ(Proposed(lookup, {1, 2, 3, 4, 5, 6, 7, 9, 2, 3}), Ids{});
+  // The longer match goes before the later one; of equals, the later.
+  EXPECT_EQ(Proposed(lookup, {9, 1, 2, 3, 4, 0, 8, 1, 2, 3, 5, 0, 9, 1, 2, 3}, 1), Ids{4});
+  EXPECT_EQ(Proposed(lookup, {8, 1, 2, 3, 4, 0, 7, 1, 2, 3, 5, 0, 9, 1, 2, 3}, 1), Ids{5});
+  // As much as there is: a loop.
+  EXPECT_EQ(Proposed(lookup, {6, 6, 6, 6}), Ids{6});
+  EXPECT_EQ(Proposed(lookup, {}), Ids{});
+  EXPECT_EQ(Proposed(lookup, {1}), Ids{});
+  EXPECT_EQ(Proposed(lookup, {1, 2, 3, 4, 1, 2, 3}, 0), Ids{});
+}
+
+TEST(PromptLookupTest, ItsLengthFollowsItsLuck) {
+  Ids tokens(40);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i);
+  tokens.insert(tokens.end(), {0, 1, 2});
+  PromptLookup lookup(16);
+  const size_t first = Proposed(lookup, tokens).size();
+  lookup.Learn(static_cast<int64_t>(first), static_cast<int64_t>(first));
+  EXPECT_EQ(Proposed(lookup, tokens).size(), 2 * first);
+  for (int i = 0; i < 5; ++i) lookup.Learn(8, 8);
+  EXPECT_EQ(Proposed(lookup, tokens).size(), 16u);
+  lookup.Learn(16, 5);
+  EXPECT_EQ(Proposed(lookup, tokens).size(), 6u);
+  // Two misses in a row, and it keeps silent for a while; longer, after more of them.
+  const auto silence = [&] {
+    int calls = 0;
+    while (Proposed(lookup, tokens).empty()) ++calls;
+    return calls;
+  };
+  lookup.Learn(6, 0);
+  EXPECT_EQ(silence(), 0);
+  lookup.Learn(2, 0);
+  const int after_two = silence();
+  EXPECT_GT(after_two, 0);
+  lookup.Learn(2, 0);
+  EXPECT_GT(silence(), after_two);
+}
+
+}  // namespace
+}  // namespace merope
