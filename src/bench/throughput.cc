@@ -16,13 +16,15 @@ namespace {
 // How all requests went, once.
 struct Job {
   double seconds = 0;
-  std::vector<double> first_token;        // seconds, by request
-  std::vector<std::vector<int32_t>> ids;  // by request
+  // By request:
+  std::vector<double> ttft;  // seconds since it was submitted
+  std::vector<int64_t> cached;
+  std::vector<std::vector<int32_t>> ids;
   EngineStats stats = {};
 };
 
 struct Samples {
-  std::vector<double> seconds, limit_share, speedup, first_token;
+  std::vector<double> seconds, limit_share, speedup, ttft_cold, ttft_cached;
 };
 
 class Measurement {
@@ -49,7 +51,9 @@ class Measurement {
         samples[i].seconds.push_back(job.seconds);
         samples[i].limit_share.push_back(LeastSeconds(job) / job.seconds);
         samples[i].speedup.push_back(samples[0].seconds.back() / job.seconds);
-        std::ranges::copy(job.first_token, std::back_inserter(samples[i].first_token));
+        for (size_t r = 0; r < requests_.size(); ++r)
+          (job.cached[r] > 0 ? samples[i].ttft_cached : samples[i].ttft_cold)
+              .push_back(job.ttft[r]);
         stats_.resize(n);
         stats_[i] = job.stats;
       }
@@ -63,20 +67,32 @@ class Measurement {
     Engine engine(model_, tokenizer_, engine_options);
     engine.ResetPrefixCache();
     EventQueue queue;
-    Job job{.first_token = std::vector<double>(requests_.size()),
-            .ids = std::vector<std::vector<int32_t>>(requests_.size())};
+    const size_t n = requests_.size();
+    const size_t together =
+        options_.max_concurrency > 0 ? static_cast<size_t>(options_.max_concurrency) : n;
+    Job job{.ttft = std::vector<double>(n),
+            .cached = std::vector<int64_t>(n),
+            .ids = std::vector<std::vector<int32_t>>(n)};
     const Stopwatch watch;
-    for (size_t r = 0; r < requests_.size(); ++r) TRY(engine.Submit(requests_[r], queue.Sink(r)));
-    for (size_t ended = 0; ended < requests_.size();)
+    size_t submitted = 0, ended = 0;
+    while (ended < n) {
+      for (; submitted < n && submitted - ended < together; ++submitted) {
+        job.ttft[submitted] = -watch.Seconds();
+        TRY(engine.Submit(requests_[submitted], queue.Sink(submitted)));
+      }
       for (const TaggedEvent& tagged : queue.Take(std::chrono::seconds(1))) {
         const Event& event = tagged.event;
         if (!event.error.empty()) return Err("{}", event.error);
         std::vector<int32_t>& ids = job.ids[tagged.tag];
-        if (ids.empty()) job.first_token[tagged.tag] = watch.Seconds();
+        if (ids.empty()) {
+          job.ttft[tagged.tag] += watch.Seconds();
+          job.cached[tagged.tag] = event.cached_tokens;
+        }
         ids.insert(ids.end(), event.ids.begin(), event.ids.end());
         ended += event.last;
         if (event.last && options_.progress) options_.progress(++done_, Total());
       }
+    }
     job.seconds = watch.Seconds();
     job.stats = engine.stats();
     if (!ids_) ids_ = job.ids;
@@ -124,7 +140,11 @@ class Measurement {
     };
     for (size_t i = 0; i < samples.size(); ++i) {
       Samples& of = samples[i];
-      const Distribution first = Summarize(of.first_token);
+      std::vector<double> ttft = of.ttft_cold;
+      ttft.insert(ttft.end(), of.ttft_cached.begin(), of.ttft_cached.end());
+      const auto summarize = [](std::vector<double>& values) {
+        return values.empty() ? Distribution{} : Summarize(std::move(values));
+      };
       result.cases.push_back(
           {.speculative_tokens = options_.speculative_tokens[i],
            .seconds = Summarize(of.seconds),
@@ -134,8 +154,9 @@ class Measurement {
            .bandwidth = probes_.bandwidths(),
            .peak = probes_.peaks(),
            .limit_share = Summarize(of.limit_share),
-           .ttft_p50 = first.p50,
-           .ttft_p99 = first.p99,
+           .ttft = Summarize(std::move(ttft)),
+           .ttft_cold = summarize(of.ttft_cold),
+           .ttft_cached = summarize(of.ttft_cached),
            .stats = stats_[i],
            .speedup = MeanOfRatios(of.speedup)});
     }

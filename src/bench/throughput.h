@@ -16,6 +16,7 @@ namespace merope {
 struct ThroughputOptions {
   EngineOptions engine;
   std::vector<int64_t> speculative_tokens = {0};  // a case each, which take turns
+  int64_t max_concurrency = 0;                    // requests under way at a time; 0: all
   int warmup = 1;                                 // untimed runs of each case
   int repeats = 3;
   int threads = 0;  // of the probes: as many as the model runs on
@@ -30,8 +31,10 @@ struct ThroughputCase {
   // operations at its peak, every step's weights and keys and values at its bandwidth) over the
   // time it took. Not of cases that speculate or find prefixes, which leave out some of the work.
   Distribution limit_share;
-  double ttft_p50 = 0, ttft_p99 = 0;  // seconds from arrival to first token, over all requests
-  EngineStats stats;                  // of one run
+  // Seconds from a request's submission to its first token: of all; of those that found nothing of
+  // their prompt in the prefix cache; of those that found some.
+  Distribution ttft, ttft_cold, ttft_cached;
+  EngineStats stats;  // of one run
   MeanRatio speedup;  // of output tokens a second, over the first case of the same turn
 };
 

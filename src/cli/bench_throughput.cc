@@ -31,8 +31,8 @@ void Print(const ThroughputArguments& arguments, const ThroughputResult& result)
   fmt::print("Total num prompt tokens:  {}\nTotal num output tokens:  {}\n\n", result.prompt_tokens,
              result.output_tokens);
   std::vector<std::vector<std::string>> rows = {
-      {"speculative tokens", "seconds", "requests/s", "tokens/s", "output tok/s", "TTFT s p50",
-       "p99", "cached tokens", "preempted", "accepted", "tokens/step", "of limit", "speed-up"}};
+      {"speculative tokens", "seconds", "requests/s", "tokens/s", "output tok/s", "TTFT ms", "cold",
+       "cached", "cached tokens", "preempted", "accepted", "tokens/step", "of limit", "speed-up"}};
   for (const ThroughputCase& c : result.cases) {
     const EngineStats& s = c.stats;
     const bool whole = s.prefix_hits == 0 && s.draft_tokens == 0;
@@ -40,9 +40,10 @@ void Print(const ThroughputArguments& arguments, const ThroughputResult& result)
         {std::to_string(c.speculative_tokens), fmt::format("{:.2f}", c.seconds.p50),
          fmt::format("{:.2f}", c.requests_per_second.p50),
          fmt::format("{:.1f}", c.tokens_per_second.p50),
-         fmt::format("{:.1f}", c.output_tokens_per_second.p50), fmt::format("{:.2f}", c.ttft_p50),
-         fmt::format("{:.2f}", c.ttft_p99), std::to_string(s.prefix_hits),
-         std::to_string(s.preemptions),
+         fmt::format("{:.1f}", c.output_tokens_per_second.p50),
+         fmt::format("{:.0f}", c.ttft.p50 * 1e3), fmt::format("{:.0f}", c.ttft_cold.p50 * 1e3),
+         s.prefix_hits > 0 ? fmt::format("{:.0f}", c.ttft_cached.p50 * 1e3) : "",
+         std::to_string(s.prefix_hits), std::to_string(s.preemptions),
          s.draft_tokens > 0 ? fmt::format("{} of {}", s.accepted_tokens, s.draft_tokens) : "",
          fmt::format("{:.2f}",
                      static_cast<double>(s.generated_tokens) / static_cast<double>(s.steps)),
@@ -53,6 +54,9 @@ void Print(const ThroughputArguments& arguments, const ThroughputResult& result)
   fmt::print(
       "\n  {} requests ({}); medians of {} runs, in turns, after {} of warm-up. Tokens and texts "
       "are the same in all.\n"
+      "  TTFT from a request's submission: of all, of those that found nothing of their prompt in "
+      "the "
+      "prefix cache, of those that did.\n"
       "  Of limit: the time that this machine needs for the prompts' operations at {:.0f} GOP/s "
       "and the decoded tokens' reading\n"
       "  at {:.1f} GB/s, as probed around each run, over the time taken. Speed-up: over the first "
@@ -123,6 +127,8 @@ void AddBenchThroughput(CLI::App& bench, Action* chosen) {
       ->delimiter(',')
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
+  number("--max-concurrency", options.max_concurrency,
+         "Requests under way at a time: the next is submitted when one ends; 0: all at once");
   number("--warmup", options.warmup, "Untimed runs of each");
   number("--repeats", options.repeats, "Runs of each that count");
   command->add_flag("--json", arguments->json, "Print JSON");
