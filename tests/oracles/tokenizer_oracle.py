@@ -9,6 +9,7 @@ Environment: MEROPE_BIN, the program. MEROPE_SMOLLM2, the SmolLM2-135M-Instruct 
 tested too, from the GGUF file and as a tokenizer.json). Needs tokenizers and, for the GGUF file, gguf.
 """
 import json
+import multiprocessing
 import os
 import random
 import subprocess
@@ -290,39 +291,55 @@ def python_sources(limit):
     return out
 
 
-def main():
-    failures = 0
-    sources = python_sources(3_000_000)
-    texts = SAMPLES + random_strings(RANDOM_STRINGS)
-    training = SAMPLES + sources[:5]
+SWEPT = {"ByteLevel", "Digits contiguous", "Split Llama 3", "Split Tekken", "Whitespace", "WhitespaceSplit",
+         "Punctuation isolated", "normalizer NFC", "normalizer NFKD", "normalizer NFKC", "normalizer Lowercase",
+         "normalizer StripAccents"}
+
+
+def sweep_problems(merope, tokenizer, sweep):
+    expected = [e.ids for e in tokenizer.encode_batch(sweep, add_special_tokens=False)]
+    problem = first_difference("every character", sweep, expected, merope.run("tokenize", merope.folder, sweep))
+    return [problem] if problem else []
+
+
+def check(index):
+    """One of CASES, in a process of its own: [(what, problems)]."""
+    name, make = CASES[index]
+    tokenizer = make()
+    # HF 0.23.3 decodes an added token as its normalized content, merope as the content the file gives it.
+    decode = name != "added tokens Lowercase"
     with tempfile.TemporaryDirectory() as folder:
         merope = Merope(folder)
+        found = [(name, compare(merope, merope.save(tokenizer), tokenizer, TEXTS, decode))]
+        if name in SWEPT:
+            found.append((f"{name}, every character", sweep_problems(merope, tokenizer, SWEEP)))
+    return found
 
-        def report(name, problems):
-            nonlocal failures
-            failures += bool(problems)
-            print(f"{'FAIL' if problems else 'ok  '}  {name}", *problems, sep="\n      " if problems else "", flush=True)
 
-        sweep = every_character()
-        swept = {"ByteLevel", "Digits contiguous", "Split Llama 3", "Split Tekken", "Whitespace", "WhitespaceSplit",
-                 "Punctuation isolated", "normalizer NFC", "normalizer NFKD", "normalizer NFKC", "normalizer Lowercase",
-                 "normalizer StripAccents"}
-        only = sys.argv[1:]
-        for name, make in configurations(training):
-            if only and not any(o in name for o in only):
-                continue
-            tokenizer = make()
-            # HF 0.23.3 decodes an added token as its normalized content, merope as the content the file gives it.
-            decode = name != "added tokens Lowercase"
-            report(name, compare(merope, merope.save(tokenizer), tokenizer, texts, decode))
-            if name in swept:
-                expected = [e.ids for e in tokenizer.encode_batch(sweep, add_special_tokens=False)]
-                problem = first_difference("every character", sweep, expected, merope.run("tokenize", folder, sweep))
-                report(f"{name}, every character", [problem] if problem else [])
-        path = os.environ.get("MEROPE_SMOLLM2")
-        if not path:
-            print("SKIP: SmolLM2: MEROPE_SMOLLM2 is not set")
-        elif not only or "SmolLM2" in only:
+def main():
+    global CASES, TEXTS, SWEEP  # what the processes that are forked below find
+    failures = 0
+    sources = python_sources(3_000_000)
+    texts = TEXTS = SAMPLES + random_strings(RANDOM_STRINGS)
+    sweep = SWEEP = every_character()
+    only = sys.argv[1:]
+    CASES = [case for case in configurations(SAMPLES + sources[:5]) if not only or any(o in case[0] for o in only)]
+
+    def report(name, problems):
+        nonlocal failures
+        failures += bool(problems)
+        print(f"{'FAIL' if problems else 'ok  '}  {name}", *problems, sep="\n      " if problems else "", flush=True)
+
+    with multiprocessing.get_context("fork").Pool(len(os.sched_getaffinity(0))) as pool:
+        for found in pool.imap(check, range(len(CASES))):
+            for name, problems in found:
+                report(name, problems)
+    path = os.environ.get("MEROPE_SMOLLM2")
+    if not path:
+        print("SKIP: SmolLM2: MEROPE_SMOLLM2 is not set")
+    elif not only or "SmolLM2" in only:
+        with tempfile.TemporaryDirectory() as folder:
+            merope = Merope(folder)
             tokenizer = smollm2(path)
             for what, part in (("code", sources[:60]), ("short texts", texts * 3)):
                 ours, theirs = speed(merope, path, tokenizer, part)
@@ -331,9 +348,7 @@ def main():
                     failures += 1
             report("SmolLM2, GGUF", compare(merope, path, tokenizer, texts + sources[:60]))
             report("SmolLM2, tokenizer.json", compare(merope, merope.save(tokenizer), tokenizer, texts))
-            expected = [e.ids for e in tokenizer.encode_batch(sweep, add_special_tokens=False)]
-            problem = first_difference("every character", sweep, expected, merope.run("tokenize", folder, sweep))
-            report("SmolLM2, every character", [problem] if problem else [])
+            report("SmolLM2, every character", sweep_problems(merope, tokenizer, sweep))
     print(f"{failures} failures" if failures else "all equal")
     return 1 if failures else 0
 
