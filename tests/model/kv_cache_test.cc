@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <random>
 
 #include "tests/support/token_pages.h"
 
@@ -292,6 +293,80 @@ TEST_F(KvCacheTest, ARefusalChangesNothing) {
   EXPECT_TRUE(kv_.Reserve(&b, 6 * 64));
   EXPECT_EQ(kv_.free_pages(), 1);
   ExpectSound({&a, &b});
+}
+
+// What the scheduler has no use for, too: forks and cuts anywhere, in a small pool.
+TEST(KvCacheRandomTest, EverySequenceHoldsItsOwnTokens) {
+  constexpr int64_t kPages = 10, kSequences = 5;
+  std::mt19937_64 random(1);
+  const auto below = [&](int64_t n) {
+    return static_cast<int64_t>(random() % static_cast<uint64_t>(n));
+  };
+  TokenBackend backend;
+  KvCache kv(backend, std::make_unique<TokenPages>(kPages), kPages * kPageTokens);
+  struct One {
+    std::unique_ptr<Sequence> sequence;
+    Tokens tokens;
+    std::string salt;
+  };
+  std::vector<One> all(kSequences);
+  std::vector<const Sequence*> sequences;
+  for (One& one : all) {
+    one.sequence = std::make_unique<Sequence>(kv);
+    sequences.push_back(one.sequence.get());
+  }
+  std::vector<Tokens> published;
+  int64_t adopted = 0, forked = 0, refused = 0, resets = 0;
+  for (int step = 0; step < 20'000; ++step) {
+    One& one = all[static_cast<size_t>(below(kSequences))];
+    const One& other = all[static_cast<size_t>(below(kSequences))];
+    switch (below(8)) {
+      case 0:
+      case 1:
+      case 2: {  // few kinds of tokens, so that sequences meet again
+        const Tokens more = Count(below(150), static_cast<int32_t>(below(2) * 1000));
+        if (!kv.Reserve(one.sequence.get(), one.sequence->length() + std::ssize(more))) {
+          ++refused;
+          break;
+        }
+        KvCacheInside::Write(kv, one.sequence.get(), more);
+        one.tokens = one.tokens + more;
+        break;
+      }
+      case 3:
+        kv.Publish(one.sequence.get(), one.tokens, one.salt);
+        published.push_back(one.tokens);
+        break;
+      case 4:
+        one.tokens.resize(static_cast<size_t>(below(std::ssize(one.tokens) + 1)));
+        one.sequence->Truncate(std::ssize(one.tokens));
+        break;
+      case 5:
+        one.sequence->Clear();
+        one.tokens.clear();
+        one.salt = below(3) == 0 ? "salt" : "";
+        if (published.empty()) break;
+        one.tokens = published[static_cast<size_t>(below(std::ssize(published)))];
+        kv.Adopt(one.sequence.get(), one.tokens, one.salt, below(200));
+        one.tokens.resize(static_cast<size_t>(one.sequence->length()));
+        adopted += one.sequence->length();
+        break;
+      case 6:
+        if (&one == &other) break;
+        one.sequence->Clear();
+        one.sequence->Fork(*other.sequence);
+        one.tokens = other.tokens;
+        one.salt = other.salt;
+        forked += one.sequence->length();
+        break;
+      default:
+        if (kv.ResetPrefixes()) ++resets;
+    }
+    for (const One& each : all)
+      ASSERT_EQ(KvCacheInside::Read(kv, *each.sequence), each.tokens) << step;
+    ASSERT_EQ(KvCacheInside::Fault(kv, sequences), "") << step;
+  }
+  for (const int64_t times : {adopted, forked, refused, resets}) EXPECT_GE(times, 50);
 }
 
 }  // namespace

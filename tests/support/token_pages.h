@@ -70,6 +70,7 @@ struct KvCacheInside {
     for (const int32_t token : tokens) {
       const int64_t at = sequence->length_++;
       const int32_t page = sequence->pages_[static_cast<size_t>(at / kPageTokens)];
+      CHECK(kv.at(page).holders == 1 && kv.at(page).name == 0, "page {} is others', too", page);
       pages.tokens[static_cast<size_t>(page)][static_cast<size_t>(at % kPageTokens)] = token;
     }
   }
