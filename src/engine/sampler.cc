@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -14,12 +15,17 @@ namespace merope {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr size_t kBlock = 1024;  // logits that are looked at together
 
 struct Candidate {
   float logit = 0;
   int32_t id = 0;
-  double weight = 0;  // exp((logit − the greatest) / temperature), where it has been computed
+  float weight = 0;  // exp((logit − the greatest) / temperature), where it has been computed
 };
+
+// After everything above −∞.
+constexpr Candidate kLast{std::numeric_limits<float>::lowest(),
+                          std::numeric_limits<int32_t>::max()};
 
 // Likeliest first; equals by id.
 bool Before(const Candidate& a, const Candidate& b) {
@@ -29,7 +35,7 @@ bool Before(const Candidate& a, const Candidate& b) {
 // Hundreds of sequences sample one after the other: they share what they write to.
 struct Scratch {
   std::vector<float> logits;
-  std::vector<Candidate> kept, heads;
+  std::vector<Candidate> kept, list;
 };
 thread_local Scratch scratch;
 
@@ -51,7 +57,7 @@ void Allow(std::span<const uint32_t> mask, std::span<float> logits) {
 // The smallest id of the greatest logit; 0 where none is above −∞. Lanes and blocks let the
 // compiler compare many at once; only the block of the greatest is looked through.
 int32_t Greatest(std::span<const float> logits) {
-  constexpr size_t kBlock = 1024, kLanes = 16;
+  constexpr size_t kLanes = 16;
   float best = kMinusInfinity;
   size_t at = 0;
   for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
@@ -93,29 +99,47 @@ void Likeliest(std::span<const float> logits, size_t k, std::vector<Candidate>* 
   if (list->size() > k) cut();
 }
 
-// The last, in order, of the fewest likeliest that weigh `share` (> 0) together. As in quickselect:
-// only the part that it lies in is looked at further.
-Candidate LastOfShare(std::span<Candidate> list, double share) {
-  Candidate last;
-  while (!list.empty()) {
-    const Candidate &a = list.front(), &b = list[list.size() / 2], &c = list.back();
-    last = std::max(std::min(a, b, Before), std::min(std::max(a, b, Before), c, Before), Before);
-    std::swap(*std::ranges::find(list, last.id, &Candidate::id), list.front());
-    const auto rest = list.subspan(1);
-    const auto middle = std::partition(rest.begin(), rest.end(),
-                                       [&](const Candidate& x) { return Before(x, last); });
-    const auto before = rest.first(static_cast<size_t>(middle - rest.begin()));
-    double weight = 0;
-    for (const Candidate& x : before) weight += x.weight;
-    if (weight >= share) {
-      list = before;
-      continue;
-    }
-    share -= weight + last.weight;
-    if (share <= 0) break;
-    list = rest.subspan(before.size());
-  }
-  return last;
+// The last, in order, of the fewest likeliest that weigh `share` together. Weights are summed by
+// buckets of logits from highest down to lowest, of all that are kept; only the bucket where the
+// share is reached is sorted.
+Candidate LastOfShare(std::span<const Candidate> kept, float highest, float lowest, double share) {
+  constexpr int32_t kBuckets = 2048;
+  const double top = highest, range = top - lowest, scale = range > 0 ? kBuckets / range : 0;
+  const auto bucket = [&](const Candidate& x) {  // by int32_t, which converts in one instruction
+    return static_cast<size_t>(static_cast<int32_t>((top - x.logit) * scale));
+  };
+  std::array<double, kBuckets + 1> weights{};
+  for (const Candidate& x : kept) weights[bucket(x)] += static_cast<double>(x.weight);
+  double sum = 0;
+  size_t at = 0;
+  while (at < kBuckets && sum + weights[at] < share) sum += weights[at++];
+  std::vector<Candidate>& list = scratch.list;
+  list.clear();
+  std::ranges::copy_if(kept, std::back_inserter(list),
+                       [&](const Candidate& x) { return bucket(x) == at; });
+  std::ranges::sort(list, Before);
+  for (const Candidate& x : list)
+    if ((sum += static_cast<double>(x.weight)) >= share) return x;
+  return list.empty() ? kLast : list.back();  // only where rounding left a rest
+}
+
+// exp(x) for x from −87 to 0, and exp(−87) below that, to 2 parts in 10^7: what the rounding of a
+// float of −20 makes of it, too. Written without branches, so that compilers do several at once; it
+// is what drawing from a whole vocabulary takes its time for.
+float ExpOfNegative(float x) {
+  constexpr auto kLeast = std::bit_cast<uint32_t>(-87.0f);
+  x = std::bit_cast<float>(std::min(std::bit_cast<uint32_t>(x), kLeast));
+  // x = n · ln 2 + r: adding 1.5 · 2^23 rounds to an integer and leaves it in the lowest bits.
+  constexpr float kRound = 0x1.8p23f, kLn2High = 0x1.62e4p-1f, kLn2Low = 1.42860682e-6f;
+  const float shifted = x * 1.44269504f + kRound;
+  const float n = shifted - kRound;
+  const float r = (x - n * kLn2High) - n * kLn2Low;
+  float sum = 1.0f / 5040;  // the Taylor series of exp(r), |r| ≤ ln 2 / 2
+  for (const float term : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 1.0f / 2, 1.0f, 1.0f})
+    sum = sum * r + term;
+  const uint32_t exponent =
+      std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRound) + 127;
+  return std::bit_cast<float>(exponent << 23) * sum;
 }
 
 // The smallest float that is not below x.
@@ -233,43 +257,46 @@ void Sampler::Penalize(std::span<float> logits) const {
 // Each of min_p, top_k and top_p keeps the likeliest down to a last one. Only its place is found,
 // then the row is gone through by id: what a random number means does not depend on how.
 int32_t Sampler::Draw(std::span<const float> logits, int32_t best) const {
-  const auto top = static_cast<double>(logits[static_cast<size_t>(best)]);
-  if (!std::isfinite(top)) return best;
-  std::vector<Candidate>&kept = scratch.kept, &heads = scratch.heads;
-  Candidate last{std::numeric_limits<float>::lowest(), std::numeric_limits<int32_t>::max()};
+  const float best_logit = logits[static_cast<size_t>(best)];
+  if (!std::isfinite(best_logit)) return best;
+  std::vector<Candidate>& kept = scratch.kept;
+  Candidate last = kLast;
   if (params_.top_k > 0 && static_cast<uint64_t>(params_.top_k) < logits.size()) {
-    Likeliest(logits, static_cast<size_t>(params_.top_k), &heads);
-    last = *std::ranges::max_element(heads, Before);
+    Likeliest(logits, static_cast<size_t>(params_.top_k), &kept);
+    last = *std::ranges::max_element(kept, Before);
   }
   if (params_.min_p > 0) {  // p ≥ min_p · p_max, said of logits
-    const float floor = RoundUp(top + std::log(params_.min_p) * params_.temperature);
-    if (floor > last.logit) last = {floor, std::numeric_limits<int32_t>::max()};
+    const float floor =
+        RoundUp(static_cast<double>(best_logit) + std::log(params_.min_p) * params_.temperature);
+    if (floor > last.logit) last = {floor, kLast.id};
   }
 
   kept.clear();
   double total = 0;
-  for (size_t id = 0; id < logits.size(); ++id) {
-    const Candidate candidate{logits[id], static_cast<int32_t>(id)};
-    if (!(candidate.logit >= last.logit) || Before(last, candidate)) continue;
-    kept.push_back(candidate);
-    kept.back().weight =
-        std::exp((static_cast<double>(candidate.logit) - top) / params_.temperature);
-    total += kept.back().weight;
+  float lowest = best_logit;
+  const auto inverse = static_cast<float>(1 / params_.temperature);
+  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
+    const auto block = logits.subspan(begin, std::min(kBlock, logits.size() - begin));
+    std::array<float, kBlock> weights;
+    for (size_t i = 0; i < block.size(); ++i)
+      weights[i] = ExpOfNegative((block[i] - best_logit) * inverse);
+    for (size_t i = 0; i < block.size(); ++i) {
+      const Candidate candidate{block[i], static_cast<int32_t>(begin + i), weights[i]};
+      if (!(candidate.logit >= last.logit) || Before(last, candidate)) continue;
+      total += static_cast<double>(candidate.weight);
+      lowest = std::min(lowest, candidate.logit);
+      kept.push_back(candidate);
+    }
   }
   if (params_.top_p < 1) {
-    // All below this floor do not weigh the 1 − p that may be left out.
-    const double floor = (1 - params_.top_p) * total / (2 * static_cast<double>(kept.size()));
-    heads.clear();
-    std::ranges::copy_if(kept, std::back_inserter(heads),
-                         [&](const Candidate& x) { return x.weight >= floor; });
-    last = LastOfShare(heads, params_.top_p * total);
+    last = LastOfShare(kept, best_logit, lowest, params_.top_p * total);
     std::erase_if(kept, [&](const Candidate& x) { return Before(last, x); });
     total = 0;
-    for (const Candidate& candidate : kept) total += candidate.weight;
+    for (const Candidate& candidate : kept) total += static_cast<double>(candidate.weight);
   }
   double left = UniformAt(seed_, generated_.size()) * total;
   for (const Candidate& candidate : kept)
-    if ((left -= candidate.weight) < 0) return candidate.id;
+    if ((left -= static_cast<double>(candidate.weight)) < 0) return candidate.id;
   return best;  // only where rounding left a rest
 }
 
