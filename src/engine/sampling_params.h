@@ -74,9 +74,9 @@ struct SamplingLimits {
 // takes: a temperature above 0 is 0.01 or more, a greedy request's top_p, top_k and min_p are off,
 // a seed of −1 is none, a bias lies in ±100, a request for prompt_logprobs reads no cached prefix.
 //
-// Stricter than vLLM 0.18, as its later versions are: numbers must be finite, n is at most 16,384,
-// stop_token_ids lie in the vocabulary, a regex has no NUL. Those refuse temperatures above 2, too;
-// 0.18 does not, nor do we. vLLM clamps biases of requests to its server only.
+// Stricter than vLLM 0.18, as 0.32 is: numbers are finite, n is at most 16,384, stop_token_ids lie
+// in the vocabulary, a regex has no NUL; stricter than either: a bias is no NaN. 0.32 refuses
+// temperatures above 2, too; 0.18 does not, nor do we. vLLM bounds biases at its server only.
 Status Settle(SamplingParams* params, const SamplingLimits& limits);
 
 }  // namespace merope

@@ -7,6 +7,7 @@
 //       one sequence a seed, from 0 up, each a token a row; with stream, all of the first row by
 //       one sampler; {"counts": [[tokens, count], …]}
 //   {"row", "token", "k"}                                {"logprobs": [[id, logprob, rank], …]}
+#include <cmath>
 #include <functional>
 #include <iostream>
 #include <map>
