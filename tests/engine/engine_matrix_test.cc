@@ -7,6 +7,7 @@
 // tokens or more), MEROPE_MATRIX_REQUESTS another number of requests.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <random>
