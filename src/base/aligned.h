@@ -4,7 +4,6 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -33,14 +32,6 @@ class PageArray {
   }
   ~PageArray() {
     if (data_ != nullptr) munmap(data_, bytes());
-  }
-
-  // Gives back what lies past the first n, to the page.
-  void Truncate(int64_t n) {
-    constexpr size_t kPage = 4096;
-    const size_t kept = (static_cast<size_t>(n) * sizeof(T) + kPage - 1) / kPage * kPage;
-    if (kept < bytes() && kept > 0) munmap(reinterpret_cast<char*>(data_) + kept, bytes() - kept);
-    if (n > 0) size_ = std::min(size_, static_cast<int64_t>(kept / sizeof(T)));
   }
 
   T* data() { return data_; }

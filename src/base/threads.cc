@@ -147,4 +147,22 @@ void ThreadTeam::ForRanges(int64_t n, const std::function<void(int64_t, int64_t)
   });
 }
 
+void ThreadTeam::ForEach(int64_t n, const std::function<void(int, int64_t)>& work) {
+  struct alignas(64) Next {
+    std::atomic<int64_t> i;
+  };
+  std::vector<Next> next(static_cast<size_t>(size()));
+  const int parts = size();
+  for (int part = 0; part < parts; ++part) next[static_cast<size_t>(part)].i = n * part / parts;
+  Run([&](int thread) {
+    for (int j = 0; j < parts; ++j) {
+      const int part = (thread + j) % parts;
+      const int64_t end = n * (part + 1) / parts;
+      for (int64_t i;
+           (i = next[static_cast<size_t>(part)].i.fetch_add(1, std::memory_order_relaxed)) < end;)
+        work(thread, i);
+    }
+  });
+}
+
 }  // namespace merope

@@ -39,6 +39,10 @@ class ThreadTeam {
   // empty.
   void ForRanges(int64_t n, const std::function<void(int64_t, int64_t)>& work);
 
+  // Calls work(thread, i) for each i of [0, n). A thread takes its own range of them in order, and
+  // when that is done goes on with what is left of another's.
+  void ForEach(int64_t n, const std::function<void(int, int64_t)>& work);
+
  private:
   void WorkerLoop(int thread);
 

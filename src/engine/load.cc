@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <future>
 #include <limits>
 #include <map>
 #include <span>
@@ -137,8 +138,12 @@ Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& 
 Result<LoadedModel> LoadModel(const LoadOptions& options) {
   const Stopwatch watch;
   TRY_ASSIGN(Checkpoint checkpoint, Checkpoint::Open(options.path));
-  TRY_ASSIGN(Tokenizer tokenizer, checkpoint.LoadTokenizer());
-  TRY_ASSIGN(Runtime runtime, LoadRuntime(checkpoint, options.runtime));
+  // Beside the weights, whose threads share what it leaves of the cores (ThreadTeam::ForEach).
+  auto tokenizer_read =
+      std::async(std::launch::async, [&checkpoint] { return checkpoint.LoadTokenizer(); });
+  Result<Runtime> runtime_loaded = LoadRuntime(checkpoint, options.runtime);
+  TRY_ASSIGN(Tokenizer tokenizer, tokenizer_read.get());
+  TRY_ASSIGN(Runtime runtime, std::move(runtime_loaded));
   return LoadedModel{std::move(checkpoint), std::move(tokenizer), std::move(runtime),
                      watch.Seconds()};
 }

@@ -74,38 +74,44 @@ Status ReadVocabulary(const JsonFields& fields, size_t limit, std::vector<std::s
   return {};
 }
 
-// "a b" or ["a", "b"].
-Result<std::pair<std::string, std::string>> ReadMerge(const Json& merge, const std::string& where) {
+// "a b" or ["a", "b"]; nullopt where it is neither.
+std::optional<std::pair<std::string_view, std::string_view>> ReadMerge(const Json& merge) {
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-    return std::pair(merge[0].get<std::string>(), merge[1].get<std::string>());
+    return std::pair(std::string_view(merge[0].get_ref<const std::string&>()),
+                     std::string_view(merge[1].get_ref<const std::string&>()));
   }
   if (merge.is_string()) {
-    const auto& text = merge.get_ref<const std::string&>();
+    const std::string_view text = merge.get_ref<const std::string&>();
     const size_t space = text.find(' ');
-    if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos) {
+    if (space != text.npos && text.find(' ', space + 1) == text.npos) {
       return std::pair(text.substr(0, space), text.substr(space + 1));
     }
   }
-  return Err("{}: expected a pair of tokens, found {}", where, Describe(merge));
+  return std::nullopt;
 }
 
 Result<MergeTable> ReadMerges(const Json& merges, const std::vector<std::string>& tokens,
                               const std::string& where) {
   const StringIndex index(tokens);
   MergeTable table(merges.size());
+  std::string joined;
   for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const std::string place = fmt::format("{}: merges[{}]", where, rank);
-    TRY_ASSIGN(const auto pair, ReadMerge(merges[rank], place));
-    const auto& [left, right] = pair;
-    const auto find = [&](const std::string& token) -> Result<int32_t> {
-      const int32_t id = index.Find(token);
-      if (id < 0) return Err("{}: expected tokens of the vocabulary, found \"{}\"", place, token);
-      return id;
-    };
-    TRY_ASSIGN(const int32_t a, find(left));
-    TRY_ASSIGN(const int32_t b, find(right));
-    TRY_ASSIGN(const int32_t both, find(left + right));
-    table.Set(a, b, {static_cast<int32_t>(rank), both});
+    const auto pair = ReadMerge(merges[rank]);
+    if (!pair) {
+      return Err("{}: merges[{}]: expected a pair of tokens, found {}", where, rank,
+                 Describe(merges[rank]));
+    }
+    const auto& [left, right] = *pair;
+    joined.assign(left).append(right);
+    int32_t ids[3];
+    for (int i = 0; const std::string_view token : {left, right, std::string_view(joined)}) {
+      ids[i] = index.Find(token);
+      if (ids[i++] < 0) {
+        return Err("{}: merges[{}]: expected tokens of the vocabulary, found \"{}\"", where, rank,
+                   token);
+      }
+    }
+    table.Set(ids[0], ids[1], {static_cast<int32_t>(rank), ids[2]});
   }
   return table;
 }

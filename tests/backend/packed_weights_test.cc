@@ -83,6 +83,17 @@ TEST_P(PackedWeightsTest, WeightsAsTrainedTakeThreeQuarters) {
   EXPECT_EQ(Unpack(packed), plain);
 }
 
+// A few weights far above all others must not draw the names to their exponents.
+TEST_P(PackedWeightsTest, OutliersCostTheirOwnStepsOnly) {
+  auto values = RandomValues(256'000, 3, 0.02f);
+  for (size_t i = 0; i < values.size(); i += 12'800) values[i] = 1e6f;  // 20, each in a step
+  std::vector<uint16_t> weights;
+  for (const float value : values) weights.push_back(F32ToBF16(value));
+  const auto k_steps = std::ssize(weights) / (2 * cpu::GetMatMulKernels().panel);
+  const Packed packed = Pack(Panel(k_steps, weights));
+  EXPECT_LT(std::ranges::count(packed.raw, 1), 20 + k_steps * 6 / 100);
+}
+
 TEST_P(PackedWeightsTest, ZerosAndDenormalsHaveAName) {
   for (const uint16_t value : {uint16_t{0}, uint16_t{0x8000}, uint16_t{1}, uint16_t{0x807f}}) {
     std::vector<uint16_t> weights = {value};

@@ -127,6 +127,37 @@ TEST(ThreadTeam, RangesCoverEverythingOnce) {
   }
 }
 
+TEST(ThreadTeam, EachCoversEverythingOnce) {
+  for (const int n_threads : {1, 2, 5}) {
+    ThreadTeam team(n_threads);
+    for (const int64_t n : {0, 1, 2, 4, 5, 6, 1000}) {
+      std::vector<std::atomic<int>> seen(static_cast<size_t>(n));
+      team.ForEach(n, [&](int thread, int64_t i) {
+        EXPECT_TRUE(thread >= 0 && thread < n_threads);
+        ++seen[static_cast<size_t>(i)];
+      });
+      for (const auto& times : seen) EXPECT_EQ(times, 1);
+    }
+  }
+}
+
+// Thread 0 waits in its first piece until all others are done, which the other thread must then do.
+TEST(ThreadTeam, EachGoesOnWithWhatIsLeftOfOthers) {
+  constexpr int64_t kPieces = 100;
+  ThreadTeam team(2);
+  std::atomic<int64_t> done = 0;
+  bool stuck = false;
+  team.ForEach(kPieces, [&](int thread, int64_t) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (thread == 0 && done < kPieces - 1 && !stuck) {
+      stuck = std::chrono::steady_clock::now() > deadline;
+      std::this_thread::yield();
+    }
+    ++done;
+  });
+  EXPECT_FALSE(stuck);
+}
+
 // Results must not depend on the rounding mode that an embedding program has set.
 TEST(ThreadTeam, RunsInTheDefaultFloatEnvironment) {
   const int before = std::fegetround();

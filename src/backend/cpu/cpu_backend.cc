@@ -9,6 +9,7 @@
 #include "backend/cpu/choose_form.h"
 #include "backend/cpu/ops.h"
 #include "backend/cpu/packed.h"
+#include "backend/cpu/packer.h"
 #include "backend/cpu/plan.h"
 #include "backend/weights.h"
 #include "base/aligned.h"
@@ -56,6 +57,7 @@ class CpuBackend : public Backend {
         team_(options.threads > 0 ? options.threads : DefaultThreads()),
         storage_(options.weights),
         form_(FormOf(options)),
+        packer_(ops_.matmul(), team_),
         scratch_(static_cast<size_t>(team_.size())),
         unpacked_(static_cast<size_t>(team_.size())) {}
 
@@ -85,15 +87,16 @@ class CpuBackend : public Backend {
       std::span<const MatrixPart> parts, Stacking stacking,
       const std::function<void(const TensorView&)>& consumed) override {
     const bool stored = precision() == Precision::kStored && AllQuantized(parts);
-    TRY_ASSIGN(auto matrix, cpu::Pack(parts, stacking, stored ? WeightForm::kStored : form_,
-                                      ops_.matmul(), team_));
+    TRY_ASSIGN(auto matrix, packer_.Pack(parts, stacking, stored ? WeightForm::kStored : form_));
     if (!stored && storage_ == WeightStorage::kAuto && form_ == WeightForm::kPackedBf16 &&
         4 * matrix->panels() * matrix->k_steps * matrix->panel >= cpu::kTellingBytes) {
       storage_ = cpu::PackedIsFaster(*matrix, ops_, team_) ? WeightStorage::kPacked
                                                            : WeightStorage::kPlain;
       if (storage_ == WeightStorage::kPlain) {
         form_ = WeightForm::kBf16;
-        TRY_ASSIGN(matrix, cpu::Pack(parts, stacking, form_, ops_.matmul(), team_));
+        matrix.reset();
+        packer_.DropRoom();
+        TRY_ASSIGN(matrix, packer_.Pack(parts, stacking, form_));
       }
     }
     if (consumed)
@@ -266,6 +269,7 @@ class CpuBackend : public Backend {
   ThreadTeam team_;
   WeightStorage storage_;  // kAuto until a matrix is large enough to tell
   WeightForm form_;
+  cpu::Packer packer_;
   std::vector<Op>* recorded_ = nullptr;
   std::vector<cpu::AttentionScratch> scratch_;  // one a thread
   std::vector<AttentionItem> items_;

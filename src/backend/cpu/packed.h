@@ -1,5 +1,5 @@
 // Weights in panel form and the KV cache's pages, as the CPU back end keeps them (kernels/kernels.h
-// describes the forms).
+// describes the forms; packer.h makes them).
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,6 @@
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/stored.h"
 #include "base/aligned.h"
-#include "base/threads.h"
 
 namespace merope::cpu {
 
@@ -28,10 +27,11 @@ struct PackedMatrix : Matrix {
       units;  // plain: (panels, k_steps, panel), the bits of a float, or a bf16 pair
   PageArray<uint8_t> integers;  // integers: the panels, panel_bytes each
   int64_t panel_bytes = 0;
-  // Packed: the panels' bytes, which panels of them, and the steps' flags (panels, k_steps).
-  std::vector<PageArray<uint8_t>> steps;
+  // Packed: the panels, their steps' flags (panels, k_steps), and the memory that their bytes lie
+  // in, with those of other matrices.
   std::vector<PackedPanel> packed;
   std::vector<uint8_t> raw;
+  std::vector<std::shared_ptr<const PageArray<uint8_t>>> steps;
   StoredPanels stored;
 
   int64_t panels() const;
@@ -40,7 +40,8 @@ struct PackedMatrix : Matrix {
   int64_t Rows(int64_t p) const;
   int64_t RawSteps() const;
   bool integer() const { return form == WeightForm::kInt8 || form == WeightForm::kInt4; }
-  int64_t groups() const;  // of integers, along in_features
+  Precision precision() const;  // of integers
+  int64_t groups() const;       // of integers, along in_features
   // Units of a row of a product's input (kernels.h).
   int64_t InputUnits() const;
   // The end of the panels from p on, before `end`, that one product takes: they follow each other
@@ -56,12 +57,6 @@ struct PackedMatrix : Matrix {
   uint32_t PackedPair(const PackedPanel& from, const uint8_t* step, bool is_raw,
                       int64_t column) const;
 };
-
-// Decodes, rounds and packs, a panel at a time on every thread. Non-finite weights are an error
-// that names the tensor.
-Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Stacking stacking,
-                                           WeightForm form, const MatMulKernels& kernels,
-                                           ThreadTeam& team);
 
 // head_dim rounded up to kDimMultiple.
 int64_t PaddedDim(int64_t head_dim);

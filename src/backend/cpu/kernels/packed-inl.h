@@ -89,22 +89,39 @@ inline void UnpackPanel(const PackedPanel& panel, int64_t k_steps, uint32_t* pla
   }
 }
 
-// The base whose names hold most of the panel's exponents, from a sample of its steps.
-inline uint8_t ChooseBase(const uint16_t* weights, int64_t k_steps, int64_t step) {
-  constexpr int64_t kSampled = 64;
-  int64_t count[256 + 16] = {};
+// The base that names all exponents of the most steps, of some steps of the panel: those that lie
+// between its lowest and its highest name, both included.
+inline uint8_t ChooseBase(const uint32_t* plain, int64_t k_steps) {
+  constexpr int64_t kSampled = 128;
+  const DU du;
+  const hn::Repartition<uint16_t, DU> dw;
+  const size_t lanes = hn::Lanes(du);
+  const auto zero = hn::Zero(dw), most = hn::Set(dw, 0xff);
+  int64_t tops[256 + 16] = {}, bottoms[256] = {};  // steps by their exponents, without zeros
   const int64_t stride = HWY_MAX(int64_t{1}, k_steps / kSampled);
-  for (int64_t k = 0; k < k_steps; k += stride)
-    for (int64_t i = 0; i < step; ++i) ++count[(weights[k * step + i] >> 7) & 0xff];
-  int64_t named = 0, most = -1;
+  for (int64_t k = 0; k < k_steps; k += stride) {
+    auto top = zero, bottom = most;
+    for (size_t i = 0; i < 4; ++i) {
+      const auto weights =
+          hn::BitCast(dw, hn::LoadU(du, plain + (static_cast<size_t>(k) * 4 + i) * lanes));
+      const auto exponent = hn::And(hn::ShiftRight<7>(weights), most);
+      top = hn::Max(top, exponent);
+      bottom = hn::Min(bottom, hn::IfThenElse(hn::Eq(exponent, zero), most, exponent));
+    }
+    const int highest = hn::ReduceMax(dw, top), lowest = hn::ReduceMin(dw, bottom);
+    if (highest < lowest || highest - lowest >= 15) continue;  // in any case, or in none
+    ++tops[highest];
+    ++bottoms[lowest];
+  }
+  int64_t named = 0, best_named = -1;
   int best = 0;
-  for (int e = 1; e < 16; ++e) named += count[e];
+  for (int e = 1; e < 16; ++e) named += tops[e];
   for (int base = 0; base + 15 < 256; ++base) {  // names exponents base + 1 … base + 15
-    if (named > most) {
-      most = named;
+    if (named > best_named) {
+      best_named = named;
       best = base;
     }
-    named += count[base + 16] - count[base + 1];
+    named += tops[base + 16] - bottoms[base + 1];
   }
   return static_cast<uint8_t>(best);
 }
@@ -150,7 +167,7 @@ inline int64_t PackPanel(const uint32_t* plain, int64_t k_steps, uint8_t* base, 
   const DU du;
   const PackedBf16::DB db;
   const size_t lanes = hn::Lanes(du), bytes = hn::Lanes(db);
-  *base = ChooseBase(reinterpret_cast<const uint16_t*>(plain), k_steps, 2 * PanelWidth());
+  *base = ChooseBase(plain, k_steps);
   uint8_t* to = steps;
   for (int64_t k = 0; k < k_steps; ++k, plain += 4 * lanes) {
     PackedBf16::VB low, low_names, high, high_names;
