@@ -1,6 +1,8 @@
 #include "base/json.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/mapped_file.h"
 
@@ -30,6 +32,26 @@ bool TooDeep(std::string_view text) {
   return false;
 }
 
+size_t SkipSpace(std::string_view json, size_t at) {
+  return std::min(json.find_first_not_of(" \t\r\n", at), json.size());
+}
+
+// Where the value that begins at at ends.
+size_t ValueEnd(std::string_view json, size_t at) {
+  if (const char first = json[at]; first != '"' && first != '{' && first != '[')
+    return std::min(json.find_first_of(",]} \t\r\n", at), json.size());
+  int depth = 0;
+  do {
+    const char c = json[at++];
+    if (c == '"') {
+      while (json[at] != '"') at += json[at] == '\\' ? 2 : 1;
+      ++at;
+    }
+    depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+  } while (depth > 0);
+  return at;
+}
+
 }  // namespace
 
 Result<Json> ParseJson(std::string_view text, const std::string& file) {
@@ -51,10 +73,44 @@ Result<Json> ReadJsonFile(const std::string& path) {
   return ParseJson(text, path);
 }
 
+std::optional<int64_t> WholeNumber(const Json& value) {
+  if (value.is_number_unsigned()) {
+    const auto number = value.get<uint64_t>();
+    return std::in_range<int64_t>(number) ? std::optional(static_cast<int64_t>(number))
+                                          : std::nullopt;
+  }
+  if (value.is_number_integer()) return value.get<int64_t>();
+  const double number = value.is_number() ? value.get<double>() : 0.5;
+  const bool whole = std::nearbyint(number) == number && std::abs(number) < 0x1p63;
+  return whole ? std::optional(static_cast<int64_t>(number)) : std::nullopt;
+}
+
+std::string_view RawMember(std::string_view object, std::string_view name) {
+  std::string_view found;
+  size_t at = SkipSpace(object, object.starts_with("\xEF\xBB\xBF") ? 3 : 0);
+  if (object[at] != '{') return found;
+  at = SkipSpace(object, at + 1);
+  while (object[at] != '}') {
+    const size_t key_end = ValueEnd(object, at);
+    const std::string_view key = object.substr(at, key_end - at);
+    const size_t value = SkipSpace(object, SkipSpace(object, key_end) + 1);
+    at = ValueEnd(object, value);
+    if (key.contains('\\') ? Json::parse(key) == name : key.substr(1, key.size() - 2) == name)
+      found = object.substr(value, at - value);
+    at = SkipSpace(object, at);
+    if (object[at] == ',') at = SkipSpace(object, at + 1);
+  }
+  return found;
+}
+
 const Json* JsonFields::Find(const char* field) const {
   if (!object_.is_object()) return nullptr;
   const auto found = object_.find(field);
   return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+std::string JsonFields::Place(const char* field) const {
+  return fmt::format("{}{}{}: ", where_, where_.empty() ? "" : ": ", field);
 }
 
 bool JsonFields::Has(const char* field) const { return Find(field) != nullptr; }
@@ -63,21 +119,18 @@ Result<std::optional<int64_t>> JsonFields::Integer(const char* field, int64_t mi
                                                    int64_t max) const {
   const Json* value = Find(field);
   if (value == nullptr) return std::nullopt;
-  const bool whole =
-      value->is_number_integer() ||
-      (value->is_number_float() && std::nearbyint(value->get<double>()) == value->get<double>());
-  const double approximate = value->is_number() ? value->get<double>() : 0;
-  if (!whole || approximate < static_cast<double>(min) || approximate > static_cast<double>(max))
-    return Err("{}: {}: expected a whole number from {} to {}, found {}", where_, field, min, max,
+  const std::optional<int64_t> number = WholeNumber(*value);
+  if (!number || *number < min || *number > max)
+    return Err("{}expected a whole number from {} to {}, found {}", Place(field), min, max,
                Describe(*value));
-  return value->is_number_integer() ? value->get<int64_t>() : static_cast<int64_t>(approximate);
+  return number;
 }
 
 Result<std::optional<double>> JsonFields::Number(const char* field) const {
   const Json* value = Find(field);
   if (value == nullptr) return std::nullopt;
   if (!value->is_number())
-    return Err("{}: {}: expected a number, found {}", where_, field, Describe(*value));
+    return Err("{}expected a number, found {}", Place(field), Describe(*value));
   return value->get<double>();
 }
 
@@ -85,7 +138,7 @@ Result<std::optional<bool>> JsonFields::Bool(const char* field) const {
   const Json* value = Find(field);
   if (value == nullptr) return std::nullopt;
   if (!value->is_boolean())
-    return Err("{}: {}: expected true or false, found {}", where_, field, Describe(*value));
+    return Err("{}expected true or false, found {}", Place(field), Describe(*value));
   return value->get<bool>();
 }
 
@@ -93,7 +146,7 @@ Result<std::optional<std::string>> JsonFields::String(const char* field) const {
   const Json* value = Find(field);
   if (value == nullptr) return std::nullopt;
   if (!value->is_string())
-    return Err("{}: {}: expected a string, found {}", where_, field, Describe(*value));
+    return Err("{}expected a string, found {}", Place(field), Describe(*value));
   return value->get<std::string>();
 }
 

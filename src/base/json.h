@@ -21,12 +21,21 @@ Result<Json> ParseJson(std::string_view text, const std::string& file);
 // ReadFile, then ParseJson.
 Result<Json> ReadJsonFile(const std::string& path);
 
+// nullopt for what is no whole number, or none that int64_t holds. 2.0 is one.
+std::optional<int64_t> WholeNumber(const Json& value);
+
+// The text of the value of this name in a JSON object's text, which ParseJson took: the last of
+// them, empty where there is none. For what is handed on, and depends on the order of its members,
+// which Json does not keep.
+std::string_view RawMember(std::string_view object, std::string_view name);
+
 // A JSON object of a file, for reading fields. Get…: nullopt where the field is absent or null, an
 // error naming file and field where it has another type (or, for integers, does not lie in [min,
 // max]).
 class JsonFields {
  public:
-  // where: the file, and for an object inside it the path to it ("config.json: rope_scaling").
+  // where: the file, and for an object inside it the path to it ("config.json: rope_scaling");
+  // empty, errors begin with the field.
   JsonFields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {}
 
   bool Has(const char* field) const;
@@ -39,6 +48,8 @@ class JsonFields {
   const std::string& where() const { return where_; }
 
  private:
+  std::string Place(const char* field) const;
+
   const Json& object_;
   std::string where_;
 };

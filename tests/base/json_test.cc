@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "base/mapped_file.h"
 #include "tests/support/temp_dir.h"
 
@@ -42,6 +44,43 @@ TEST(Json, RefusesDeepNestingWithoutRunningOutOfStack) {
   std::string objects;
   for (int i = 0; i < 100'000; ++i) objects += "{\"a\":";
   EXPECT_FALSE(ParseJson(objects, "f"));
+}
+
+TEST(Json, WithoutAPlaceErrorsBeginWithTheField) {
+  const Json json = {{"n", "x"}};
+  const JsonFields fields(json, "");
+  EXPECT_EQ(ErrorOf(fields.Integer("n", 1, 9)),
+            "n: expected a whole number from 1 to 9, found the string \"x\"");
+  EXPECT_EQ(ErrorOf(fields.Bool("n")), "n: expected true or false, found the string \"x\"");
+}
+
+TEST(Json, IntegersOfTheWholeRange) {
+  constexpr int64_t kMin = std::numeric_limits<int64_t>::min(),
+                    kMax = std::numeric_limits<int64_t>::max();
+  const Json json = Json::parse(R"({"max": 9223372036854775807, "min": -9223372036854775808,
+                                    "over": 9223372036854775808, "float": 9223372036854775808.0,
+                                    "wide": 18446744073709551615})");
+  const JsonFields fields(json, "");
+  EXPECT_EQ(fields.Integer("min", kMin, kMax).value(), kMin);
+  EXPECT_EQ(fields.Integer("max", kMin, kMax).value(), kMax);
+  for (const char* over : {"over", "float", "wide"})
+    EXPECT_FALSE(fields.Integer(over, kMin, kMax)) << over;
+}
+
+TEST(Json, RawMembersAsTheyStand) {
+  const std::string text =
+      "\xEF\xBB\xBF { \"a\" : {\"z\": [1, \"}\\\"]\"], \"b\": {}} ,\"s\":\"x\\\\\", \"n\": -1.5e3,"
+      "\"t\":true , \"\\u0064\": [[]],\"n\" :2\n}";
+  ASSERT_TRUE(ParseJson(text, "f"));
+  EXPECT_EQ(RawMember(text, "a"), "{\"z\": [1, \"}\\\"]\"], \"b\": {}}");
+  EXPECT_EQ(RawMember(text, "s"), "\"x\\\\\"");
+  EXPECT_EQ(RawMember(text, "t"), "true");
+  EXPECT_EQ(RawMember(text, "d"), "[[]]");
+  EXPECT_EQ(RawMember(text, "n"), "2");
+  for (const char* absent : {"z", "b", "x"}) EXPECT_EQ(RawMember(text, absent), "") << absent;
+  EXPECT_EQ(RawMember("{}", "a"), "");
+  EXPECT_EQ(RawMember("[{\"a\": 1}]", "a"), "");
+  EXPECT_EQ(RawMember("7", "a"), "");
 }
 
 TEST(Json, TypedFields) {
