@@ -31,7 +31,7 @@ ProgressBar::~ProgressBar() {
   if (drawn_) std::fputs("\r\x1b[K", stderr);
 }
 
-void ProgressBar::Update(int64_t done, int64_t total) {
+void ProgressBar::Update(int64_t done, int64_t total, std::string_view note) {
   constexpr auto kInterval = std::chrono::milliseconds(100);
   constexpr int kWidth = 30;
   const auto now = std::chrono::steady_clock::now();
@@ -43,8 +43,9 @@ void ProgressBar::Update(int64_t done, int64_t total) {
   const int filled = static_cast<int>(share * kWidth);
   const std::string bar(static_cast<size_t>(filled), '#'),
       rest(static_cast<size_t>(kWidth - filled), '.');
-  std::fprintf(stderr, "\r%s [%s%s%s%s] %3.0f%%\x1b[K", label_.c_str(), color_ ? "\x1b[32m" : "",
-               bar.c_str(), color_ ? "\x1b[0m" : "", rest.c_str(), share * 100);
+  std::fprintf(stderr, "\r%s [%s%s%s%s] %3.0f%%%s%.*s\x1b[K", label_.c_str(),
+               color_ ? "\x1b[32m" : "", bar.c_str(), color_ ? "\x1b[0m" : "", rest.c_str(),
+               share * 100, note.empty() ? "" : "  ", static_cast<int>(note.size()), note.data());
   std::fflush(stderr);
 }
 

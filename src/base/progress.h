@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace merope {
 
@@ -17,7 +18,8 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  void Update(int64_t done, int64_t total);
+  // note: what is said behind the bar.
+  void Update(int64_t done, int64_t total, std::string_view note = {});
 
  private:
   std::string label_;
