@@ -1,0 +1,95 @@
+#include "serve/logprobs_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "text/utf8.h"
+
+namespace merope {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Bytes(int32_t id, const Tokenizer& tokenizer) {
+  const bool known = id >= 0 && id < tokenizer.vocab_size();
+  return known ? tokenizer.TokenBytes(id) : "";
+}
+
+double Finite(float logprob) { return std::max(static_cast<double>(logprob), -9999.0); }
+
+int64_t Characters(const std::string& text) {
+  return std::ranges::count_if(text, [](unsigned char c) { return (c & 0xC0) != 0x80; });
+}
+
+Json ChatToken(const TokenLogprob& token, const TokenNames& names) {
+  Json bytes = Json::array();
+  for (const unsigned char byte : Bytes(token.id, names.tokenizer)) bytes.push_back(byte);
+  return {{"token", names(token.id)}, {"logprob", Finite(token.logprob)}, {"bytes", bytes}};
+}
+
+}  // namespace
+
+std::string TokenNames::operator()(int32_t id) const {
+  if (as_ids) return fmt::format("token_id:{}", id);
+  std::string bytes = Bytes(id, tokenizer), text;
+  utf8::DrainLossy(&bytes, true, &text);
+  return text;
+}
+
+Json CompletionLogprobs(std::span<const int32_t> ids, std::span<const PositionLogprobs> positions,
+                        const TokenNames& names) {
+  Json offsets = Json::array(), token_logprobs = Json::array(), tokens = Json::array(),
+       tops = Json::array();
+  const size_t without = ids.size() - positions.size();
+  int64_t offset = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const std::string name = names(ids[i]);
+    offsets.push_back(offset);
+    offset += Characters(name);
+    tokens.push_back(name);
+    if (i < without) {
+      token_logprobs.push_back(nullptr);
+      tops.push_back(nullptr);
+      continue;
+    }
+    const PositionLogprobs& position = positions[i - without];
+    token_logprobs.push_back(Finite(position.front().logprob));
+    // Tokens of the same text, of parts of a character mostly, share an entry: the first one's.
+    Json top = Json::object();
+    for (const TokenLogprob& token : position) top.emplace(names(token.id), Finite(token.logprob));
+    tops.push_back(std::move(top));
+  }
+  return {{"text_offset", std::move(offsets)},
+          {"token_logprobs", std::move(token_logprobs)},
+          {"tokens", std::move(tokens)},
+          {"top_logprobs", std::move(tops)}};
+}
+
+Json ChatLogprobs(std::span<const PositionLogprobs> positions, const TokenNames& names) {
+  Json content = Json::array();
+  for (const PositionLogprobs& position : positions) {
+    Json token = ChatToken(position.front(), names);
+    Json top = Json::array();
+    for (const TokenLogprob& likely : std::span(position).subspan(1))
+      top.push_back(ChatToken(likely, names));
+    token["top_logprobs"] = std::move(top);
+    content.push_back(std::move(token));
+  }
+  return {{"content", std::move(content)}};
+}
+
+Json PromptLogprobs(std::span<const PositionLogprobs> positions, const TokenNames& names) {
+  Json all = Json::array({nullptr});
+  for (const PositionLogprobs& position : positions) {
+    Json tokens = Json::object();
+    for (const TokenLogprob& token : position)
+      tokens.emplace(std::to_string(token.id), Json{{"logprob", Finite(token.logprob)},
+                                                    {"rank", token.rank},
+                                                    {"decoded_token", names(token.id)}});
+    all.push_back(std::move(tokens));
+  }
+  return all;
+}
+
+}  // namespace merope
