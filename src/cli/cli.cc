@@ -18,6 +18,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   Action chosen;
   AddRun(app, &chosen);
+  AddBatch(app, &chosen);
   AddInspect(app, &chosen);
   AddVerify(app, &chosen);
   AddBench(app, &chosen);

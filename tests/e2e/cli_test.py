@@ -9,7 +9,7 @@ import subprocess
 
 import merope
 
-COMMANDS = ["run", "inspect", "verify", "bench latency", "bench roofline", "report", "tokenize", "detokenize", "synth"]
+COMMANDS = ["run", "batch", "inspect", "verify", "bench latency", "bench roofline", "report", "tokenize", "detokenize", "synth"]
 
 
 class Help(merope.Case):

@@ -151,6 +151,19 @@ TEMPLATES = [
 TEXTS = ["Hello, world! It's 12345 o'clock.\r\n\r\n  def f(x):\n\treturn x", "e\u0301 \u00e9 \u4e2d\u6587 \U0001F469\u200D\U0001F467 <|x|> bb abba",
          "aaaaaaaaaaaaaaaaaaaaaaaaab", " \u00a0\u3000\u2028 \u0661\u0662\u0663 \u216b \ud55c\uad6d\uc5b4"]
 
+REQUESTS = [
+    {"prompt": "ab", "max_tokens": 5, "temperature": 0.5, "top_p": 0.9, "top_k": 4, "min_p": 0.1, "seed": 7, "n": 2,
+     "logprobs": 2, "echo": True, "logit_bias": {"7": -1.5}, "stop": ["x"], "stop_token_ids": [9], "bad_words": ["y"]},
+    {"prompt": [[5, 6], "ab"], "truncate_prompt_tokens": 1, "echo": True, "max_tokens": 0, "return_token_ids": True,
+     "prompt_logprobs": 1, "return_tokens_as_token_ids": True, "add_special_tokens": False, "allowed_token_ids": [5]},
+    {"prompt": [5, 6], "stream": True, "stream_options": {"include_usage": True}, "structured_outputs": {"choice": ["a"]},
+     "repetition_detection": {"max_pattern_size": 3, "min_count": 2}, "priority": -1, "cache_salt": "s", "request_id": "r"},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": "\u00e9"}]}, {"role": "assistant", "content": "a"}],
+     "continue_final_message": True, "echo": True, "logprobs": True, "top_logprobs": 1, "max_completion_tokens": 3,
+     "response_format": {"type": "json_schema", "json_schema": {"schema": {"properties": {"b": {}, "a": {}}}}}},
+    {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}], "tools": [], "user": "u",
+     "response_format": {"type": "json_object"}, "suffix": None, "presence_penalty": -2, "frequency_penalty": 2}]
+
 
 def main(directory):
     seeds = {
@@ -163,6 +176,7 @@ def main(directory):
         "tokenizer_json": [json.dumps(t, ensure_ascii=False).encode() for t in tokenizers()],
         "chat_template": [t.encode() for t in TEMPLATES],
         "encode": [bytes([kind]) + text.encode() for kind in range(48) for text in TEXTS],
+        "openai_request": [json.dumps(request, ensure_ascii=False).encode() for request in REQUESTS],
     }
     root = pathlib.Path(directory)
     for target, inputs in seeds.items():

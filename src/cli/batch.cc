@@ -1,0 +1,111 @@
+// merope batch: requests of a file, offline.
+#include "serve/batch.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/stopwatch.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/model_options.h"
+#include "cli/output.h"
+#include "serve/served_model.h"
+
+namespace merope {
+namespace {
+
+struct BatchArguments {
+  ModelOptions model;
+  std::string requests, results;
+  std::vector<std::string> names;
+};
+
+double Ratio(int64_t part, double whole) {
+  return whole > 0 ? static_cast<double>(part) / whole : 0;
+}
+
+std::string Summary(const BatchCounts& counts, double seconds) {
+  std::string line =
+      fmt::format("{} requests answered, {} of them with an error", counts.answered, counts.failed);
+  if (counts.before > 0) line += fmt::format(", {} had been before", counts.before);
+  return line + fmt::format(
+                    "; {} tokens of prompts, {:.1f} % of them found in the prefix cache; {} tokens "
+                    "generated in {:.2f} s, {:.1f} a second",
+                    counts.prompt_tokens,
+                    100 * Ratio(counts.cached_tokens, static_cast<double>(counts.prompt_tokens)),
+                    counts.generated_tokens, seconds, Ratio(counts.generated_tokens, seconds));
+}
+
+Result<int> RunBatch(const BatchArguments& arguments) {
+  HandleInterrupts();
+  TRY_ASSIGN(Batch batch, Batch::Open(arguments.requests, arguments.results));
+  if (batch.dropped_bytes() > 0)
+    Say("{}: the last result was not whole; its {} bytes are dropped", arguments.results,
+        batch.dropped_bytes());
+  TRY_ASSIGN(const LoadedModel loaded, LoadAndSay(arguments.model));
+  TRY_ASSIGN(const ServedModel model, MakeServedModel(loaded, arguments.names));
+  Engine engine(loaded.model(), loaded.tokenizer, arguments.model.engine);
+
+  const Interrupt interrupt;
+  const Stopwatch watch;
+  BatchCounts counts;
+  {
+    ProgressBar bar("batch");
+    const auto progress = [&](const BatchCounts& so_far) {
+      bar.Update(
+          so_far.bytes_done, batch.bytes(),
+          fmt::format("{} requests, {} errors, {:.0f} tokens/s", so_far.answered + so_far.before,
+                      so_far.failed, Ratio(so_far.generated_tokens, watch.Seconds())));
+    };
+    TRY_ASSIGN(counts, batch.Run(engine, model,
+                                 {.max_num_seqs = arguments.model.engine.max_num_seqs,
+                                  .interrupted = &interrupt.raised(),
+                                  .progress = progress}));
+  }
+  TRY(WriteOutput(fmt::format("{}: {}\n", arguments.results, Summary(counts, watch.Seconds()))));
+  if (!interrupt.raised()) return 0;
+  Say("interrupted: the same command goes on with the rest");
+  return kExitInterrupted;
+}
+
+}  // namespace
+
+void AddBatch(CLI::App& app, Action* chosen) {
+  CLI::App* batch =
+      app.add_subcommand("batch", "Answer a file of requests, in OpenAI's batch format");
+  auto a = std::make_shared<BatchArguments>();
+  AddModelOptions(*batch, &a->model);
+  batch
+      ->add_option("IN", a->requests,
+                   "Requests, one a line: {\"custom_id\": …, \"method\": \"POST\", \"url\": "
+                   "\"/v1/completions\" or \"/v1/chat/completions\", \"body\": {…}}")
+      ->required();
+  batch
+      ->add_option(
+          "OUT", a->results,
+          "Their results, one a line: {\"id\", \"custom_id\", \"response\": "
+          "{\"status_code\", \"request_id\", \"body\"}, \"error\"}, the first to end first")
+      ->required();
+  AddEngineOptions(*batch, &a->model);
+  batch
+      ->add_option("--served-model-name", a->names,
+                   "A name that requests may give as their model; may be given more than once, and "
+                   "the first stands in the results (default: any name, and MODEL)")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  batch->footer(
+      "Killed at any moment and started again, it goes on where it stopped: requests whose "
+      "results\n"
+      "are in OUT are not run again. A failed request's result is its error; remove that line, "
+      "and\n"
+      "it is tried again. Ends with 0 when all are answered, with 130 after Ctrl-C.\n\n"
+      "Example: merope batch SmolLM2-135M-Instruct.gguf requests.jsonl results.jsonl");
+  batch->callback([a, chosen] { *chosen = [a] { return RunBatch(*a); }; });
+}
+
+}  // namespace merope
