@@ -24,7 +24,7 @@ struct VerifyOptions {
   VerifyMode mode = VerifyMode::kDefault;
   Precision target = Precision::kBf16;
   KvStorage target_kv = KvStorage::kAuto;  // of the target, and of what emulates it
-  int threads = 0;      // 0: DefaultThreads()
+  int threads = 0;                         // 0: DefaultThreads()
   std::string against;  // a safetensors file of baseline logits (tools/dump_hf_logits.py); empty:
                         // our own fp32
   // Whose fp32 is the baseline; nullptr: the checkpoint's own. Of the same vocabulary.

@@ -256,7 +256,7 @@ class Batch(merope.Case):
         self.assertEqual(notes.read_text(), "my notes\n")
 
     def test_progress_is_shown_on_a_terminal(self):
-        self.write(job(300))
+        self.write(job(4000))  # longer than the half second before a bar is drawn
         terminal, side = pty.openpty()
         seen = b""
         with self.start(stderr=side) as process:
