@@ -1,5 +1,7 @@
 #include "bench/distribution.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -59,6 +61,11 @@ MeanRatio MeanOfRatios(const std::vector<double>& ratios) {
   double half = std::numeric_limits<double>::quiet_NaN();
   if (n > 1) half = StudentT975(static_cast<int>(n) - 1) * std::sqrt(squares / (n - 1) / n);
   return {std::exp(mean), std::exp(mean - half), std::exp(mean + half)};
+}
+
+std::string ToText(const MeanRatio& ratio) {
+  if (std::isnan(ratio.low)) return fmt::format("{:.3f}", ratio.mean);
+  return fmt::format("{:.3f} ({:.3f}-{:.3f})", ratio.mean, ratio.low, ratio.high);
 }
 
 }  // namespace merope

@@ -1,6 +1,7 @@
 // Figures over repeated runs.
 #pragma once
 
+#include <string>
 #include <vector>
 
 namespace merope {
@@ -17,6 +18,8 @@ struct MeanRatio {
   double mean = 0, low = 0, high = 0;
 };
 MeanRatio MeanOfRatios(const std::vector<double>& ratios);
+// "1.054 (0.990-1.121)"; of a single ratio, which has no interval, "1.054".
+std::string ToText(const MeanRatio& ratio);
 
 // The 0.975 quantile of Student's t distribution: its density integrated numerically, then
 // bisected. degrees ≥ 1.

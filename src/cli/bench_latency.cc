@@ -76,10 +76,7 @@ void PrintGrid(const std::vector<Loaded>& all) {
            Ms(c.report_tpot.p50), Ms(c.ttft.p50), Ms(c.tpot.p50),
            fmt::format("{:.0f}", c.prefill_speed.p50), fmt::format("{:.0f}", c.peak.p50 / 1e9),
            Percent(c.peak_share), fmt::format("{:.1f}", c.bandwidth.p50 / 1e9),
-           Percent(c.bandwidth_share),
-           c.speedup ? fmt::format("{:.3f} ({:.3f}-{:.3f})", c.speedup->mean, c.speedup->low,
-                                   c.speedup->high)
-                     : ""});
+           Percent(c.bandwidth_share), c.speedup ? ToText(*c.speedup) : ""});
   PrintTable(rows, kLeftColumns);
 }
 

@@ -48,7 +48,7 @@ void Print(const ThroughputArguments& arguments, const ThroughputResult& result)
          fmt::format("{:.2f}",
                      static_cast<double>(s.generated_tokens) / static_cast<double>(s.steps)),
          whole ? fmt::format("{:.0f} %", c.limit_share.p50 * 100) : "",
-         fmt::format("{:.3f} ({:.3f}-{:.3f})", c.speedup.mean, c.speedup.low, c.speedup.high)});
+         &c == &result.cases.front() ? "" : ToText(c.speedup)});
   }
   PrintTable(rows, 0);
   fmt::print(

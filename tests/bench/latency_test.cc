@@ -39,6 +39,8 @@ TEST(MeanOfRatios, StudentsTAndTheInterval) {
   EXPECT_NEAR(ratio.high, 2 * std::pow(2, 12.7062), 1);
   EXPECT_NEAR(ratio.low * ratio.high, 4, 1e-9);
   EXPECT_TRUE(std::isnan(MeanOfRatios({3.0}).low));
+  EXPECT_EQ(ToText({1.25, 1.0, 1.5}), "1.250 (1.000-1.500)");
+  EXPECT_EQ(ToText(MeanOfRatios({3.0})), "3.000");
 }
 
 TEST(LatencyOptions, RefusedByName) {
