@@ -1,22 +1,314 @@
 #include "engine/constraint.h"
 
+#include <dlpack/dlpack.h>
+#include <xgrammar/xgrammar.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <list>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/grammar/ebnf.h"
+#include "engine/grammar/json_schema.h"
+#include "engine/grammar/regex.h"
+#include "engine/grammar/rules.h"
+#include "text/utf8.h"
+
+// What xgrammar was built to call (XGRAMMAR_LOG_CUSTOMIZE): its errors, and what it would print.
+namespace xgrammar {
+
+[[noreturn]] void LogFatalImpl(const std::string& /*file*/, int /*line*/,
+                               const std::string& message) {
+  throw std::runtime_error(message);
+}
+void LogMessageImpl(const std::string& /*file*/, int /*line*/, int /*level*/,
+                    const std::string& /*message*/) {}
+
+}  // namespace xgrammar
+
 namespace merope {
+namespace {
 
-class Grammar {};
-struct Constraint::State {};
-struct GrammarCompiler::State {};
+constexpr size_t kMaxText = 1 << 18;  // bytes of a schema, an expression, all choices
+constexpr int64_t kMaxRulesSize = 1 << 17;
+// Checks of a token at a state of the grammar, all together: about a quarter of a microsecond each.
+constexpr int64_t kMaxChecks = 16'000'000;
+// Of compiled grammars, with what they share.
+constexpr size_t kMaxCached = 256;
+constexpr int64_t kMaxCachedBytes = 256 << 20;
 
-Constraint::Constraint(std::shared_ptr<const Grammar>) {}
+Result<Rules> ChoiceRules(const std::vector<std::string>& choices) {
+  if (choices.empty()) return Err("expected at least one, found none");
+  Rules rules;
+  rules.root = rules.Add();
+  for (const std::string& choice : choices) {
+    if (choice.contains('\0')) return Err("a choice has the character NUL");
+    if (choice.empty()) {
+      rules[rules.root].alternatives.emplace_back();
+    } else {
+      rules[rules.root].alternatives.push_back({choice});
+    }
+  }
+  return rules;
+}
+
+Result<Rules> RegexRules(const std::string& regex) {
+  Regular regular;
+  Rules rules;
+  TRY_ASSIGN(const Regular::Term language, ParseRegex(regex, &regular));
+  TRY_ASSIGN(rules.root, AddRegular(&regular, language, &rules));
+  return rules;
+}
+
+// What a request asks for: its field, and the text of it, by which compiled grammars are found
+// again.
+struct Wanted {
+  const char* field = nullptr;
+  std::string text;
+};
+
+Result<Wanted> What(const StructuredOutputs& outputs) {
+  std::vector<Wanted> wanted;
+  if (outputs.json) wanted.push_back({"json", *outputs.json});
+  if (outputs.regex) wanted.push_back({"regex", *outputs.regex});
+  if (outputs.choice) {
+    wanted.push_back({"choice", {}});
+    for (const std::string& choice : *outputs.choice) {
+      wanted.back().text += fmt::format("{} {}", choice.size(), choice);
+    }
+  }
+  if (outputs.grammar) wanted.push_back({"grammar", *outputs.grammar});
+  if (outputs.json_object) wanted.push_back({"json_object", {}});
+  if (outputs.structural_tag) {
+    return Err("structured_outputs: structural_tag is not supported");
+  }
+  if (wanted.size() != 1) {
+    return Err(
+        "structured_outputs: expected one of json, regex, choice, grammar and json_object, "
+        "found {}",
+        wanted.size());
+  }
+  const std::string& text = wanted[0].text;
+  if (text.size() > kMaxText) {
+    return Err("{}: expected at most {} bytes, found {}", wanted[0].field, kMaxText, text.size());
+  }
+  if (const size_t valid = utf8::ValidPrefix(text); valid < text.size()) {
+    return Err("{}: not UTF-8 at byte {}", wanted[0].field, valid);
+  }
+  return std::move(wanted[0]);
+}
+
+Result<Rules> RulesOf(const StructuredOutputs& outputs) {
+  if (outputs.json) return JsonSchemaRules(*outputs.json);
+  if (outputs.regex) return RegexRules(*outputs.regex);
+  if (outputs.choice) return ChoiceRules(*outputs.choice);
+  if (outputs.grammar) return EbnfRules(*outputs.grammar);
+  return JsonObjectRules();
+}
+
+}  // namespace
+
+class Grammar {
+ public:
+  explicit Grammar(xgrammar::CompiledGrammar grammar) : compiled(std::move(grammar)) {}
+  xgrammar::CompiledGrammar compiled;
+};
+
+// ------------------------------------------------------------------------------ one sequence's
+
+struct Constraint::State {
+  explicit State(std::shared_ptr<const Grammar> the_grammar)
+      : grammar(std::move(the_grammar)),
+        matcher(grammar->compiled),
+        vocab_size(grammar->compiled.GetTokenizerInfo().GetVocabSize()) {}
+
+  void Fill(std::span<uint32_t> mask) {
+    auto words = static_cast<int64_t>(mask.size());
+    DLTensor tensor = {};
+    tensor.data = mask.data();
+    tensor.device = {kDLCPU, 0};
+    tensor.ndim = 1;
+    tensor.dtype = {kDLInt, 32, 1};
+    tensor.shape = &words;
+    matcher.FillNextTokenBitmask(&tensor);
+    if (vocab_size % 32 != 0) mask.back() &= (uint32_t{1} << (vocab_size % 32)) - 1;
+  }
+  void AllowEnd(std::span<uint32_t> mask) const {
+    for (const int32_t id : matcher.GetStopTokenIds()) {
+      mask[static_cast<size_t>(id) / 32] |= uint32_t{1} << (id % 32);
+    }
+  }
+
+  std::shared_ptr<const Grammar> grammar;
+  xgrammar::GrammarMatcher matcher;
+  int vocab_size;
+  bool ended = false;
+};
+
+Constraint::Constraint(std::shared_ptr<const Grammar> grammar)
+    : state_(std::make_unique<State>(std::move(grammar))) {}
 Constraint::~Constraint() = default;
 Constraint::Constraint(Constraint&&) noexcept = default;
-void Constraint::Mask(std::span<uint32_t>) {}
-void Constraint::Accept(int32_t) {}
-bool Constraint::finished() const { return false; }
 
-GrammarCompiler::GrammarCompiler(const Tokenizer&, int64_t, std::span<const int32_t>) {}
+void Constraint::Mask(std::span<uint32_t> mask) {
+  CHECK(static_cast<int>(mask.size()) == (state_->vocab_size + 31) / 32);
+  if (state_->ended) {
+    std::ranges::fill(mask, 0);
+  } else {
+    state_->Fill(mask);
+  }
+  if (std::ranges::all_of(mask, [](uint32_t word) { return word == 0; })) state_->AllowEnd(mask);
+}
+
+void Constraint::Accept(int32_t token) {
+  if (state_->ended) return;
+  // Only a token of the end is not accepted: where nothing else could follow.
+  state_->ended = !state_->matcher.AcceptToken(token) || state_->matcher.IsTerminated();
+}
+
+bool Constraint::finished() const {
+  if (state_->ended) return true;
+  if (!state_->matcher.IsCompleted()) return false;
+  std::vector<uint32_t> mask(static_cast<size_t>(state_->vocab_size + 31) / 32);
+  std::vector<uint32_t> end(mask.size());
+  state_->Fill(mask);
+  state_->AllowEnd(end);
+  for (size_t i = 0; i < mask.size(); ++i) {
+    if ((mask[i] & ~end[i]) != 0) return false;
+  }
+  return true;
+}
+
+// ------------------------------------------------------------------------------- the compiler
+
+struct GrammarCompiler::State {
+  State(std::vector<std::string> tokens, int vocab_size, const std::vector<int32_t>& end)
+      : vocabulary(tokens, xgrammar::VocabType::RAW, vocab_size, end),
+        // One thread, the caller's: an exception of another one would end the process.
+        compiler(vocabulary, 1, true, kMaxCachedBytes) {
+    for (size_t id = 0; id < tokens.size(); ++id) {
+      if (!tokens[id].empty()) ++beginning[static_cast<unsigned char>(tokens[id][0])];
+    }
+  }
+
+  // How many tokens begin with one of these characters.
+  int64_t Beginning(const CharSet& set) const {
+    int64_t count = 0;
+    for (const CharSet::Range& range : set.ranges()) {
+      for (char32_t c = range.first; c <= std::min<char32_t>(range.last, 0x7F); ++c) {
+        count += beginning[c];
+      }
+    }
+    if (!set.ranges().empty() && set.ranges().back().last > 0x7F) {
+      for (size_t byte = 0x80; byte < 256; ++byte) count += beginning[byte];
+    }
+    return count;
+  }
+
+  // How many checks of tokens compiling will take.
+  int64_t Checks(const Rules& rules) const {
+    int64_t checks = 0;
+    for (const Rule& rule : rules.rules()) {
+      for (const Alternative& alternative : rule.alternatives) {
+        for (const Symbol& symbol : alternative) {
+          if (const auto* set = std::get_if<CharSet>(&symbol)) checks += Beginning(*set);
+          if (const auto* text = std::get_if<std::string>(&symbol)) {
+            for (const char c : *text) checks += beginning[static_cast<unsigned char>(c)];
+          }
+        }
+      }
+    }
+    return checks;
+  }
+
+  Result<std::shared_ptr<const Grammar>> Compile(const StructuredOutputs& outputs) {
+    TRY_ASSIGN(Rules rules, RulesOf(outputs));
+    TRY(rules.Prune());
+    if (const int64_t size = rules.Size(); size > kMaxRulesSize) {
+      return Err("too large: {} symbols of a grammar, more than {}", size, kMaxRulesSize);
+    }
+    if (Checks(rules) > kMaxChecks) {
+      return Err(
+          "too large: it has too many places, repetitions counted in, that most tokens fit in");
+    }
+    try {
+      return std::make_shared<const Grammar>(compiler.CompileGrammar(rules.Print(), "root"));
+    } catch (const std::exception& error) {
+      return Err("{}", error.what());
+    }
+  }
+
+  xgrammar::TokenizerInfo vocabulary;
+  xgrammar::GrammarCompiler compiler;
+  std::array<int64_t, 256> beginning = {};  // tokens by first byte
+
+  struct Entry {
+    std::string key;
+    std::shared_ptr<const Grammar> grammar;
+  };
+  std::mutex compiling;      // one at a time: memory, and each grammar once
+  std::mutex mutex;          // of what follows
+  std::list<Entry> entries;  // those used last first
+  std::map<std::string, std::list<Entry>::iterator, std::less<>> by_key;
+
+  std::shared_ptr<const Grammar> Find(const std::string& key) {
+    const std::lock_guard lock(mutex);
+    const auto found = by_key.find(key);
+    if (found == by_key.end()) return nullptr;
+    entries.splice(entries.begin(), entries, found->second);
+    return found->second->grammar;
+  }
+  void Keep(const std::string& key, std::shared_ptr<const Grammar> grammar) {
+    const std::lock_guard lock(mutex);
+    entries.push_front({key, std::move(grammar)});
+    by_key[key] = entries.begin();
+    int64_t bytes = 0;
+    for (const Entry& entry : entries) {
+      bytes += static_cast<int64_t>(entry.grammar->compiled.MemorySizeBytes() + entry.key.size());
+    }
+    while (entries.size() > 1 && (entries.size() > kMaxCached || bytes > kMaxCachedBytes)) {
+      bytes -= static_cast<int64_t>(entries.back().grammar->compiled.MemorySizeBytes() +
+                                    entries.back().key.size());
+      by_key.erase(entries.back().key);
+      entries.pop_back();
+    }
+  }
+};
+
+GrammarCompiler::GrammarCompiler(const Tokenizer& tokenizer, int64_t vocab_size,
+                                 std::span<const int32_t> eos_token_ids) {
+  std::vector<std::string> tokens(
+      static_cast<size_t>(std::min<int64_t>(tokenizer.vocab_size(), vocab_size)));
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    // What is special stands for nothing inside a text.
+    const auto token = static_cast<int32_t>(id);
+    if (!tokenizer.IsSpecial(token)) tokens[id] = tokenizer.TokenBytes(token);
+  }
+  std::vector<int32_t> end;
+  for (const int32_t id : eos_token_ids) {
+    if (id >= 0 && id < vocab_size) end.push_back(id);
+  }
+  state_ = std::make_unique<State>(std::move(tokens), static_cast<int>(vocab_size), end);
+}
 GrammarCompiler::~GrammarCompiler() = default;
-Result<std::shared_ptr<const Grammar>> GrammarCompiler::Compile(const StructuredOutputs&) {
-  return Err("structured_outputs: json, regex, choice and grammar are not supported yet");
+
+Result<std::shared_ptr<const Grammar>> GrammarCompiler::Compile(const StructuredOutputs& outputs) {
+  TRY_ASSIGN(const Wanted wanted, What(outputs));
+  const std::string key = fmt::format("{} {}", wanted.field, wanted.text);
+  if (auto known = state_->Find(key)) return known;
+  const std::lock_guard lock(state_->compiling);
+  if (auto known = state_->Find(key)) return known;  // by another thread, meanwhile
+  const auto compiled = state_->Compile(outputs);
+  if (!compiled) return Within(wanted.field, compiled.error());
+  state_->Keep(key, *compiled);
+  return compiled;
 }
 
 }  // namespace merope

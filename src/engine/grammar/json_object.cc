@@ -1,0 +1,98 @@
+#include "engine/grammar/json_object.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/json.h"
+
+namespace merope {
+namespace {
+
+constexpr size_t kMaxStates = 16384;
+
+// How far an object is: the next known property, whether there was one at all, those that count for
+// min, those that count for max, whether one of the others has come.
+struct State {
+  size_t next = 0;
+  bool any = false, other = false;
+  int64_t counted = 0, all = 0;
+  auto operator<=>(const State&) const = default;
+};
+
+class ObjectWriter {
+ public:
+  ObjectWriter(const ObjectShape& shape, JsonText* text, Rules* rules)
+      : shape_(shape), text_(*text), rules_(*rules), blank_(rules->Add({{{}, {" "}}})) {
+    for (const ObjectShape::Known& known : shape.known) {
+      values_.push_back(rules_.Add({{{JsonString(known.name) + ":", blank_, known.value}}}));
+    }
+    if (shape.others.empty()) return;
+    other_ = rules_.Add();
+    for (const ObjectShape::Other& other : shape.others) {
+      rules_[*other_].alternatives.push_back({other.name, ":", blank_, other.value});
+    }
+  }
+
+  Status Write(RuleId rule) {
+    rules_[rule].alternatives.push_back({"{", RuleOf({})});
+    for (size_t i = 0; i < pending_.size(); ++i) {
+      const auto [state, own] = pending_[i];
+      if (pending_.size() > kMaxStates) return Err("minProperties, maxProperties: too large");
+      std::vector<Alternative> alternatives;
+      if (state.next < shape_.known.size()) {
+        State after = state;
+        ++after.next;
+        if (!shape_.known[state.next].required) alternatives.push_back({RuleOf(after)});
+        Take(&after, true);
+        if (MayBe(after)) alternatives.push_back(Member(state, values_[state.next], RuleOf(after)));
+      } else {
+        State after = state;
+        Take(&after, !std::exchange(after.other, true));
+        if (other_ && MayBe(after)) alternatives.push_back(Member(state, *other_, RuleOf(after)));
+        if (state.counted >= shape_.min) alternatives.push_back({text_.Space(), "}"});
+      }
+      rules_[own].alternatives = std::move(alternatives);
+    }
+    return {};
+  }
+
+ private:
+  static std::string JsonString(const std::string& name) { return Json(name).dump(); }
+
+  void Take(State* state, bool counts) const {
+    state->any = true;
+    if (counts) state->counted = std::min(state->counted + 1, shape_.min);
+    if (shape_.max) ++state->all;
+  }
+  bool MayBe(const State& state) const { return !shape_.max || state.all <= *shape_.max; }
+  Alternative Member(const State& before, RuleId member, RuleId after) {
+    if (before.any) return {",", text_.Space(), member, after};
+    return {text_.Space(), member, after};
+  }
+  RuleId RuleOf(const State& state) {
+    const auto [known, is_new] = known_.try_emplace(state, 0);
+    if (is_new) {
+      known->second = rules_.Add();
+      pending_.emplace_back(state, known->second);
+    }
+    return known->second;
+  }
+
+  const ObjectShape& shape_;
+  JsonText& text_;
+  Rules& rules_;
+  RuleId blank_;
+  std::vector<RuleId> values_;
+  std::optional<RuleId> other_;
+  std::map<State, RuleId> known_;
+  std::vector<std::pair<State, RuleId>> pending_;
+};
+
+}  // namespace
+
+Status AddObject(const ObjectShape& shape, JsonText* text, Rules* rules, RuleId rule) {
+  return ObjectWriter(shape, text, rules).Write(rule);
+}
+
+}  // namespace merope

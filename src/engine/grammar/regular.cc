@@ -1,0 +1,265 @@
+#include "engine/grammar/regular.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "text/utf8.h"
+
+namespace merope {
+namespace {
+
+// Past these a language is refused: an automaton may be exponentially larger than its term.
+constexpr size_t kMaxStates = 4096;
+constexpr size_t kMaxSize = 1 << 20;
+
+// The coarsest partition of all characters of which each of the sets is a union.
+std::vector<CharSet> Partition(const std::vector<CharSet>& sets) {
+  std::vector<char32_t> borders = {0, 0x110000};
+  for (const CharSet& set : sets) {
+    for (const CharSet::Range& range : set.ranges()) {
+      borders.push_back(range.first);
+      borders.push_back(range.last + 1);
+    }
+  }
+  std::ranges::sort(borders);
+  borders.erase(std::ranges::unique(borders).begin(), borders.end());
+  std::map<std::vector<bool>, std::vector<CharSet::Range>> classes;
+  for (size_t i = 0; i + 1 < borders.size(); ++i) {
+    std::vector<bool> in(sets.size());
+    for (size_t j = 0; j < sets.size(); ++j) in[j] = sets[j].Contains(borders[i]);
+    classes[in].push_back({borders[i], borders[i + 1] - 1});
+  }
+  std::vector<CharSet> partition;
+  for (auto& [in, ranges] : classes) {
+    CharSet set(std::move(ranges));
+    if (!set.empty()) partition.push_back(std::move(set));
+  }
+  return partition;
+}
+
+}  // namespace
+
+Regular::Regular() {
+  nodes_.push_back({.kind = Kind::kNothing});
+  nodes_.push_back({.kind = Kind::kEmpty, .holds_empty = true});
+}
+
+Regular::Term Regular::Make(Node node) {
+  const auto [known, is_new] = known_.try_emplace(node, static_cast<Term>(nodes_.size()));
+  if (is_new) {
+    size_ += 1 + node.parts.size();
+    nodes_.push_back(std::move(node));
+  }
+  return known->second;
+}
+
+Regular::Term Regular::Set(const CharSet& set) {
+  if (set.empty()) return kNothing;
+  const auto known = std::ranges::find(sets_, set);
+  const int64_t index = known - sets_.begin();
+  if (known == sets_.end()) sets_.push_back(set);
+  return Make({.kind = Kind::kSet, .a = index});
+}
+
+Regular::Term Regular::Text(std::string_view utf8) {
+  std::vector<char32_t> characters;
+  for (size_t at = 0; at < utf8.size();) characters.push_back(utf8::Next(utf8, &at));
+  Term term = kEmpty;
+  while (!characters.empty()) {
+    term = Join(Set(CharSet::One(characters.back())), term);
+    characters.pop_back();
+  }
+  return term;
+}
+
+Regular::Term Regular::Join(Term first, Term second) {
+  if (first == kNothing || second == kNothing) return kNothing;
+  if (first == kEmpty) return second;
+  if (second == kEmpty) return first;
+  if (At(first).kind == Kind::kJoin) {
+    const std::vector<Term> parts = At(first).parts;
+    return Join(parts[0], Join(parts[1], second));
+  }
+  return Make({.kind = Kind::kJoin,
+               .holds_empty = HoldsEmpty(first) && HoldsEmpty(second),
+               .parts = {first, second}});
+}
+
+Regular::Term Regular::Join(std::initializer_list<Term> parts) {
+  Term term = kEmpty;
+  for (size_t i = parts.size(); i > 0; --i) term = Join(std::data(parts)[i - 1], term);
+  return term;
+}
+
+Regular::Term Regular::Either(std::vector<Term> terms) {
+  std::vector<Term> parts;
+  CharSet set;
+  const Term everything = Not(kNothing);
+  for (const Term term : terms) {
+    const Node& node = At(term);
+    if (term == everything) return everything;
+    if (node.kind == Kind::kSet) {
+      set = set | sets_[static_cast<size_t>(node.a)];
+    } else if (node.kind == Kind::kEither) {
+      for (const Term part : node.parts) {
+        if (At(part).kind == Kind::kSet) {
+          set = set | sets_[static_cast<size_t>(At(part).a)];
+        } else {
+          parts.push_back(part);
+        }
+      }
+    } else if (term != kNothing) {
+      parts.push_back(term);
+    }
+  }
+  if (!set.empty()) parts.push_back(Set(set));
+  std::ranges::sort(parts);
+  parts.erase(std::ranges::unique(parts).begin(), parts.end());
+  if (parts.empty()) return kNothing;
+  if (parts.size() == 1) return parts[0];
+  const bool holds_empty = std::ranges::any_of(parts, [&](Term part) { return HoldsEmpty(part); });
+  return Make({.kind = Kind::kEither, .holds_empty = holds_empty, .parts = std::move(parts)});
+}
+
+Regular::Term Regular::Both(Term a, Term b) {
+  const Term everything = Not(kNothing);
+  if (a == kNothing || b == kNothing) return kNothing;
+  if (a == b || b == everything) return a;
+  if (a == everything) return b;
+  if (At(a).kind == Kind::kSet && At(b).kind == Kind::kSet) {
+    return Set(sets_[static_cast<size_t>(At(a).a)] & sets_[static_cast<size_t>(At(b).a)]);
+  }
+  return Make({.kind = Kind::kBoth,
+               .holds_empty = HoldsEmpty(a) && HoldsEmpty(b),
+               .parts = {std::min(a, b), std::max(a, b)}});
+}
+
+Regular::Term Regular::Not(Term term) {
+  if (At(term).kind == Kind::kNot) return At(term).parts[0];
+  return Make({.kind = Kind::kNot, .holds_empty = !HoldsEmpty(term), .parts = {term}});
+}
+
+Regular::Term Regular::Repeat(Term term, int64_t min, int64_t max) {
+  if (max == 0 || term == kEmpty) return kEmpty;
+  if (term == kNothing) return min == 0 ? kEmpty : kNothing;
+  if (min == 1 && max == 1) return term;
+  const Node& node = At(term);
+  if (min <= 1 && max == kUnbounded && node.kind == Kind::kRepeat && node.a == 0 &&
+      node.b == kUnbounded) {
+    return term;
+  }
+  if (HoldsEmpty(term)) min = 0;
+  return Make(
+      {.kind = Kind::kRepeat, .holds_empty = min == 0, .parts = {term}, .a = min, .b = max});
+}
+
+Regular::Term Regular::Multiple(int64_t divisor, int64_t remainder) {
+  return Make(
+      {.kind = Kind::kMultiple, .holds_empty = remainder == 0, .a = divisor, .b = remainder});
+}
+
+Regular::Term Regular::Derive(Term term, char32_t c) {
+  const Node node = At(term);  // a copy: the nodes may move
+  switch (node.kind) {
+    case Kind::kNothing:
+    case Kind::kEmpty:
+      return kNothing;
+    case Kind::kSet:
+      return sets_[static_cast<size_t>(node.a)].Contains(c) ? kEmpty : kNothing;
+    case Kind::kJoin: {
+      const Term after = Join(Derive(node.parts[0], c), node.parts[1]);
+      return HoldsEmpty(node.parts[0]) ? Either({after, Derive(node.parts[1], c)}) : after;
+    }
+    case Kind::kEither: {
+      std::vector<Term> parts;
+      for (const Term part : node.parts) parts.push_back(Derive(part, c));
+      return Either(std::move(parts));
+    }
+    case Kind::kBoth:
+      return Both(Derive(node.parts[0], c), Derive(node.parts[1], c));
+    case Kind::kNot:
+      return Not(Derive(node.parts[0], c));
+    case Kind::kRepeat:
+      return Join(Derive(node.parts[0], c), Repeat(node.parts[0], std::max<int64_t>(node.a - 1, 0),
+                                                   node.b == kUnbounded ? kUnbounded : node.b - 1));
+    case Kind::kMultiple:
+      return c >= '0' && c <= '9' ? Multiple(node.a, (10 * node.b + (c - '0')) % node.a) : kNothing;
+  }
+  return kNothing;
+}
+
+void Regular::FirstSets(Term term, std::vector<CharSet>* sets) const {
+  const Node& node = At(term);
+  if (node.kind == Kind::kSet) sets->push_back(sets_[static_cast<size_t>(node.a)]);
+  if (node.kind == Kind::kMultiple) {
+    for (char32_t digit = '0'; digit <= '9'; ++digit) sets->push_back(CharSet::One(digit));
+  }
+  for (const Term part : node.parts) {
+    FirstSets(part, sets);
+    if (node.kind == Kind::kJoin && !HoldsEmpty(part)) break;
+  }
+}
+
+Status Regular::Expand(Term term) {
+  std::vector<CharSet> sets;
+  FirstSets(term, &sets);
+  std::ranges::sort(sets);
+  sets.erase(std::ranges::unique(sets).begin(), sets.end());
+  std::map<Term, CharSet> by_next;
+  for (const CharSet& set : Partition(sets)) {
+    const Term next = Derive(term, set.ranges().front().first);
+    if (next != kNothing) by_next[next] = by_next[next] | set;
+  }
+  std::vector<Step>& steps = steps_[term];
+  for (auto& [next, set] : by_next) steps.push_back({std::move(set), next});
+  if (steps_.size() > kMaxStates || size_ > kMaxSize) {
+    return Err("too large: its automaton has more than {} states", kMaxStates);
+  }
+  return {};
+}
+
+Result<bool> Regular::HasText(Term term) {
+  // All states that can be reached and are not decided yet, and who leads to them.
+  std::vector<Term> pending = {term}, decided;
+  std::map<Term, std::vector<Term>> before;
+  for (size_t i = 0; i < pending.size(); ++i) {
+    const Term state = pending[i];
+    if (has_text_.contains(state)) {
+      if (has_text_[state]) decided.push_back(state);
+      continue;
+    }
+    if (HoldsEmpty(state)) decided.push_back(state);
+    if (!steps_.contains(state)) TRY(Expand(state));
+    for (const Step& step : steps_[state]) {
+      auto& sources = before[step.next];
+      if (sources.empty()) pending.push_back(step.next);
+      sources.push_back(state);
+    }
+  }
+  for (const Term state : pending) has_text_.try_emplace(state, false);
+  for (const Term state : decided) has_text_[state] = true;
+  for (size_t i = 0; i < decided.size(); ++i) {
+    for (const Term source : before[decided[i]]) {
+      if (std::exchange(has_text_[source], true)) continue;
+      decided.push_back(source);
+    }
+  }
+  return has_text_[term];
+}
+
+Result<std::vector<Regular::Step>> Regular::Steps(Term term) {
+  TRY_ASSIGN(const bool any, HasText(term));  // and so of all that follow
+  std::vector<Step> steps;
+  if (!any) return steps;
+  for (const Step& step : steps_[term]) {
+    if (has_text_[step.next]) steps.push_back(step);
+  }
+  return steps;
+}
+
+bool Regular::Holds(Term term, std::string_view utf8) {
+  for (size_t at = 0; at < utf8.size();) term = Derive(term, utf8::Next(utf8, &at));
+  return HoldsEmpty(term);
+}
+
+}  // namespace merope

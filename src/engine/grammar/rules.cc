@@ -1,0 +1,171 @@
+#include "engine/grammar/rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include "text/utf8.h"
+
+namespace merope {
+namespace {
+
+void PrintCharacter(char32_t c, std::string* out) {
+  const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+  if (plain) {
+    out->push_back(static_cast<char>(c));
+  } else {
+    fmt::format_to(std::back_inserter(*out), "\\U{:08x}", static_cast<uint32_t>(c));
+  }
+}
+
+void PrintSet(const CharSet& set, std::string* out) {
+  out->push_back('[');
+  for (const CharSet::Range& range : set.ranges()) {
+    PrintCharacter(range.first, out);
+    if (range.last == range.first) continue;
+    out->push_back('-');
+    PrintCharacter(range.last, out);
+  }
+  out->push_back(']');
+}
+
+}  // namespace
+
+int64_t Rules::Size() const {
+  int64_t size = 0;
+  for (const Rule& rule : rules_) {
+    for (const Alternative& alternative : rule.alternatives) {
+      ++size;
+      for (const Symbol& symbol : alternative) {
+        if (const auto* text = std::get_if<std::string>(&symbol)) {
+          size += static_cast<int64_t>(text->size());
+        } else if (const auto* set = std::get_if<CharSet>(&symbol)) {
+          size += static_cast<int64_t>(set->ranges().size());
+        } else {
+          ++size;
+        }
+      }
+    }
+  }
+  return size;
+}
+
+Status Rules::Prune() {
+  // Which rules have texts: each alternative waits for those that it names.
+  std::vector<bool> has(rules_.size());
+  std::vector<RuleId> found;
+  struct Waiting {
+    RuleId rule;
+    int64_t missing;
+  };
+  std::vector<Waiting> waiting;
+  std::vector<std::vector<size_t>> waits_for(rules_.size());
+  const auto find = [&](RuleId rule) {
+    if (has[static_cast<size_t>(rule)]) return;
+    has[static_cast<size_t>(rule)] = true;
+    found.push_back(rule);
+  };
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    for (const Alternative& alternative : rules_[i].alternatives) {
+      waiting.push_back({static_cast<RuleId>(i), 0});
+      for (const Symbol& symbol : alternative) {
+        const auto* rule = std::get_if<RuleId>(&symbol);
+        if (!rule) continue;
+        waits_for[static_cast<size_t>(*rule)].push_back(waiting.size() - 1);
+        ++waiting.back().missing;
+      }
+      if (waiting.back().missing == 0) find(static_cast<RuleId>(i));
+    }
+  }
+  for (size_t i = 0; i < found.size(); ++i) {
+    for (const size_t index : waits_for[static_cast<size_t>(found[i])]) {
+      if (--waiting[index].missing == 0) find(waiting[index].rule);
+    }
+  }
+  if (!has[static_cast<size_t>(root)]) return Err("nothing can match it");
+  for (Rule& rule : rules_) {
+    std::erase_if(rule.alternatives, [&](const Alternative& alternative) {
+      return std::ranges::any_of(alternative, [&](const Symbol& symbol) {
+        const auto* part = std::get_if<RuleId>(&symbol);
+        return part && !has[static_cast<size_t>(*part)];
+      });
+    });
+  }
+  return {};
+}
+
+std::vector<bool> Rules::Needed() const {
+  std::vector<bool> needed(rules_.size());
+  std::vector<RuleId> pending = {root};
+  needed[static_cast<size_t>(root)] = true;
+  while (!pending.empty()) {
+    const Rule& rule = rules_[static_cast<size_t>(pending.back())];
+    pending.pop_back();
+    for (const Alternative& alternative : rule.alternatives) {
+      for (const Symbol& symbol : alternative) {
+        const auto* part = std::get_if<RuleId>(&symbol);
+        if (!part || needed[static_cast<size_t>(*part)]) continue;
+        needed[static_cast<size_t>(*part)] = true;
+        pending.push_back(*part);
+      }
+    }
+  }
+  return needed;
+}
+
+std::string Rules::Print() const {
+  std::string out;
+  const auto name = [&](RuleId rule) { return rule == root ? "root" : fmt::format("r{}", rule); };
+  const std::vector<bool> needed = Needed();
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    if (!needed[i]) continue;
+    out += name(static_cast<RuleId>(i)) + " ::= ";
+    const char* between = "";
+    for (const Alternative& alternative : rules_[i].alternatives) {
+      out += std::exchange(between, "| ");
+      if (alternative.empty()) out += "\"\" ";
+      for (const Symbol& symbol : alternative) {
+        if (const auto* text = std::get_if<std::string>(&symbol)) {
+          out += '"';
+          for (size_t at = 0; at < text->size();) PrintCharacter(utf8::Next(*text, &at), &out);
+          out += '"';
+        } else if (const auto* set = std::get_if<CharSet>(&symbol)) {
+          PrintSet(*set, &out);
+        } else {
+          out += name(std::get<RuleId>(symbol));
+        }
+        out += ' ';
+      }
+    }
+    // No text has the character that stands for the end.
+    if (rules_[i].follows == Follows::kEnd) out += "(= \"\\U0010ffff\")";
+    if (rules_[i].follows == Follows::kJson) out += "(= [ \\n\\t]* [,:}\\]])";
+    out += '\n';
+  }
+  return out;
+}
+
+Result<RuleId> AddRegular(Regular* regular, Regular::Term term, Rules* rules) {
+  std::map<Regular::Term, RuleId> known;
+  std::vector<Regular::Term> pending = {term};
+  known[term] = rules->Add();
+  for (size_t i = 0; i < pending.size(); ++i) {
+    Rule rule{.alternatives = {}, .follows = Follows::kEnd};
+    TRY_ASSIGN(const auto steps, regular->Steps(pending[i]));
+    for (const Regular::Step& step : steps) {
+      const auto [next, is_new] = known.try_emplace(step.next, 0);
+      if (is_new) {
+        next->second = rules->Add();
+        pending.push_back(step.next);
+      }
+      rule.alternatives.push_back({step.set, next->second});
+    }
+    if (regular->HoldsEmpty(pending[i])) rule.alternatives.emplace_back();
+    (*rules)[known[pending[i]]] = std::move(rule);
+  }
+  return known[term];
+}
+
+}  // namespace merope

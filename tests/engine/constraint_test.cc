@@ -1,0 +1,231 @@
+// Structured output: masks, ends, the cache, what is refused and what is too large.
+#include "engine/constraint.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/engine/grammar.h"
+
+namespace merope {
+namespace {
+
+TEST(Constraint, AChoiceIsOneOfTheTexts) {
+  TestGrammars grammars({"yes", "ye", "no", "yesno", "nothing"});
+  const auto grammar = grammars.Must({.choice = {{"yes", "no", "été"}}});
+  for (const char* text : {"yes", "no", "été"})
+    EXPECT_TRUE(grammars.Accepts(grammar, text)) << text;
+  for (const char* text : {"", "ye", "yesno", "nothing", "Yes"}) {
+    EXPECT_FALSE(grammars.Accepts(grammar, text)) << text;
+  }
+  grammars.ExpectMaskAgreesWithBytes(grammar, "");
+  grammars.ExpectMaskAgreesWithBytes(grammar, "y");
+  grammars.ExpectMaskAgreesWithBytes(grammar, "\xC3");
+}
+
+TEST(Constraint, EndsWhereTheTextIsWhole) {
+  TestGrammars grammars;
+  const auto grammar = grammars.Must({.regex = "ab?"});
+  Constraint constraint(grammar);
+  EXPECT_FALSE(constraint.finished());
+  const auto byte = [](char c) { return kTestFirstByte + static_cast<int32_t>(c); };
+  EXPECT_EQ(grammars.Allowed(constraint), std::vector<int32_t>{byte('a')});
+  constraint.Accept(byte('a'));
+  EXPECT_FALSE(constraint.finished());
+  EXPECT_EQ(grammars.Allowed(constraint),
+            (std::vector<int32_t>{kTestEos, kTestOtherEos, byte('b')}));
+  constraint.Accept(byte('b'));
+  EXPECT_TRUE(constraint.finished());
+  EXPECT_EQ(grammars.Allowed(constraint), (std::vector<int32_t>{kTestEos, kTestOtherEos}));
+  constraint.Accept(kTestOtherEos);
+  EXPECT_TRUE(constraint.finished());
+  EXPECT_EQ(grammars.Allowed(constraint), (std::vector<int32_t>{kTestEos, kTestOtherEos}));
+}
+
+TEST(Constraint, TheEndMayComeBeforeMore) {
+  TestGrammars grammars;
+  Constraint constraint(grammars.Must({.regex = "a*"}));
+  constraint.Accept(kTestEos);
+  EXPECT_TRUE(constraint.finished());
+}
+
+TEST(Constraint, AModelWithoutAnEndOfTextIsConstrainedToo) {
+  const Tokenizer tokenizer = TestTokenizer({});
+  GrammarCompiler compiler(tokenizer, tokenizer.vocab_size(), {});
+  const auto grammar = compiler.Compile({.choice = {{"a"}}});
+  ASSERT_TRUE(grammar) << ErrorOf(grammar);
+  Constraint constraint(*grammar);
+  constraint.Accept(kTestFirstByte + 'a');
+  EXPECT_TRUE(constraint.finished());
+}
+
+TEST(Constraint, MasksAgreeWithBytes) {
+  TestGrammars grammars({"{\"",      "\":",  "\": ",  "\",",   "\"}",       "\", \"", "12",
+                         "3,",       "true", "ab",    "abc\"", "a\": 1}",   "  ",     "\n  ",
+                         "}\n",      "[1,",  "null]", "\\n",   "\\u00",     "é",      "日本",
+                         "\xE6\x97", "-1",   "1.5",   "e+",    "abcabcabc", "\\\"",   "\xF0\x9F"});
+  const auto schema = grammars.Must({.json = R"({"type":"object","properties":{
+          "abc":{"type":"string","maxLength":5},
+          "n":{"type":"integer","minimum":-12,"maximum":123},
+          "list":{"type":"array","items":{"type":["number","null","boolean"]},"maxItems":3},
+          "text":{"type":"string"}},"required":["abc"]})"});
+  for (const char* after :
+       {"", "{", "{\"abc\": ", "{\"abc\":\"", "{\"abc\":\"ab", "{\"abc\":\"abcab", "{\"abc\":\"\\",
+        "{\"abc\":\"a\",", "{\"abc\":\"a\",\n  \"n\":", "{\"abc\":\"a\",\"n\":12",
+        "{\"abc\":\"a\",\"list\":[1, ", "{\"abc\":\"a\",\"text\":\"\\u",
+        "{\"abc\":\"a\",\"text\":\"\xE6", "{\"abc\":\"a\" ", "{\"abc\":\"a\"}"}) {
+    grammars.ExpectMaskAgreesWithBytes(schema, after);
+  }
+  const auto regex = grammars.Must({.regex = "(abc){2,3}|[a-c]+\"|.{2,4}"});
+  for (const char* after : {"", "a", "ab", "abca", "abcabc", "é", "日\xE6"}) {
+    grammars.ExpectMaskAgreesWithBytes(regex, after);
+  }
+  const auto grammar = grammars.Must({.grammar = "root ::= \"(\" (root | [a-c]+)* \")\""});
+  for (const char* after : {"", "(", "((abc", "(()"}) {
+    grammars.ExpectMaskAgreesWithBytes(grammar, after);
+  }
+  const auto object = grammars.Must({.json_object = true});
+  for (const char* after : {"", "{", "{\"abc\":[1,{\"a", "{\"a\":1"}) {
+    grammars.ExpectMaskAgreesWithBytes(object, after);
+  }
+}
+
+TEST(Constraint, TextsAreUtf8) {
+  TestGrammars grammars;
+  for (const StructuredOutputs& outputs :
+       {StructuredOutputs{.regex = "[^a]*"}, StructuredOutputs{.grammar = "root ::= [^a]*"}}) {
+    const auto grammar = grammars.Must(outputs);
+    for (const char* text : {"b\n", "\x7F", "\u0080", "\u07FF", "\u0800", "\uD7FF", "\uE000",
+                             "\uFFFF", "\U00010000", "\U0010FFFF"}) {
+      EXPECT_TRUE(grammars.Accepts(grammar, text)) << text;
+    }
+    for (const char* text :
+         {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xED\xA0\x80",
+          "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5", "\xFF"}) {
+      EXPECT_FALSE(grammars.Accepts(grammar, text)) << testing::PrintToString(std::string(text));
+    }
+  }
+}
+
+TEST(Constraint, ExactlyOneIsAskedFor) {
+  TestGrammars grammars;
+  EXPECT_EQ(
+      ErrorOf(grammars.Compile({})),
+      "structured_outputs: expected one of json, regex, choice, grammar and json_object, found 0");
+  EXPECT_EQ(
+      ErrorOf(grammars.Compile({.regex = "a", .json_object = true})),
+      "structured_outputs: expected one of json, regex, choice, grammar and json_object, found 2");
+  EXPECT_EQ(ErrorOf(grammars.Compile({.structural_tag = "{}"})),
+            "structured_outputs: structural_tag is not supported");
+  EXPECT_EQ(ErrorOf(grammars.Compile({.choice = std::vector<std::string>{}})),
+            "choice: expected at least one, found none");
+  EXPECT_EQ(ErrorOf(grammars.Compile({.regex = "a\xFF"})), "regex: not UTF-8 at byte 1");
+}
+
+TEST(GrammarCompiler, CompilesEachGrammarOnce) {
+  TestGrammars grammars;
+  const StructuredOutputs outputs = {.regex = "[a-z]{1,20}"};
+  std::vector<std::shared_ptr<const Grammar>> found(8);
+  std::vector<std::thread> threads;
+  for (auto& one : found) {
+    threads.emplace_back([&] { one = grammars.Must(outputs); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& one : found) EXPECT_EQ(one, found[0]);
+  EXPECT_NE(grammars.Must({.choice = {{"[a-z]{1,20}"}}}), found[0]);
+  // Lists that read the same one after the other are not the same.
+  EXPECT_NE(grammars.Must({.choice = {{"ab", "c"}}}), grammars.Must({.choice = {{"a", "bc"}}}));
+}
+
+TEST(GrammarCompiler, ForgetsTheGrammarsUsedLongestAgo) {
+  TestGrammars grammars;
+  const StructuredOutputs first = {.choice = {{"first"}}}, second = {.choice = {{"second"}}};
+  const std::weak_ptr<const Grammar> kept = grammars.Must(first), forgotten = grammars.Must(second);
+  for (int i = 0; i < 300; ++i) {
+    grammars.Must({.choice = {{std::to_string(i)}}});
+    grammars.Must(first);
+  }
+  EXPECT_FALSE(kept.expired());
+  EXPECT_TRUE(forgotten.expired());
+}
+
+std::string Repeated(const std::string& text, int count) {
+  std::string all;
+  for (int i = 0; i < count; ++i) all += text;
+  return all;
+}
+
+// Each is refused, or compiled, within seconds and without a crash.
+TEST(GrammarCompiler, HostileGrammarsAreBounded) {
+  TestGrammars grammars;
+  std::string chain = "root ::= r0\n", definitions;
+  for (int i = 0; i < 5000; ++i) chain += fmt::format("r{} ::= \"a\" r{} | \"b\"\n", i, i + 1);
+  chain += "r5000 ::= \"c\"";
+  for (int i = 0; i < 3000; ++i) {
+    definitions += fmt::format("\"d{}\":{{\"$ref\":\"#/$defs/d{}\"}},", i, i + 1);
+  }
+  std::string values = "\"0\"";
+  for (int i = 1; i < 30000; ++i) values += fmt::format(",\"{}\"", i);
+  std::string properties = "\"p\":{}";
+  for (int i = 0; i < 5000; ++i) properties += fmt::format(",\"p{}\":{{\"type\":\"integer\"}}", i);
+  const std::pair<const char*, StructuredOutputs> hostile[] = {
+      {"counts of counts", {.regex = "((a{1,1000}){1,1000}){1,1000}"}},
+      {"a large count", {.regex = "[^x]{100000}"}},
+      {"many wide places", {.regex = "(.{0,4000}x){3}"}},
+      {"an exponential automaton", {.regex = "(a|b)*a(a|b){30}"}},
+      {"many stars", {.regex = Repeated("(a*)*", 2000) + "b"}},
+      {"many optional parts", {.regex = Repeated("a?", 3000) + Repeated("a", 3000)}},
+      {"deep groups", {.regex = Repeated("(", 50000) + Repeated(")", 50000)}},
+      {"many alternatives", {.regex = "(" + Repeated("(a|b|ab)|", 20000) + "c)*"}},
+      {"a large text", {.regex = Repeated("abc", 200000)}},
+      {"many choices", {.choice = std::vector<std::string>(200000, "abcdef")}},
+      {"deep schemas", {.json = Repeated("{\"items\":", 100000)}},
+      {"a chain of references",
+       {.json = "{\"$ref\":\"#/$defs/d0\",\"$defs\":{" + definitions + "\"d3000\":{}}}"}},
+      {"references in a circle",
+       {.json =
+            R"({"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}}})"}},
+      {"a schema of itself", {.json = R"({"allOf":[{"$ref":"#"}]})"}},
+      {"schemas that grow", {.json = R"({"allOf":[{"$ref":"#/$defs/b"}],
+          "$defs":{"b":{"properties":{"x":{"allOf":[{"$ref":"#"},{"$ref":"#/$defs/b"}]}}}}})"}},
+      {"no finite document",
+       {.json = R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})"}},
+      {"a huge enum", {.json = "{\"enum\":[" + values + "]}"}},
+      {"many properties", {.json = "{\"properties\":{" + properties + "}}"}},
+      {"long arrays", {.json = R"({"items":{"type":"string"},"minItems":4096})"}},
+      {"an array of arrays",
+       {.json =
+            R"({"items":{"items":{"items":{"maxItems":4000},"maxItems":4000},"maxItems":4000}})"}},
+      {"long strings", {.json = R"({"type":"string","maxLength":4000})"}},
+      {"counted properties", {.json = R"({"minProperties":4000,"maxProperties":4096})"}},
+      {"numbers out of range", {.json = R"({"type":"number","minimum":1e-300,"maximum":1e300})"}},
+      {"a long chain of rules", {.grammar = chain}},
+      {"left recursion", {.grammar = "root ::= root | root root | \"a\""}},
+      {"only itself", {.grammar = "root ::= root"}},
+      {"empty loops", {.grammar = "root ::= ((\"\"*)*)* \"a\""}},
+      {"deep brackets", {.grammar = "root ::= " + Repeated("(", 100000) + "\"a\""}},
+      {"large repetitions", {.grammar = "root ::= a{4000}\na ::= b{4000}\nb ::= [^x]{4000}"}},
+  };
+  for (const auto& [name, outputs] : hostile) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto grammar = grammars.Compile(outputs);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    // Here within a second; sanitizers and busy machines take several times that.
+    EXPECT_LT(took.count(), 60) << name;
+    printf("%-28s %6.3f s  %.100s\n", name, took.count(),
+           grammar ? "compiled" : grammar.error().message.c_str());
+    if (!grammar) continue;
+    Constraint constraint(*grammar);
+    for (int i = 0; i < 200; ++i) {
+      const auto allowed = grammars.Allowed(constraint);
+      ASSERT_FALSE(allowed.empty()) << name;
+      constraint.Accept(allowed.back());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace merope
