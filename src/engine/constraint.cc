@@ -40,6 +40,8 @@ constexpr size_t kMaxText = 1 << 18;  // bytes of a schema, an expression, all c
 constexpr int64_t kMaxRulesSize = 1 << 17;
 // Checks of a token at a state of the grammar, all together: about a quarter of a microsecond each.
 constexpr int64_t kMaxChecks = 16'000'000;
+// Of Rules::Predictions: about two nanoseconds each.
+constexpr int64_t kMaxPredictions = 500'000'000;
 // Of compiled grammars, with what they share.
 constexpr size_t kMaxCached = 256;
 constexpr int64_t kMaxCachedBytes = 256 << 20;
@@ -188,13 +190,17 @@ bool Constraint::finished() const {
 
 // ------------------------------------------------------------------------------- the compiler
 
-struct GrammarCompiler::State {
-  State(std::vector<std::string> tokens, int vocab_size, const std::vector<int32_t>& end)
-      : vocabulary(tokens, xgrammar::VocabType::RAW, vocab_size, end),
+namespace {
+
+// The vocabulary as xgrammar wants it, and what is known of it beforehand.
+struct Vocabulary {
+  Vocabulary(const std::vector<std::string>& tokens, int vocab_size,
+             const std::vector<int32_t>& end)
+      : tokenizer(tokens, xgrammar::VocabType::RAW, vocab_size, end),
         // One thread, the caller's: an exception of another one would end the process.
-        compiler(vocabulary, 1, true, kMaxCachedBytes) {
-    for (size_t id = 0; id < tokens.size(); ++id) {
-      if (!tokens[id].empty()) ++beginning[static_cast<unsigned char>(tokens[id][0])];
+        compiler(tokenizer, 1, true, kMaxCachedBytes) {
+    for (const std::string& token : tokens) {
+      if (!token.empty()) ++beginning[static_cast<unsigned char>(token[0])];
     }
   }
 
@@ -234,9 +240,15 @@ struct GrammarCompiler::State {
     if (const int64_t size = rules.Size(); size > kMaxRulesSize) {
       return Err("too large: {} symbols of a grammar, more than {}", size, kMaxRulesSize);
     }
-    if (Checks(rules) > kMaxChecks) {
+    if (const int64_t checks = Checks(rules); checks > kMaxChecks) {
       return Err(
-          "too large: it has too many places, repetitions counted in, that most tokens fit in");
+          "too large: it has too many places, repetitions counted in, that most tokens fit in: {} "
+          "checks of a token, more than {}",
+          checks, kMaxChecks);
+    }
+    if (rules.Predictions(kMaxPredictions) >= kMaxPredictions) {
+      return Err("too large: too many rules begin with each other; more than {} predictions",
+                 kMaxPredictions);
     }
     try {
       return std::make_shared<const Grammar>(compiler.CompileGrammar(rules.Print(), "root"));
@@ -245,19 +257,42 @@ struct GrammarCompiler::State {
     }
   }
 
-  xgrammar::TokenizerInfo vocabulary;
+  xgrammar::TokenizerInfo tokenizer;
   xgrammar::GrammarCompiler compiler;
   std::array<int64_t, 256> beginning = {};  // tokens by first byte
+};
+
+}  // namespace
+
+struct GrammarCompiler::State {
+  State(const Tokenizer& the_tokenizer, int64_t size)
+      : tokenizer(the_tokenizer), vocab_size(size) {}
+
+  const Tokenizer& tokenizer;
+  int64_t vocab_size;
+  std::vector<int32_t> end;
+
+  std::mutex compiling;                  // one at a time: memory, and each grammar once
+  std::optional<Vocabulary> vocabulary;  // made for the first grammar: it takes its time
 
   struct Entry {
     std::string key;
     std::shared_ptr<const Grammar> grammar;
   };
-  std::mutex compiling;      // one at a time: memory, and each grammar once
   std::mutex mutex;          // of what follows
   std::list<Entry> entries;  // those used last first
   std::map<std::string, std::list<Entry>::iterator, std::less<>> by_key;
 
+  void MakeVocabulary() {
+    std::vector<std::string> tokens(
+        static_cast<size_t>(std::min<int64_t>(tokenizer.vocab_size(), vocab_size)));
+    for (size_t id = 0; id < tokens.size(); ++id) {
+      // What is special stands for nothing inside a text.
+      const auto token = static_cast<int32_t>(id);
+      if (!tokenizer.IsSpecial(token)) tokens[id] = tokenizer.TokenBytes(token);
+    }
+    vocabulary.emplace(tokens, static_cast<int>(vocab_size), end);
+  }
   std::shared_ptr<const Grammar> Find(const std::string& key) {
     const std::lock_guard lock(mutex);
     const auto found = by_key.find(key);
@@ -283,19 +318,11 @@ struct GrammarCompiler::State {
 };
 
 GrammarCompiler::GrammarCompiler(const Tokenizer& tokenizer, int64_t vocab_size,
-                                 std::span<const int32_t> eos_token_ids) {
-  std::vector<std::string> tokens(
-      static_cast<size_t>(std::min<int64_t>(tokenizer.vocab_size(), vocab_size)));
-  for (size_t id = 0; id < tokens.size(); ++id) {
-    // What is special stands for nothing inside a text.
-    const auto token = static_cast<int32_t>(id);
-    if (!tokenizer.IsSpecial(token)) tokens[id] = tokenizer.TokenBytes(token);
-  }
-  std::vector<int32_t> end;
+                                 std::span<const int32_t> eos_token_ids)
+    : state_(std::make_unique<State>(tokenizer, vocab_size)) {
   for (const int32_t id : eos_token_ids) {
-    if (id >= 0 && id < vocab_size) end.push_back(id);
+    if (id >= 0 && id < vocab_size) state_->end.push_back(id);
   }
-  state_ = std::make_unique<State>(std::move(tokens), static_cast<int>(vocab_size), end);
 }
 GrammarCompiler::~GrammarCompiler() = default;
 
@@ -305,7 +332,8 @@ Result<std::shared_ptr<const Grammar>> GrammarCompiler::Compile(const Structured
   if (auto known = state_->Find(key)) return known;
   const std::lock_guard lock(state_->compiling);
   if (auto known = state_->Find(key)) return known;  // by another thread, meanwhile
-  const auto compiled = state_->Compile(outputs);
+  if (!state_->vocabulary) state_->MakeVocabulary();
+  const auto compiled = state_->vocabulary->Compile(outputs);
   if (!compiled) return Within(wanted.field, compiled.error());
   state_->Keep(key, *compiled);
   return compiled;

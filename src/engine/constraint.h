@@ -33,9 +33,10 @@ class Constraint {
   std::unique_ptr<State> state_;
 };
 
-// Any thread.
+// Any thread; compiling is done on the caller's.
 class GrammarCompiler {
  public:
+  // The tokenizer outlives it. Nothing is made of it before the first grammar.
   GrammarCompiler(const Tokenizer& tokenizer, int64_t vocab_size,
                   std::span<const int32_t> eos_token_ids);
   ~GrammarCompiler();

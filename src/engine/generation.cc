@@ -92,7 +92,7 @@ void Generation::TakeToken(std::span<const float> logits) {
     } else if (among(params_.stop_token_ids)) {
       reason = FinishReason::kStop;
       stopped_by = id;
-    } else if (constraint_ && constraint_->finished() && among(setup_.eos_token_ids)) {
+    } else if (constraint_ && among(setup_.eos_token_ids) && constraint_->finished()) {
       reason = FinishReason::kStop;  // EOS is ignored, but nothing can follow it
     }
   }

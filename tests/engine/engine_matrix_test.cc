@@ -101,6 +101,7 @@ class Requests {
     if (Sometimes()) params.ignore_eos = true;
     if (Below(10) == 0 && params.temperature >= 0.01) params.n = 2 + static_cast<int64_t>(Below(2));
     if (Below(10) == 0) params.repetition_detection = {3, 1, 2};
+    if (Below(10) == 0) params.structured_outputs = {.regex = "[a-z ]{5,40}"};
     for (std::string& stop : params.stop)
       if (stop.empty()) stop = "q";
     return params;

@@ -358,6 +358,9 @@ TEST_F(EngineTest, WhatCannotBeIsRefused) {
   EXPECT_NE(Refusal(params, {5}).find("stop"), std::string::npos);
   params = Greedy(0);
   EXPECT_NE(Refusal(params, {5}).find("max_tokens"), std::string::npos);
+  params = Greedy(1);
+  params.structured_outputs = {.regex = "("};
+  EXPECT_NE(Refusal(params, {5}).find("regex: at 1: a group without end"), std::string::npos);
 }
 
 }  // namespace

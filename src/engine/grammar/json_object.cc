@@ -10,6 +10,7 @@ namespace merope {
 namespace {
 
 constexpr size_t kMaxStates = 16384;
+constexpr int64_t kMaxMembers = 1 << 16;
 
 // How far an object is: the next known property, whether there was one at all, those that count for
 // min, those that count for max, whether one of the others has come.
@@ -39,20 +40,28 @@ class ObjectWriter {
     for (size_t i = 0; i < pending_.size(); ++i) {
       const auto [state, own] = pending_[i];
       if (pending_.size() > kMaxStates) return Err("minProperties, maxProperties: too large");
-      std::vector<Alternative> alternatives;
-      if (state.next < shape_.known.size()) {
-        State after = state;
+      // All that may be the next member, directly: a chain of rules each of which may be empty
+      // takes a parser cubic time.
+      const RuleId members = rules_.Add();
+      State at = state;
+      for (; at.next < shape_.known.size(); ++at.next) {
+        State after = at;
         ++after.next;
-        if (!shape_.known[state.next].required) alternatives.push_back({RuleOf(after)});
         Take(&after, true);
-        if (MayBe(after)) alternatives.push_back(Member(state, values_[state.next], RuleOf(after)));
-      } else {
-        State after = state;
-        Take(&after, !std::exchange(after.other, true));
-        if (other_ && MayBe(after)) alternatives.push_back(Member(state, *other_, RuleOf(after)));
-        if (state.counted >= shape_.min) alternatives.push_back({text_.Space(), "}"});
+        if (MayBe(after)) TRY(AddMember(members, values_[at.next], after));
+        if (shape_.known[at.next].required) break;
       }
-      rules_[own].alternatives = std::move(alternatives);
+      if (at.next == shape_.known.size()) {
+        State after = at;
+        Take(&after, !std::exchange(after.other, true));
+        if (other_ && MayBe(after)) TRY(AddMember(members, *other_, after));
+        if (state.counted >= shape_.min) {
+          rules_[own].alternatives.push_back({text_.Space(), "}"});
+        }
+      }
+      Alternative more = {text_.Space(), members};
+      if (state.any) more.insert(more.begin(), ",");
+      rules_[own].alternatives.push_back(std::move(more));
     }
     return {};
   }
@@ -66,9 +75,15 @@ class ObjectWriter {
     if (shape_.max) ++state->all;
   }
   bool MayBe(const State& state) const { return !shape_.max || state.all <= *shape_.max; }
-  Alternative Member(const State& before, RuleId member, RuleId after) {
-    if (before.any) return {",", text_.Space(), member, after};
-    return {text_.Space(), member, after};
+  Status AddMember(RuleId members, RuleId member, const State& after) {
+    if (++n_members_ > kMaxMembers) {
+      return Err(
+          "properties: too many that may be left out one after the other: more than {} ways "
+          "from one to the next",
+          kMaxMembers);
+    }
+    rules_[members].alternatives.push_back({member, RuleOf(after)});
+    return {};
   }
   RuleId RuleOf(const State& state) {
     const auto [known, is_new] = known_.try_emplace(state, 0);
@@ -85,6 +100,7 @@ class ObjectWriter {
   RuleId blank_;
   std::vector<RuleId> values_;
   std::optional<RuleId> other_;
+  int64_t n_members_ = 0;
   std::map<State, RuleId> known_;
   std::vector<std::pair<State, RuleId>> pending_;
 };

@@ -52,8 +52,8 @@ int64_t Rules::Size() const {
   return size;
 }
 
-Status Rules::Prune() {
-  // Which rules have texts: each alternative waits for those that it names.
+std::vector<bool> Rules::Closed(bool texts_count) const {
+  // Each alternative waits for the rules that it names.
   std::vector<bool> has(rules_.size());
   std::vector<RuleId> found;
   struct Waiting {
@@ -71,10 +71,12 @@ Status Rules::Prune() {
     for (const Alternative& alternative : rules_[i].alternatives) {
       waiting.push_back({static_cast<RuleId>(i), 0});
       for (const Symbol& symbol : alternative) {
-        const auto* rule = std::get_if<RuleId>(&symbol);
-        if (!rule) continue;
-        waits_for[static_cast<size_t>(*rule)].push_back(waiting.size() - 1);
-        ++waiting.back().missing;
+        if (const auto* rule = std::get_if<RuleId>(&symbol)) {
+          waits_for[static_cast<size_t>(*rule)].push_back(waiting.size() - 1);
+          ++waiting.back().missing;
+        } else if (!texts_count) {
+          ++waiting.back().missing;  // for ever
+        }
       }
       if (waiting.back().missing == 0) find(static_cast<RuleId>(i));
     }
@@ -84,6 +86,11 @@ Status Rules::Prune() {
       if (--waiting[index].missing == 0) find(waiting[index].rule);
     }
   }
+  return has;
+}
+
+Status Rules::Prune() {
+  const std::vector<bool> has = Closed(true);
   if (!has[static_cast<size_t>(root)]) return Err("nothing can match it");
   for (Rule& rule : rules_) {
     std::erase_if(rule.alternatives, [&](const Alternative& alternative) {
@@ -94,6 +101,30 @@ Status Rules::Prune() {
     });
   }
   return {};
+}
+
+int64_t Rules::Predictions(int64_t limit) const {
+  const std::vector<bool> nullable = Closed(false);
+  std::vector<size_t> seen_by(rules_.size(), rules_.size());
+  std::vector<size_t> pending;
+  int64_t predictions = 0;
+  for (size_t i = 0; i < rules_.size() && predictions < limit; ++i) {
+    pending.assign(1, i);
+    seen_by[i] = i;
+    for (size_t at = 0; at < pending.size(); ++at) {
+      for (const Alternative& alternative : rules_[pending[at]].alternatives) {
+        for (const Symbol& symbol : alternative) {
+          const auto* part = std::get_if<RuleId>(&symbol);
+          if (!part) break;
+          const auto rule = static_cast<size_t>(*part);
+          if (std::exchange(seen_by[rule], i) != i) pending.push_back(rule);
+          if (!nullable[rule]) break;
+        }
+      }
+    }
+    predictions += static_cast<int64_t>(pending.size() * pending.size());
+  }
+  return predictions;
 }
 
 std::vector<bool> Rules::Needed() const {

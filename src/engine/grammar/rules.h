@@ -50,6 +50,9 @@ class Rules {
 
   // Of all rules: symbols, and the bytes and ranges in them.
   int64_t Size() const;
+  // What a parser that predicts has to do at all places: the squares of how many rules a text of
+  // each rule may begin in. Counted up to the limit.
+  int64_t Predictions(int64_t limit) const;
   // Drops the alternatives that have no text, for want of an end ("a" ::= "x" "a"). Errors: nothing
   // is left.
   Status Prune();
@@ -58,6 +61,8 @@ class Rules {
 
  private:
   std::vector<bool> Needed() const;
+  // Which rules have a text; without texts_count, which have the empty one.
+  std::vector<bool> Closed(bool texts_count) const;
   std::deque<Rule> rules_;
 };
 
