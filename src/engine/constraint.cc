@@ -39,7 +39,7 @@ namespace {
 constexpr size_t kMaxText = 1 << 18;  // bytes of a schema, an expression, all choices
 constexpr int64_t kMaxRulesSize = 1 << 17;
 // Checks of a token at a state of the grammar, all together: about a quarter of a microsecond each.
-constexpr int64_t kMaxChecks = 16'000'000;
+constexpr int64_t kMaxChecks = 32'000'000;
 // Of Rules::Predictions: about two nanoseconds each.
 constexpr int64_t kMaxPredictions = 500'000'000;
 // Of compiled grammars, with what they share.

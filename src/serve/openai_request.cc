@@ -16,7 +16,9 @@ constexpr int64_t kMin = std::numeric_limits<int64_t>::min(),
                   kMax = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMaxSequences = 16384;  // of one request, its prompts and n taken together
 
-constexpr const char* kUnsupported[] = {"use_beam_search", "kv_transfer_params", "vllm_xargs"};
+constexpr const char* kUnsupported[] = {"use_beam_search", "kv_transfer_params", "vllm_xargs",
+                                        "guided_json",     "guided_regex",       "guided_choice",
+                                        "guided_grammar"};
 constexpr const char* kUnsupportedOfCompletions[] = {"suffix", "prompt_embeds"};
 constexpr const char* kUnsupportedOfChat[] = {
     "tools",         "tool_choice",          "functions",        "function_call", "documents",

@@ -131,7 +131,8 @@ TEST_F(OpenAiRequestTest, FieldsOfTheWrongKindAreRefusedByName) {
 }
 
 TEST_F(OpenAiRequestTest, WhatIsNotSupportedIsRefusedByName) {
-  for (const char* field : {"use_beam_search", "kv_transfer_params", "vllm_xargs"}) {
+  for (const char* field : {"use_beam_search", "kv_transfer_params", "vllm_xargs", "guided_json",
+                            "guided_regex", "guided_choice", "guided_grammar"}) {
     const std::string member = fmt::format(R"("{}": {{"x": 1}})", field);
     ExpectRefused(served_.Completion(member), field, "not supported");
     ExpectRefused(served_.Chat(member), field, "not supported");
