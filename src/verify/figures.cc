@@ -197,7 +197,7 @@ PositionSuite JudgePositions(std::span<const PositionRecord> records,
                              std::span<const ReferenceRecord> references,
                              std::span<const Suspect> suspects,
                              std::span<const VerifyPrompt> prompts, const ReferenceCheck& check,
-                             const std::function<std::string(int32_t)>& token_text) {
+                             bool narrow, const std::function<std::string(int32_t)>& token_text) {
   PositionSuite suite;
   suite.prompts = std::ssize(prompts);
   suite.positions = std::ssize(records);
@@ -208,7 +208,7 @@ PositionSuite JudgePositions(std::span<const PositionRecord> records,
   CountByPrompt(records, MeasureNoise(references), suspects, prompts, token_text, &suite);
   SameTop1(&suite);
   NextToken(records, bootstrap, &suite);
-  JudgeGates(references, check, &suite);
+  JudgeGates(references, check, narrow, &suite);
   return suite;
 }
 

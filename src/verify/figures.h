@@ -60,15 +60,20 @@ void JudgeFirstToken(FirstTokenTable* table);
 // context), from which the error bound of fp32 follows.
 ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t longest_sum);
 
+// Whether the target's format has fewer than 16 bits. What such a format costs is its own affair,
+// told by the figures and judged by the first-token table: gates 1 and 9, which are made for 16
+// bits, then ask whether it is run as it is defined, by the emulated rows.
+bool IsNarrow(Precision precision);
+
 // Fills the suite's gates and verdict from its figures.
 void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceCheck& check,
-                PositionSuite* out);
+                bool narrow, PositionSuite* out);
 
 // token_text names a token in flips.
 PositionSuite JudgePositions(std::span<const PositionRecord> records,
                              std::span<const ReferenceRecord> references,
                              std::span<const Suspect> suspects,
                              std::span<const VerifyPrompt> prompts, const ReferenceCheck& check,
-                             const std::function<std::string(int32_t)>& token_text);
+                             bool narrow, const std::function<std::string(int32_t)>& token_text);
 
 }  // namespace merope

@@ -57,6 +57,25 @@ GateResult DeficitGate(const PositionSuite& suite) {
   return gate;
 }
 
+// How far the target's ln PPL is from that of its format, emulated: on the same tokens, position by
+// position.
+GateResult PerplexityGate(std::span<const ReferenceRecord> records,
+                          const ClusterBootstrap& bootstrap, size_t n_prompts, double margin) {
+  Series deltas(n_prompts);
+  for (const ReferenceRecord& r : records)
+    if (r.target.has_next) deltas.Add(r.prompt, r.emulated.ln_q_next - r.target.ln_q_next);
+  GateResult gate{.key = "delta_ln_ppl_format",
+                  .label = "(9) Δ ln PPL, to the format's own",
+                  .value = deltas.Mean(),
+                  .interval = bootstrap.Ratio(deltas.sums, deltas.counts, kEquivalenceConfidence),
+                  .confidence = kEquivalenceConfidence,
+                  .min = -margin,
+                  .max = margin,
+                  .note = "on the positions of the reference check"};
+  Judge(&gate, std::ssize(deltas.values));
+  return gate;
+}
+
 // The gate that is to hold where either of two suffices: the absolute one, or the one relative to
 // bf16 if that says more.
 GateResult Either(GateResult absolute, GateResult relative) {
@@ -139,8 +158,12 @@ ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t 
   return check;
 }
 
+bool IsNarrow(Precision precision) {
+  return precision != Precision::kFp32 && precision != Precision::kBf16;
+}
+
 void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceCheck& check,
-                PositionSuite* out) {
+                bool narrow, PositionSuite* out) {
   PositionSuite& suite = *out;
   // References are of the first prompts only.
   const size_t n_prompts = static_cast<size_t>(references.back().prompt) + 1;
@@ -163,12 +186,13 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
               .note = fmt::format("largest relative L2 {:.2e} at {} positions",
                                   check.max_relative_l2, check.positions)}));
   suite.gates.back().verdict = suite.verdict = check.verdict;
-  add(judged({.key = "kl_mean",
-              .label = "(1) KL, mean",
-              .value = figure("kl").mean,
-              .interval = figure("kl").mean_interval,
-              .confidence = kConfidence,
-              .max = 0.005}));
+  if (!narrow)
+    add(judged({.key = "kl_mean",
+                .label = "(1) KL, mean",
+                .value = figure("kl").mean,
+                .interval = figure("kl").mean_interval,
+                .confidence = kConfidence,
+                .max = 0.005}));
   add(RatioGate(
       references, bootstrap, n_prompts, "kl_ratio", "(1, 2) KL, over the format's own",
       [](const RowMetrics& m) { return m.kl; }, false));
@@ -208,13 +232,16 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
              RatioGate(references, bootstrap, n_prompts, "rms_delta_p_ratio",
                        "(8) RMS Δp, over the format's own", SquaredDelta, true)));
   const double margin = suite.positions >= 10000 ? 0.001 : 0.002;
-  add(judged({.key = "delta_ln_ppl",
-              .label = "(9) Δ ln PPL, equivalence",
-              .value = suite.delta_ln_ppl,
-              .interval = suite.delta_ln_ppl_interval,
-              .confidence = kEquivalenceConfidence,
-              .min = -margin,
-              .max = margin}));
+  if (narrow)
+    add(PerplexityGate(references, bootstrap, n_prompts, margin));
+  else
+    add(judged({.key = "delta_ln_ppl",
+                .label = "(9) Δ ln PPL, equivalence",
+                .value = suite.delta_ln_ppl,
+                .interval = suite.delta_ln_ppl_interval,
+                .confidence = kEquivalenceConfidence,
+                .min = -margin,
+                .max = margin}));
 }
 
 }  // namespace merope

@@ -101,9 +101,9 @@ class Suite {
     JudgeFirstToken(&result.first_token);
     result.reference = JudgeReference(
         references_, std::max({config.hidden_size, config.intermediate_size, longest_}));
-    result.positions =
-        JudgePositions(positions_, references_, suspects_, prompts_, result.reference,
-                       [this](int32_t id) { return TokenText(tokenizer_, id); });
+    result.positions = JudgePositions(positions_, references_, suspects_, prompts_,
+                                      result.reference, IsNarrow(options_.target),
+                                      [this](int32_t id) { return TokenText(tokenizer_, id); });
     result.verdict = Worse(result.first_token.verdict, result.positions.verdict);
     const double n = static_cast<double>(positions_.size());
     result.baseline_tokens_per_second = n / baseline_seconds_;

@@ -45,9 +45,14 @@ struct Outcome {
   }
 };
 
-// bf16's noise has σ 0.02 on every logit, fp32's 2e-6; the target's as given, with `bias` added to
-// its largest logit.
-Outcome Judged(double target_sigma, double bias = 0, double fp32_sigma = 2e-6) {
+// What is added to the baseline's logits: noise of these σ, to the target's largest a bias.
+struct Errors {
+  double target = 0.02, bias = 0;
+  double fp32 = 2e-6, bf16 = 0.02;
+  double narrow = 0;  // of a format of fewer bits, which target and emulation share
+};
+
+Outcome Judged(const Errors& errors) {
   MadeUp made(11);
   RowComparer comparer;
   std::vector<PositionRecord> records;
@@ -57,26 +62,29 @@ Outcome Judged(double target_sigma, double bias = 0, double fp32_sigma = 2e-6) {
     prompts.push_back({fmt::format("p{}", p), "prose", "en", "", {}});
     for (int32_t i = 0; i < kPromptPositions; ++i) {
       const std::vector<float> z = made.Baseline();
-      std::vector<float> target = made.Noisy(z, target_sigma);
-      *std::max_element(target.begin(), target.end()) += static_cast<float>(bias);
+      const std::vector<float> format = errors.narrow > 0 ? made.Noisy(z, errors.narrow) : z;
+      std::vector<float> target = made.Noisy(format, errors.target);
+      *std::max_element(target.begin(), target.end()) += static_cast<float>(errors.bias);
       const int32_t next = made.Token();
       records.push_back({p, i, comparer.Compare(z, target, next)});
       if (p < 10) {
-        const RowMetrics reference = comparer.Compare(made.Noisy(z, fp32_sigma), z, next);
-        const RowMetrics emulated = comparer.Compare(z, made.Noisy(z, 0.02), next);
-        references.push_back({p, reference, emulated, emulated, records.back().target});
+        const RowMetrics reference = comparer.Compare(made.Noisy(z, errors.fp32), z, next);
+        const RowMetrics emulated = comparer.Compare(z, made.Noisy(format, errors.bf16), next);
+        const RowMetrics rounding = comparer.Compare(z, made.Noisy(z, errors.bf16), next);
+        references.push_back({p, reference, emulated, rounding, records.back().target});
       }
     }
   }
   Outcome outcome;
   outcome.check = JudgeReference(references, 1536);
-  outcome.suite = JudgePositions(records, references, FindSuspects(records, references), prompts,
-                                 outcome.check, [](int32_t id) { return std::to_string(id); });
+  outcome.suite =
+      JudgePositions(records, references, FindSuspects(records, references), prompts, outcome.check,
+                     errors.narrow > 0, [](int32_t id) { return std::to_string(id); });
   return outcome;
 }
 
 TEST(Suite, Bf16NoisePasses) {
-  const Outcome o = Judged(0.02);
+  const Outcome o = Judged({});
   EXPECT_EQ(o.check.verdict, Verdict::kPass);
   EXPECT_NEAR(o.check.emulated_sigma, 0.02, 0.0005);
   EXPECT_NEAR(o.check.target_sigma, 0.02, 0.0005);
@@ -91,7 +99,7 @@ TEST(Suite, Bf16NoisePasses) {
 }
 
 TEST(Suite, TheTargetItselfPassesExactly) {
-  const Outcome o = Judged(0);
+  const Outcome o = Judged({.target = 0});
   EXPECT_EQ(o.suite.verdict, Verdict::kPass);
   EXPECT_EQ(o.suite.flips.size(), 0u);
   EXPECT_EQ(o.suite.same_top1_rate, 1);
@@ -99,7 +107,7 @@ TEST(Suite, TheTargetItselfPassesExactly) {
 }
 
 TEST(Suite, TwiceTheNoiseFails) {
-  const Outcome o = Judged(0.04);
+  const Outcome o = Judged({.target = 0.04});
   EXPECT_EQ(o.Gate("kl_ratio").verdict, Verdict::kFail);
   EXPECT_EQ(o.Gate("sigma_ratio").verdict, Verdict::kFail);
   EXPECT_NEAR(o.Gate("sigma_ratio").value, 2, 0.05);
@@ -108,7 +116,7 @@ TEST(Suite, TwiceTheNoiseFails) {
 }
 
 TEST(Suite, AGrossErrorFailsEverywhere) {
-  const Outcome o = Judged(1.0);
+  const Outcome o = Judged({.target = 1});
   EXPECT_EQ(o.Gate("kl_mean").verdict, Verdict::kFail);
   EXPECT_EQ(o.Gate("bhattacharyya_outliers").verdict, Verdict::kFail);
   EXPECT_EQ(o.Gate("same_top1").verdict, Verdict::kFail);
@@ -120,13 +128,26 @@ TEST(Suite, AGrossErrorFailsEverywhere) {
 
 TEST(Suite, ABiasInConfidenceIsSeen) {
   const Outcome o =
-      Judged(0.02, 0.25);  // as from a wrong softmax scale: the other tokens lose probability
+      Judged({.bias = 0.25});  // as from a wrong softmax scale: the other tokens lose probability
   EXPECT_EQ(o.Gate("delta_ln_ppl").verdict, Verdict::kFail);
   EXPECT_GT(o.Gate("delta_ln_ppl").value, 0.01);
 }
 
+// Far from fp32, as its format is: only what it adds to that counts.
+TEST(Suite, ANarrowFormatIsHeldToItsOwn) {
+  const Outcome o = Judged({.target = 0.01, .bf16 = 0.01, .narrow = 0.12});
+  EXPECT_GT(o.suite.figures.front().mean, 0.005);  // of KL, which 16 bits are not allowed
+  for (const GateResult& gate : o.suite.gates)
+    EXPECT_EQ(gate.verdict, Verdict::kPass) << gate.label << " " << gate.value;
+  EXPECT_EQ(o.suite.verdict, Verdict::kPass);
+  EXPECT_EQ(Judged({.bias = 0.25, .narrow = 0.12}).Gate("delta_ln_ppl_format").verdict,
+            Verdict::kFail);
+  EXPECT_EQ(Judged({.target = 0.3, .narrow = 0.12}).Gate("sigma_ratio").verdict, Verdict::kFail);
+  EXPECT_EQ(Judged({.target = 0.3}).Gate("kl_mean").verdict, Verdict::kFail);
+}
+
 TEST(Suite, AWrongReferenceFails) {
-  const Outcome o = Judged(0.02, 0, 1e-3);
+  const Outcome o = Judged({.fp32 = 1e-3});
   EXPECT_EQ(o.check.verdict, Verdict::kFail);
   EXPECT_GT(o.check.worst_share_of_bound, 1);
   EXPECT_EQ(o.Gate("reference").verdict, Verdict::kFail);
