@@ -33,6 +33,10 @@ class ChatTemplate {
   // Bounded in steps and in output; raise_exception in the template becomes an Error.
   Result<std::string> Render(std::span<const ChatMessage> messages,
                              const ChatTemplateOptions& options) const;
+  // The same of JSON: messages an array of objects, which may hold more than role and content;
+  // variables an object, of what else the template is to know ("documents", "tools", …).
+  Result<std::string> RenderJson(std::string_view messages, std::string_view variables,
+                                 const ChatTemplateOptions& options) const;
 
  private:
   struct Program;

@@ -37,6 +37,37 @@ TEST(ChatTemplateTest, TheVariablesOfTransformers) {
   EXPECT_EQ(Render("[{{ bos_token }}{{ bos_token is defined }}]", {}, {}), "[False]");
 }
 
+TEST(ChatTemplateTest, MessagesAndVariablesOfJson) {
+  const auto parsed = ChatTemplate::Parse(
+      "{{ messages[0].role }} {{ messages[0].content[1].text }} {{ messages[0].name }} "
+      "{% for d in documents %}{{ d.id + 1 }}:{{ d.tags | join(',') }};{% endfor %}"
+      "{{ tools | tojson }} {{ bos_token }}",
+      "file");
+  ASSERT_TRUE(parsed);
+  const ChatTemplateOptions options{true, "<s>", ""};
+  const auto text = parsed->RenderJson(
+      R"([{"role": "user", "name": "é", "content": [{}, {"text": "hi"}]}])",
+      R"({"documents": [{"id": 6, "tags": ["z", "a"]}], "tools": {"z": 1.5, "a": [true, null]},
+          "bos_token": "[B]"})",
+      options);
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_EQ(*text, R"(user hi é 7:z,a;{"z": 1.5, "a": [true, null]} [B])");
+  EXPECT_EQ(
+      *parsed->RenderJson(R"([{"role": "a", "content": [0, 1]}])", R"({"documents": []})", options),
+      "a   null <s>");
+
+  const auto error = [&](std::string_view messages, std::string_view variables) {
+    return parsed->RenderJson(messages, variables, options).error().message;
+  };
+  EXPECT_EQ(error("{}", "{}"), "messages: expected a list, found dict");
+  EXPECT_EQ(error("[3]", "{}"), "messages: expected objects with a role, found int");
+  EXPECT_EQ(error("[{}]", "{}"), "messages: expected objects with a role, found one without");
+  EXPECT_EQ(error("[]", "[]"), "chat_template_kwargs: expected an object, found list");
+  EXPECT_EQ(error("[", "{}").find("messages: invalid JSON: "), 0u);
+  const std::string deep = std::string(100, '[') + std::string(100, ']');
+  EXPECT_EQ(error("[]", R"({"x": )" + deep + "}").find("chat_template_kwargs: a value nested"), 0u);
+}
+
 TEST(ChatTemplateTest, WhitespaceControl) {
   EXPECT_EQ(Render("  {% if true %}\n  x\n  {% endif %}\ny\n"), "  x\ny");
   EXPECT_EQ(Render("a\n  {%- if true -%}  \n b {%+ endif %}"), "ab ");
