@@ -2,7 +2,7 @@
 # of a*b+c into an FMA (FMA only where written), no fast-math, no tuning to the build machine.
 add_library(merope_flags INTERFACE)
 target_compile_options(merope_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror -ffp-contract=off -fno-fast-math)
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor $<$<BOOL:${MEROPE_WERROR}>:-Werror> -ffp-contract=off -fno-fast-math)
 target_compile_definitions(merope_flags INTERFACE MEROPE_VERSION="${PROJECT_VERSION}")
 
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)

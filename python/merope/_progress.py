@@ -1,0 +1,39 @@
+"""A progress bar on standard error, where that is a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """The part of tqdm that is used here."""
+
+    def update(self, n: int) -> object: ...
+    def close(self) -> object: ...
+
+
+class Bar:
+    """Draws nothing where standard error is no terminal."""
+
+    def __init__(self, total: int, desc: str, hidden: bool) -> None:
+        self._total, self._desc, self._done = total, desc, 0
+        self._begin = time.monotonic()
+        self._drawn = 0.0
+        self._terminal = not hidden and sys.stderr is not None and sys.stderr.isatty()
+
+    def update(self, n: int) -> None:
+        self._done += n
+        now = time.monotonic()
+        if not self._terminal or (now - self._drawn < 0.1 and self._done < self._total):
+            return
+        self._drawn = now
+        seconds = now - self._begin
+        filled = 30 * self._done // max(self._total, 1)
+        print(f"\r{self._desc} [{'#' * filled}{'.' * (30 - filled)}] {self._done}/{self._total}, "
+              f"{self._done / max(seconds, 1e-9):.1f}/s", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._terminal and self._drawn:
+            print(file=sys.stderr)

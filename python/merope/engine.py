@@ -1,0 +1,250 @@
+"""What LLM and AsyncLLM share: a loaded model, and requests to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import operator
+import os
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import _native
+from .outputs import OutputBuilder
+from .sampling_params import SamplingParams
+from .tokenizer import Tokenizer
+
+logger = logging.getLogger("merope")
+
+Prompt = str | Sequence[int] | Mapping[str, Any]
+
+_DTYPES = {"auto": "auto", "stored": "stored", "int8": "int8", "int4": "int4", "bfloat16": "bf16",
+           "bf16": "bf16", "float32": "fp32", "float": "fp32", "fp32": "fp32"}
+_INT32 = range(-2**31, 2**31)
+
+
+@dataclasses.dataclass
+class Counter:
+    """A number that only grows."""
+
+    name: str
+    value: int
+    labels: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class Gauge:
+    """A number as it is now."""
+
+    name: str
+    value: float
+    labels: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+Metric = Counter | Gauge
+
+
+@dataclasses.dataclass
+class Parsed:
+    """A prompt as the engine takes it. text is None for one of token ids."""
+
+    text: str | None
+    token_ids: list[int]
+    cache_salt: str = ""
+
+
+class Engine:
+    """A model, loaded, with an engine's thread of its own.
+
+    model: a Hugging Face directory, or a .gguf file.
+    dtype: "auto" (the checkpoint's own), "bfloat16", "float32", "int8", "int4", or "stored" (a
+        GGUF file's own integers).
+    max_model_len: tokens of prompt and answer at most; None: the checkpoint's.
+    tensor_parallel_size: 1.
+    enforce_eager: run the ops one by one, not as a captured plan. The results are the same.
+    seed: requests without a seed get theirs from this one, in the order in which they come, so that
+        the same program gives the same tokens each time; None: from the system.
+    kv_cache_memory_bytes: memory for keys and values; None: what max_num_seqs sequences of
+        max_model_len need, as far as the memory goes that this process may use.
+    kv_cache_dtype: "auto" (as the dtype has them) or "int8".
+    max_num_seqs, max_num_batched_tokens: sequences and tokens of one step at most.
+    enable_prefix_caching: keep keys and values of prompts for requests that begin alike.
+    speculative_config: {"method": "ngram", "num_speculative_tokens": k}: propose up to k tokens that
+        followed the same words before, and keep those that decoding gives too. The output is the
+        same.
+    scheduling_policy: "fcfs", or "priority" (a request's smaller number goes first).
+    max_logprobs: what logprobs may ask for at most; -1: the vocabulary.
+    chat_template: the source of a template to use instead of the checkpoint's.
+    num_threads: None: the cores that this process may use.
+    gpu_memory_utilization, trust_remote_code, disable_log_stats: taken for vLLM's sake, and not
+        used: there is no GPU, and no checkpoint's code is run.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        dtype: object = "auto",
+        max_model_len: int | None = None,
+        tensor_parallel_size: int = 1,
+        enforce_eager: bool = False,
+        seed: int | None = 0,
+        kv_cache_memory_bytes: int | None = None,
+        kv_cache_dtype: str = "auto",
+        max_num_seqs: int = 256,
+        max_num_batched_tokens: int | None = None,
+        enable_prefix_caching: bool = True,
+        speculative_config: Mapping[str, Any] | None = None,
+        scheduling_policy: str = "fcfs",
+        max_logprobs: int = 20,
+        chat_template: str | None = None,
+        num_threads: int | None = None,
+        gpu_memory_utilization: float | None = None,
+        trust_remote_code: bool = False,
+        disable_log_stats: bool = True,
+    ) -> None:
+        if tensor_parallel_size != 1:
+            raise ValueError(
+                f"tensor_parallel_size: expected 1, found {tensor_parallel_size}: one process runs "
+                "the whole model, its threads (num_threads) share the work of each layer")
+        if scheduling_policy not in ("fcfs", "priority"):
+            raise ValueError('scheduling_policy: expected "fcfs" or "priority", found '
+                             f"{scheduling_policy!r}")
+        for name, value, least in (
+                ("max_model_len", max_model_len, 1), ("max_num_seqs", max_num_seqs, 1),
+                ("max_num_batched_tokens", max_num_batched_tokens, 1),
+                ("kv_cache_memory_bytes", kv_cache_memory_bytes, 1),
+                ("num_threads", num_threads, 1), ("max_logprobs", max_logprobs, -1)):
+            if value is None:
+                continue
+            if not isinstance(value, int):
+                raise TypeError(f"{name}: expected an int, found {value!r}")
+            if value < least:
+                raise ValueError(f"{name}: expected {least} or more, found {value}")
+        if gpu_memory_utilization is not None:
+            logger.info("gpu_memory_utilization is not used; kv_cache_memory_bytes bounds the cache")
+        self._model = _native.Model(
+            os.fspath(model), dtype=_dtype(dtype), kv_cache_dtype=kv_cache_dtype,
+            enforce_eager=bool(enforce_eager), num_threads=num_threads or 0,
+            max_model_len=max_model_len or 0, max_num_seqs=max_num_seqs,
+            max_num_batched_tokens=max_num_batched_tokens or 0,
+            kv_cache_bytes=kv_cache_memory_bytes, prefix_cache=enable_prefix_caching,
+            by_priority=scheduling_policy == "priority", max_logprobs=max_logprobs,
+            speculative_tokens=_speculative_tokens(speculative_config))
+        logger.info("%s", self._model.description)
+        self._tokenizer = Tokenizer(self._model, chat_template)
+        self._seeds = None if seed is None else random.Random(seed)
+        self._seeds_lock = threading.Lock()
+
+    @property
+    def max_model_len(self) -> int:
+        """Tokens of prompt and answer at most."""
+        return self._model.max_model_len
+
+    @property
+    def kv_cache_tokens(self) -> int:
+        """Tokens whose keys and values fit into memory at once."""
+        return self._model.kv_cache_tokens
+
+    def get_default_sampling_params(self) -> SamplingParams:
+        """Those of the checkpoint's generation_config.json; what it leaves open is as in
+        SamplingParams()."""
+        found: dict[str, Any] = dict(self._model.generation_config)
+        for name in ("top_k", "max_tokens"):
+            if name in found:
+                found[name] = int(found[name])
+        return SamplingParams(**found)
+
+    def get_metrics(self) -> list[Metric]:
+        """Counters since the model was loaded, and gauges, by vLLM's names with "merope:" before
+        them."""
+        stats = self._model.stats()
+        gauges = {
+            "num_requests_running": stats["running"], "num_requests_waiting": stats["waiting"],
+            "kv_cache_usage_perc": stats["kv_pages_used"] / max(stats["kv_pages"], 1)}
+        counters = {
+            "prefix_cache_queries": "prefix_queries", "prefix_cache_hits": "prefix_hits",
+            "num_preemptions": "preemptions", "prompt_tokens": "prompt_tokens",
+            "generation_tokens": "generated_tokens", "engine_steps": "steps",
+            "spec_decode_num_drafts": "drafts", "spec_decode_num_draft_tokens": "draft_tokens",
+            "spec_decode_num_accepted_tokens": "accepted_tokens"}
+        metrics: list[Metric] = [Gauge(f"merope:{name}", value) for name, value in gauges.items()]
+        metrics += [Counter(f"merope:{name}", stats[key]) for name, key in counters.items()]
+        for key, value in stats.items():
+            if key.startswith("finished_"):
+                reason = key.removeprefix("finished_")
+                metrics.append(Counter("merope:request_success", value, {"finished_reason": reason}))
+        return metrics
+
+    def _parse(self, prompt: Prompt) -> Parsed:
+        if isinstance(prompt, str):
+            return Parsed(prompt, self._model.tokenizer.encode_prompt(prompt, True))
+        if isinstance(prompt, Mapping):
+            return self._parse_mapping(prompt)
+        try:
+            ids = [operator.index(id) for id in prompt]
+        except TypeError:
+            raise TypeError("prompt: expected a string, a list of token ids, or a dict with one of "
+                            f"them, found {prompt!r:.200}") from None
+        for id in ids:
+            if id not in _INT32:
+                raise ValueError(f"prompt: expected tokens of the vocabulary, found {id}")
+        return Parsed(None, ids)
+
+    def _parse_mapping(self, prompt: Mapping[str, Any]) -> Parsed:
+        unknown = prompt.keys() - {"prompt", "prompt_token_ids", "cache_salt"}
+        if unknown or not prompt.keys() & {"prompt", "prompt_token_ids"}:
+            raise ValueError('prompt: expected a dict with "prompt" or "prompt_token_ids", and perhaps '
+                             f'"cache_salt", found keys {sorted(map(str, prompt))}')
+        text = prompt.get("prompt")
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"prompt: expected a string, found {text!r:.200}")
+        ids = prompt.get("prompt_token_ids")
+        parsed = self._parse(text or "" if ids is None else ids)
+        return dataclasses.replace(parsed, text=text, cache_salt=prompt.get("cache_salt") or "")
+
+    def _submit(self, events: _native.Events, tag: int, prompt: Parsed, params: _native.Params,
+                priority: int) -> int:
+        seed = params.seed
+        if seed is None and self._seeds is not None and params.temperature > 0:
+            with self._seeds_lock:
+                seed = self._seeds.getrandbits(62)
+        return self._model.submit(events, tag, prompt.token_ids, params, seed, priority,
+                                  prompt.cache_salt)
+
+    def _builder(self, request_id: str, prompt: Parsed, params: SamplingParams) -> OutputBuilder:
+        return OutputBuilder(
+            self._tokenizer, request_id, prompt.text, prompt.token_ids, n=params.n,
+            logprobs=params.logprobs is not None,
+            prompt_logprobs=params.prompt_logprobs is not None, flat=params.flat_logprobs)
+
+
+def _dtype(dtype: object) -> str:
+    name = str(dtype).removeprefix("torch.")
+    if name in ("float16", "half"):
+        raise ValueError(f'dtype: expected auto, bfloat16, float32, int8, int4 or stored, found "{name}":'
+                         " float32 holds all its values")
+    if name not in _DTYPES:
+        raise ValueError("dtype: expected auto, bfloat16, float32, int8, int4 or stored, found "
+                         f'"{name}"')
+    return _DTYPES[name]
+
+
+def _speculative_tokens(config: Mapping[str, Any] | None) -> int:
+    """vLLM's prompt_lookup_min and _max are taken, and not used: the lengths are adaptive."""
+    if config is None:
+        return 0
+    known = {"method", "num_speculative_tokens", "prompt_lookup_min", "prompt_lookup_max"}
+    if config.keys() - known:
+        raise ValueError(f"speculative_config: expected {', '.join(sorted(known))}, found "
+                         f"{', '.join(sorted(map(str, config.keys() - known)))}")
+    if config.get("method") != "ngram":
+        raise ValueError('speculative_config: method: expected "ngram", found '
+                         f"{config.get('method')!r}")
+    tokens = config.get("num_speculative_tokens")
+    if not isinstance(tokens, int) or tokens < 1:
+        raise ValueError("speculative_config: num_speculative_tokens: expected 1 or more, found "
+                         f"{tokens!r}")
+    return tokens

@@ -1,0 +1,173 @@
+"""LLM: many prompts at once, the caller waiting for all of them."""
+
+from __future__ import annotations
+
+import itertools
+import select
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from . import _native
+from ._progress import Bar, Progress
+from .beam_search import search
+from .engine import Engine, Parsed, Prompt
+from .outputs import BeamSearchOutput, OutputBuilder, RequestOutput
+from .sampling_params import BeamSearchParams, SamplingParams, one_for_each
+from .tokenizer import Conversation, Tokenizer
+
+UseTqdm = bool | Callable[..., Progress]
+
+
+class LLM(Engine):
+    """A model that generates text from many prompts at once: vLLM's LLM, on CPUs.
+
+        llm = LLM(model="SmolLM2-135M-Instruct.gguf")
+        outputs = llm.generate(["The capital of France is"], SamplingParams(temperature=0))
+        print(outputs[0].outputs[0].text)
+
+    Any number of threads may use one. What is wrong with a request is a ValueError that names the
+    field; Ctrl-C ends what runs, and the LLM stays usable.
+    """
+
+    __doc__ = f"{__doc__}\n{Engine.__doc__}"
+    _request_ids = itertools.count()
+
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        use_tqdm: UseTqdm = True,
+        priority: Sequence[int] | None = None,
+    ) -> list[RequestOutput]:
+        """Completes prompts, and gives an output for each, in their order.
+
+        prompts: a text, a list of token ids, a dict with "prompt" or "prompt_token_ids" (and perhaps
+            "cache_salt"), or a list of these.
+        sampling_params: for all, or one for each; None: get_default_sampling_params().
+        use_tqdm: a progress bar on a terminal; tqdm, or what takes its arguments, is used instead.
+        priority: a number for each prompt, for scheduling_policy="priority".
+        """
+        return self._generate([self._parse(prompt) for prompt in _listed(prompts)], sampling_params,
+                              use_tqdm, priority)
+
+    def chat(
+        self,
+        messages: Conversation | Sequence[Conversation],
+        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
+        use_tqdm: UseTqdm = True,
+        *,
+        chat_template: str | None = None,
+        add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
+        tools: list[dict[str, Any]] | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> list[RequestOutput]:
+        """Answers conversations, written out by the checkpoint's chat template.
+
+        messages: a list of messages, dicts with "role" and "content", or a list of such lists.
+        For all else see Tokenizer.apply_chat_template and generate.
+        """
+        conversations = cast(
+            "Sequence[Conversation]",
+            [messages] if messages and isinstance(messages[0], Mapping) else messages)
+        parsed = []
+        for conversation in conversations:
+            text = self._tokenizer.apply_chat_template(
+                conversation, tokenize=False, add_generation_prompt=add_generation_prompt,
+                continue_final_message=continue_final_message, tools=tools,
+                chat_template=chat_template, **(chat_template_kwargs or {}))
+            parsed.append(Parsed(text, self._model.tokenizer.encode_prompt(text, False)))
+        return self._generate(parsed, sampling_params, use_tqdm, None)
+
+    def beam_search(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        params: BeamSearchParams,
+        use_tqdm: UseTqdm = False,
+    ) -> list[BeamSearchOutput]:
+        """The likeliest continuations of each prompt that a beam search finds.
+
+        Each step asks for 2 * beam_width logprobs, which max_logprobs must allow.
+        """
+        def step(beams: list[list[int]], sampling_params: SamplingParams) -> list[RequestOutput]:
+            return self._generate([Parsed(None, tokens) for tokens in beams], sampling_params, False,
+                                  None)
+
+        parsed = [self._parse(prompt) for prompt in _listed(prompts)]
+        bar = _bar(use_tqdm, params.max_tokens, "Beam search")
+        try:
+            return search([prompt.token_ids for prompt in parsed], params, step, self._tokenizer,
+                          set(self._model.eos_token_ids), self.max_model_len, bar)
+        finally:
+            bar.close()
+
+    def get_tokenizer(self) -> Tokenizer:
+        return self._tokenizer
+
+    def reset_prefix_cache(self) -> bool:
+        """Forgets the prompts kept so far; False, and nothing is forgotten, while requests run."""
+        return self._model.reset_prefix_cache()
+
+    def _generate(
+        self,
+        prompts: list[Parsed],
+        sampling_params: SamplingParams | Sequence[SamplingParams] | None,
+        use_tqdm: UseTqdm,
+        priority: Sequence[int] | None,
+    ) -> list[RequestOutput]:
+        if sampling_params is None:
+            sampling_params = self.get_default_sampling_params()
+        all_params = one_for_each(sampling_params, len(prompts))
+        if priority is not None and len(priority) != len(prompts):
+            raise ValueError(f"priority: expected one for each of {len(prompts)} prompts, found "
+                             f"{len(priority)}")
+        natives: dict[int, _native.Params] = {}
+        for params in all_params:
+            if id(params) not in natives:
+                natives[id(params)] = params._native()
+                natives[id(params)].final_only = True
+
+        events, poll = _native.Events(), select.poll()
+        poll.register(events.fileno(), select.POLLIN)
+        builders: list[OutputBuilder] = []
+        outputs: list[RequestOutput | None] = [None] * len(prompts)
+        ids: list[int] = []
+        bar = _bar(use_tqdm, len(prompts), "Processed prompts")
+        try:
+            for tag, (prompt, params) in enumerate(zip(prompts, all_params)):
+                builders.append(self._builder(str(next(self._request_ids)), prompt, params))
+                ids.append(self._submit(events, tag, prompt, natives[id(params)],
+                                        priority[tag] if priority else 0))
+            unfinished = len(prompts)
+            while unfinished:
+                poll.poll()
+                for event in events.take():
+                    outputs[event.tag] = output = builders[event.tag].final([event])
+                    if output is not None:
+                        unfinished -= 1
+                        bar.update(1)
+        except BaseException:
+            for request in ids:
+                self._model.abort(request)
+            raise
+        finally:
+            bar.close()
+        return cast("list[RequestOutput]", outputs)
+
+
+def _listed(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
+    if isinstance(prompts, (str, Mapping)):
+        return [prompts]
+    if not hasattr(prompts, "__getitem__"):
+        raise TypeError("prompts: expected a string, a list of token ids, a dict, or a list of these, "
+                        f"found {prompts!r:.200}")
+    if len(prompts) > 0 and hasattr(prompts[0], "__index__"):
+        return [cast("Sequence[int]", prompts)]
+    return cast("Sequence[Prompt]", prompts)
+
+
+def _bar(use_tqdm: UseTqdm, total: int, desc: str) -> Progress:
+    if callable(use_tqdm):
+        return use_tqdm(total=total, desc=desc)
+    return Bar(total, desc, hidden=not use_tqdm)

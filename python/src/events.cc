@@ -1,0 +1,116 @@
+#include "events.h"
+
+#include <fcntl.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/variant.h>
+#include <nanobind/stl/vector.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "convert.h"
+
+namespace merope::python {
+namespace {
+
+// [(id, logprob, rank), …] for each position.
+nb::list ToPython(const std::vector<PositionLogprobs>& positions) {
+  nb::list list;
+  for (const PositionLogprobs& position : positions) {
+    nb::list entries;
+    for (const TokenLogprob& token : position)
+      entries.append(nb::make_tuple(token.id, token.logprob, token.rank));
+    list.append(std::move(entries));
+  }
+  return list;
+}
+
+}  // namespace
+
+Events::Bell::Bell() {
+  int ends[2];
+  if (pipe(ends) != 0) {
+    PyErr_SetFromErrno(PyExc_OSError);
+    throw nb::python_error();
+  }
+  read_ = ends[0];
+  write_ = ends[1];
+  for (const int end : ends) {
+    fcntl(end, F_SETFD, FD_CLOEXEC);
+    fcntl(end, F_SETFL, O_NONBLOCK);
+  }
+}
+
+Events::Bell::~Bell() {
+  close(read_);
+  close(write_);
+}
+
+// There is an event; it is in the queue already.
+void Events::Bell::Ring() {
+  if (rung_.exchange(true)) return;
+  while (write(write_, "", 1) < 0 && errno == EINTR) {
+  }
+}
+
+// The queue will be emptied after this; what comes into it from now on rings again.
+void Events::Bell::Still() {
+  char bytes[16];
+  while (read(read_, bytes, sizeof bytes) > 0) {
+  }
+  rung_ = false;
+}
+
+Events::Events() = default;
+
+EventSink Events::Sink(size_t tag) {
+  return [sink = queue_.Sink(tag), bell = bell_](Event event) {
+    sink(std::move(event));
+    bell->Ring();
+  };
+}
+
+int Events::fileno() const { return bell_->fileno(); }
+
+std::vector<TaggedEvent> Events::Take() {
+  bell_->Still();
+  return queue_.Take(std::chrono::milliseconds(0));
+}
+
+void BindEvents(nb::module_& m) {
+  nb::class_<TaggedEvent>(m, "Event")
+      .def_ro("tag", &TaggedEvent::tag)
+      .def_prop_ro("index", [](const TaggedEvent& self) { return self.event.index; })
+      .def_prop_ro("ids", [](const TaggedEvent& self) { return self.event.ids; })
+      .def_prop_ro("text", [](const TaggedEvent& self) { return self.event.text; })
+      .def_prop_ro(
+          "logprobs", [](const TaggedEvent& self) { return ToPython(self.event.logprobs); },
+          nb::sig("def logprobs(self) -> list[list[tuple[int, float, int]]]"))
+      .def_prop_ro("cumulative_logprob",
+                   [](const TaggedEvent& self) { return self.event.cumulative_logprob; })
+      .def_prop_ro("finish_reason",
+                   [](const TaggedEvent& self) -> std::optional<std::string_view> {
+                     if (!self.event.finish_reason) return std::nullopt;
+                     return FinishReasonName(*self.event.finish_reason);
+                   })
+      .def_prop_ro("stop_reason", [](const TaggedEvent& self) { return self.event.stop_reason; })
+      .def_prop_ro("cached_tokens",
+                   [](const TaggedEvent& self) { return self.event.cached_tokens; })
+      .def_prop_ro(
+          "prompt_logprobs",
+          [](const TaggedEvent& self) { return ToPython(self.event.prompt_logprobs); },
+          nb::sig("def prompt_logprobs(self) -> list[list[tuple[int, float, int]]]"))
+      .def_prop_ro("last", [](const TaggedEvent& self) { return self.event.last; })
+      .def_prop_ro("error", [](const TaggedEvent& self) { return self.event.error; });
+
+  nb::class_<Events>(m, "Events")
+      .def(nb::init<>())
+      .def("fileno", &Events::fileno, "Readable when take() gives something.")
+      .def("take", &Events::Take, "All that has come, in order; does not wait.");
+}
+
+}  // namespace merope::python
