@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "verify/suite.h"
+#include "verify/result.h"
 
 namespace merope {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "verify/metrics.h"
-#include "verify/suite.h"
+#include "verify/result.h"
 
 namespace merope {
 

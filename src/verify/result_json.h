@@ -1,9 +1,9 @@
-// A verification's result as JSON: all of it, under the names of suite.h.
+// A verification's result as JSON: all of it, under the names of result.h.
 #pragma once
 
 #include <nlohmann/json.hpp>
 
-#include "verify/suite.h"
+#include "verify/result.h"
 
 namespace merope {
 
