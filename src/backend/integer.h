@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "backend/backend.h"
+#include "backend/matrix.h"
 #include "checkpoint/integer_blocks.h"
 
 namespace merope {

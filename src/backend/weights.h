@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/matrix.h"
 #include "base/threads.h"
 
 namespace merope {

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/peaks.h"
 #include "base/error.h"
 #include "base/stopwatch.h"
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "backend/backend.h"
+#include "backend/matrix.h"
 #include "base/threads.h"
 
 namespace merope {

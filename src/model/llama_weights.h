@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/matrix.h"
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
 

@@ -10,7 +10,7 @@
 
 #include <string>
 
-#include "backend/backend.h"
+#include "backend/matrix.h"
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
 #include "model/llama_weights.h"

@@ -13,7 +13,6 @@
 #include <string>
 #include <vector>
 
-#include "backend/backend.h"
 #include "base/error.h"
 #include "checkpoint/tensor_view.h"
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/peaks.h"
 #include "backend/cpu/targets.h"
 #include "bench/bench_json.h"
 #include "bench/roofline.h"

@@ -6,10 +6,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/kernels/stored.h"
 #include "backend/cpu/packed.h"
+#include "backend/matrix.h"
+#include "backend/step.h"
 #include "base/aligned.h"
 
 namespace merope::cpu {

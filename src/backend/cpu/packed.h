@@ -7,9 +7,10 @@
 #include <span>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/stored.h"
+#include "backend/matrix.h"
+#include "backend/step.h"
 #include "base/aligned.h"
 
 namespace merope::cpu {

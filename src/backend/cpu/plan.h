@@ -12,8 +12,9 @@
 #include <memory>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/cpu/ops.h"
+#include "backend/matrix.h"
+#include "backend/step.h"
 #include "base/threads.h"
 
 namespace merope::cpu {

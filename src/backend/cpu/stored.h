@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/cpu/kernels/stored.h"
+#include "backend/matrix.h"
 #include "base/aligned.h"
 #include "base/threads.h"
 

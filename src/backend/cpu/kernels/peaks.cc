@@ -1,4 +1,4 @@
-#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/peaks.h"
 
 // clang-format off: foreach_target includes this file again for each target, and comes before what is to be repeated.
 #undef HWY_TARGET_INCLUDE
