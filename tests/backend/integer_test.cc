@@ -17,16 +17,8 @@ struct Shape {
 const Shape kShapes[] = {{1, 1, 1},    {1, 63, 65}, {2, 64, 64},   {3, 7, 130},  {4, 172, 172},
                          {5, 576, 65}, {6, 65, 63}, {7, 128, 192}, {13, 172, 7}, {33, 577, 64}};
 
-class IntegerTest : public testing::TestWithParam<std::tuple<std::string, Precision>> {
+class IntegerTest : public OnEveryTarget {
  protected:
-  void SetUp() override {
-    cpu::SelectTarget(std::get<0>(GetParam()));
-    cpu_ = MakeCpuBackend({precision(), 2});
-    cpu::SelectTarget("");
-    reference_ = MakeReferenceBackend({precision(), 1});
-  }
-  static Precision precision() { return std::get<1>(GetParam()); }
-
   static std::vector<float> Run(Backend& backend, const Shape& shape, const std::vector<float>& x,
                                 const std::vector<float>& w, const std::vector<float>& bias) {
     const MemoryTensor weight("w", {shape.out, shape.in}, w), b("b", {shape.out}, bias);
@@ -67,8 +59,6 @@ class IntegerTest : public testing::TestWithParam<std::tuple<std::string, Precis
     }
     return true;
   }
-
-  std::unique_ptr<Backend> cpu_, reference_;
 };
 
 TEST_P(IntegerTest, LiesWithinTheBoundOfTheReferenceAtOddSizes) {

@@ -6,6 +6,7 @@
 #include "bench/bench_json.h"
 #include "checkpoint/synth.h"
 #include "engine/load.h"
+#include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
 
 namespace merope {
@@ -76,19 +77,13 @@ TEST(LatencyOptions, CacheHoldsWholePagesForEverySequence) {
 }
 
 ModelConfig TinyConfig() {
-  ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
-  config.hidden_size = 8;
-  config.intermediate_size = 16;
-  config.num_layers = 2;
-  config.num_heads = 2;
-  config.num_kv_heads = 1;
-  config.head_dim = 6;
-  config.vocab_size = 10;
-  config.max_position_embeddings = 200;
-  config.rms_norm_eps = 1e-5;
-  config.rope_theta = 10000;
-  config.dtype = DType::kBF16;
+  ModelConfig config = LlamaConfig({.hidden = 8,
+                                    .intermediate = 16,
+                                    .heads = 2,
+                                    .kv_heads = 1,
+                                    .head_dim = 6,
+                                    .vocabulary = 10,
+                                    .context = 200});
   config.eos_token_ids = {2};
   return config;
 }

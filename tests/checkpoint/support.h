@@ -9,24 +9,14 @@
 #include "base/mapped_file.h"
 #include "checkpoint/synth.h"
 #include "tests/support/expect.h"
+#include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
 
 namespace merope {
 
 inline ModelConfig TinyConfig() {
-  ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
-  config.hidden_size = 48;
-  config.intermediate_size = 80;
-  config.num_layers = 2;
-  config.num_heads = 4;
-  config.num_kv_heads = 2;
-  config.head_dim = 6;  // not hidden_size / num_heads
-  config.vocab_size = 300;
-  config.max_position_embeddings = 256;
-  config.rms_norm_eps = 1e-5;
-  config.rope_theta = 10000;
-  config.dtype = DType::kF32;
+  ModelConfig config = LlamaConfig(
+      {.intermediate = 80, .head_dim = 6, .vocabulary = 300, .context = 256});  // 6 ≠ 48 / 4
   config.bos_token_id = 1;
   config.eos_token_ids = {2};
   return config;

@@ -3,24 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/llama_config.h"
 #include "tests/support/quantized_model.h"
 
 namespace merope {
 namespace {
 
 ModelConfig Config() {
-  ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
-  config.hidden_size = 64;
-  config.intermediate_size = 96;
-  config.num_layers = 1;
-  config.num_heads = 4;
-  config.num_kv_heads = 2;
-  config.head_dim = 16;
-  config.vocab_size = 300;
-  config.max_position_embeddings = 128;
-  config.rms_norm_eps = 1e-5;
-  config.rope_theta = 10000;
+  ModelConfig config = LlamaConfig({.hidden = 64, .layers = 1, .head_dim = 16, .vocabulary = 300});
   config.tie_word_embeddings = true;
   return config;
 }

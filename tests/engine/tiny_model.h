@@ -8,25 +8,14 @@
 
 #include "checkpoint/synth.h"
 #include "engine/load.h"
+#include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
 
 namespace merope {
 
 inline ModelConfig TinyConfig(int64_t context) {
-  ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
-  config.hidden_size = 48;
-  config.intermediate_size = 96;
-  config.num_layers = 2;
-  config.num_heads = 4;
-  config.num_kv_heads = 2;
-  config.head_dim = 12;
-  config.vocab_size = 400;
-  config.max_position_embeddings = context;
-  config.rms_norm_eps = 1e-5;
-  config.rope_theta = 10000;
+  ModelConfig config = LlamaConfig({.context = context});
   config.eos_token_ids = {2};
-  config.dtype = DType::kF32;
   return config;
 }
 

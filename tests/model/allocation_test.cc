@@ -7,6 +7,7 @@
 
 #include "checkpoint/synth.h"
 #include "model/llama.h"
+#include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
 
 namespace merope {
@@ -26,19 +27,12 @@ TEST(Allocations, AreCounted) {
 
 TEST(Allocations, AWarmDecodeStepMakesNone) {
   const TempDir directory;
-  ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
-  config.hidden_size = 84;
-  config.intermediate_size = 172;
-  config.num_layers = 2;
-  config.num_heads = 6;
-  config.num_kv_heads = 2;
-  config.head_dim = 14;
-  config.vocab_size = 301;
-  config.max_position_embeddings = 1500;
-  config.rms_norm_eps = 1e-5;
-  config.rope_theta = 10000;
-  config.dtype = DType::kBF16;
+  const ModelConfig config = LlamaConfig({.hidden = 84,
+                                          .intermediate = 172,
+                                          .heads = 6,
+                                          .head_dim = 14,
+                                          .vocabulary = 301,
+                                          .context = 1500});
   const Status made = Synthesize(directory.path(), config, {.std_dev = 0.2, .force = true});
   ASSERT_TRUE(made) << made.error().message;
   const auto checkpoint = Checkpoint::Open(directory.path());

@@ -11,6 +11,7 @@
 
 #include "checkpoint/synth.h"
 #include "model/llama.h"
+#include "tests/support/llama_config.h"
 #include "tests/support/quantized_model.h"
 #include "tests/support/temp_dir.h"
 
@@ -23,21 +24,16 @@ bool WholeMatrix() { return std::getenv("MEROPE_WHOLE_MATRIX") != nullptr; }
 
 // Sizes that no vector, group or page divides; and sizes that they do.
 ModelConfig Shape(bool odd, bool stored) {
-  ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
-  config.hidden_size = odd ? 84 : 256;  // stored integers come in blocks of 32, or 256
-  if (odd && stored) config.hidden_size = 96;
-  config.intermediate_size = odd ? (stored ? 160 : 172) : 512;
-  config.num_layers = 2;
-  config.num_heads = odd ? 6 : 4;
-  config.num_kv_heads = 2;
-  config.head_dim = odd ? 18 : 64;
-  config.vocab_size = odd ? 301 : 512;
-  config.max_position_embeddings = 1500;
-  config.rms_norm_eps = 1e-5;
-  config.rope_theta = 10000;
-  config.attention_bias = odd;
-  config.dtype = DType::kBF16;
+  if (!odd)
+    return LlamaConfig(
+        {.hidden = 256, .intermediate = 512, .head_dim = 64, .vocabulary = 512, .context = 1500});
+  ModelConfig config = LlamaConfig({.hidden = stored ? 96 : 84,  // stored integers: blocks of 32
+                                    .intermediate = stored ? 160 : 172,
+                                    .heads = 6,
+                                    .head_dim = 18,
+                                    .vocabulary = 301,
+                                    .context = 1500});
+  config.attention_bias = true;
   return config;
 }
 

@@ -8,26 +8,21 @@
 #include <set>
 
 #include "checkpoint/synth.h"
+#include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
 
 namespace merope {
 namespace {
 
 ModelConfig TinyConfig() {
-  ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
-  config.hidden_size = 84;
-  config.intermediate_size = 172;
-  config.num_layers = 3;
-  config.num_heads = 6;
-  config.num_kv_heads = 2;
-  config.head_dim = 18;  // not hidden_size / num_heads
-  config.vocab_size = 301;
-  config.max_position_embeddings = 1500;
-  config.rms_norm_eps = 1e-5;
-  config.rope_theta = 10000;
+  ModelConfig config = LlamaConfig({.hidden = 84,
+                                    .intermediate = 172,
+                                    .layers = 3,
+                                    .heads = 6,
+                                    .head_dim = 18,  // not hidden / heads
+                                    .vocabulary = 301,
+                                    .context = 1500});
   config.attention_bias = true;
-  config.dtype = DType::kF32;
   return config;
 }
 

@@ -3,77 +3,41 @@
 
 #include <cmath>
 
-#include "model/llama.h"
+#include "tests/model/outcome.h"
+#include "tests/support/llama_config.h"
 #include "tests/support/quantized_model.h"
 
 namespace merope {
 namespace {
 
 ModelConfig Config() {
-  ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
-  config.hidden_size = 256;
-  config.intermediate_size = 512;
-  config.num_layers = 2;
-  config.num_heads = 8;
-  config.num_kv_heads = 2;
-  config.head_dim = 32;
-  config.vocab_size = 301;
-  config.max_position_embeddings = 256;
-  config.rms_norm_eps = 1e-5;
-  config.rope_theta = 10000;
-  return config;
+  return LlamaConfig({.hidden = 256,
+                      .intermediate = 512,
+                      .heads = 8,
+                      .head_dim = 32,
+                      .vocabulary = 301,
+                      .context = 256});
 }
-
-struct Outcome {
-  std::vector<float> logits;  // of every position
-  int64_t weight_bytes = 0;
-};
-
-Outcome RunModel(const std::string& path, Precision precision, bool reference = false) {
-  const auto checkpoint = Checkpoint::Open(path);
-  EXPECT_TRUE(checkpoint) << ErrorOf(checkpoint);
-  const CpuOptions options{precision, 2, WeightStorage::kPlain};
-  const auto backend = reference ? MakeReferenceBackend(options) : MakeCpuBackend(options);
-  const auto model = Llama::Load(*checkpoint, *backend, {});
-  EXPECT_TRUE(model) << ErrorOf(model);
-  std::vector<int32_t> tokens;
-  for (int32_t i = 0; i < 60; ++i) tokens.push_back(i * i % 301);
-  Sequence sequence((*model)->kv());
-  Outcome outcome;
-  const Status done = (*model)->Extend(&sequence, tokens, 60, [&](int64_t, auto logits) {
-    outcome.logits.insert(outcome.logits.end(), logits.begin(), logits.end());
-  });
-  EXPECT_TRUE(done) << ErrorOf(done);
-  outcome.weight_bytes = (*model)->weight_bytes();
-  return outcome;
-}
-
-double RelativeL2(const std::vector<float>& values, const std::vector<float>& expected) {
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    difference += std::pow(double{values[i]} - double{expected[i]}, 2);
-    norm += std::pow(double{expected[i]}, 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
-class StoredModel : public testing::TestWithParam<DType> {};
 
 // fp32 runs the same weights, dequantized exactly; int4 quantizes them once more, with activations
 // of the same 8 bits.
-TEST_P(StoredModel, IsNearerToFp32ThanWeightsQuantizedAgain) {
-  const TempDir directory;
-  const std::string path =
-      WriteQuantizedModel(directory, Config(), 0.1f, [](const std::string&) { return GetParam(); });
+void ExpectNearerToFp32ThanWeightsQuantizedAgain(const std::string& path) {
   const Outcome exact = RunModel(path, Precision::kFp32),
                 stored = RunModel(path, Precision::kStored);
   const double error = RelativeL2(stored.logits, exact.logits);
   EXPECT_LT(error, 0.75 * RelativeL2(RunModel(path, Precision::kInt4).logits, exact.logits));
   // The double-sum reference multiplies the same integers, until one lands on the other side of a
   // rounding boundary and those after it follow. At worst their noise is independent.
-  EXPECT_LT(RelativeL2(stored.logits, RunModel(path, Precision::kStored, true).logits),
-            std::sqrt(2) * error);
+  const Outcome reference = RunModel(path, Precision::kStored, Arithmetic::kReference);
+  EXPECT_LT(RelativeL2(stored.logits, reference.logits), std::sqrt(2) * error);
+}
+
+class StoredModel : public testing::TestWithParam<DType> {};
+
+TEST_P(StoredModel, IsNearerToFp32ThanWeightsQuantizedAgain) {
+  const TempDir directory;
+  ExpectNearerToFp32ThanWeightsQuantizedAgain(WriteQuantizedModel(
+      directory, Config(), 0.1f, [](const std::string&) { return GetParam(); }));
 }
 
 TEST_P(StoredModel, TakesTheMemoryOfItsTypes) {
@@ -110,13 +74,8 @@ TEST(StoredModels, AFileMayMixTypes) {
     if (has("v_proj") || has("down_proj") || has("lm_head")) return DType::kQ6_K;
     return has("o_proj") ? DType::kBF16 : DType::kQ4_K;
   };
-  const std::string path = WriteQuantizedModel(directory, Config(), 0.1f, type_of);
-  const Outcome exact = RunModel(path, Precision::kFp32),
-                stored = RunModel(path, Precision::kStored);
-  const double error = RelativeL2(stored.logits, exact.logits);
-  EXPECT_LT(error, 0.75 * RelativeL2(RunModel(path, Precision::kInt4).logits, exact.logits));
-  EXPECT_LT(RelativeL2(stored.logits, RunModel(path, Precision::kStored, true).logits),
-            std::sqrt(2) * error);
+  ExpectNearerToFp32ThanWeightsQuantizedAgain(
+      WriteQuantizedModel(directory, Config(), 0.1f, type_of));
 }
 
 // A stack with a part that is not quantized runs in bf16 as a whole.

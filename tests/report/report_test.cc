@@ -13,24 +13,14 @@
 #include "report/sections.h"
 #include "report/write_report.h"
 #include "tests/report/markup.h"
+#include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
 
 namespace merope {
 namespace {
 
 ModelConfig TinyConfig() {
-  ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
-  config.hidden_size = 48;
-  config.intermediate_size = 96;
-  config.num_layers = 2;
-  config.num_heads = 4;
-  config.num_kv_heads = 2;
-  config.head_dim = 12;
-  config.vocab_size = 400;
-  config.max_position_embeddings = 320;
-  config.rms_norm_eps = 1e-5;
-  config.rope_theta = 10000;
+  ModelConfig config = LlamaConfig({.context = 320});
   config.tie_word_embeddings = true;
   config.dtype = DType::kBF16;
   config.eos_token_ids = {2};

@@ -7,6 +7,7 @@
 
 #include "checkpoint/synth.h"
 #include "tests/support/expect.h"
+#include "tests/support/llama_config.h"
 #include "tests/support/quantized_model.h"
 #include "tests/support/temp_dir.h"
 #include "verify/logits_file.h"
@@ -22,18 +23,7 @@ class SuiteTest : public ::testing::Test {
   }
 
   static ModelConfig Config() {
-    ModelConfig config;
-    config.architecture = "LlamaForCausalLM";
-    config.hidden_size = 64;
-    config.intermediate_size = 96;
-    config.num_layers = 2;
-    config.num_heads = 4;
-    config.num_kv_heads = 2;
-    config.head_dim = 16;
-    config.vocab_size = 384;
-    config.max_position_embeddings = 128;
-    config.rms_norm_eps = 1e-5;
-    config.rope_theta = 10000;
+    ModelConfig config = LlamaConfig({.hidden = 64, .head_dim = 16, .vocabulary = 384});
     config.tie_word_embeddings = true;
     return config;
   }
