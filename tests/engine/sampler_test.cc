@@ -4,20 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
-#include <numeric>
 #include <optional>
 #include <random>
 #include <set>
 
-#include "engine/random.h"
+#include "tests/engine/logits.h"
 #include "tests/support/expect.h"
 
 namespace merope {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 using Ids = std::vector<int32_t>;
 
@@ -52,25 +48,7 @@ std::set<int32_t> Keys(const std::map<int32_t, int>& counts) {
   return keys;
 }
 
-// Logits whose softmax is these probabilities.
-std::vector<float> Logs(std::initializer_list<double> probabilities) {
-  std::vector<float> logits;
-  for (const double p : probabilities) logits.push_back(static_cast<float>(std::log(p)));
-  return logits;
-}
-
 SamplingParams At(double temperature) { return {.temperature = temperature, .seed = 1}; }
-
-// The known answers that the authors of Philox publish (Random123, kat_vectors).
-TEST(RandomTest, PhiloxKnownAnswers) {
-  using Block = std::array<uint32_t, 4>;
-  EXPECT_EQ(Philox4x32({0, 0, 0, 0}, {0, 0}),
-            (Block{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
-  EXPECT_EQ(Philox4x32({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}),
-            (Block{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-  EXPECT_EQ(Philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
-            (Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
-}
 
 TEST(SamplerTest, GreedyTakesTheSmallestIdOfEquals) {
   const auto one = [](const std::vector<float>& logits) { return Greedy({}, logits, 1); };
@@ -362,74 +340,6 @@ TEST(BadWordsTest, WithAndWithoutASpace) {
   EXPECT_TRUE(Contains(ErrorOf(encode({"a", " "})), "bad_words: expected words that have tokens"));
   EXPECT_TRUE(Contains(ErrorOf(encode({"\xff"})), "bad_words: "));
   EXPECT_TRUE(Contains(ErrorOf(encode({"ab"}, 4)), "from 0 to 3, found token 4"));
-}
-
-void ExpectLogprobs(const PositionLogprobs& found, const PositionLogprobs& expected) {
-  ASSERT_EQ(found.size(), expected.size());
-  for (size_t i = 0; i < found.size(); ++i) {
-    EXPECT_EQ(found[i].id, expected[i].id) << i;
-    EXPECT_EQ(found[i].rank, expected[i].rank) << i;
-    if (std::isfinite(expected[i].logprob)) {
-      EXPECT_NEAR(found[i].logprob, expected[i].logprob, 1e-6) << i;
-    } else {
-      EXPECT_EQ(found[i].logprob, expected[i].logprob) << i;
-    }
-  }
-}
-
-TEST(TopLogprobsTest, TheTokenThenTheLikeliest) {
-  const std::vector<float> logits = Logs({0.1, 0.4, 0.2, 0.2, 0.1});
-  const auto ln = [](double p) { return static_cast<float>(std::log(p)); };
-  // As likely as another: both count.
-  ExpectLogprobs(TopLogprobs(logits, 2, 0), {{2, ln(0.2), 3}});
-  ExpectLogprobs(TopLogprobs(logits, 0, 3),
-                 {{0, ln(0.1), 5}, {1, ln(0.4), 1}, {2, ln(0.2), 2}, {3, ln(0.2), 3}});
-  const PositionLogprobs all = {{1, ln(0.4), 1}, {1, ln(0.4), 1}, {2, ln(0.2), 2},
-                                {3, ln(0.2), 3}, {0, ln(0.1), 4}, {4, ln(0.1), 5}};
-  ExpectLogprobs(TopLogprobs(logits, 1, -1), all);
-  ExpectLogprobs(TopLogprobs(logits, 1, 5), all);
-  ExpectLogprobs(TopLogprobs(logits, 1, 99), all);
-}
-
-TEST(TopLogprobsTest, MinusInfinityComesLast) {
-  const float half = static_cast<float>(std::log(0.5));
-  const std::vector<float> logits = {-kInfinity, 7, NAN, 7};
-  ExpectLogprobs(
-      TopLogprobs(logits, 0, -1),
-      {{0, -kInfinity, 3}, {1, half, 1}, {3, half, 2}, {0, -kInfinity, 3}, {2, -kInfinity, 4}});
-  ExpectLogprobs(TopLogprobs(logits, 2, 1), {{2, -kInfinity, 3}, {1, half, 1}});
-}
-
-// Against a full sort, with many equals.
-TEST(TopLogprobsTest, IsTheHeadOfASort) {
-  std::mt19937 random(3);
-  std::vector<float> logits(4000);
-  for (float& logit : logits) logit = static_cast<float>(random() % 500) / 50;
-  Ids order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto at = [&](int32_t id) { return logits[static_cast<size_t>(id)]; };
-  std::ranges::sort(order,
-                    [&](int32_t a, int32_t b) { return at(a) != at(b) ? at(a) > at(b) : a < b; });
-  for (const int64_t k : {1, 5, 20, 64, 65, 300, 3999, 4000}) {
-    const int32_t token = order[static_cast<size_t>(k) / 2];
-    const PositionLogprobs top = TopLogprobs(logits, token, k);
-    ASSERT_EQ(std::ssize(top), k + 1);
-    EXPECT_EQ(top[0].id, token);
-    EXPECT_EQ(top[0].rank,
-              std::ranges::count_if(logits, [&](float logit) { return logit >= at(token); }));
-    for (size_t i = 1; i < top.size(); ++i) {
-      EXPECT_EQ(top[i].id, order[i - 1]);
-      EXPECT_EQ(top[i].rank, static_cast<int32_t>(i));
-      EXPECT_EQ(top[i].logprob, static_cast<float>(LogProb(logits, top[i].id)));
-    }
-  }
-}
-
-TEST(LogProbTest, IsTheLogOfTheSoftmax) {
-  EXPECT_NEAR(LogProb(Logs({0.5, 0.25, 0.25}), 1), std::log(0.25), 1e-7);
-  EXPECT_NEAR(LogProb(std::vector<float>{1000, 1000}, 0), -std::log(2), 1e-12);
-  EXPECT_EQ(LogProb(std::vector<float>{0, -kInfinity}, 1),
-            -std::numeric_limits<double>::infinity());
 }
 
 }  // namespace

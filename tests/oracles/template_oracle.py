@@ -13,6 +13,7 @@ import subprocess
 import sys
 import warnings
 
+import chat_templates
 import template_cases
 from transformers.utils import chat_template_utils
 
@@ -71,13 +72,13 @@ def conversation(rng):
 
 
 def chats(rng, count):
-    for name, template in template_cases.CHAT_TEMPLATES.items():
+    for name, template in chat_templates.CHAT_TEMPLATES.items():
         for _ in range(count):
             messages = conversation(rng)
             variables = {"messages": messages, "tools": None, "documents": None,
                          "add_generation_prompt": rng.random() < 0.5, "bos_token": "<s>", "eos_token": "</s>"}
             if rng.random() < 0.3:
-                variables["tools"] = template_cases.TOOLS[: rng.randrange(0, len(template_cases.TOOLS) + 1)]
+                variables["tools"] = chat_templates.TOOLS[: rng.randrange(0, len(chat_templates.TOOLS) + 1)]
             if rng.random() < 0.2:
                 variables["documents"] = [{"title": "A", "text": "b\nc"}, {"title": "", "text": "ü"}]
             for message in messages:
