@@ -97,6 +97,30 @@ HWY_INLINE VF MixLanes(VF v, int64_t limit) {
   return v;
 }
 
+// Sums and differences of vectors `half` apart, twice as far, and so on within the block: two
+// distances at once, while there are two.
+HWY_INLINE void MixVectors(float* x, int64_t block, int64_t half) {
+  const DF df;
+  for (; 2 * half < block; half *= 4)
+    for (int64_t i = 0; i < block; i += 4 * half)
+      for (float *at = x + i, *end = at + half; at < end; at += Lanes()) {
+        const VF a = hn::LoadU(df, at), b = hn::LoadU(df, at + half);
+        const VF c = hn::LoadU(df, at + 2 * half), d = hn::LoadU(df, at + 3 * half);
+        const VF ab = hn::Add(a, b), a_b = hn::Sub(a, b);
+        const VF cd = hn::Add(c, d), c_d = hn::Sub(c, d);
+        hn::StoreU(hn::Add(ab, cd), df, at);
+        hn::StoreU(hn::Add(a_b, c_d), df, at + half);
+        hn::StoreU(hn::Sub(ab, cd), df, at + 2 * half);
+        hn::StoreU(hn::Sub(a_b, c_d), df, at + 3 * half);
+      }
+  if (half < block)
+    for (float *at = x, *end = x + half; at < end; at += Lanes()) {
+      const VF a = hn::LoadU(df, at), b = hn::LoadU(df, at + half);
+      hn::StoreU(hn::Add(a, b), df, at);
+      hn::StoreU(hn::Sub(a, b), df, at + half);
+    }
+}
+
 void Hadamard(float* x, int64_t n, int64_t block, const float* signs, bool inverse) {
   const DF df;
   if (signs != nullptr && !inverse) Multiply(x, signs, n);
@@ -112,14 +136,7 @@ void Hadamard(float* x, int64_t n, int64_t block, const float* signs, bool inver
         x[j] = a + b;
         x[j + half] = a - b;
       }
-  for (float* at = x; at < x + n; at += block)
-    for (int64_t half = near; half < block; half *= 2)
-      for (i = 0; i < block; i += 2 * half)
-        for (int64_t j = i; j < i + half; j += Lanes()) {
-          const VF a = hn::LoadU(df, at + j), b = hn::LoadU(df, at + j + half);
-          hn::StoreU(hn::Add(a, b), df, at + j);
-          hn::StoreU(hn::Sub(a, b), df, at + j + half);
-        }
+  for (float* at = x; at < x + n; at += block) MixVectors(at, block, near);
   ForVectors(n,
              [&](int64_t k, auto load, auto store) { store(hn::Mul(load(x + k), scale), x + k); });
   if (signs != nullptr && inverse) Multiply(x, signs, n);

@@ -189,7 +189,8 @@ HWY_INLINE void Finish(VF sums, int64_t i, const TileArgs& args, float* out) {
   const DF df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
   if (args.bias != nullptr) sums = hn::Add(sums, hn::LoadU(df, args.bias + i * lanes));
-  if (args.columns == 4 * lanes && !args.add) {
+  if (args.columns == 4 * lanes) {
+    if (args.add) sums = hn::Add(hn::LoadU(df, out + i * lanes), sums);
     hn::StoreU(sums, df, out + i * lanes);
   } else {
     PutVector(sums, args.columns - i * lanes, args.add, out + i * lanes);
