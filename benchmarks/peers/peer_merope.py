@@ -46,6 +46,8 @@ def measure(bench, request):
         prompts = ["--num-prompts", request["batch"], "--max-num-seqs", request["batch"], "--no-prefix-cache"]
         mode = ["--enforce-eager"] if "eager" in options else []
         shared = [option for option in options if option not in ("--mode", "eager", "compiled")]
+        # Its process is new in each turn, the peer's is not: one run first, which takes the memory for keys and values.
+        runs = ["--warmup", max(1, request["warmup"]), "--repeats", request["repeats"]]
         answer = run([*program, "throughput", *shared, *mode], *lengths, *runs, *prompts)
         total = answer["cases"][0]["elapsed_s"]["p50"]
     steps = request["output"] - 1

@@ -17,6 +17,30 @@ namespace {
 
 constexpr int64_t kPage = 64;
 
+// Blocks of Type: while one is read, the next page's is asked for, line by line. Few rows wait for
+// memory alone; blocks lie apart, and the hardware's own fetching starts anew at each.
+template <class Type>
+struct Paged : Type {
+  struct Reader : Type::Reader {
+    const typename Type::Unit* next;
+    HWY_INLINE void Next(typename Type::W& a, typename Type::W& b, typename Type::W& c,
+                         typename Type::W& d) {
+      for (int64_t i = 0; i < PanelWidth(); i += 16) __builtin_prefetch(next + i, 0, 2);
+      next += this->stride;
+      Type::Reader::Next(a, b, c, d);
+    }
+  };
+};
+
+// A block from `column` on, its steps `stride` units apart; `next` is read after it.
+template <class Type>
+HWY_INLINE typename Paged<Type>::Reader ReadBlock(const void* block, const void* next,
+                                                  int64_t column, int64_t stride) {
+  using Unit = typename Type::Unit;
+  return {{static_cast<const Unit*>(block) + column, stride},
+          static_cast<const Unit*>(next) + column};
+}
+
 // scores (rows, pages · 64) = q · Kᵀ, unscaled.
 template <class Type>
 void Scores(const AttentionArgs& args, int64_t pages) {
@@ -30,19 +54,45 @@ void Scores(const AttentionArgs& args, int64_t pages) {
                       .accumulate = false,
                       .add = false};
   for (int64_t page = 0; page < pages; ++page) {
-    FetchNext(args.k_pages, page, pages, k_steps * kPage * static_cast<int64_t>(sizeof(Unit)));
+    const void* next = page + 1 < pages ? args.k_pages[page + 1] : args.v_pages[0];
     for (int64_t slot = 0; slot < kPage; slot += PanelWidth())
-      Tile<Type>({static_cast<const Unit*>(args.k_pages[page]) + slot, kPage},
-                 static_cast<const Unit*>(args.q), args.rows, args.scores + page * kPage + slot,
-                 tile);
+      Tile<Paged<Type>>(ReadBlock<Type>(args.k_pages[page], next, slot, kPage),
+                        static_cast<const Unit*>(args.q), args.rows,
+                        args.scores + page * kPage + slot, tile);
   }
 }
 
-// One row's scores to unnormalized probabilities exp(s·scale − max), rounded where products are in
-// bf16, zero past length. Returns their sum.
+// Bytes of V that are asked for before they are needed: what a second-level cache holds with ease.
+constexpr int64_t kFetchedV = 256 << 10;
+
+// Asks for one of `parts` parts of a block.
+HWY_INLINE void FetchPart(const void* block, int64_t bytes, int64_t part, int64_t parts) {
+  const auto* at = static_cast<const uint8_t*>(block);
+  for (int64_t i = bytes * part / parts; i < bytes * (part + 1) / parts; i += 64)
+    __builtin_prefetch(at + i, 0, 2);
+}
+
+// Whole pages of values that are bf16 already, to pairs.
+HWY_INLINE void JoinPairs(const float* HWY_RESTRICT x, int64_t n, uint32_t* HWY_RESTRICT pairs) {
+  const DF df;
+  const DU du;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  for (int64_t i = 0; i < n; i += 2 * lanes) {
+    VF even, odd;
+    hn::LoadInterleaved2(df, x + i, even, odd);
+    hn::StoreU(hn::Or(hn::ShiftRight<16>(hn::BitCast(du, even)), hn::BitCast(du, odd)), du,
+               pairs + i / 2);
+  }
+}
+
+// Row r's scores to unnormalized probabilities exp(s·scale − max), rounded where products are in
+// bf16, zero past its length. Returns their sum. V's first blocks (v_bytes each) are asked for
+// meanwhile, each row its part of them.
 template <class Type>
-float Softmax(const AttentionArgs& args, float* row, int64_t length, int64_t pages,
+float Softmax(const AttentionArgs& args, int64_t r, int64_t pages, int64_t v_bytes,
               uint32_t* pairs) {
+  float* row = args.scores + r * pages * kPage;
+  const int64_t length = args.lengths[r];
   const DF df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
   const VF scale = hn::Set(df, args.scale);
@@ -60,6 +110,8 @@ float Softmax(const AttentionArgs& args, float* row, int64_t length, int64_t pag
     const int64_t end = HWY_MIN(begin + kChunkPages * kPage, pages * kPage);
     VF sum = hn::Zero(df);
     for (int64_t t = begin; t < end; t += lanes) {
+      if (t % kPage == 0 && t / kPage * v_bytes < kFetchedV)
+        FetchPart(args.v_pages[t / kPage], v_bytes, r, args.rows);
       VF p = hn::Zero(df);
       if (t < length) {
         p = hn::Exp(df, hn::Sub(hn::Mul(hn::LoadU(df, row + t), scale), max));
@@ -71,7 +123,7 @@ float Softmax(const AttentionArgs& args, float* row, int64_t length, int64_t pag
     }
     total += hn::ReduceSum(df, sum);
   }
-  if constexpr (Type::kPerUnit == 2) PackPairs(row, pages * kPage, pairs);
+  if constexpr (Type::kPerUnit == 2) JoinPairs(row, pages * kPage, pairs);
   return total;
 }
 
@@ -111,7 +163,7 @@ void Attention(const AttentionArgs& args) {
   float* totals = args.sums + 2 * args.rows * width;
   for (int64_t r = 0; r < args.rows; ++r)
     totals[r] =
-        Softmax<Type>(args, args.scores + r * pages * kPage, args.lengths[r], pages,
+        Softmax<Type>(args, r, pages, page_units * width * static_cast<int64_t>(sizeof(Unit)),
                       args.weights == nullptr ? nullptr : args.weights + r * pages * page_units);
 
   const Unit* weights = Type::kPerUnit == 2 ? reinterpret_cast<const Unit*>(args.weights)
@@ -126,11 +178,11 @@ void Attention(const AttentionArgs& args) {
   SumChunks(args, pages, totals, [&](int64_t first, int64_t n, float* out) HWY_ATTR {
     for (int64_t page = first; page < first + n; ++page) {
       tile.accumulate = page > first;
-      FetchNext(args.v_pages, page, pages, page_units * width * static_cast<int64_t>(sizeof(Unit)));
-      const auto* v = static_cast<const Unit*>(args.v_pages[page]);
+      const void* next = args.v_pages[HWY_MIN(page + 1, pages - 1)];
       for (int64_t e = 0; e < width; e += PanelWidth()) {
         tile.columns = HWY_MIN(PanelWidth(), width - e);
-        Tile<Type>({v + e, width}, weights + page * page_units, args.rows, out + e, tile);
+        Tile<Paged<Type>>(ReadBlock<Type>(args.v_pages[page], next, e, width),
+                          weights + page * page_units, args.rows, out + e, tile);
       }
     }
   });
@@ -161,7 +213,7 @@ void AttentionInt8(const AttentionArgs& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
     float* row = args.scores + r * pages * kPage;
     uint32_t* high = args.weights + r * row_units;
-    const float total = Softmax<Fp32>(args, row, args.lengths[r], pages, nullptr);
+    const float total = Softmax<Fp32>(args, r, pages, kPage * width, nullptr);
     const float unit = WeightsInBytes(args, row, pages, high, high + pages * v_steps);
     totals[r] = total / unit;
   }
