@@ -13,8 +13,10 @@ target_compile_definitions(xgrammar
   PRIVATE XGRAMMAR_LOG_CUSTOMIZE=1 XGRAMMAR_ENABLE_CPPTRACE=0 XGRAMMAR_ENABLE_INTERNAL_CHECK=0)
 target_compile_options(xgrammar PRIVATE -w -O2)
 target_link_libraries(xgrammar PUBLIC Threads::Threads)
-set_target_properties(xgrammar PROPERTIES CXX_STANDARD 17 CXX_CLANG_TIDY "")
-if(MEROPE_SANITIZE)
-  target_compile_options(xgrammar PRIVATE
-    -fsanitize=${MEROPE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+set_target_properties(xgrammar PROPERTIES CXX_STANDARD 17 CXX_CLANG_TIDY "" UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+# Not for undefined behaviour: that of others is not ours to mend.
+string(REPLACE ",undefined" "" xgrammar_sanitize "${MEROPE_SANITIZE}")
+if(xgrammar_sanitize)
+  target_compile_options(xgrammar PRIVATE -O1
+    -fsanitize=${xgrammar_sanitize} -fno-sanitize-recover=all -fno-omit-frame-pointer)
 endif()

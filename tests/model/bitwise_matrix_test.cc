@@ -1,7 +1,7 @@
 // The promise of bitwise reproducibility as a matrix: batch 1 to 33 and the place in it, threads,
 // prefill whole, in chunks and token by token, eager and compiled, weights plain and packed, for
 // every dtype. Each cell must have the bits of one sequence alone, token by token, on one thread,
-// op by op. MEROPE_WHOLE_MATRIX=1 takes every cell; without it, batches at the edges of tiles and
+// op by op. MEROPE_WHOLE=1 takes every cell; without it, batches at the edges of tiles and
 // of the two ways in which a step is split.
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ namespace {
 
 constexpr int64_t kMostSequences = 33;
 
-bool WholeMatrix() { return std::getenv("MEROPE_WHOLE_MATRIX") != nullptr; }
+bool WholeMatrix() { return std::getenv("MEROPE_WHOLE") != nullptr; }
 
 // Sizes that no vector, group or page divides; and sizes that they do.
 ModelConfig Shape(bool odd, bool stored) {

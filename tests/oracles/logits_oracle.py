@@ -9,7 +9,7 @@ has torch, transformers, safetensors, gguf and accelerate. Checks, on SmolLM2 an
 - (SmolLM2, bf16) `merope verify --quick` passes the report's table, and the mean KL divergence over all positions of the report's
   prompts is at most 1e-3;
 - (SmolLM2) `merope verify --quick --dtype fp32 --against` HF's logits finds nothing to object to;
-- (SmolLM2) 64 greedy tokens equal after each of the report's 25 prompts, or the first difference lies at a margin below twice the
+- (SmolLM2) 64 greedy tokens equal after each of the report's 25 prompts (eight of them without MEROPE_WHOLE=1), or the first difference lies at a margin below twice the
   largest logit error measured.
 """
 
@@ -84,7 +84,7 @@ class SmolLM2(unittest.TestCase):
             logits_path = os.path.join(directory, "ours.safetensors")
             merope("verify", SMOLLM2, "--prompts", prompts_path, "--dump-logits", logits_path, "--dtype", "fp32")
             largest = compare(self, "SmolLM2", load_file(logits_path), dump_hf_logits.dump(model, prompts), prompts)
-        for prompt in prompts:
+        for prompt in prompts if os.environ.get("MEROPE_WHOLE") == "1" else prompts[::3][:8]:
             self.check_greedy(model, prompt, largest)
 
     def test_against_hf(self):

@@ -6,7 +6,8 @@ HF tokenizers and saved; both then encode the same texts: random Unicode strings
 emoji, CJK, combining marks and special tokens. Every id and every decoded text must be equal.
 
 Environment: MEROPE_BIN, the program. MEROPE_SMOLLM2, the SmolLM2-135M-Instruct GGUF file (optional: its vocabulary is then
-tested too, from the GGUF file and as a tokenizer.json). Needs tokenizers and, for the GGUF file, gguf.
+tested too, from the GGUF file and as a tokenizer.json). MEROPE_WHOLE=1: more random strings, and every code point through
+more of the kinds. Needs tokenizers and, for the GGUF file, gguf.
 """
 import json
 import multiprocessing
@@ -26,7 +27,8 @@ from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normaliz
                         pre_tokenizers, processors, trainers)
 
 MEROPE = os.environ.get("MEROPE_BIN") or sys.exit("SKIP: MEROPE_BIN is not set")
-RANDOM_STRINGS = 10_000
+WHOLE = os.environ.get("MEROPE_WHOLE") == "1"
+RANDOM_STRINGS = 10_000 if WHOLE else 3_000
 
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -291,9 +293,11 @@ def python_sources(limit):
     return out
 
 
-SWEPT = {"ByteLevel", "Digits contiguous", "Split Llama 3", "Split Tekken", "Whitespace", "WhitespaceSplit",
-         "Punctuation isolated", "normalizer NFC", "normalizer NFKD", "normalizer NFKC", "normalizer Lowercase",
+# The kinds that see every code point: between them, all that merope knows of characters.
+SWEPT = {"ByteLevel", "Digits contiguous", "Split Tekken", "Punctuation isolated", "normalizer NFKC", "normalizer Lowercase",
          "normalizer StripAccents"}
+if WHOLE:
+    SWEPT |= {"Split Llama 3", "Whitespace", "WhitespaceSplit", "normalizer NFC", "normalizer NFKD"}
 
 
 def sweep_problems(merope, tokenizer, sweep):
