@@ -72,58 +72,110 @@ HWY_INLINE void FetchPart(const void* block, int64_t bytes, int64_t part, int64_
     __builtin_prefetch(at + i, 0, 2);
 }
 
-// Whole pages of values that are bf16 already, to pairs.
-HWY_INLINE void JoinPairs(const float* HWY_RESTRICT x, int64_t n, uint32_t* HWY_RESTRICT pairs) {
+// The largest of a row's first `length` scores.
+HWY_INLINE float MaxScore(const float* row, int64_t length) {
   const DF df;
-  const DU du;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
-  for (int64_t i = 0; i < n; i += 2 * lanes) {
-    VF even, odd;
-    hn::LoadInterleaved2(df, x + i, even, odd);
-    hn::StoreU(hn::Or(hn::ShiftRight<16>(hn::BitCast(du, even)), hn::BitCast(du, odd)), du,
-               pairs + i / 2);
-  }
+  const VF lowest = hn::Set(df, -hwy::HighestValue<float>());
+  VF max = lowest;
+  int64_t t = 0;
+  for (; t + lanes <= length; t += lanes) max = hn::Max(max, hn::LoadU(df, row + t));
+  const auto rest = hn::FirstN(df, static_cast<size_t>(length - t));
+  if (t < length) max = hn::Max(max, hn::IfThenElse(rest, hn::LoadU(df, row + t), lowest));
+  return hn::ReduceMax(df, max);
 }
 
-// Row r's scores to unnormalized probabilities exp(s·scale − max), rounded where products are in
-// bf16, zero past its length. Returns their sum. V's first blocks (v_bytes each) are asked for
-// meanwhile, each row its part of them.
+// 2^y for y ≤ 0, and 2^-126 below that, to 3e-6 of it: what bf16 rounds away a thousand times over.
+// The whole part of y becomes an exponent; the polynomial is the minimax one for the rest that is
+// exact at 0.
+HWY_INLINE VF Exp2ForBf16(VF y) {
+  const DF df;
+  const VF whole = hn::Set(df, 0x1.8p23f);  // a sum with it is rounded to whole numbers
+  y = hn::Max(hn::Set(df, -126.0f), y);     // in this order NaN stays
+  const VF shifted = hn::Add(y, whole);
+  const VF rest = hn::Sub(y, hn::Sub(shifted, whole));
+  VF power = hn::MulAdd(rest, hn::Set(df, 0.00958285294f), hn::Set(df, 0.0559064262f));
+  power = hn::MulAdd(rest, power, hn::Set(df, 0.240240991f));
+  power = hn::MulAdd(rest, power, hn::Set(df, 0.693124175f));
+  power = hn::MulAdd(rest, power, hn::Set(df, 1.0f));
+  const VU exponent = hn::ShiftLeft<23>(hn::BitCast(DU(), shifted));
+  return hn::BitCast(df, hn::Add(hn::BitCast(DU(), power), exponent));
+}
+
+// A row's scores to unnormalized probabilities exp(s·scale − max) from `begin` to `end` (whole
+// pages), zero past its length; each returns their sum, and calls fetch(page) on the way. fp32: in
+// place.
+template <class FetchPage>
+HWY_INLINE float Probabilities(Fp32 /*products*/, float* row, int64_t begin, int64_t end,
+                               int64_t length, float scale, float max, uint32_t* /*pairs*/,
+                               const FetchPage& fetch) {
+  const DF df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  const VF factor = hn::Set(df, scale), most = hn::Set(df, max * scale);
+  VF sum = hn::Zero(df);
+  for (int64_t t = begin; t < end; t += lanes) {
+    if (t % kPage == 0) fetch(t / kPage);
+    VF p = hn::Zero(df);
+    if (t < length) {
+      p = hn::Exp(df, hn::Sub(hn::Mul(hn::LoadU(df, row + t), factor), most));
+      p = hn::IfThenElseZero(hn::FirstN(df, static_cast<size_t>(length - t)), p);
+    }
+    sum = hn::Add(sum, p);
+    hn::StoreU(p, df, row + t);
+  }
+  return hn::ReduceSum(df, sum);
+}
+
+// bf16: to pairs; the sum is that of the rounded ones.
+template <class FetchPage>
+HWY_INLINE float Probabilities(Bf16 /*products*/, const float* row, int64_t begin, int64_t end,
+                               int64_t length, float scale, float max, uint32_t* pairs,
+                               const FetchPage& fetch) {
+  constexpr float kLog2E = 1.44269504f;
+  const DF df;
+  const DU du;
+  const hn::Repartition<hwy::bfloat16_t, DF> db;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  const VF factor = hn::Set(df, scale * kLog2E), most = hn::Set(df, max * (scale * kLog2E));
+  VF even_sum = hn::Zero(df), odd_sum = hn::Zero(df);
+  for (int64_t t = begin; t < end; t += 2 * lanes) {
+    if (t % kPage == 0) fetch(t / kPage);
+    VF first = hn::Zero(df), second = hn::Zero(df);
+    if (t < length) {
+      first = Exp2ForBf16(hn::MulSub(hn::LoadU(df, row + t), factor, most));
+      second = Exp2ForBf16(hn::MulSub(hn::LoadU(df, row + t + lanes), factor, most));
+      if (t + 2 * lanes > length) {
+        const int64_t of_second = HWY_MAX(length - t - lanes, int64_t{0});
+        first = hn::IfThenElseZero(hn::FirstN(df, static_cast<size_t>(length - t)), first);
+        second = hn::IfThenElseZero(hn::FirstN(df, static_cast<size_t>(of_second)), second);
+      }
+    }
+    // No value is denormal, so that all instruction sets round alike.
+    const VU both = hn::BitCast(du, hn::OrderedDemote2To(db, first, second));
+    hn::StoreU(both, du, pairs + t / 2);
+    even_sum = hn::Add(even_sum, hn::BitCast(df, hn::ShiftLeft<16>(both)));
+    odd_sum = hn::Add(odd_sum, hn::BitCast(df, hn::And(both, hn::Set(du, 0xffff0000u))));
+  }
+  return hn::ReduceSum(df, hn::Add(even_sum, odd_sum));
+}
+
+// Row r's scores to unnormalized probabilities. Returns their sum. V's first blocks (v_bytes each)
+// are asked for meanwhile, each row its part of them.
 template <class Type>
 float Softmax(const AttentionArgs& args, int64_t r, int64_t pages, int64_t v_bytes,
               uint32_t* pairs) {
   float* row = args.scores + r * pages * kPage;
   const int64_t length = args.lengths[r];
-  const DF df;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
-  const VF scale = hn::Set(df, args.scale);
-  const VF lowest = hn::Set(df, -hwy::HighestValue<float>());
-  VF max = lowest;
-  for (int64_t t = 0; t < length; t += lanes) {
-    const auto valid = hn::FirstN(df, static_cast<size_t>(length - t));
-    max = hn::Max(max, hn::IfThenElse(valid, hn::LoadU(df, row + t), lowest));
-  }
-  max = hn::Mul(hn::Set(df, hn::ReduceMax(df, max)), scale);
-
+  const float max = MaxScore(row, length);
+  const auto fetch = [&](int64_t page) HWY_ATTR {
+    if (page * v_bytes < kFetchedV) FetchPart(args.v_pages[page], v_bytes, r, args.rows);
+  };
   float total = 0;
-  for (int64_t chunk = 0; chunk * kChunkPages < pages; ++chunk) {
-    const int64_t begin = chunk * kChunkPages * kPage;
-    const int64_t end = HWY_MIN(begin + kChunkPages * kPage, pages * kPage);
-    VF sum = hn::Zero(df);
-    for (int64_t t = begin; t < end; t += lanes) {
-      if (t % kPage == 0 && t / kPage * v_bytes < kFetchedV)
-        FetchPart(args.v_pages[t / kPage], v_bytes, r, args.rows);
-      VF p = hn::Zero(df);
-      if (t < length) {
-        p = hn::Exp(df, hn::Sub(hn::Mul(hn::LoadU(df, row + t), scale), max));
-        if constexpr (Type::kPerUnit == 2) p = RoundBf16(p);
-        p = hn::IfThenElseZero(hn::FirstN(df, static_cast<size_t>(length - t)), p);
-      }
-      sum = hn::Add(sum, p);
-      hn::StoreU(p, df, row + t);
-    }
-    total += hn::ReduceSum(df, sum);
+  for (int64_t page = 0; page < pages; page += kChunkPages) {
+    const int64_t end = HWY_MIN(page + kChunkPages, pages);
+    total += Probabilities(Type(), row, page * kPage, end * kPage, length, args.scale, max, pairs,
+                           fetch);
   }
-  if constexpr (Type::kPerUnit == 2) JoinPairs(row, pages * kPage, pairs);
   return total;
 }
 
@@ -149,8 +201,12 @@ void SumChunks(const AttentionArgs& args, int64_t pages, const float* totals, co
       hn::StoreU(page == 0 ? values : hn::Add(hn::LoadU(df, sums + i), values), df, sums + i);
     }
   }
-  for (int64_t r = 0; r < args.rows; ++r)
-    for (int64_t e = 0; e < args.head_dim; ++e) args.out[r][e] = sums[r * width + e] / totals[r];
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const VF total = hn::Set(df, totals[r]);
+    for (int64_t e = 0; e < args.head_dim; e += lanes)
+      Put(hn::Div(hn::LoadU(df, sums + r * width + e), total), args.head_dim - e, false,
+          args.out[r] + e);
+  }
 }
 
 template <class Type>
