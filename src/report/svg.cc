@@ -107,7 +107,7 @@ double TextWidth(std::string_view text) {
 
 void DrawLegend(const Plot& plot, std::string* out) {
   double at = kLeft;
-  for (const Series& series : plot.series) {
+  for (const PlotSeries& series : plot.series) {
     if (series.name.empty()) continue;
     const std::string color = std::to_string(series.color);
     if (series.mark == Mark::kLine)
@@ -130,7 +130,7 @@ void DrawWhisker(const PlotPoint& point, double center, const Scale& y, std::str
   *out += Line("whisker", center - 3, high, center + 3, high);
 }
 
-void DrawBars(const Plot& plot, const Series& series, std::pair<int, int> place, const Scale& x,
+void DrawBars(const Plot& plot, const PlotSeries& series, std::pair<int, int> place, const Scale& x,
               const Scale& y, std::string* out) {
   const auto [index, count] = place;
   const double floor = plot.height - kBottom;
@@ -146,10 +146,10 @@ void DrawBars(const Plot& plot, const Series& series, std::pair<int, int> place,
 }
 
 void DrawSeries(const Plot& plot, const Scale& x, const Scale& y, std::string* out) {
-  const auto is_bars = [](const Series& series) { return series.mark == Mark::kBars; };
+  const auto is_bars = [](const PlotSeries& series) { return series.mark == Mark::kBars; };
   const auto bars = static_cast<int>(std::ranges::count_if(plot.series, is_bars));
   int bar = 0;
-  for (const Series& series : plot.series) {
+  for (const PlotSeries& series : plot.series) {
     if (series.mark == Mark::kBars) {
       DrawBars(plot, series, {bar++, bars}, x, y, out);
     } else if (series.mark == Mark::kLine) {
@@ -199,7 +199,7 @@ std::string ToSvg(const Plot& plot, bool standalone) {
   if (standalone) out += fmt::format("<style>{}{}</style>", PlotColors(), PlotStyle());
   DrawAxes(plot, x, y, &out);
   DrawSeries(plot, x, y, &out);
-  for (const Rule& rule : plot.rules) {
+  for (const PlotRule& rule : plot.rules) {
     const double at = y(rule.y), right = kWidth - kRight;
     out += Line("rule", kLeft, at, right, at);
     out += Label("rulelabel", right - 4, at - 5, "end", rule.label);

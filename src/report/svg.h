@@ -25,7 +25,7 @@ struct PlotPoint {
 
 enum class Mark : uint8_t { kBars, kLine, kPoints };
 
-struct Series {
+struct PlotSeries {
   std::string name = {};  // in the legend
   Mark mark = Mark::kBars;
   int color = 0;  // 0 … 3
@@ -33,7 +33,7 @@ struct Series {
 };
 
 // A labelled line across the plot: a threshold.
-struct Rule {
+struct PlotRule {
   std::string label = {};
   double y = 0;
 };
@@ -43,8 +43,8 @@ struct Plot {
   std::string title = {};        // what it shows; what a screen reader says first
   std::string description = {};  // what is to be seen in it, in a sentence
   Axis x = {}, y = {};
-  std::vector<Series> series = {};
-  std::vector<Rule> rules = {};
+  std::vector<PlotSeries> series = {};
+  std::vector<PlotRule> rules = {};
   double bar_width = 1;  // in x units
   int height = 300;
 };

@@ -70,9 +70,8 @@ GateResult PerplexityGate(std::span<const ReferenceRecord> records,
                   .interval = bootstrap.Ratio(deltas.sums, deltas.counts, kEquivalenceConfidence),
                   .confidence = kEquivalenceConfidence,
                   .min = -margin,
-                  .max = margin};
-  // Not in the initializer: g++ 12 at -O3 then frees what it must not (double free in ~Series).
-  gate.note = "on the positions of the reference check";
+                  .max = margin,
+                  .note = "on the positions of the reference check"};
   Judge(&gate, std::ssize(deltas.values));
   return gate;
 }

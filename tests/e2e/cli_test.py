@@ -207,9 +207,11 @@ class Others(merope.Case):
         self.refused(3, "seconds", "bench", "roofline", "--seconds", 0)
 
     def test_verify_says_its_verdict_by_exit_code(self):
-        done = merope.run("verify", self.model, "--quick", "--json")
-        self.assertIn(done.returncode, (0, 1, 2), done.stderr)
-        self.assertIsInstance(json.loads(done.stdout), dict)
+        for dtype in ("bf16", "int8", "int4"):
+            with self.subTest(dtype):
+                done = merope.run("verify", self.model, "--quick", "--json", "--dtype", dtype)
+                self.assertIn(done.returncode, (0, 1, 2), done.stderr)
+                self.assertIsInstance(json.loads(done.stdout), dict)
         self.refused(3, "no-such", "verify", self.model, "--quick", "--against", "no-such.safetensors")
 
 

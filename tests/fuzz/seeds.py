@@ -164,6 +164,25 @@ REQUESTS = [
     {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}], "tools": [], "user": "u",
      "response_format": {"type": "json_object"}, "suffix": None, "presence_penalty": -2, "frequency_penalty": 2}]
 
+# The first byte says what it is: a JSON schema, a regex, an EBNF grammar.
+GRAMMARS = [
+    "j" + json.dumps(schema) for schema in (
+        {"type": "object", "properties": {"a": {"type": "integer", "minimum": -5, "maximum": 1200}, "b": {"enum": ["x", 1, None]}},
+         "required": ["a"], "additionalProperties": False, "minProperties": 1, "maxProperties": 2},
+        {"type": "array", "items": {"$ref": "#/$defs/n"}, "minItems": 1, "maxItems": 3,
+         "$defs": {"n": {"anyOf": [{"type": "null"}, {"type": "array", "items": {"$ref": "#/$defs/n"}}]}}},
+        {"prefixItems": [{"const": {"k": [1, 2]}}, {"type": ["string", "boolean"]}], "items": False},
+        {"type": "string", "pattern": "^a[b-d]{1,3}$", "maxLength": 4}, {"type": "string", "format": "date-time"},
+        {"type": "number", "exclusiveMinimum": 0.5, "multipleOf": 2}, {"type": "object", "patternProperties": {"^x": {}}},
+        {"allOf": [{"minLength": 2}, {"type": "string"}]}, {"oneOf": [{"type": "integer"}, {"type": "string"}]}, True)
+] + [
+    "r" + regex for regex in (
+        r"a+b*?c{2,3}|[^x-z]\d(?:é|\x41)?", r"^(?:ab){2,}\\.$", r"(a|b)*abb", r"[\w\s]{0,4}(x)\u00e9", r"\p{L}(?=a)")
+] + [
+    "g" + text for text in (
+        'root ::= "a" b | [^x-z]+ # note\nb ::= ("c" root?)* [0-9]{1,2} "\\u00e9"', 'root ::= a*\na ::= "" | b | a a\nb ::= "x" a',
+        'root ::= expression\nexpression ::= term (("+" | "-") term)*\nterm ::= [0-9]+ | "(" expression ")"')]
+
 
 def main(directory):
     seeds = {
@@ -177,6 +196,7 @@ def main(directory):
         "chat_template": [t.encode() for t in TEMPLATES],
         "encode": [bytes([kind]) + text.encode() for kind in range(48) for text in TEXTS],
         "openai_request": [json.dumps(request, ensure_ascii=False).encode() for request in REQUESTS],
+        "grammar": [text.encode() for text in GRAMMARS],
     }
     root = pathlib.Path(directory)
     for target, inputs in seeds.items():
