@@ -66,7 +66,8 @@ void Attention(benchmark::State& state, Precision precision) {
   backend->EndStep();
   const int64_t attended = rows * context + rows * (rows + 1) / 2;
   SetRate(state, "FLOP/s", batch * 4 * width * attended);
-  SetRate(state, "K and V bytes/s", batch * total * 2 * kv_width * backend->KvElementBytes());
+  SetRate(state, "K and V bytes/s",
+          batch * total * backend->KvTokenBytes({1, shape.num_kv_heads, shape.head_dim}));
 }
 
 void Shapes(benchmark::internal::Benchmark* benchmark) {

@@ -16,7 +16,7 @@ template <class Store>
 void ForRandom(int64_t n, const Store& store) {
   std::minstd_rand random(1);
   for (int64_t i = 0; i < n; ++i)
-    store(i, static_cast<float>(random()) / static_cast<float>(std::minstd_rand::max() / 2) - 1);
+    store(i, 2 * static_cast<float>(random()) / static_cast<float>(std::minstd_rand::max()) - 1);
 }
 
 }  // namespace

@@ -53,6 +53,11 @@ const void* PackedMatrix::Panel(int64_t p) const {
   return units.data() + p * k_steps * panel;
 }
 
+const void* PackedMatrix::Weights(int64_t p) const {
+  const bool apart = form == WeightForm::kPackedBf16;
+  return apart ? packed[static_cast<size_t>(p)].steps : Panel(p);
+}
+
 // The place of a column's pair in a packed step: packed-inl.h puts it there.
 uint32_t PackedMatrix::PackedPair(const PackedPanel& from, const uint8_t* step, bool is_raw,
                                   int64_t column) const {

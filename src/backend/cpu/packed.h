@@ -50,6 +50,8 @@ struct PackedMatrix : Matrix {
   int64_t RunEnd(int64_t p, int64_t end) const;
   // What the kernel of this form takes as the panel p and those after it.
   const void* Panel(int64_t p) const;
+  // Where its weights begin.
+  const void* Weights(int64_t p) const;
   // One row back as fp32: the embedding of a token (out: in_features values).
   void UnpackRow(int64_t row, float* out) const;
 

@@ -31,6 +31,17 @@ class Reader {
   std::span<const Op> rest_;
 };
 
+// Half of the panels of `own` that nobody has begun, at least a unit: large pieces are read without
+// a stop, small ones at the end leave little to wait for. Empty when there are none.
+Range Take(std::atomic<int64_t>& begun, const Range& own, int64_t unit) {
+  for (int64_t from = begun.load(std::memory_order_relaxed); from < own.size();) {
+    const int64_t left = own.size() - from, n = std::max(left / (2 * unit) * unit, unit);
+    if (begun.compare_exchange_weak(from, from + n, std::memory_order_relaxed))
+      return {own.begin + from, own.begin + from + n};
+  }
+  return {};
+}
+
 bool Same(const Tensor& a, const Tensor& b) { return a.data == b.data; }
 
 // [GatherRows] [RmsNorm | Hadamard]… MatMul [Add | SwiGlu | Rope]
@@ -130,7 +141,7 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
     }
   }
   next_item_ = std::vector<std::atomic<size_t>>(static_cast<size_t>(layers));
-  next_panel_ = std::vector<NextPanel>(steps_.size() * scratch_.size());
+  begun_ = std::vector<Begun>(steps_.size() * scratch_.size());
   const int64_t by_panels = std::min(limits.rows, kOwnRows * team.size());
   const int64_t rows = std::max({by_panels, limits.logit_rows,
                                  Share(limits.rows, 0, team.size(), kTileRows).size() + kTileRows});
@@ -172,7 +183,7 @@ void CpuPlan::Run() {
     return item.sequence->context + item.first_token + item.n_tokens;
   });
   for (auto& next : next_item_) next.store(0, std::memory_order_relaxed);
-  for (auto& next : next_panel_) next.panel.store(0, std::memory_order_relaxed);
+  for (auto& begun : begun_) begun.panels.store(0, std::memory_order_relaxed);
   team_.Run([this](int thread) { RunThread(thread); });
 }
 
@@ -239,13 +250,12 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
   }
   const int threads = team_.size();
   const int64_t at_once = matrix.paired ? 2 : 1;
-  NextPanel* next = &next_panel_[static_cast<size_t>((&step - steps_.data()) * threads)];
+  Begun* begun = &begun_[static_cast<size_t>((&step - steps_.data()) * threads)];
   for (int i = 0; i < threads; ++i) {
     const int owner = (thread + i) % threads;
     const Range own = Share(matrix.panels(), owner, threads, at_once);
-    for (int64_t p; (p = own.begin + next[owner].panel.fetch_add(
-                                         at_once, std::memory_order_relaxed)) < own.end;)
-      RunPanels(step, input, rows, {p, p + at_once}, scratch);
+    for (Range panels; (panels = Take(begun[owner].panels, own, at_once)).size() > 0;)
+      RunPanels(step, input, rows, panels, scratch);
   }
 }
 

@@ -101,12 +101,12 @@ class CpuPlan : public Plan {
   int64_t kv_heads_, group_ = 1;                // query heads a K/V head
   std::vector<AttentionItem> items_;            // of the current step
   std::vector<std::atomic<size_t>> next_item_;  // one a layer
-  // Of each product, the panels that each thread has not begun yet (steps, threads): who is done
-  // with its own goes on with another's, since no two threads read memory equally fast.
-  struct alignas(64) NextPanel {
-    std::atomic<int64_t> panel = 0;
+  // Of each product, how many of each thread's panels are begun (steps, threads): who is done with
+  // its own goes on with another's, since no two threads read memory equally fast.
+  struct alignas(64) Begun {
+    std::atomic<int64_t> panels = 0;
   };
-  std::vector<NextPanel> next_panel_;
+  std::vector<Begun> begun_;
 };
 
 }  // namespace merope::cpu
