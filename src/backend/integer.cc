@@ -44,7 +44,8 @@ float CodeInt4(std::span<const float> weights, float scale, uint8_t* codes) {
   float error = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
     const float place = std::clamp(weights[i] * inverse, -127.0f, 127.0f);
-    codes[i] = kNearestInt4[static_cast<size_t>(Nearest(place) + 128)];
+    const int nearest = Nearest(place) + 128;
+    codes[i] = kNearestInt4[static_cast<size_t>(nearest)];
     const float difference = weights[i] - static_cast<float>(kInt4Values[codes[i]]) * scale;
     error += difference * difference;
   }

@@ -59,8 +59,7 @@ constexpr std::array<std::string_view, 10> kStories = {
 
 class Maker {
  public:
-  Maker(const DatasetOptions& options, int64_t vocab_size)
-      : options_(options), random_(options.seed), vocab_size_(vocab_size) {}
+  Maker(uint64_t seed, int64_t vocab_size) : random_(seed), vocab_size_(vocab_size) {}
 
   std::vector<int32_t> Tokens(int64_t n) {
     std::vector<int32_t> ids(static_cast<size_t>(n));
@@ -70,7 +69,6 @@ class Maker {
   }
 
  private:
-  const DatasetOptions& options_;
   std::mt19937_64 random_;
   int64_t vocab_size_;
 };
@@ -116,7 +114,7 @@ Result<std::vector<Request>> MakeRequests(const DatasetOptions& options,
                                           int64_t max_model_len) {
   TRY(Validate(options, max_model_len));
   TRY_ASSIGN(const std::optional<ChatTemplate> chat, checkpoint.LoadChatTemplate());
-  Maker make(options, checkpoint.config().vocab_size);
+  Maker make(options.seed, checkpoint.config().vocab_size);
   const bool texts = options.name == "quoting" || options.name == "stories";
   std::vector<std::vector<int32_t>> prefixes;
   if (options.name == "shared-prefix")

@@ -87,14 +87,12 @@ void Generation::TakeToken(std::span<const float> logits) {
     const auto among = [id](std::span<const int32_t> ids) {
       return std::ranges::find(ids, id) != ids.end();
     };
-    if (!params_.ignore_eos && among(setup_.eos_token_ids)) {
-      reason = FinishReason::kStop;
-    } else if (among(params_.stop_token_ids)) {
-      reason = FinishReason::kStop;
-      stopped_by = id;
-    } else if (constraint_ && among(setup_.eos_token_ids) && constraint_->finished()) {
-      reason = FinishReason::kStop;  // EOS is ignored, but nothing can follow it
-    }
+    const bool eos = among(setup_.eos_token_ids), ends = eos && !params_.ignore_eos;
+    const bool stops = !ends && among(params_.stop_token_ids);
+    // Ignored or not, nothing can follow an EOS that ends the structure.
+    const bool is_over = eos && constraint_ && constraint_->finished();
+    if (ends || stops || is_over) reason = FinishReason::kStop;
+    if (stops) stopped_by = id;
   }
   if (params_.detokenize) AddText(id, reason.has_value());
   if (stops_.stopped_by()) return End(FinishReason::kStop, *stops_.stopped_by());

@@ -4,7 +4,10 @@ namespace merope {
 namespace {
 
 bool AsksForNothing(const Json& value) {
-  if (value.is_string()) return value == "" || value == "none" || value == "auto";
+  if (value.is_string()) {
+    const std::string& text = value.get_ref<const std::string&>();
+    return text.empty() || text == "none" || text == "auto";
+  }
   if (value.is_structured()) return value.empty();
   return value == false || value == 0;
 }

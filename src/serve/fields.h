@@ -16,7 +16,10 @@ namespace merope {
 template <class T, class Value>
 Status Set(Result<std::optional<T>> found, Value* value) {
   if (!found) return std::unexpected(std::move(found).error());
-  if (*found) *value = *std::move(*found);
+  if (*found) {
+    T& given = **found;
+    *value = std::move(given);
+  }
   return {};
 }
 

@@ -87,7 +87,8 @@ class StoredTest : public testing::TestWithParam<std::tuple<std::string, DType>>
   static bool WithinBound(const Shape& shape, const std::vector<float>& x,
                           const std::vector<float>& magnitudes, const std::vector<float>& bias,
                           const std::vector<float>& expected, const std::vector<float>& out) {
-    const double roundings = 9 * static_cast<double>(shape.in / kStoredGroup) + 4;
+    const int64_t groups = shape.in / kStoredGroup;
+    const double roundings = 9 * static_cast<double>(groups) + 4;
     for (int64_t i = 0; i < shape.rows; ++i) {
       std::vector<double> x_most(static_cast<size_t>(shape.in));
       for (int64_t k = 0; k < shape.in; ++k) {

@@ -1,11 +1,11 @@
 #include "base/threads.h"
 
 #include <gtest/gtest.h>
-#include <time.h>
 
 #include <cfenv>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <mutex>
 #include <set>
 #include <thread>

@@ -24,7 +24,8 @@ TEST_P(Blocks, AreWorthTheirDequantization) {
     const float minimum = F16ToF32(block.minimum) * static_cast<float>(block.minimum_factor);
     for (int64_t i = 0; i < kBlockRun; ++i) {
       ASSERT_LT(block.q[i], 1 << type.bits);
-      const float scale = F16ToF32(block.scale) * static_cast<float>(block.factors[i / 16]);
+      const auto factor = block.factors[i / 16];
+      const float scale = F16ToF32(block.scale) * static_cast<float>(factor);
       const float product = scale * static_cast<float>(block.q[i] - type.offset);
       const float value = type.minimum ? product + minimum : product;
       ASSERT_EQ(std::bit_cast<uint32_t>(value),

@@ -30,8 +30,8 @@ class TinyCheckpoint {
   }
   const std::string& path() const { return directory_.path(); }
 
-  LoadedModel Load(RuntimeOptions runtime) const {
-    auto loaded = LoadModel({path(), std::move(runtime)});
+  LoadedModel Load(const RuntimeOptions& runtime) const {
+    auto loaded = LoadModel({path(), runtime});
     CHECK(loaded.has_value(), "{}", loaded.error().message);
     return std::move(*loaded);
   }

@@ -160,6 +160,7 @@ int main() {
     std::cout << (line.contains("settle") ? merope::Settled(line)
                   : line.contains("draw") ? merope::Drawn(line)
                                           : merope::Logprobs(line))
-              << std::endl;
+              << '\n'
+              << std::flush;
   }
 }

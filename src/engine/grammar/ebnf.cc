@@ -208,7 +208,7 @@ class EbnfParser {
     }
     ++at_;
     const CharSet given(std::move(ranges));
-    const CharSet set = negated ? CharSet::All() - given : given;
+    CharSet set = negated ? CharSet::All() - given : given;
     if (set.empty()) return Fail("a character class without characters");
     return set;
   }

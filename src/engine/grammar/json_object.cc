@@ -37,8 +37,8 @@ class ObjectWriter {
 
   Status Write(RuleId rule) {
     rules_[rule].alternatives.push_back({"{", RuleOf({})});
-    for (size_t i = 0; i < pending_.size(); ++i) {
-      const auto [state, own] = pending_[i];
+    for (size_t done = 0; done < pending_.size();) {
+      const auto [state, own] = pending_[done++];
       if (pending_.size() > kMaxStates) return Err("minProperties, maxProperties: too large");
       // All that may be the next member, directly: a chain of rules each of which may be empty
       // takes a parser cubic time.

@@ -23,9 +23,10 @@ class SchemaParts {
   Result<const OrderedJson*> Resolve(const OrderedJson& reference) const;
   // The schema of the documents that are valid for both, references at their top replaced. Errors:
   // a keyword of theirs cannot be brought together.
-  Result<OrderedJson> Merge(const OrderedJson& a, const OrderedJson& b, int depth = 0) const;
+  Result<OrderedJson> Merge(const OrderedJson& first, const OrderedJson& second,
+                            int depth = 0) const;
   // Whether surely no document is valid for both.
-  bool Exclusive(const OrderedJson& a, const OrderedJson& b, int depth = 0) const;
+  bool Exclusive(const OrderedJson& first, const OrderedJson& second, int depth = 0) const;
 
  private:
   Result<OrderedJson> Flat(const OrderedJson& schema, int depth) const;

@@ -114,8 +114,8 @@ Result<RuleId> JsonText::States(Regular::Term term, bool quoted) {
     return rule->second;
   };
   const RuleId start = rule_of(term);
-  for (size_t i = 0; i < pending.size(); ++i) {
-    const Regular::Term state = pending[i];
+  for (size_t done = 0; done < pending.size();) {
+    const Regular::Term state = pending[done++];
     Rule rule{.alternatives = {}, .follows = Follows::kJson};
     TRY_ASSIGN(const auto steps, regular_.Steps(state));
     for (const Regular::Step& step : steps) {

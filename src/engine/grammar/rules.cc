@@ -81,8 +81,8 @@ std::vector<bool> Rules::Closed(bool texts_count) const {
       if (waiting.back().missing == 0) find(static_cast<RuleId>(i));
     }
   }
-  for (size_t i = 0; i < found.size(); ++i) {
-    for (const size_t index : waits_for[static_cast<size_t>(found[i])]) {
+  for (size_t done = 0; done < found.size();) {
+    for (const size_t index : waits_for[static_cast<size_t>(found[done++])]) {
       if (--waiting[index].missing == 0) find(waiting[index].rule);
     }
   }
