@@ -27,7 +27,8 @@ void MatMul(const MatMulArgs& args) {
   }
 }
 
-// Few rows take the packed steps apart as they go; for many, each panel is unpacked once.
+// Up to kMaxPackedRows rows take the packed steps apart as they go, a tile at a time; of more, the
+// first tile leaves them as the others use them.
 void MatMulPacked(const MatMulArgs& args, uint32_t* scratch) {
   const int64_t panel = PanelWidth();
   const auto* x = static_cast<const uint32_t*>(args.x);
@@ -39,8 +40,10 @@ void MatMulPacked(const MatMulArgs& args, uint32_t* scratch) {
     if (args.m <= kMaxPackedRows) {
       Tile<PackedBf16>(PackedBf16::Reader(packed), x, args.m, out, tile);
     } else {
-      UnpackPanel(packed, args.k_steps, scratch);
-      Tile<Bf16>({scratch, panel}, x, args.m, out, tile);
+      constexpr int kFirst = UnpackingBf16::kMaxRows;
+      TileRows<UnpackingBf16, kFirst>(UnpackingBf16::Reader(packed, scratch), x, out, tile);
+      Tile<Bf16>({scratch, panel}, x + kFirst * args.x_stride, args.m - kFirst,
+                 out + kFirst * args.out_stride, tile);
     }
   }
 }

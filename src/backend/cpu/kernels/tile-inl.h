@@ -207,13 +207,14 @@ HWY_INLINE void Put(VF values, int64_t n, bool add, float* at) {
   Put(d, args.columns - 3 * lanes, args.add, at + 3 * lanes);
 }
 
-// Asks for the lines of a part of the next panel, some bytes a step.
+// Asks for the lines of a part of the next panel, some bytes a step; or for one that is there: an
+// address that is none may have the page tables walked at every step.
+inline constexpr uint8_t kNothing = 0;
 struct Fetch {
-  const uint8_t* at = nullptr;
+  const uint8_t* at = &kNothing;
   int64_t bytes = 0;
   HWY_INLINE void Step() {
-    __builtin_prefetch(at, 0,
-                       2);  // to the second-level cache; an address that is none does no harm
+    __builtin_prefetch(at, 0, 2);  // to the second-level cache
     at += bytes;
   }
 };
