@@ -162,6 +162,7 @@ class AttentionTest : public OnEveryTarget {
   void ExpectWithinBound();
   void ExpectBoundCatches();
   void ExpectSameBits();
+  void ExpectManySequencesToBeEachAlone();
   static void ExpectCopiesToBePages(Backend& backend);
 
   bool int8_ = false;
@@ -201,6 +202,63 @@ void AttentionTest::ExpectSameBits() {
     const auto expected = Attend(*cpu_, c, q_, k_, v_, kContextThenRows);
     for (const int64_t chunk : {int64_t{1}, int64_t{7}, int64_t{64}, c.context + c.rows})
       EXPECT_EQ(expected, Attend(*cpu_, c, q_, k_, v_, chunk)) << "chunk " << chunk;
+  }
+}
+
+// One token of each of many sequences, some heads at a time then, and each by itself, a head at a
+// time: the same bits. Heads that one thread takes together, whatever is left of them, included.
+void AttentionTest::ExpectManySequencesToBeEachAlone() {
+  for (const auto& [heads, kv_heads, dim] :
+       {std::array<int64_t, 3>{6, 3, 34}, {8, 8, 64}, {14, 7, 80}, {40, 2, 16}}) {
+    constexpr int64_t kSequences = 37;
+    std::vector<std::vector<int32_t>> pages(kSequences);
+    std::vector<SequenceRows> sequences;
+    int32_t n_pages = 0;
+    for (int64_t i = 0; i < kSequences; ++i) {
+      const int64_t context = i * i % 150 + (i == 20 ? 1000 : 0);
+      for (int64_t at = 0; at <= context; at += kPageTokens)
+        pages[static_cast<size_t>(i)].push_back(n_pages++);
+      sequences.push_back({i, 1, context, pages[static_cast<size_t>(i)]});
+    }
+    auto kv = cpu_->AllocateKv({2, kv_heads, dim}, n_pages);
+    const auto begin = [&](std::span<const SequenceRows> of) {
+      cpu_->BeginStep({.tokens = {},
+                       .rope_cos = {},
+                       .rope_sin = {},
+                       .sequences = of,
+                       .logit_rows = {},
+                       .kv = kv->get()});
+    };
+    for (const SequenceRows& sequence : sequences) {
+      const int64_t n = sequence.context + 1;
+      const SequenceRows all{0, n, 0, sequence.pages};
+      begin(std::span(&all, 1));
+      for (const int64_t layer : {0, 1}) {
+        const auto seed = static_cast<uint32_t>(10 * sequence.first_row + layer);
+        const auto k = RandomValues(n * kv_heads * dim, seed);
+        const auto v = RandomValues(n * kv_heads * dim, seed + 5);
+        cpu_->StoreKv(layer, ToBackend(*cpu_, n, kv_heads * dim, k),
+                      ToBackend(*cpu_, n, kv_heads * dim, v));
+      }
+      cpu_->EndStep();
+    }
+    const auto q = RandomValues(kSequences * heads * dim, 4);
+    const Tensor queries = ToBackend(*cpu_, kSequences, heads * dim, q);
+    const auto attend = [&](std::span<const SequenceRows> of) {
+      const Tensor out = cpu_->Allocate(kSequences, heads * dim);
+      begin(of);
+      cpu_->Attention(1, queries, 0.2f, out);
+      cpu_->EndStep();
+      return out;
+    };
+    const auto together = FromBackend(*cpu_, attend(sequences));
+    for (int64_t i = 0; i < kSequences; ++i) {
+      const Tensor out = attend(std::span(sequences).subspan(static_cast<size_t>(i), 1));
+      const auto alone = FromBackend(*cpu_, out.Rows(i, 1));
+      EXPECT_TRUE(std::ranges::equal(
+          alone, std::span(together).subspan(static_cast<size_t>(i * heads * dim), alone.size())))
+          << "sequence " << i << ", " << kv_heads << " heads of " << dim;
+    }
   }
 }
 
@@ -253,6 +311,8 @@ void AttentionTest::ExpectCopiesToBePages(Backend& backend) {
   }
 }
 
+TEST_P(AttentionTest, ManySequencesAreEachAsAlone) { ExpectManySequencesToBeEachAlone(); }
+
 TEST_P(AttentionTest, ACopyOfAPageHasItsBits) {
   ExpectCopiesToBePages(*cpu_);
   ExpectCopiesToBePages(*reference_);
@@ -275,6 +335,10 @@ TEST_P(AttentionTest, AnInt8CacheRefusesHeadsThatAreTooLarge) {
   const auto refused = cpu_->AllocateKv({1, 1, 1026}, 1);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("at most 1024, found 1026"), std::string::npos);
+}
+TEST_P(AttentionTest, ManySequencesAreEachAsAloneInAnInt8CacheToo) {
+  TakeInt8Cache();
+  ExpectManySequencesToBeEachAlone();
 }
 TEST_P(AttentionTest, ChunksAndSingleStepsGiveTheSameBitsFromAnInt8Cache) {
   TakeInt8Cache();

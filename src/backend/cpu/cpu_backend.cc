@@ -209,12 +209,8 @@ class CpuBackend : public Backend {
     if (Record({.kind = Op::Kind::kAttention, .x = q, .out = out, .layer = layer, .value = scale}))
       return;
     const KvShape& shape = ops_.step().kv->shape;
-    const int64_t tile = Ops::AttentionTokens(q.cols / shape.head_dim / shape.n_kv_heads);
-    items_.clear();
-    for (const SequenceRows& sequence : ops_.step().sequences)
-      for (int64_t first = 0; first < sequence.n_rows; first += tile)
-        for (int64_t head = 0; head < shape.n_kv_heads; ++head)
-          items_.push_back({&sequence, first, std::min(tile, sequence.n_rows - first), head});
+    const int64_t group = q.cols / shape.head_dim / shape.n_kv_heads;
+    ops_.ListItems(group, Ops::AttentionTokens(group), team_.size(), &items_);
     std::atomic<size_t> next = 0;
     team_.Run([&](int thread) {
       for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < items_.size();)

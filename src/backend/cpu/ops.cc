@@ -146,9 +146,27 @@ void Ops::StoreHead(int64_t layer, const SequenceRows& sequence, int64_t head, c
 
 int64_t Ops::AttentionTokens(int64_t group) { return std::max(int64_t{1}, kAttentionRows / group); }
 
-void Ops::Reserve(const KvShape& shape, int64_t group, int64_t n_tokens, int64_t context,
+int64_t Ops::MaxAttentionRows(int64_t group) { return std::max(group, kAttentionRows); }
+
+void Ops::ListItems(int64_t group, int64_t tokens, int threads,
+                    std::vector<AttentionItem>* items) const {
+  constexpr int64_t kItemsAThread = 8;
+  const int64_t kv_heads = step_.kv->shape.n_kv_heads;
+  const int64_t shared = std::ssize(step_.sequences) * kv_heads / (kItemsAThread * threads);
+  items->clear();
+  for (const SequenceRows& sequence : step_.sequences)
+    for (int64_t first = 0; first < sequence.n_rows; first += tokens) {
+      const int64_t n = std::min(tokens, sequence.n_rows - first);
+      const int64_t heads =
+          std::clamp(std::min(shared, kAttentionRows / (n * group)), int64_t{1}, kv_heads);
+      for (int64_t head = 0; head < kv_heads; head += heads)
+        items->push_back({&sequence, first, n, head, std::min(heads, kv_heads - head)});
+    }
+}
+
+void Ops::Reserve(const KvShape& shape, int64_t rows, int64_t context,
                   AttentionScratch* scratch) const {
-  const int64_t rows = n_tokens * group, pages = PagesFor(context);
+  const int64_t pages = PagesFor(context);
   const int64_t padded_dim = PaddedDim(shape.head_dim);
   Grow(&scratch->q, rows * (shape.head_dim + 2));
   Grow(&scratch->scores, rows * pages * kPageTokens);
@@ -164,13 +182,13 @@ void Ops::Attend(int64_t layer, const AttentionItem& item, const Tensor& q, floa
                  const Tensor& out, AttentionScratch* scratch) const {
   auto& kv = static_cast<PackedKv&>(*step_.kv);
   const int64_t d = kv.shape.head_dim, group = q.cols / d / kv.shape.n_kv_heads;
-  const int64_t rows = item.n_tokens * group;
+  const int64_t rows = item.n_tokens * group;  // of each head
   const int64_t units = kv.form == KvForm::kFp32   ? d
                         : kv.form == KvForm::kBf16 ? d / 2
                                                    : (d + 3) / 4 + 2;
   const int64_t end = item.sequence->context + item.first_token + item.n_tokens;
 
-  Reserve(kv.shape, group, item.n_tokens, end, scratch);
+  Reserve(kv.shape, item.n_heads * rows, end, scratch);
   scratch->k_pages.clear();
   scratch->v_pages.clear();
   for (int64_t i = 0; i < PagesFor(end); ++i) {
@@ -180,8 +198,9 @@ void Ops::Attend(int64_t layer, const AttentionItem& item, const Tensor& q, floa
   }
   scratch->lengths.clear();
   scratch->out.clear();
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t token = item.first_token + r / group, head = item.kv_head * group + r % group;
+  for (int64_t r = 0; r < item.n_heads * rows; ++r) {
+    const int64_t token = item.first_token + r % rows / group;
+    const int64_t head = (item.kv_head + r / rows) * group + r % group;
     const int64_t row = item.sequence->first_row + token;
     const float* from = q.data + row * q.stride + head * d;
     uint32_t* to = scratch->q.data() + r * units;
@@ -192,7 +211,7 @@ void Ops::Attend(int64_t layer, const AttentionItem& item, const Tensor& q, floa
     } else {
       std::copy_n(from, d, reinterpret_cast<float*>(to));
     }
-    scratch->lengths.push_back(item.sequence->context + token + 1);
+    if (r < rows) scratch->lengths.push_back(item.sequence->context + token + 1);
     scratch->out.push_back(out.data + row * out.stride + head * d);
   }
   const auto attend = kv.form == KvForm::kInt8   ? attention_.int8
@@ -200,7 +219,10 @@ void Ops::Attend(int64_t layer, const AttentionItem& item, const Tensor& q, floa
                                                  : attention_.fp32;
   attend({.k_pages = scratch->k_pages.data(),
           .v_pages = scratch->v_pages.data(),
+          .k_stride = kv.KUnits(),
+          .v_stride = kv.VStride(),
           .q = scratch->q.data(),
+          .heads = item.n_heads,
           .rows = rows,
           .head_dim = d,
           .padded_dim = kv.padded_dim,

@@ -28,10 +28,10 @@ struct ProductInput {
   int64_t stride;  // units between rows
 };
 
-// The queries of one K/V head for a few consecutive tokens of a sequence.
+// The queries of a few K/V heads for a few consecutive tokens of a sequence.
 struct AttentionItem {
   const SequenceRows* sequence;
-  int64_t first_token, n_tokens, kv_head;
+  int64_t first_token, n_tokens, kv_head, n_heads;
 };
 
 // What one thread needs for an attention item. Grows, but never in a step like those before it.
@@ -84,10 +84,16 @@ class Ops {
   // One item; q and out hold all of the step's rows.
   void Attend(int64_t layer, const AttentionItem& item, const Tensor& q, float scale,
               const Tensor& out, AttentionScratch* scratch) const;
-  // Tokens an item should have, so that its query rows share one reading of K and V.
+  // Tokens that attention takes at a time, so that their query rows share one reading of K and V.
   static int64_t AttentionTokens(int64_t group);
-  // Memory for items of that many tokens, at most that far into a sequence.
-  void Reserve(const KvShape& shape, int64_t group, int64_t n_tokens, int64_t context,
+  // Query rows of an item that is taken so.
+  static int64_t MaxAttentionRows(int64_t group);
+  // The step's items of at most `tokens` tokens, for some threads to share: of several heads where
+  // there are enough of them.
+  void ListItems(int64_t group, int64_t tokens, int threads,
+                 std::vector<AttentionItem>* items) const;
+  // Memory for items of that many query rows, at most that far into a sequence.
+  void Reserve(const KvShape& shape, int64_t rows, int64_t context,
                AttentionScratch* scratch) const;
 
  private:

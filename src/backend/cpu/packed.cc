@@ -130,7 +130,7 @@ PackedKv::PackedKv(const KvShape& kv_shape, int64_t pages, KvForm kv_form)
     : form(kv_form), padded_dim(PaddedDim(kv_shape.head_dim)) {
   shape = kv_shape;
   n_pages = pages;
-  units = PageArray<uint32_t>(pages * shape.n_layers * shape.n_kv_heads * HeadUnits() + kOverread);
+  units = PageArray<uint32_t>(pages * shape.n_layers * LayerUnits() + kOverread);
 }
 
 int64_t PackedKv::KUnits() const {
@@ -143,17 +143,22 @@ int64_t PackedKv::VUnits() const {
   return padded_dim * kPageTokens / (form == KvForm::kFp32 ? 1 : 2);
 }
 
-int64_t PackedKv::HeadUnits() const {
-  return KUnits() + VUnits() + (padded_dim % kOverread == 0 ? 0 : kOverread);
+int64_t PackedKv::VStride() const {
+  return VUnits() + (padded_dim % kOverread == 0 ? 0 : kOverread);
 }
 
 uint32_t* PackedKv::K(int64_t page, int64_t layer, int64_t head) {
-  const int64_t block = (page * shape.n_layers + layer) * shape.n_kv_heads + head;
-  return units.data() + block * HeadUnits();
+  return units.data() + (page * shape.n_layers + layer) * LayerUnits() + head * KUnits();
+}
+
+uint32_t* PackedKv::V(int64_t page, int64_t layer, int64_t head) {
+  return K(page, layer, shape.n_kv_heads) + head * VStride();
 }
 
 void PackedKv::ClearOnFirst(int64_t page, int64_t layer, int64_t head, int64_t slot) {
-  if (slot == 0) std::fill_n(K(page, layer, head), KUnits() + VUnits(), 0u);
+  if (slot != 0) return;
+  std::fill_n(K(page, layer, head), KUnits(), 0u);
+  std::fill_n(V(page, layer, head), VUnits(), 0u);
 }
 
 void PackedKv::StoreQuantized(int64_t page, int64_t layer, int64_t head, int64_t slot,

@@ -75,13 +75,16 @@ struct PackedKv : KvMemory {
 
   PackedKv(const KvShape& kv_shape, int64_t pages, KvForm kv_form);
 
+  // A layer's part of a page is the K blocks of all heads, then their V blocks: who reads some
+  // heads of a sequence reads long runs, which comes nearer to the memory's bandwidth than blocks
+  // apart.
   int64_t KUnits() const;  // units of one K block
   int64_t VUnits() const;  // and of one V block
-  // Of both, and what a tile reads past a V block whose width is not a panel's: another thread may
-  // be writing the next head.
-  int64_t HeadUnits() const;
+  // Of a V block, and what a tile reads past it where its width is not a panel's: another thread
+  // may be writing the next head.
+  int64_t VStride() const;
   uint32_t* K(int64_t page, int64_t layer, int64_t head);
-  uint32_t* V(int64_t page, int64_t layer, int64_t head) { return K(page, layer, head) + KUnits(); }
+  uint32_t* V(int64_t page, int64_t layer, int64_t head);
   // Writes one head's k and v (head_dim values each) at a slot of a page. Slot 0 clears the page's
   // blocks first: nothing of an earlier owner may reach a product, not even times zero.
   void Store(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
@@ -91,6 +94,7 @@ struct PackedKv : KvMemory {
                       const uint32_t* v);
 
  private:
+  int64_t LayerUnits() const { return shape.n_kv_heads * (KUnits() + VStride()); }
   void ClearOnFirst(int64_t page, int64_t layer, int64_t head, int64_t slot);
 };
 

@@ -151,8 +151,7 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
     scratch.unpacked = PageArray<uint32_t>(unpacked);
     scratch.gate = PageArray<float>(rows * ops_.matmul().panel);
     scratch.up = PageArray<float>(rows * ops_.matmul().panel);
-    ops_.Reserve(kv, group_, std::min(limits.rows, Ops::AttentionTokens(group_)), limits.context,
-                 &scratch.attention);
+    ops_.Reserve(kv, Ops::MaxAttentionRows(group_), limits.context, &scratch.attention);
     bytes += static_cast<int64_t>(scratch.input.bytes() + scratch.row.bytes() +
                                   scratch.gate.bytes() + scratch.up.bytes() +
                                   scratch.unpacked.bytes() + scratch.attention.bytes());
@@ -170,14 +169,9 @@ bool CpuPlan::ByRows(const FusedStep& step) const {
 
 void CpuPlan::Run() {
   const bool by_rows = ByRows(steps_.front());
-  items_.clear();
-  for (const SequenceRows& sequence : ops_.step().sequences) {
-    // By panels, an item is all of a sequence's rows, whose K and V it stores itself.
-    const int64_t tile = by_rows ? Ops::AttentionTokens(group_) : sequence.n_rows;
-    for (int64_t first = 0; first < sequence.n_rows; first += tile)
-      for (int64_t head = 0; head < kv_heads_; ++head)
-        items_.push_back({&sequence, first, std::min(tile, sequence.n_rows - first), head});
-  }
+  // By panels, an item is all of a sequence's rows, whose K and V it stores itself.
+  ops_.ListItems(group_, by_rows ? Ops::AttentionTokens(group_) : Rows(steps_.front()),
+                 team_.size(), &items_);
   // The longest first, so that the threads end together.
   std::ranges::sort(items_, std::ranges::greater(), [](const AttentionItem& item) {
     return item.sequence->context + item.first_token + item.n_tokens;
@@ -292,21 +286,23 @@ void CpuPlan::RunAttention(const FusedStep& step, int thread) {
   const int64_t tile = Ops::AttentionTokens(group_);
   auto& next = next_item_[static_cast<size_t>(step.layer)];
   for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < items_.size();) {
-    const AttentionItem& item = items_[i];
+    AttentionItem item = items_[i];
     if (!by_rows) {
       const SequenceRows& sequence = *item.sequence;
+      const int64_t column = item.kv_head * d, columns = item.n_heads * d;
       for (int64_t r = 0; r < sequence.n_rows; ++r) {
         const int64_t row = sequence.first_row + r;
-        ops_.RopeRow(step.x.Cols(item.kv_head * group_ * d, group_ * d), row, d);
-        ops_.RopeRow(step.k.Cols(item.kv_head * d, d), row, d);
+        ops_.RopeRow(step.x.Cols(column * group_, columns * group_), row, d);
+        ops_.RopeRow(step.k.Cols(column, columns), row, d);
       }
-      ops_.StoreHead(step.layer, sequence, item.kv_head, step.k, step.v);
+      for (int64_t head = 0; head < item.n_heads; ++head)
+        ops_.StoreHead(step.layer, sequence, item.kv_head + head, step.k, step.v);
     }
-    for (int64_t first = 0; first < item.n_tokens; first += tile)
-      ops_.Attend(step.layer,
-                  {item.sequence, item.first_token + first, std::min(tile, item.n_tokens - first),
-                   item.kv_head},
-                  step.x, step.scale, step.out, &scratch.attention);
+    for (const int64_t end = item.first_token + item.n_tokens; item.first_token < end;
+         item.first_token += tile) {
+      item.n_tokens = std::min(tile, end - item.first_token);
+      ops_.Attend(step.layer, item, step.x, step.scale, step.out, &scratch.attention);
+    }
   }
 }
 

@@ -21,6 +21,12 @@ HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// Asks for a block that comes next, so that few rows do not wait at every one.
+HWY_INLINE void FetchBlock(const void* block, int64_t bytes) {
+  const auto* at = static_cast<const uint8_t*>(block);
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
+}
+
 // A product of rows of x with blocks (steps, width, 4 bytes) of one page after the other.
 struct PagesArgs {
   const void* const* pages;
@@ -93,9 +99,10 @@ HWY_INLINE void PagesTileRows(const uint32_t* HWY_RESTRICT x, const float* scale
   const uint32_t* x_begin = x;
   MEROPE_ROWS(MEROPE_INIT)
   for (int64_t page = 0; page < args.n_pages; ++page, x += args.steps) {
-    if constexpr (kSums == Sums::kHigh)
-      FetchNext(args.pages, page, args.n_pages, args.steps * args.step_bytes);
     const auto* w = static_cast<const hn::TFromD<DW>*>(args.pages[page]) + args.offset;
+    if (kSums == Sums::kHigh && page + 1 < args.n_pages)
+      FetchBlock(static_cast<const uint8_t*>(args.pages[page + 1]) + args.offset,
+                 args.steps * args.step_bytes);
     for (int64_t k = 0; k < args.steps; ++k, w += args.step_bytes) {
       const auto wa = hn::LoadU(dw, w), wb = hn::LoadU(dw, w + bytes);
       const auto wc = hn::LoadU(dw, w + 2 * bytes), wd = hn::LoadU(dw, w + 3 * bytes);
@@ -127,10 +134,10 @@ void PagesTile(const uint32_t* x, int64_t rows, const float* scales, float* out,
   }
 }
 
-// One row's probabilities p (pages · 64) to weights p · scale of V ≈ unit · (256 · high + low),
-// bytes in each of pages · 16 units. Returns the unit.
-inline float WeightsInBytes(const AttentionArgs& args, float* p, int64_t pages, uint32_t* high,
-                            uint32_t* low) {
+// One row's probabilities p (pages · 64), of a head, to weights p · scale of V ≈ unit · (256 · high
+// + low), bytes in each of pages · 16 units. Returns the unit.
+inline float WeightsInBytes(const AttentionArgs& args, int64_t head, float* p, int64_t pages,
+                            uint32_t* high, uint32_t* low) {
   constexpr float kMost = 65280;  // 255 · 256: 255.9… would round up to a high byte of 256
   const DF df;
   const hn::Rebind<uint8_t, DF> d8;
@@ -139,7 +146,7 @@ inline float WeightsInBytes(const AttentionArgs& args, float* p, int64_t pages, 
   for (int64_t page = 0; page < pages; ++page) {
     const float* scales =
         reinterpret_cast<const float*>(static_cast<const uint32_t*>(args.v_pages[page])) +
-        kInt8KvSlots / 4 * args.padded_dim;
+        head * args.v_stride + kInt8KvSlots / 4 * args.padded_dim;
     float* row = p + page * kInt8KvSlots;
     for (int64_t t = 0; t < kInt8KvSlots; t += lanes) {
       const VF weight = hn::Mul(hn::LoadU(df, row + t), hn::LoadU(df, scales + t));

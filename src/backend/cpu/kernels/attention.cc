@@ -41,7 +41,19 @@ HWY_INLINE typename Paged<Type>::Reader ReadBlock(const void* block, const void*
           static_cast<const Unit*>(next) + column};
 }
 
-// scores (rows, pages · 64) = q · Kᵀ, unscaled.
+// A head's block of a page.
+HWY_INLINE const uint32_t* BlockOf(const void* page, int64_t head, int64_t stride) {
+  return static_cast<const uint32_t*>(page) + head * stride;
+}
+
+// The block of K that is read after that, or V's first.
+HWY_INLINE const void* AfterK(const AttentionArgs& args, int64_t page, int64_t pages,
+                              int64_t head) {
+  if (head + 1 < args.heads) return BlockOf(args.k_pages[page], head + 1, args.k_stride);
+  return page + 1 < pages ? args.k_pages[page + 1] : args.v_pages[0];
+}
+
+// scores (heads, rows, pages · 64) = q · Kᵀ, unscaled. Page by page, as memory lies.
 template <class Type>
 void Scores(const AttentionArgs& args, int64_t pages) {
   using Unit = typename Type::Unit;
@@ -53,13 +65,16 @@ void Scores(const AttentionArgs& args, int64_t pages) {
                       .bias = nullptr,
                       .accumulate = false,
                       .add = false};
-  for (int64_t page = 0; page < pages; ++page) {
-    const void* next = page + 1 < pages ? args.k_pages[page + 1] : args.v_pages[0];
-    for (int64_t slot = 0; slot < kPage; slot += PanelWidth())
-      Tile<Paged<Type>>(ReadBlock<Type>(args.k_pages[page], next, slot, kPage),
-                        static_cast<const Unit*>(args.q), args.rows,
-                        args.scores + page * kPage + slot, tile);
-  }
+  for (int64_t page = 0; page < pages; ++page)
+    for (int64_t head = 0; head < args.heads; ++head) {
+      const uint32_t* block = BlockOf(args.k_pages[page], head, args.k_stride);
+      const void* next = AfterK(args, page, pages, head);
+      const auto* q = static_cast<const Unit*>(args.q) + head * args.rows * k_steps;
+      float* scores = args.scores + head * args.rows * tile.out_stride + page * kPage;
+      for (int64_t slot = 0; slot < kPage; slot += PanelWidth())
+        Tile<Paged<Type>>(ReadBlock<Type>(block, next, slot, kPage), q, args.rows, scores + slot,
+                          tile);
+    }
 }
 
 // Bytes of V that are asked for before they are needed: what a second-level cache holds with ease.
@@ -159,16 +174,17 @@ HWY_INLINE float Probabilities(Bf16 /*products*/, const float* row, int64_t begi
   return hn::ReduceSum(df, hn::Add(even_sum, odd_sum));
 }
 
-// Row r's scores to unnormalized probabilities. Returns their sum. V's first blocks (v_bytes each)
-// are asked for meanwhile, each row its part of them.
+// The scores of row r of all heads' to unnormalized probabilities. Returns their sum. V's first
+// blocks are asked for meanwhile, each row its part of them.
 template <class Type>
-float Softmax(const AttentionArgs& args, int64_t r, int64_t pages, int64_t v_bytes,
-              uint32_t* pairs) {
+float Softmax(const AttentionArgs& args, int64_t r, int64_t pages, uint32_t* pairs) {
   float* row = args.scores + r * pages * kPage;
-  const int64_t length = args.lengths[r];
+  const int64_t length = args.lengths[r % args.rows];
   const float max = MaxScore(row, length);
+  const int64_t v_bytes = args.heads * args.v_stride * static_cast<int64_t>(sizeof(uint32_t));
   const auto fetch = [&](int64_t page) HWY_ATTR {
-    if (page * v_bytes < kFetchedV) FetchPart(args.v_pages[page], v_bytes, r, args.rows);
+    if (page * v_bytes < kFetchedV)
+      FetchPart(args.v_pages[page], v_bytes, r, args.heads * args.rows);
   };
   float total = 0;
   for (int64_t page = 0; page < pages; page += kChunkPages) {
@@ -185,23 +201,23 @@ int64_t PagesOf(const AttentionArgs& args) {
   return (longest + kPage - 1) / kPage;
 }
 
-// Sums of V chunk by chunk, chunk(first page, pages, (rows, padded_dim) out), added in order and
-// divided by each row's total.
+// Sums of V chunk by chunk, chunk(first page, pages, (heads, rows, padded_dim) out), added in order
+// and divided by each row's total.
 template <class Chunk>
 void SumChunks(const AttentionArgs& args, int64_t pages, const float* totals, const Chunk& chunk) {
   const DF df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
-  const int64_t width = args.padded_dim;
-  float* chunk_sums = args.sums;                // (rows, width) of the current chunk
-  float* sums = args.sums + args.rows * width;  // (rows, width) of the chunks before
+  const int64_t width = args.padded_dim, rows = args.heads * args.rows;
+  float* chunk_sums = args.sums;           // (heads, rows, width) of the current chunk
+  float* sums = args.sums + rows * width;  // (heads, rows, width) of the chunks before
   for (int64_t page = 0; page < pages; page += kChunkPages) {
     chunk(page, HWY_MIN(kChunkPages, pages - page), chunk_sums);
-    for (int64_t i = 0; i < args.rows * width; i += lanes) {
+    for (int64_t i = 0; i < rows * width; i += lanes) {
       const VF values = hn::LoadU(df, chunk_sums + i);
       hn::StoreU(page == 0 ? values : hn::Add(hn::LoadU(df, sums + i), values), df, sums + i);
     }
   }
-  for (int64_t r = 0; r < args.rows; ++r) {
+  for (int64_t r = 0; r < rows; ++r) {
     const VF total = hn::Set(df, totals[r]);
     for (int64_t e = 0; e < args.head_dim; e += lanes)
       Put(hn::Div(hn::LoadU(df, sums + r * width + e), total), args.head_dim - e, false,
@@ -212,15 +228,14 @@ void SumChunks(const AttentionArgs& args, int64_t pages, const float* totals, co
 template <class Type>
 void Attention(const AttentionArgs& args) {
   using Unit = typename Type::Unit;
-  const int64_t pages = PagesOf(args), width = args.padded_dim;
+  const int64_t pages = PagesOf(args), width = args.padded_dim, rows = args.heads * args.rows;
   const int64_t page_units = kPage / Type::kPerUnit;  // units of V and of the weights a page
 
   Scores<Type>(args, pages);
-  float* totals = args.sums + 2 * args.rows * width;
-  for (int64_t r = 0; r < args.rows; ++r)
-    totals[r] =
-        Softmax<Type>(args, r, pages, page_units * width * static_cast<int64_t>(sizeof(Unit)),
-                      args.weights == nullptr ? nullptr : args.weights + r * pages * page_units);
+  float* totals = args.sums + 2 * rows * width;
+  for (int64_t r = 0; r < rows; ++r)
+    totals[r] = Softmax<Type>(
+        args, r, pages, args.weights == nullptr ? nullptr : args.weights + r * pages * page_units);
 
   const Unit* weights = Type::kPerUnit == 2 ? reinterpret_cast<const Unit*>(args.weights)
                                             : reinterpret_cast<const Unit*>(args.scores);
@@ -234,59 +249,69 @@ void Attention(const AttentionArgs& args) {
   SumChunks(args, pages, totals, [&](int64_t first, int64_t n, float* out) HWY_ATTR {
     for (int64_t page = first; page < first + n; ++page) {
       tile.accumulate = page > first;
-      const void* next = args.v_pages[HWY_MIN(page + 1, pages - 1)];
-      for (int64_t e = 0; e < width; e += PanelWidth()) {
-        tile.columns = HWY_MIN(PanelWidth(), width - e);
-        Tile<Paged<Type>>(ReadBlock<Type>(args.v_pages[page], next, e, width),
-                          weights + page * page_units, args.rows, out + e, tile);
+      for (int64_t head = 0; head < args.heads; ++head) {
+        const uint32_t* block = BlockOf(args.v_pages[page], head, args.v_stride);
+        const void* next = head + 1 < args.heads ? block + args.v_stride
+                                                 : args.v_pages[HWY_MIN(page + 1, pages - 1)];
+        const Unit* row = weights + head * args.rows * tile.x_stride + page * page_units;
+        float* sums = out + head * args.rows * width;
+        for (int64_t e = 0; e < width; e += PanelWidth()) {
+          tile.columns = HWY_MIN(PanelWidth(), width - e);
+          Tile<Paged<Type>>(ReadBlock<Type>(block, next, e, width), row, args.rows, sums + e, tile);
+        }
       }
     }
   });
 }
 
 void AttentionInt8(const AttentionArgs& args) {
-  const int64_t pages = PagesOf(args), width = args.padded_dim;
+  const int64_t pages = PagesOf(args), width = args.padded_dim, rows = args.heads * args.rows;
   const int64_t k_steps = (args.head_dim + 3) / 4, v_steps = kPage / 4;
-  for (int64_t page = 0; page < pages; ++page) {
-    const auto* scales =
-        reinterpret_cast<const float*>(static_cast<const uint32_t*>(args.k_pages[page])) +
-        k_steps * kPage;
-    FetchNext(args.k_pages, page, pages, 4 * (k_steps + 1) * kPage);
-    for (int64_t slot = 0; slot < kPage; slot += PanelWidth())
-      PagesTile<Sums::kScores>(static_cast<const uint32_t*>(args.q), args.rows, scales + slot,
-                               args.scores + page * kPage + slot,
-                               {.pages = args.k_pages + page,
-                                .n_pages = 1,
-                                .offset = 4 * slot,
-                                .steps = k_steps,
-                                .step_bytes = 4 * kPage,
-                                .x_stride = k_steps + 2,
-                                .columns = PanelWidth(),
-                                .out_stride = pages * kPage});
-  }
-  float* totals = args.sums + 2 * args.rows * width;
+  for (int64_t page = 0; page < pages; ++page)
+    for (int64_t head = 0; head < args.heads; ++head) {
+      FetchBlock(AfterK(args, page, pages, head), 4 * args.k_stride);
+      const int64_t first = head * args.rows;
+      const uint32_t* block = BlockOf(args.k_pages[page], head, args.k_stride);
+      const auto* scales = reinterpret_cast<const float*>(block + k_steps * kPage);
+      for (int64_t slot = 0; slot < kPage; slot += PanelWidth())
+        PagesTile<Sums::kScores>(static_cast<const uint32_t*>(args.q) + first * (k_steps + 2),
+                                 args.rows, scales + slot,
+                                 args.scores + (first * pages + page) * kPage + slot,
+                                 {.pages = args.k_pages + page,
+                                  .n_pages = 1,
+                                  .offset = 4 * (head * args.k_stride + slot),
+                                  .steps = k_steps,
+                                  .step_bytes = 4 * kPage,
+                                  .x_stride = k_steps + 2,
+                                  .columns = PanelWidth(),
+                                  .out_stride = pages * kPage});
+    }
+  float* totals = args.sums + 2 * rows * width;
   const int64_t row_units = 2 * pages * v_steps;  // high bytes, then low ones
-  for (int64_t r = 0; r < args.rows; ++r) {
+  for (int64_t r = 0; r < rows; ++r) {
     float* row = args.scores + r * pages * kPage;
     uint32_t* high = args.weights + r * row_units;
-    const float total = Softmax<Fp32>(args, r, pages, kPage * width, nullptr);
-    const float unit = WeightsInBytes(args, row, pages, high, high + pages * v_steps);
+    const float total = Softmax<Fp32>(args, r, pages, nullptr);
+    const float unit =
+        WeightsInBytes(args, r / args.rows, row, pages, high, high + pages * v_steps);
     totals[r] = total / unit;
   }
   SumChunks(args, pages, totals, [&](int64_t first, int64_t n, float* out) HWY_ATTR {
-    for (int64_t e = 0; e < width; e += PanelWidth()) {
-      const PagesArgs tile{.pages = args.v_pages + first,
-                           .n_pages = n,
-                           .offset = 4 * e,
-                           .steps = v_steps,
-                           .step_bytes = 4 * width,
-                           .x_stride = row_units,
-                           .columns = HWY_MIN(PanelWidth(), width - e),
-                           .out_stride = width};
-      const uint32_t* high = args.weights + first * v_steps;
-      PagesTile<Sums::kHigh>(high, args.rows, nullptr, out + e, tile);
-      PagesTile<Sums::kLow>(high + pages * v_steps, args.rows, nullptr, out + e, tile);
-    }
+    for (int64_t head = 0; head < args.heads; ++head)
+      for (int64_t e = 0; e < width; e += PanelWidth()) {
+        const PagesArgs tile{.pages = args.v_pages + first,
+                             .n_pages = n,
+                             .offset = 4 * (head * args.v_stride + e),
+                             .steps = v_steps,
+                             .step_bytes = 4 * width,
+                             .x_stride = row_units,
+                             .columns = HWY_MIN(PanelWidth(), width - e),
+                             .out_stride = width};
+        const uint32_t* high = args.weights + head * args.rows * row_units + first * v_steps;
+        float* sums = out + head * args.rows * width + e;
+        PagesTile<Sums::kHigh>(high, args.rows, nullptr, sums, tile);
+        PagesTile<Sums::kLow>(high + pages * v_steps, args.rows, nullptr, sums, tile);
+      }
   });
 }
 

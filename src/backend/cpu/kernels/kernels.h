@@ -88,21 +88,23 @@ const MatMulKernels& GetMatMulKernels();
 // product are, with offset 128 and its whole length as one group.
 inline constexpr int64_t kInt8KvSlots = 64;
 
-// Attention of query rows that share a K/V head. Row r is one head of the token at position
-// lengths[r] − 1.
+// Attention of query rows that share K/V heads, some rows a head, for heads that lie one after the
+// other in memory. Row r of a head is of the token at position lengths[r] − 1.
 struct AttentionArgs {
-  const void* const*
-      k_pages;  // one an in-use page: fp32 [head_dim][64], or bf16 [head_dim/2][64][2]
-  const void* const* v_pages;  // fp32 [64][padded_dim], or bf16 [32][padded_dim][2]
-  // (rows, head_dim) fp32, (rows, head_dim/2) bf16 pairs, or (rows, head_dim/4 + 2) quantized
+  // The first head's blocks, one an in-use page: fp32 [head_dim][64], or bf16 [head_dim/2][64][2];
+  // fp32 [64][padded_dim], or bf16 [32][padded_dim][2].
+  const void *const *k_pages, *const *v_pages;
+  int64_t k_stride, v_stride;  // units of four bytes from one head's block to the next one's
+  // (heads, rows, …): head_dim fp32, head_dim/2 bf16 pairs, or head_dim/4 + 2 quantized
   const void* q;
-  int64_t rows, head_dim, padded_dim;  // padded_dim: head_dim rounded up to kDimMultiple
-  const int64_t* lengths;              // (rows) positions each row attends to: 0 … length − 1
+  int64_t heads, rows;           // K/V heads; rows of each
+  int64_t head_dim, padded_dim;  // padded_dim: head_dim rounded up to kDimMultiple
+  const int64_t* lengths;        // (rows) positions each row attends to: 0 … length − 1
   float scale;
-  float* scores;      // scratch (rows, pages · 64)
-  float* sums;        // scratch, SumsSize(rows, padded_dim)
-  uint32_t* weights;  // scratch (rows, pages · 32): bf16 pairs, or bytes; unused for fp32
-  float* const* out;  // (rows) each to head_dim values
+  float* scores;      // scratch (heads, rows, pages · 64)
+  float* sums;        // scratch, SumsSize(heads · rows, padded_dim)
+  uint32_t* weights;  // scratch (heads, rows, pages · 32): bf16 pairs, or bytes; unused for fp32
+  float* const* out;  // (heads, rows) each to head_dim values
 };
 inline constexpr int64_t kDimMultiple = 16;
 // Floats (or pairs) that a tile may read past the end of what it was given: a panel's width.

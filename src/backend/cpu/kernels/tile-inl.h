@@ -219,14 +219,6 @@ struct Fetch {
   }
 };
 
-// Asks for the block of the page that comes next, so that few rows do not wait at every page: their
-// blocks lie apart, and the hardware's own fetching starts anew at each.
-HWY_INLINE void FetchNext(const void* const* pages, int64_t page, int64_t n_pages, int64_t bytes) {
-  if (page + 1 >= n_pages) return;
-  const auto* at = static_cast<const uint8_t*>(pages[page + 1]);
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
-}
-
 // What whole tile `i` of `n` asks for. With few tiles the hardware's own fetching does.
 HWY_INLINE Fetch FetchOf(const TileArgs& args, int64_t i, int64_t n) {
   if (args.next == nullptr || n < 3) return {};
