@@ -193,7 +193,7 @@ class CpuBackend : public Backend {
     // By K/V head, not by row: two positions share a 32-bit lane of V.
     for (const SequenceRows& sequence : ops_.step().sequences)
       ForRows(shape.n_kv_heads, sequence.n_rows * shape.head_dim,
-              [&](int64_t head) { ops_.StoreHead(layer, sequence, head, k, v); });
+              [&](int64_t head) { ops_.StoreHeads(layer, sequence, {head, head + 1}, k, v); });
   }
 
   void Hadamard(const Tensor& x, int64_t block, const Tensor& signs, bool inverse) override {

@@ -124,22 +124,39 @@ void Ops::QuantizeHead(const float* x, int64_t head_dim, uint32_t* out) const {
   matmul_.quantize(x, head_dim, steps, 4 * steps, 4 * steps, out);
 }
 
-void Ops::StoreHead(int64_t layer, const SequenceRows& sequence, int64_t head, const Tensor& k,
-                    const Tensor& v) const {
-  auto& kv = static_cast<PackedKv&>(*step_.kv);
-  const int64_t column = head * kv.shape.head_dim;
+// Row by row, as k and v lie in memory.
+void Ops::StoreHeads(int64_t layer, const SequenceRows& sequence, Range heads, const Tensor& k,
+                     const Tensor& v) const {
+  const int64_t head_dim = step_.kv->shape.head_dim;
   for (int64_t i = 0; i < sequence.n_rows; ++i) {
     const int64_t position = sequence.context + i, row = sequence.first_row + i;
     const int64_t page = sequence.pages[static_cast<size_t>(position / kPageTokens)];
-    const float* k_row = k.data + row * k.stride + column;
-    const float* v_row = v.data + row * v.stride + column;
-    if (kv.form != KvForm::kInt8) {
-      kv.Store(page, layer, head, position % kPageTokens, k_row, v_row);
-    } else {
-      uint32_t k_units[kMaxInt8KvUnits], v_units[kMaxInt8KvUnits];
-      QuantizeHead(k_row, kv.shape.head_dim, k_units);
-      QuantizeHead(v_row, kv.shape.head_dim, v_units);
-      kv.StoreQuantized(page, layer, head, position % kPageTokens, k_units, v_units);
+    for (int64_t head = heads.begin; head < heads.end; ++head)
+      StoreHead(page, layer, head, position % kPageTokens,
+                k.data + row * k.stride + head * head_dim,
+                v.data + row * v.stride + head * head_dim);
+  }
+}
+
+void Ops::StoreHead(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
+                    const float* v) const {
+  auto& kv = static_cast<PackedKv&>(*step_.kv);
+  const int64_t head_dim = kv.shape.head_dim;
+  if (kv.form == KvForm::kFp32) {
+    kv.Store(page, layer, head, slot, k, v);
+  } else if (kv.form == KvForm::kInt8) {
+    uint32_t k_units[kMaxInt8KvUnits], v_units[kMaxInt8KvUnits];
+    QuantizeHead(k, head_dim, k_units);
+    QuantizeHead(v, head_dim, v_units);
+    kv.StoreQuantized(page, layer, head, slot, k_units, v_units);
+  } else {
+    constexpr int64_t kAtOnce = 128;
+    uint32_t k_pairs[kAtOnce / 2], v_pairs[kAtOnce / 2];
+    for (int64_t e = 0; e < head_dim; e += kAtOnce) {
+      const int64_t n = std::min(kAtOnce, head_dim - e);
+      elementwise_.to_bf16(k + e, n, k_pairs);
+      elementwise_.to_bf16(v + e, n, v_pairs);
+      kv.StorePairs(page, layer, head, slot, e, n, k_pairs, v_pairs);
     }
   }
 }

@@ -78,9 +78,9 @@ class Ops {
   void RopeRow(const Tensor& x, int64_t row, int64_t head_dim) const;
   void SwiGluRow(const float* gate, const float* up, int64_t n, float* out) const;
   void AddRow(float* x, const float* y, int64_t n) const;
-  // K and V of one head of one sequence's rows into the cache.
-  void StoreHead(int64_t layer, const SequenceRows& sequence, int64_t head, const Tensor& k,
-                 const Tensor& v) const;
+  // K and V of some heads of one sequence's rows into the cache.
+  void StoreHeads(int64_t layer, const SequenceRows& sequence, Range heads, const Tensor& k,
+                  const Tensor& v) const;
   // One item; q and out hold all of the step's rows.
   void Attend(int64_t layer, const AttentionItem& item, const Tensor& q, float scale,
               const Tensor& out, AttentionScratch* scratch) const;
@@ -97,6 +97,9 @@ class Ops {
                AttentionScratch* scratch) const;
 
  private:
+  // k and v of one position, of one head.
+  void StoreHead(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
+                 const float* v) const;
   // A head's values as units of four integers, minus 128 times their sum, and their scale.
   void QuantizeHead(const float* x, int64_t head_dim, uint32_t* out) const;
   // The product with those panels, of one run (RunEnd). args: of x and out; the matrix's are filled

@@ -178,22 +178,23 @@ void PackedKv::StoreQuantized(int64_t page, int64_t layer, int64_t head, int64_t
 
 void PackedKv::Store(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
                      const float* v) {
-  uint32_t* k_block = K(page, layer, head);
-  uint32_t* v_block = V(page, layer, head);
   ClearOnFirst(page, layer, head, slot);
-  if (form == KvForm::kFp32) {
-    for (int64_t e = 0; e < shape.head_dim; ++e) {
-      k_block[e * kPageTokens + slot] = std::bit_cast<uint32_t>(k[e]);
-      v_block[slot * padded_dim + e] = std::bit_cast<uint32_t>(v[e]);
-    }
-    return;
-  }
-  for (int64_t e = 0; e < shape.head_dim; e += 2)
-    k_block[e / 2 * kPageTokens + slot] = F32ToBF16(k[e]) | uint32_t{F32ToBF16(k[e + 1])} << 16;
-  const int shift = slot % 2 == 0 ? 0 : 16;
-  uint32_t* v_row = v_block + slot / 2 * padded_dim;
+  uint32_t* k_at = K(page, layer, head) + slot;
   for (int64_t e = 0; e < shape.head_dim; ++e)
-    v_row[e] = (v_row[e] & ~(0xffffu << shift)) | uint32_t{F32ToBF16(v[e])} << shift;
+    k_at[e * kPageTokens] = std::bit_cast<uint32_t>(k[e]);
+  std::memcpy(V(page, layer, head) + slot * padded_dim, v,
+              static_cast<size_t>(shape.head_dim) * sizeof(float));
+}
+
+void PackedKv::StorePairs(int64_t page, int64_t layer, int64_t head, int64_t slot, int64_t from,
+                          int64_t n, const uint32_t* k, const uint32_t* v) {
+  if (from == 0) ClearOnFirst(page, layer, head, slot);
+  uint32_t* k_at = K(page, layer, head) + from / 2 * kPageTokens + slot;
+  for (int64_t i = 0; 2 * i < n; ++i) k_at[i * kPageTokens] = k[i];
+  uint32_t* v_at = V(page, layer, head) + slot / 2 * padded_dim + from;
+  auto* to = reinterpret_cast<std::byte*>(v_at) + slot % 2 * 2;  // every other half
+  const auto* values = reinterpret_cast<const std::byte*>(v);
+  for (int64_t i = 0; i < n; ++i) std::memcpy(to + 4 * i, values + 2 * i, 2);
 }
 
 }  // namespace merope::cpu

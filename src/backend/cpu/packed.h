@@ -89,6 +89,9 @@ struct PackedKv : KvMemory {
   // blocks first: nothing of an earlier owner may reach a product, not even times zero.
   void Store(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
              const float* v);
+  // The same of n dimensions from an even one on, as pairs of bf16.
+  void StorePairs(int64_t page, int64_t layer, int64_t head, int64_t slot, int64_t from, int64_t n,
+                  const uint32_t* k, const uint32_t* v);
   // The same from rows that matmul's `quantize` made of them.
   void StoreQuantized(int64_t page, int64_t layer, int64_t head, int64_t slot, const uint32_t* k,
                       const uint32_t* v);

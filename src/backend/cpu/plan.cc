@@ -279,8 +279,7 @@ void CpuPlan::RunAttention(const FusedStep& step, int thread) {
   if (by_rows) {
     const Range heads = Share(kv_heads_, thread, team_.size());
     for (const SequenceRows& sequence : ops_.step().sequences)
-      for (int64_t head = heads.begin; head < heads.end; ++head)
-        ops_.StoreHead(step.layer, sequence, head, step.k, step.v);
+      ops_.StoreHeads(step.layer, sequence, heads, step.k, step.v);
     team_.Sync();
   }
   const int64_t tile = Ops::AttentionTokens(group_);
@@ -295,8 +294,8 @@ void CpuPlan::RunAttention(const FusedStep& step, int thread) {
         ops_.RopeRow(step.x.Cols(column * group_, columns * group_), row, d);
         ops_.RopeRow(step.k.Cols(column, columns), row, d);
       }
-      for (int64_t head = 0; head < item.n_heads; ++head)
-        ops_.StoreHead(step.layer, sequence, item.kv_head + head, step.k, step.v);
+      ops_.StoreHeads(step.layer, sequence, {item.kv_head, item.kv_head + item.n_heads}, step.k,
+                      step.v);
     }
     for (const int64_t end = item.first_token + item.n_tokens; item.first_token < end;
          item.first_token += tile) {
