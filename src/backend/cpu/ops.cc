@@ -167,7 +167,7 @@ int64_t Ops::MaxAttentionRows(int64_t group) { return std::max(group, kAttention
 
 void Ops::ListItems(int64_t group, int64_t tokens, int threads,
                     std::vector<AttentionItem>* items) const {
-  constexpr int64_t kItemsAThread = 8;
+  constexpr int64_t kItemsAThread = 8;  // so that the threads end together
   const int64_t kv_heads = step_.kv->shape.n_kv_heads;
   const int64_t shared = std::ssize(step_.sequences) * kv_heads / (kItemsAThread * threads);
   items->clear();
