@@ -12,7 +12,9 @@ using Then = FusedStep::Then;
 // Rows a thread from which a step is split by rows: enough to read each weight from the nearer
 // caches for most of them.
 constexpr int64_t kOwnRows = 32;
-constexpr int64_t kTileRows = 6;  // a split falls between tiles (tile-inl.h)
+// Rows are split among threads at multiples of this: evenly, but of integers between whole tiles,
+// since the rows that are left of them are slower there (integer-inl.h).
+constexpr int64_t kEvenRows = 2, kTileRows = 6;
 
 // Takes one op after the other off the front.
 class Reader {
@@ -125,12 +127,14 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
       team_(team),
       steps_(Fuse(recorded)),
       scratch_(static_cast<size_t>(team.size())),
-      kv_heads_(kv.n_kv_heads) {
+      kv_heads_(kv.n_kv_heads),
+      row_unit_(kEvenRows) {
   ops = std::ssize(recorded);
   steps = std::ssize(steps_);
   int64_t units = 0, columns = 0, unpacked = 0, layers = 0;
   for (const FusedStep& step : steps_) {
     if (step.kind == FusedStep::Kind::kProduct) {
+      if (step.matrix->integer() || step.matrix->form == WeightForm::kStored) row_unit_ = kTileRows;
       units = std::max(units, step.matrix->InputUnits());
       columns = std::max(columns, step.matrix->in_features);
       if (step.matrix->form == WeightForm::kPackedBf16)
@@ -144,7 +148,7 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
   begun_ = std::vector<Begun>(steps_.size() * scratch_.size());
   const int64_t by_panels = std::min(limits.rows, kOwnRows * team.size());
   const int64_t rows = std::max({by_panels, limits.logit_rows,
-                                 Share(limits.rows, 0, team.size(), kTileRows).size() + kTileRows});
+                                 Share(limits.rows, 0, team.size(), row_unit_).size() + row_unit_});
   for (Scratch& scratch : scratch_) {
     scratch.input = PageArray<uint32_t>(rows * units);
     scratch.row = PageArray<float>(columns);
@@ -206,7 +210,7 @@ void CpuPlan::RunThread(int thread) {
 }
 
 void CpuPlan::RunEmbed(const FusedStep& step, int thread) {
-  const Range rows = Share(Rows(step), thread, team_.size(), kTileRows);
+  const Range rows = Share(Rows(step), thread, team_.size(), row_unit_);
   for (int64_t row = rows.begin; row < rows.end; ++row) ops_.EmbedRow(*step.matrix, row, step.out);
 }
 
@@ -215,7 +219,7 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
   const PackedMatrix& matrix = *step.matrix;
   const bool by_rows = ByRows(step);
   const Range rows =
-      by_rows ? Share(Rows(step), thread, team_.size(), kTileRows) : Range{0, Rows(step)};
+      by_rows ? Share(Rows(step), thread, team_.size(), row_unit_) : Range{0, Rows(step)};
   if (rows.size() == 0) return;
 
   const ProductInput input{scratch.input.data(), matrix.InputUnits()};

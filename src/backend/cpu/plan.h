@@ -99,6 +99,7 @@ class CpuPlan : public Plan {
   std::vector<FusedStep> steps_;
   std::vector<Scratch> scratch_;                // one a thread
   int64_t kv_heads_, group_ = 1;                // query heads a K/V head
+  int64_t row_unit_;                            // at whose multiples threads share rows
   std::vector<AttentionItem> items_;            // of the current step
   std::vector<std::atomic<size_t>> next_item_;  // one a layer
   // Of each product, how many of each thread's panels are begun (steps, threads): who is done with
