@@ -28,7 +28,7 @@ std::string Label(const Words& say, std::string_view key, const std::string& eng
       {"reference", "fp32 与双精度求和：误差 / 上界"},
       {"kl_mean", "(1) KL 均值"},
       {"kl_ratio", "(1, 2) KL 与 bf16 自身噪声之比"},
-      {"bhattacharyya_outliers", "(3) Bhattacharyya 过低且该格式自身无法解释的位置"},
+      {"bhattacharyya_outliers", "(3) Bhattacharyya < 0.99 且 bf16 无法解释的位置"},
       {"sigma_ratio", "(4) logit 误差 σ 与 bf16 自身之比"},
       {"same_top1", "(6) Top-1 相同比例"},
       {"same_top1_deficit", "(6) Top-1 相同比例低于 bf16 自身的幅度"},

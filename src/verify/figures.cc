@@ -63,6 +63,8 @@ PositionFigure Summarize(const FigureKind& kind, const Series& series,
   return figure;
 }
 
+constexpr double kCloseEnough = 0.99;  // of the Bhattacharyya coefficient
+
 // By prompt; flips and outliers, explained or not.
 void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noise,
                    std::span<const Suspect> suspects, std::span<const VerifyPrompt> prompts,
@@ -92,12 +94,12 @@ void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noi
       suite->flips.push_back({id, records[i].position, token_text(m.baseline_top1),
                               token_text(m.target_top1), m.gap, allowed, m.gap <= allowed});
     }
-    if (1 - m.hellinger2 < suite->outlier_limit) {
+    if (1 - m.hellinger2 < kCloseEnough) {
       Outlier outlier{
           .prompt_id = id, .position = records[i].position, .bhattacharyya = 1 - m.hellinger2};
       if (emulated) {
-        // The divergence grows as the square of the error; three times the format's own is granted,
-        // as to flips.
+        // The divergence grows as the square of the error; three times bf16's own is granted, as to
+        // flips.
         outlier.emulated_bhattacharyya = 1 - emulated->hellinger2;
         outlier.explained = m.hellinger2 <= 9 * emulated->hellinger2;
       }
@@ -177,22 +179,14 @@ Bf16Noise MeasureNoise(std::span<const ReferenceRecord> records) {
   return noise;
 }
 
-double OutlierLimit(std::span<const ReferenceRecord> references, bool narrow) {
-  double limit = 0.99;
-  if (narrow)
-    for (const ReferenceRecord& r : references) limit = std::min(limit, 1 - r.emulated.hellinger2);
-  return limit;
-}
-
 std::vector<Suspect> FindSuspects(std::span<const PositionRecord> records,
-                                  std::span<const ReferenceRecord> references, bool narrow) {
+                                  std::span<const ReferenceRecord> references) {
   const Bf16Noise noise = MeasureNoise(references);
-  const double limit = OutlierLimit(references, narrow);
   std::vector<Suspect> suspects;
   for (size_t i = 0; i < records.size(); ++i) {
     const RowMetrics& m = records[i].target;
     const bool flip = m.baseline_top1 != m.target_top1 && m.gap > noise.Allowed(m);
-    if (!flip && 1 - m.hellinger2 >= limit) continue;
+    if (!flip && 1 - m.hellinger2 >= kCloseEnough) continue;
     suspects.push_back(
         {i, i < references.size() ? std::optional(references[i].emulated) : std::nullopt});
   }
@@ -211,7 +205,6 @@ PositionSuite JudgePositions(std::span<const PositionRecord> records,
   for (const FigureKind& kind : FigureKinds())
     suite.figures.push_back(Summarize(
         kind, Collect(records, prompts.size(), &PositionRecord::target, kind.extract), bootstrap));
-  suite.outlier_limit = OutlierLimit(references, narrow);
   CountByPrompt(records, MeasureNoise(references), suspects, prompts, token_text, &suite);
   SameTop1(&suite);
   NextToken(records, bootstrap, &suite);

@@ -43,20 +43,15 @@ struct Bf16Noise {
 };
 Bf16Noise MeasureNoise(std::span<const ReferenceRecord> records);
 
-// The Bhattacharyya coefficient below which a position is an outlier: 0.99, or of a narrow format
-// (see IsNarrow) the least that its emulation comes to at the positions of the reference check, if
-// that is less.
-double OutlierLimit(std::span<const ReferenceRecord> references, bool narrow);
-
 // A position that the noise model does not explain: a flip beyond Bf16Noise::Allowed, or an
-// outlier. Whether the format as such is to blame is seen by emulating it there.
+// outlier. Whether bf16 as such is to blame is seen by emulating it there.
 struct Suspect {
   size_t record = 0;                   // index into the records
   std::optional<RowMetrics> emulated;  // nullopt: not examined
 };
 // Suspects among the records; those that have a reference record are examined by it.
 std::vector<Suspect> FindSuspects(std::span<const PositionRecord> records,
-                                  std::span<const ReferenceRecord> references, bool narrow);
+                                  std::span<const ReferenceRecord> references);
 
 // Averages and gates of the report's table; rows are filled already.
 void JudgeFirstToken(FirstTokenTable* table);
@@ -66,7 +61,7 @@ void JudgeFirstToken(FirstTokenTable* table);
 ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t longest_sum);
 
 // Whether the target's format has fewer than 16 bits. What such a format costs is its own affair,
-// told by the figures and judged by the first-token table: gates 1, 3 and 9, which are made for 16
+// told by the figures and judged by the first-token table: gates 1 and 9, which are made for 16
 // bits, then ask whether it is run as it is defined, by the emulated rows.
 bool IsNarrow(Precision precision);
 

@@ -198,13 +198,11 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
       [](const RowMetrics& m) { return m.kl; }, false));
   add(judged(
       {.key = "bhattacharyya_outliers",
-       .label = narrow ? "(3) Bhattacharyya < the format's own, unexplained"
-                       : "(3) Bhattacharyya < 0.99, unexplained",
+       .label = "(3) Bhattacharyya < 0.99, unexplained",
        .value = static_cast<double>(std::ranges::count(suite.outliers, false, &Outlier::explained)),
        .max = 0,
-       .note =
-           fmt::format("{} positions are below {:.5f}, the worst is {:.5f}", suite.outliers.size(),
-                       suite.outlier_limit, figure("bhattacharyya").worst)}));
+       .note = fmt::format("{} positions are below, the worst is {:.5f}", suite.outliers.size(),
+                           figure("bhattacharyya").worst)}));
   add(RatioGate(
       references, bootstrap, n_prompts, "sigma_ratio", "(4) σ of logit errors, over the format's",
       [](const RowMetrics& m) { return m.sigma_d * m.sigma_d; }, true));

@@ -53,13 +53,13 @@ struct Flip {
   bool explained = false;
 };
 
-// A position where the two distributions are far apart: see PositionSuite::outlier_limit.
+// A position where the two distributions are far apart: a Bhattacharyya coefficient under 0.99.
 struct Outlier {
   std::string prompt_id;
   int64_t position = 0;
   double bhattacharyya = 0;
-  std::optional<double> emulated_bhattacharyya{};  // of the emulated format; nullopt: not examined
-  bool explained = false;  // the format does about the same there, however it is computed
+  std::optional<double> emulated_bhattacharyya{};  // of emulated bf16; nullopt: not examined
+  bool explained = false;  // bf16 does about the same there, however it is computed
 };
 
 struct PromptSummary {
@@ -80,8 +80,7 @@ struct PositionSuite {
   Interval same_top1_interval;  // Clopper–Pearson, 95 %
   double expected_flips = 0;    // from the emulated bf16 noise
   std::vector<Flip> flips;
-  double outlier_limit = 0;       // of the Bhattacharyya coefficient
-  std::vector<Outlier> outliers;  // positions below it
+  std::vector<Outlier> outliers;
   double rms_delta_p = 0;
   Interval rms_delta_p_interval;
   std::array<double, 5> delta_p_percentiles = {};  // of q − p at the next token: 1, 5, 50, 95, 99 %

@@ -81,7 +81,6 @@ Json ToJson(const PositionSuite& s) {
                                          {"allowed", f.allowed},
                                          {"explained", f.explained}};
                                })},
-          {"outlier_limit", s.outlier_limit},
           {"outliers", List<Outlier>(s.outliers,
                                      [](const Outlier& o) -> Json {
                                        return {{"prompt", o.prompt_id},

@@ -93,8 +93,7 @@ class Suite {
     if (options_.target_kv == KvStorage::kInt8) result.target += ", int8 K/V cache";
     TRY(CompareAll(*baseline, *target, result.threads));
     target.reset();
-    const bool narrow = IsNarrow(options_.target);
-    suspects_ = FindSuspects(positions_, references_, narrow);
+    suspects_ = FindSuspects(positions_, references_);
     TRY(Examine(*baseline));
 
     const ModelConfig& config = checkpoint_.config();
@@ -102,9 +101,9 @@ class Suite {
     JudgeFirstToken(&result.first_token);
     result.reference = JudgeReference(
         references_, std::max({config.hidden_size, config.intermediate_size, longest_}));
-    result.positions =
-        JudgePositions(positions_, references_, suspects_, prompts_, result.reference, narrow,
-                       [this](int32_t id) { return TokenText(tokenizer_, id); });
+    result.positions = JudgePositions(positions_, references_, suspects_, prompts_,
+                                      result.reference, IsNarrow(options_.target),
+                                      [this](int32_t id) { return TokenText(tokenizer_, id); });
     result.verdict = Worse(result.first_token.verdict, result.positions.verdict);
     const double n = static_cast<double>(positions_.size());
     result.baseline_tokens_per_second = n / baseline_seconds_;
@@ -187,7 +186,7 @@ class Suite {
     return {};
   }
 
-  // Emulates the format at suspects that have not been, those nearest to the start of their prompts
+  // Emulates bf16 at suspects that have not been, those nearest to the start of their prompts
   // first, while the budget lasts.
   Status Examine(LogitSource& baseline) {
     std::map<int32_t, std::vector<Suspect*>> by_prompt;
@@ -222,7 +221,7 @@ class Suite {
           if (const int64_t at = positions_[suspect->record].position; begin <= at && at < end)
             suspect->emulated = comparer.Compare(Row(baseline_rows, at - begin),
                                                  Row(emulated_rows, at - begin), std::nullopt);
-        Progress("emulation of suspects", done += end - begin, total);
+        Progress("bf16 emulation of suspects", done += end - begin, total);
       }
     }
     return {};
