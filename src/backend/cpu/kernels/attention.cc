@@ -82,9 +82,8 @@ constexpr int64_t kFetchedV = 256 << 10;
 
 // Asks for one of `parts` parts of a block.
 HWY_INLINE void FetchPart(const void* block, int64_t bytes, int64_t part, int64_t parts) {
-  const auto* at = static_cast<const uint8_t*>(block);
-  for (int64_t i = bytes * part / parts; i < bytes * (part + 1) / parts; i += 64)
-    __builtin_prefetch(at + i, 0, 2);
+  const int64_t begin = bytes * part / parts;
+  FetchBlock(static_cast<const uint8_t*>(block) + begin, bytes * (part + 1) / parts - begin);
 }
 
 // The largest of a row's first `length` scores.
