@@ -143,7 +143,9 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   RuntimeOptions runtime_options;
   runtime_options.precision = options.target;
   runtime_options.threads = options.threads;
-  runtime_options.llama.kv_tokens = std::min<int64_t>(data.config.max_position_embeddings, 1024);
+  // What the report itself generates is shorter; verification has models of its own.
+  runtime_options.llama.max_model_len =
+      std::min<int64_t>(data.config.max_position_embeddings, 1024);
   data.load.resident_before = ResidentBytes();
   TRY_ASSIGN(Runtime target, LoadRuntime(checkpoint, runtime_options));
   grid.threads = target.threads;
