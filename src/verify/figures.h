@@ -16,6 +16,8 @@ struct PositionRecord {
   int32_t prompt = 0;    // index into the suite's prompts
   int32_t position = 0;  // logits after this token
   RowMetrics target;     // against the baseline
+  // Whether all logits were numbers; a row that has others is compared as one of equal logits.
+  bool finite = true;
 };
 
 // The same position, with the reference back end's rows. Kept for the first prompts only: the i-th

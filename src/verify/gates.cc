@@ -222,13 +222,18 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
   const auto figure = [&](std::string_view key) -> const PositionFigure& {
     return *std::ranges::find(suite.figures, key, &PositionFigure::key);
   };
+  add(judged({.key = "not_finite",
+              .label = "positions with NaN or infinite logits",
+              .value = static_cast<double>(suite.not_finite),
+              .max = 0}));
   add(judged({.key = "reference",
               .label = "fp32 against double sums: error / bound",
               .value = check.worst_share_of_bound,
               .max = 1,
               .note = fmt::format("largest relative L2 {:.2e} at {} positions",
                                   check.max_relative_l2, check.positions)}));
-  suite.gates.back().verdict = suite.verdict = check.verdict;
+  suite.gates.back().verdict = check.verdict;
+  suite.verdict = Worse(suite.verdict, check.verdict);
   if (!narrow)
     add(judged({.key = "kl_mean",
                 .label = "(1) KL, mean",
