@@ -195,7 +195,7 @@ void Engine::Step() {
   }
   for (Generation* generation : batch_) {
     Job& job = *jobs_.at(generation->request);
-    if (generation->generated() > 0)
+    if (generation->generated() > 0 || generation->finished())
       while (std::ssize(job.generations) < job.setup.params.n) Begin(job);
     if (generation->finished()) scheduler_.Remove(generation);
     Emit(*generation);

@@ -1,9 +1,20 @@
 #include "engine/generation.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace merope {
+namespace {
+
+bool AllFinite(std::span<const float> row) {
+  constexpr uint32_t kExponent = 0x7f800000;  // all ones: infinity or NaN
+  uint32_t found = 0;
+  for (const float z : row) found |= (std::bit_cast<uint32_t>(z) & kExponent) == kExponent;
+  return found == 0;
+}
+
+}  // namespace
 
 Generation::Generation(const GenerationSetup& setup, int64_t index, KvCache& kv)
     : Work(kv),
@@ -40,6 +51,7 @@ void Generation::Take(std::span<const float> logits, int64_t draft_room) {
     TakePromptLogprobs(logits, computed - rows);
     if (computed >= prompt_tokens) all_logits = false;
   }
+  if (finished()) return;
   if (computed < known) return;  // the prompt's middle
 
   int64_t at = rows - 1 - verified_;
@@ -65,12 +77,21 @@ void Generation::TakePromptLogprobs(std::span<const float> logits, int64_t first
     if (next >= static_cast<size_t>(prompt_tokens)) break;
     if (next <= found.size()) continue;  // known from before the sequence was preempted
     CHECK(next == found.size() + 1);
-    found.push_back(TopLogprobs(logits.subspan(static_cast<size_t>(i) * vocab, vocab), tokens[next],
-                                *params_.prompt_logprobs));
+    const std::span row = logits.subspan(static_cast<size_t>(i) * vocab, vocab);
+    if (!AllFinite(row)) return RefuseLogits(first + i + 1);
+    found.push_back(TopLogprobs(row, tokens[next], *params_.prompt_logprobs));
   }
 }
 
+void Generation::RefuseLogits(int64_t after) {
+  Finish(FinishReason::kError,
+         fmt::format("logits: expected finite numbers, found NaN or infinity after token {}: the "
+                     "model's arithmetic overflows, or its weights are damaged",
+                     after));
+}
+
 void Generation::TakeToken(std::span<const float> logits) {
+  if (!AllFinite(logits)) return RefuseLogits(std::ssize(tokens));
   if (constraint_) constraint_->Mask(mask_);
   const int32_t id = sampler_.Sample(logits, mask_);
   if (constraint_) constraint_->Accept(id);

@@ -61,6 +61,7 @@ class Generation : public Work {
  private:
   void TakePromptLogprobs(std::span<const float> logits, int64_t first);
   void TakeToken(std::span<const float> logits);
+  void RefuseLogits(int64_t after);  // those after so many tokens
   void AddText(int32_t id, bool ends);
   void End(FinishReason reason, StopReason stop_reason);
   bool RepeatsItself() const;

@@ -22,10 +22,11 @@ inline ModelConfig TinyConfig(int64_t context) {
 // Its files, for as long as it lives.
 class TinyCheckpoint {
  public:
-  explicit TinyCheckpoint(int64_t context) {
+  // With a std_dev of 1e15 the weights are finite, and scores overflow.
+  explicit TinyCheckpoint(int64_t context, double std_dev = 0.3) {
     const Status written =
         Synthesize(directory_.path(), TinyConfig(context),
-                   {.seed = 11, .dtype = DType::kF32, .std_dev = 0.3, .force = true});
+                   {.seed = 11, .dtype = DType::kF32, .std_dev = std_dev, .force = true});
     CHECK(written.has_value(), "{}", written.error().message);
   }
   const std::string& path() const { return directory_.path(); }
