@@ -28,7 +28,7 @@ class Schemas:
         where = "definitions" if self.old else "$defs"
         schema[where] = {"p": self.schema(1), "q": self.schema(1)}
         if self.maybe(0.1):
-            schema[where]["p"] = {"$id": "http://x.example/p", where: {"q": self.schema(0)}, "type": "array",
+            schema[where]["p"] = {"$id": "http://x.example/p", where: {"q": self.of_type(rng.choice(TYPES[2:]), -1)}, "type": "array",
                                   "items": {"$ref": f"#/{where}/q"}}
         if self.old:
             schema["$schema"] = "http://json-schema.org/draft-07/schema#"
@@ -78,9 +78,8 @@ class Schemas:
 
     def typed(self, depth):
         rng = self.rng
-        kind = rng.choice(TYPES)
-        if self.maybe(0.1):
-            kind = sorted(rng.sample(TYPES, 2))
+        types = TYPES if depth >= 0 else TYPES[2:]
+        kind = sorted(rng.sample(types, 2)) if self.maybe(0.1) else rng.choice(types)
         return self.of_type(kind, depth)
 
     def of_type(self, kind, depth):
@@ -107,35 +106,35 @@ class Schemas:
     def some(self, schema, chance, keywords):
         for keyword, value in keywords.items():
             if self.maybe(chance):
-                schema[keyword] = value
+                schema[keyword] = value() if callable(value) else value
 
     def object(self, schema, depth):
         rng = self.rng
         low = rng.randrange(0, 3)
-        below = max(depth - 1, 0)
+        below = depth - 1
         names = {"enum": rng.sample([*NAMES, 1], 3)} if self.maybe(0.3) else rng.choice(
             [{"pattern": rng.choice(PATTERNS)}, {"type": rng.choice(["string", "integer"])}, {"maxLength": 2}, {"const": rng.choice(["a", 3])},
              {"minimum": 3}, True, False])
-        if self.maybe(0.7):
+        if depth >= 0 and self.maybe(0.7):
             schema["properties"] = {name: self.schema(below) for name in rng.sample(NAMES, rng.randrange(1, 4))}
-        self.some(schema, 0.3, {"required": rng.sample(NAMES, rng.randrange(1, 3)), "additionalProperties": self.schema(below)})
-        self.some(schema, 0.2, {"patternProperties": {p: self.schema(below) for p in rng.sample(PATTERNS, rng.randrange(1, 3))}})
+        self.some(schema, 0.3, {"required": rng.sample(NAMES, rng.randrange(1, 3)), "additionalProperties": lambda: self.schema(below)})
+        self.some(schema, 0.2, {"patternProperties": lambda: {p: self.schema(below) for p in rng.sample(PATTERNS, rng.randrange(1, 3))}})
         self.some(schema, 0.08, {"propertyNames": names, "minProperties": low, "maxProperties": low + rng.randrange(0, 3)})
         if not self.old:
-            self.some(schema, 0.08, {"unevaluatedProperties": self.schema(0)})
+            self.some(schema, 0.08, {"unevaluatedProperties": lambda: self.schema(-1)})
 
     def array(self, schema, depth):
         rng = self.rng
         low = rng.randrange(0, 3)
-        below = max(depth - 1, 0)
-        first = [self.schema(below) for _ in range(rng.randrange(1, 3))]
+        below = depth - 1
+        first = [self.schema(below) for _ in range(rng.randrange(1, 3))] if depth >= 0 else [True]
         self.some(schema, 0.25, {"minItems": low, "maxItems": low + rng.randrange(0, 3)})
         if self.old:
             schema["items"] = first if self.maybe(0.4) else self.schema(below)
-            self.some(schema, 0.3, {"additionalItems": self.schema(below)})
+            self.some(schema, 0.3, {"additionalItems": lambda: self.schema(below)})
         else:
-            self.some(schema, 0.4, {"prefixItems": first, "items": self.schema(below)})
-            self.some(schema, 0.08, {"unevaluatedItems": self.schema(0)})
+            self.some(schema, 0.4, {"prefixItems": first, "items": lambda: self.schema(below)})
+            self.some(schema, 0.08, {"unevaluatedItems": lambda: self.schema(-1)})
 
 
 class Instances:
