@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kMaxCount = 4096;   // of items, properties, characters, where they are bounded
 constexpr size_t kMaxSchemas = 4096;  // different ones in a document
 constexpr int64_t kMaxRules = 32768;
+constexpr size_t kMaxMembers = 8192;  // of one object of a schema
 
 // Keywords that restrict documents and are not followed.
 constexpr std::string_view kNotSupported[] = {
@@ -30,6 +31,12 @@ Result<std::optional<double>> Bound(const OrderedJson& schema, const char* keywo
     return Err("{}: expected a number that a double holds, found {}", keyword, value->dump());
   }
   return bound;
+}
+
+// OrderedJson looks for each name among all of its object's.
+bool TooManyMembers(const Json& value) {
+  if (value.is_object() && value.size() > kMaxMembers) return true;
+  return value.is_structured() && std::ranges::any_of(value, TooManyMembers);
 }
 
 }  // namespace
@@ -49,6 +56,7 @@ Result<Rules> SchemaCompiler::Compile() {
     const Pending next = std::move(pending_.front());
     pending_.pop_front();
     where_ = next.where;
+    TRY(regular_.work().Check());
     if (const Status done = Fill(next.rule, next.schema); !done) {
       if (where_.empty()) return std::unexpected(done.error());
       return Within(where_, done.error());
@@ -58,10 +66,13 @@ Result<Rules> SchemaCompiler::Compile() {
       return Err("too large: more than {} rules", kMaxRules);
     }
   }
+  TRY(regular_.work().Check());
   return std::move(rules_);
 }
 
 RuleId SchemaCompiler::RuleOf(const OrderedJson& schema, const std::string& where) {
+  regular_.work().Spend(std::ssize(where) / 8);
+  if (!parts_.Count(schema)) return rules_.root;  // Compile says so
   const auto [known, is_new] = known_.try_emplace(schema.dump(), 0);
   if (is_new) {
     known->second = rules_.Add();
@@ -120,6 +131,7 @@ Status SchemaCompiler::FillChoice(RuleId rule, const OrderedJson& schema,
   for (size_t i = 0; i < choices.size(); ++i) {
     const std::string where = Below(fmt::format("{}/{}", keyword, i));
     for (size_t j = 0; keyword == "oneOf" && j < i; ++j) {
+      TRY(regular_.work().Check());
       if (parts_.Exclusive(choices[j], choices[i])) continue;
       return Err("oneOf: {} and {} may both be valid for a document; use anyOf", j, i);
     }
@@ -223,7 +235,8 @@ Status SchemaCompiler::FillNumber(RuleId rule, const OrderedJson& schema, const 
 }
 
 Result<Rules> JsonSchemaRules(std::string_view schema) {
-  TRY(ParseJson(schema, "schema"));  // for its limits and its errors
+  TRY_ASSIGN(const Json sorted, ParseJson(schema, "schema"));  // for its limits and its errors
+  if (TooManyMembers(sorted)) return Err("an object of more than {} members", kMaxMembers);
   const auto document = OrderedJson::parse(schema, nullptr, false);
   CHECK(!document.is_discarded());
   return SchemaCompiler(document).Compile();

@@ -108,6 +108,8 @@ Status SchemaCompiler::FillObject(RuleId rule, const OrderedJson& schema) {
     patterns.push_back({*language, value, Below("patternProperties/" + pattern)});
   }
 
+  regular_.work().Spend((std::ssize(properties) + std::ssize(required)) * std::ssize(required) / 4);
+  TRY(regular_.work().Check());
   ObjectShape shape{.known = {}, .others = {}, .min = min.value_or(0), .max = max};
   std::vector<Regular::Term> known;
   const auto add = [&](const std::string& name, const OrderedJson* own) -> Status {

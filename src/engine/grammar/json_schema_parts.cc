@@ -206,9 +206,28 @@ Result<const OrderedJson*> SchemaParts::Resolve(const OrderedJson& reference) co
   return at;
 }
 
+Status SchemaParts::Count(const OrderedJson& value) const {
+  std::vector<const OrderedJson*> level = {&value}, next;
+  for (int64_t depth = 0; !level.empty(); ++depth, level.swap(next)) {
+    if (depth > Work::kMostDepth) work_.SpendAll();
+    next.clear();
+    for (const OrderedJson* at : level) {
+      const auto size = static_cast<int64_t>(at->size());
+      const bool is_string = at->is_string();
+      work_.Spend(4 + (is_string ? std::ssize(at->get_ref<const std::string&>()) / 16
+                                 : at->is_object() ? size * size / 8 : 0));
+      TRY(work_.Check());
+      if (!at->is_structured()) continue;
+      for (const OrderedJson& part : *at) next.push_back(&part);
+    }
+  }
+  return {};
+}
+
 // $ref and allOf replaced by what they say.
 Result<OrderedJson> SchemaParts::Flat(const OrderedJson& schema, int depth) const {
   if (depth > kMaxDepth) return Err("$ref, allOf: more than {} inside each other", kMaxDepth);
+  TRY(Count(schema));
   if (!schema.is_object() || (!schema.contains("$ref") && !schema.contains("allOf"))) return schema;
   OrderedJson own = schema;
   own.erase("$ref");
@@ -258,6 +277,8 @@ Result<OrderedJson> SchemaParts::Merge(const OrderedJson& first, const OrderedJs
     a["type"] = b["type"] = both;
   }
   const auto a_values = Values(a), b_values = Values(b);
+  work_.Spend(std::ssize(a_values) * std::ssize(b_values));
+  TRY(work_.Check());
   if (!a_values.empty() && !b_values.empty()) {
     OrderedJson both = OrderedJson::array();
     for (const OrderedJson& value : a_values) {
@@ -273,6 +294,9 @@ Result<OrderedJson> SchemaParts::Merge(const OrderedJson& first, const OrderedJs
     if (!a.contains(keyword)) {
       a[keyword] = value;
     } else if (SaysSomething(keyword)) {
+      // Lists and objects are looked through for each name of the other.
+      work_.Spend(static_cast<int64_t>(a[keyword].size() * value.size()) / 4);
+      TRY(work_.Check());
       TRY_ASSIGN(a[keyword], MergeKeyword(keyword, a[keyword], value));
     }
   }
@@ -281,11 +305,13 @@ Result<OrderedJson> SchemaParts::Merge(const OrderedJson& first, const OrderedJs
 
 bool SchemaParts::Exclusive(const OrderedJson& first, const OrderedJson& second, int depth) const {
   const auto flat_a = Flat(first, 0), flat_b = Flat(second, 0);
+  if (work_.spent()) return true;  // whatever it is, the schema is refused
   if (depth > 4 || !flat_a || !flat_b) return false;
   const OrderedJson &a = *flat_a, &b = *flat_b;
   if (a == false || b == false) return true;
   if (!a.is_object() || !b.is_object()) return false;
   const auto a_values = Values(a), b_values = Values(b);
+  if (!work_.Spend(std::ssize(a_values) * std::ssize(b_values))) return true;
   if (!a_values.empty() && !b_values.empty()) {
     return std::ranges::none_of(a_values, [&](const OrderedJson& value) {
       return std::ranges::find(b_values, value) != b_values.end();

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "engine/grammar/regular.h"
+#include "engine/grammar/work.h"
 
 namespace merope {
 
@@ -17,7 +18,11 @@ using OrderedJson = nlohmann::ordered_json;
 
 class SchemaParts {
  public:
-  explicit SchemaParts(const OrderedJson& document) : document_(document) {}
+  SchemaParts(const OrderedJson& document, Work* work) : document_(document), work_(*work) {}
+
+  // Counts what going through the value takes, the names of an object looked up one by one. Errors:
+  // too much, or nested too deep.
+  Status Count(const OrderedJson& value) const;
 
   // What a $ref points to ("#", "#/$defs/name").
   Result<const OrderedJson*> Resolve(const OrderedJson& reference) const;
@@ -31,6 +36,7 @@ class SchemaParts {
  private:
   Result<OrderedJson> Flat(const OrderedJson& schema, int depth) const;
   const OrderedJson& document_;
+  Work& work_;
 };
 
 // The types that a document valid for the schema may have, of JSON's; an integer is a number, too.
