@@ -46,6 +46,7 @@ Result<Rules> SchemaCompiler::Compile() {
     const Pending next = std::move(pending_.front());
     pending_.pop_front();
     where_ = next.where;
+    TRY(regular_.work().Check());
     if (const Status done = Fill(next.rule, next.schema); !done) {
       if (where_.empty()) return std::unexpected(done.error());
       return Within(where_, done.error());
@@ -55,10 +56,13 @@ Result<Rules> SchemaCompiler::Compile() {
       return Err("too large: more than {} rules", kMaxRules);
     }
   }
+  TRY(regular_.work().Check());
   return std::move(rules_);
 }
 
 RuleId SchemaCompiler::RuleOf(const OrderedJson& schema, const std::string& where) {
+  regular_.work().Spend(std::ssize(where) / 8);
+  if (!parts_.Count(schema)) return rules_.root;  // Compile says so
   const auto [known, is_new] = known_.try_emplace(schema.dump(), 0);
   if (is_new) {
     known->second = rules_.Add();
@@ -102,9 +106,11 @@ Status SchemaCompiler::FillChoice(RuleId rule, const OrderedJson& schema,
   const OrderedJson& choices = schema[keyword];
   if (!choices.is_array() || choices.empty()) return Err("{}: expected an array", keyword);
   if (keyword == "oneOf") TRY(CheckExclusive(choices));
+  OrderedJson beside = schema;
+  beside.erase(keyword);
   OrderedJson values = OrderedJson::array();  // of all choices that are nothing else
   for (size_t i = 0; i < choices.size(); ++i) {
-    TRY_ASSIGN(const OrderedJson chosen, parts_.Choose(schema, keyword, choices[i]));
+    TRY_ASSIGN(const OrderedJson chosen, parts_.Choose(beside, choices[i]));
     const bool only_values =
         chosen.is_object() && std::ranges::all_of(chosen.items(), [](const auto& item) {
           return item.key() == "const" || item.key() == "enum" || !SaysSomething(item.key());
@@ -138,6 +144,7 @@ Status SchemaCompiler::CheckExclusive(const OrderedJson& choices) {
     }
     for (size_t j = 0; j < i; ++j) {
       if (has_values[i] && has_values[j]) continue;
+      TRY(regular_.work().Check());
       if (!parts_.Exclusive(choices[j], choices[i])) return meet(j, i);
     }
   }

@@ -21,7 +21,7 @@ namespace merope {
 class SchemaCompiler {
  public:
   // The document must outlive it.
-  explicit SchemaCompiler(const OrderedJson& document) : parts_(document) {
+  explicit SchemaCompiler(const OrderedJson& document) : parts_(document, &regular_.work()) {
     rules_.root = RuleOf(document, "");
   }
   Result<Rules> Compile();
@@ -61,8 +61,8 @@ class SchemaCompiler {
   // The names that "propertyNames" allows.
   Result<Regular::Term> NameLanguage(const OrderedJson& schema);
 
-  SchemaParts parts_;
   Regular regular_;
+  SchemaParts parts_;
   Rules rules_;
   JsonText text_{&regular_, &rules_};
   std::map<std::string, RuleId> known_;

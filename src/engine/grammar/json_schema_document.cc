@@ -8,6 +8,8 @@
 namespace merope {
 namespace {
 
+constexpr size_t kMaxMembers = 8192;  // of one object of a schema
+
 // What is below these is data, or has names of the user's own.
 constexpr std::string_view kData[] = {"const", "enum", "default", "examples"};
 constexpr std::string_view kMaps[] = {"properties",  "patternProperties", "$defs",
@@ -135,10 +137,17 @@ Status Settle(Place place, OrderedJson* schema) {
   return {};
 }
 
+// OrderedJson looks for each name among all of its object's.
+bool TooManyMembers(const Json& value) {
+  if (value.is_object() && value.size() > kMaxMembers) return true;
+  return value.is_structured() && std::ranges::any_of(value, TooManyMembers);
+}
+
 }  // namespace
 
 Result<OrderedJson> SchemaDocument(std::string_view text) {
-  TRY(ParseJson(text, "schema"));  // for its limits and its errors
+  TRY_ASSIGN(const Json sorted, ParseJson(text, "schema"));  // for its limits and its errors
+  if (TooManyMembers(sorted)) return Err("an object of more than {} members", kMaxMembers);
   Integers integers;
   OrderedJson::sax_parse(text, &integers);
   if (!integers.too_large.empty()) {

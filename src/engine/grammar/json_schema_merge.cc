@@ -230,6 +230,7 @@ OrderedJson BothOf(const OrderedJson& first, const OrderedJson& second) {
 
 Result<OrderedJson> SchemaParts::Plain(const OrderedJson& schema, int depth) const {
   if (depth > kMaxDepth) return Err("$ref, allOf: more than {} inside each other", kMaxDepth);
+  TRY(Count(schema));
   if (schema.is_boolean()) return schema;
   if (!schema.is_object()) return Err("expected a schema, found {}", schema.dump());
   OrderedJson own = schema;
@@ -277,7 +278,14 @@ Result<OrderedJson> SchemaParts::Merge(const OrderedJson& first, const OrderedJs
   MergeValues(&a, &b);
   if (a == false) return a;
   MergeItems(&a, b);
-  for (const OrderedJson& part : PropertyParts(b)) AddPropertyPart(&a, part);
+  for (const OrderedJson& part : PropertyParts(b)) {
+    // Objects, too.
+    work_.Spend(static_cast<int64_t>(a.value("properties", OrderedJson()).size() *
+                                     part.value("properties", OrderedJson()).size()) /
+                4);
+    TRY(work_.Check());
+    AddPropertyPart(&a, part);
+  }
   for (const auto& [keyword, value] : b.items()) {
     if (IsOfProperties(keyword) || keyword == "allOf" || keyword == "items" ||
         keyword == "prefixItems") {
@@ -286,21 +294,21 @@ Result<OrderedJson> SchemaParts::Merge(const OrderedJson& first, const OrderedJs
     if (!a.contains(keyword)) {
       a[keyword] = value;
     } else if (SaysSomething(keyword)) {
+      // Lists are looked through for each name of the other.
+      work_.Spend(static_cast<int64_t>(a[keyword].size() * value.size()) / 4);
+      TRY(work_.Check());
       TRY_ASSIGN(a[keyword], MergeKeyword(keyword, a[keyword], value));
     }
   }
   return a;
 }
 
-Result<OrderedJson> SchemaParts::Choose(const OrderedJson& schema, const std::string& keyword,
+Result<OrderedJson> SchemaParts::Choose(const OrderedJson& beside,
                                         const OrderedJson& choice) const {
-  OrderedJson beside = schema;
-  for (const std::string& gone :
-       {keyword, std::string(kUnevaluated[0]), std::string(kUnevaluated[1])}) {
-    beside.erase(gone);
-  }
-  TRY_ASSIGN(OrderedJson chosen, Merge(beside, choice));
-  Evaluate(schema, &chosen);
+  OrderedJson others = beside;
+  for (const char* keyword : kUnevaluated) others.erase(keyword);
+  TRY_ASSIGN(OrderedJson chosen, Merge(others, choice));
+  Evaluate(beside, &chosen);
   return chosen;
 }
 

@@ -101,7 +101,9 @@ Status SchemaCompiler::FillObject(RuleId rule, const OrderedJson& schema) {
   }
   // Other properties than those named: none, unless the schema asks for them, or names none.
   bool asks = schema.contains("propertyNames"), names_any = false, says_nothing = !asks;
+  int64_t n_names = 0;
   for (const NamedPart& part : parts) {
+    n_names += std::ssize(part.properties);
     asks |= part.additional.has_value();
     names_any |= !part.properties.empty() || !part.patterns.empty();
     says_nothing &= part.additional.value_or(true) == true;
@@ -113,6 +115,8 @@ Status SchemaCompiler::FillObject(RuleId rule, const OrderedJson& schema) {
   if (const auto given = schema.find("propertyNames"); given != schema.end()) {
     TRY_ASSIGN(left, NameLanguage(*given));
   }
+  regular_.work().Spend((n_names + std::ssize(required)) * std::ssize(required) / 4);
+  TRY(regular_.work().Check());
   ObjectShape shape{.known = {}, .others = {}, .min = min.value_or(0), .max = max};
   std::set<std::string> seen;
   std::vector<Regular::Term> known;

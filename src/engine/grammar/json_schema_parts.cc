@@ -206,14 +206,35 @@ Result<const OrderedJson*> SchemaParts::Resolve(const OrderedJson& reference) co
   return at;
 }
 
+Status SchemaParts::Count(const OrderedJson& value) const {
+  std::vector<const OrderedJson*> level = {&value}, next;
+  for (int64_t depth = 0; !level.empty(); ++depth, level.swap(next)) {
+    if (depth > Work::kMostDepth) work_.SpendAll();
+    next.clear();
+    for (const OrderedJson* at : level) {
+      const auto size = static_cast<int64_t>(at->size());
+      const bool is_string = at->is_string();
+      work_.Spend(4 + (is_string         ? std::ssize(at->get_ref<const std::string&>()) / 16
+                       : at->is_object() ? size * size / 8
+                                         : 0));
+      TRY(work_.Check());
+      if (!at->is_structured()) continue;
+      for (const OrderedJson& part : *at) next.push_back(&part);
+    }
+  }
+  return {};
+}
+
 bool SchemaParts::Exclusive(const OrderedJson& first, const OrderedJson& second, int depth) const {
   if (depth > 4) return false;
   const auto flat_a = Plain(first), flat_b = Plain(second);
+  if (work_.spent()) return true;  // whatever it is, the schema is refused
   if (!flat_a || !flat_b) return false;
   const OrderedJson &a = *flat_a, &b = *flat_b;
   if (a == false || b == false) return true;
   if (!a.is_object() || !b.is_object()) return false;
   const auto a_values = Values(a), b_values = Values(b);
+  if (!work_.Spend(8 * (std::ssize(a_values) + std::ssize(b_values)))) return true;
   if (!a_values.empty() && !b_values.empty()) {
     std::set<std::string> known;
     for (const OrderedJson& value : a_values) known.insert(Canonical(value));
@@ -237,6 +258,7 @@ bool SchemaParts::Exclusive(const OrderedJson& first, const OrderedJson& second,
   for (const OrderedJson& name : a.value("required", OrderedJson::array())) {
     if (!name.is_string() || !b.contains("required")) continue;
     const OrderedJson& others = b["required"];
+    if (!work_.Spend(std::ssize(others) / 4)) return true;
     if (std::find(others.begin(), others.end(), name) == others.end()) continue;
     const OrderedJson in_a = PropertyOf(a, name), in_b = PropertyOf(b, name);
     if (Exclusive(in_a, in_b, depth + 1)) return true;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "engine/grammar/regular.h"
+#include "engine/grammar/work.h"
 
 namespace merope {
 
@@ -21,7 +22,11 @@ Result<OrderedJson> SchemaDocument(std::string_view text);
 
 class SchemaParts {
  public:
-  explicit SchemaParts(const OrderedJson& document) : document_(document) {}
+  SchemaParts(const OrderedJson& document, Work* work) : document_(document), work_(*work) {}
+
+  // Counts what going through the value takes, the names of an object looked up one by one. Errors:
+  // too much, or nested too deep.
+  Status Count(const OrderedJson& value) const;
 
   // What a $ref points to ("#", "#/$defs/name").
   Result<const OrderedJson*> Resolve(const OrderedJson& reference) const;
@@ -33,14 +38,14 @@ class SchemaParts {
   // The documents that are valid for both; plain.
   Result<OrderedJson> Merge(const OrderedJson& first, const OrderedJson& second,
                             int depth = 0) const;
-  // A plain schema with one of the choices of its anyOf or oneOf in place of all; plain.
-  Result<OrderedJson> Choose(const OrderedJson& schema, const std::string& keyword,
-                             const OrderedJson& choice) const;
+  // One choice of an anyOf or oneOf, and what a plain schema says beside it; plain.
+  Result<OrderedJson> Choose(const OrderedJson& beside, const OrderedJson& choice) const;
   // Whether surely no document is valid for both.
   bool Exclusive(const OrderedJson& first, const OrderedJson& second, int depth = 0) const;
 
  private:
   const OrderedJson& document_;
+  Work& work_;
 };
 
 // All of properties, patternProperties and additionalProperties that a plain schema's objects must
