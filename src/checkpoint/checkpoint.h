@@ -44,6 +44,8 @@ class Checkpoint {
   // Tensors in the files that are not needed and not handed out, with the reason where it is not
   // plain.
   std::span<const std::string> ignored() const;
+  // Where the weights decided against the config, for people.
+  std::span<const std::string> notes() const;
   // The mapped pages of this tensor are not needed any more.
   void Drop(const TensorView& tensor) const;
 

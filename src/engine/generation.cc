@@ -12,7 +12,7 @@ Generation::Generation(const GenerationSetup& setup, int64_t index, KvCache& kv)
       index_(index),
       sampler_(setup.params, index,
                {setup.prompt, setup.eos_token_ids, setup.bad_words, setup.vocab_size}),
-      decoder_(setup.tokenizer, setup.params.skip_special_tokens),
+      decoder_(setup.tokenizer, setup.params.skip_special_tokens, setup.prompt),
       stops_(setup.params.stop, setup.params.include_stop_str_in_output),
       lookup_(setup.speculative_tokens) {
   priority = setup.priority;
