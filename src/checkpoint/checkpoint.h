@@ -57,6 +57,8 @@ class Checkpoint {
   Result<std::optional<ChatTemplate>> LoadChatTemplate() const;
   const std::string& bos_token() const;  // as text, for templates; empty where there is none
   const std::string& eos_token() const;
+  const std::string& pad_token() const;
+  const std::string& unk_token() const;
   // Whether a prompt gets the tokenizer's prefix (BOS) by default, and which file says so, for
   // people.
   const std::string& bos_rule() const;

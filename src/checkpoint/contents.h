@@ -18,7 +18,7 @@ struct CheckpointContents {
   std::vector<TensorView> tensors;
   std::vector<std::string> ignored;
   bool has_tokenizer = false;
-  std::string bos_token, eos_token, bos_rule;
+  std::string bos_token, eos_token, pad_token, unk_token, bos_rule;
   std::optional<std::string> chat_template;
   std::string chat_template_file;
 };

@@ -195,6 +195,8 @@ Status AddText(const std::string& directory, CheckpointContents* contents) {
     TRY_ASSIGN(const Json json, ReadJsonFile(file));
     if (contents->bos_token.empty()) contents->bos_token = TokenText(json, "bos_token");
     if (contents->eos_token.empty()) contents->eos_token = TokenText(json, "eos_token");
+    if (contents->pad_token.empty()) contents->pad_token = TokenText(json, "pad_token");
+    if (contents->unk_token.empty()) contents->unk_token = TokenText(json, "unk_token");
     if (contents->chat_template) continue;
     TRY_ASSIGN(contents->chat_template, DefaultTemplate(json, file));
     contents->chat_template_file = file + ": chat_template";

@@ -37,7 +37,9 @@ std::string Label(const Words& say, std::string_view key, const std::string& eng
       {"rms_delta_p", "(8) 下一 token 的 RMS Δp"},
       {"rms_delta_p_ratio", "(8) RMS Δp 与 bf16 自身之比"},
       {"delta_ln_ppl", "(9) Δ ln PPL 等价检验"},
-      {"delta_ln_ppl_format", "(9) Δ ln PPL,相对于该格式自身"}};
+      {"delta_ln_ppl_noise", "(9) Δ ln PPL,相对于该格式的噪声"},
+      {"delta_ln_ppl_format", "(9) Δ ln PPL,相对于该格式自身"},
+      {"delta_ln_ppl_format_noise", "(9) Δ ln PPL,相对于该格式的噪声"}};
   if (say.chinese())
     for (const auto& [name, text] : kChinese)
       if (name == key) return std::string(text);

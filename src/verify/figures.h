@@ -65,6 +65,11 @@ ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t 
 // bits, then ask whether it is run as it is defined, by the emulated rows.
 bool IsNarrow(Precision precision);
 
+// Gate 9, judged: gate has the estimate and its interval, from so many positions. The absolute
+// limit (which halves at 10,000 positions, and the positions needed know it), or the one that
+// follows from the format's noise of a token's ln p, if that says more.
+GateResult EquivalenceGate(GateResult gate, double noise, int64_t positions, bool narrow);
+
 // Fills the suite's gates and verdict from its figures.
 void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceCheck& check,
                 bool narrow, PositionSuite* out);
