@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "engine/generation.h"
@@ -23,6 +24,10 @@ SchedulerOptions ForScheduler(const Llama& model, const EngineOptions& options) 
           .prefix_cache = options.prefix_cache};
 }
 
+double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
 
 struct Engine::Job {
@@ -31,6 +36,7 @@ struct Engine::Job {
   EventSink sink;
   std::vector<std::unique_ptr<Generation>> generations = {};  // those that have begun
   int64_t ended = 0;
+  RequestTimes times = {};
 };
 
 Engine::Engine(Llama& model, const Tokenizer& tokenizer, const EngineOptions& options)
@@ -60,6 +66,7 @@ Result<RequestId> Engine::Submit(Request request, EventSink sink) {
   const int64_t prompt = std::ssize(request.prompt), longest = model_.max_model_len();
   auto job = std::make_unique<Job>(Job{.setup = {.tokenizer = tokenizer_,
                                                  .eos_token_ids = config.eos_token_ids,
+                                                 .eos_token_id = options_.eos_token_id,
                                                  .vocab_size = config.vocab_size},
                                        .sink = std::move(sink)});
   GenerationSetup& setup = job->setup;
@@ -82,6 +89,7 @@ Result<RequestId> Engine::Submit(Request request, EventSink sink) {
   setup.speculative_tokens = options_.speculative_tokens;
   setup.priority = request.priority;
   setup.cache_salt = std::move(request.cache_salt);
+  job->times.queued = Now();
   RequestId id = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -175,6 +183,7 @@ void Engine::Step() {
     batch_.push_back(&generation);
   }
   CHECK(!batch_.empty() && std::ssize(step_tokens_) <= model_.max_batch_tokens());
+  const double begun = Now();
   const Status done = model_.Forward(steps_, &logits_);
   ++stats_.steps;
   if (!done) {
@@ -193,8 +202,14 @@ void Engine::Step() {
     }
     scheduler_.Commit(&generation);
   }
+  const double ended = Now();
   for (Generation* generation : batch_) {
     Job& job = *jobs_.at(generation->request);
+    if (job.times.scheduled == 0) job.times.scheduled = begun;
+    if (generation->generated() > 0) {
+      if (job.times.first_token == 0) job.times.first_token = ended;
+      job.times.last_token = ended;
+    }
     if (generation->generated() > 0 || generation->finished())
       while (std::ssize(job.generations) < job.setup.params.n) Begin(job);
     if (generation->finished()) scheduler_.Remove(generation);
@@ -221,6 +236,7 @@ void Engine::Emit(Generation& generation) {
   if (!generation.HasNews()) return;
   Job& job = *jobs_.at(generation.request);
   Event event = generation.News();
+  event.times = job.times;
   if (event.finish_reason) {
     ++stats_.finished[static_cast<size_t>(*event.finish_reason)];
     event.last = ++job.ended == job.setup.params.n;

@@ -23,7 +23,7 @@ Generation::Generation(const GenerationSetup& setup, int64_t index, KvCache& kv)
       index_(index),
       sampler_(setup.params, index,
                {setup.prompt, setup.eos_token_ids, setup.bad_words, setup.vocab_size}),
-      decoder_(setup.tokenizer, setup.params.skip_special_tokens),
+      decoder_(setup.tokenizer, setup.params.skip_special_tokens, setup.prompt),
       stops_(setup.params.stop, setup.params.include_stop_str_in_output),
       lookup_(setup.speculative_tokens) {
   priority = setup.priority;
@@ -113,13 +113,15 @@ void Generation::TakeToken(std::span<const float> logits) {
     // Ignored or not, nothing can follow an EOS that ends the structure.
     const bool is_over = eos && constraint_ && constraint_->finished();
     if (ends || stops || is_over) reason = FinishReason::kStop;
-    if (stops) stopped_by = id;
+    if (stops || (ends && setup_.eos_token_id && id != *setup_.eos_token_id)) stopped_by = id;
   }
   if (params_.detokenize) AddText(id, reason.has_value());
   if (stops_.stopped_by()) return End(FinishReason::kStop, *stops_.stopped_by());
   if (!reason && generated() == setup_.max_tokens) reason = FinishReason::kLength;
-  if (!reason && generated() >= params_.min_tokens && RepeatsItself())
+  if (!reason && generated() >= params_.min_tokens && RepeatsItself()) {
     reason = FinishReason::kRepetition;
+    stopped_by = "repetition_detected";
+  }
   if (reason) End(*reason, std::move(stopped_by));
 }
 

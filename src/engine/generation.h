@@ -22,6 +22,7 @@ namespace merope {
 struct GenerationSetup {
   const Tokenizer& tokenizer;
   std::span<const int32_t> eos_token_ids;
+  std::optional<int32_t> eos_token_id = {};  // of them, the tokenizer's own
   int64_t vocab_size = 0;
   std::vector<int32_t> prompt = {};
   SamplingParams params = {};  // settled

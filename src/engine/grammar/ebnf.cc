@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kMaxDepth = 100;
 constexpr int64_t kMaxRepeat = 4096, kUnbounded = -1;
-constexpr int64_t kMaxSize = 1 << 20;  // of the symbols written by repetitions
+constexpr int64_t kMaxSize = 1 << 17;  // of the symbols written by repetitions
 
 bool IsNameStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool IsNamePart(char c) { return IsNameStart(c) || (c >= '0' && c <= '9') || c == '-' || c == '.'; }
@@ -145,7 +145,7 @@ class EbnfParser {
       Blank();
       if (!Next("}")) return Fail("expected '}}'");
       if (max != kUnbounded && max < min) return Fail("a repetition of {} to {}", min, max);
-      size_ += std::max(min, max);
+      size_ += std::max(min, max) * SizeOf(symbol);
       if (size_ > kMaxSize) return Fail("too large");
       for (int64_t i = 0; i < min; ++i) sequence->push_back(symbol);
       if (max == kUnbounded) {
@@ -160,6 +160,12 @@ class EbnfParser {
       sequence->push_back(symbol);
     }
     return {};
+  }
+
+  static int64_t SizeOf(const Symbol& symbol) {
+    if (const auto* text = std::get_if<std::string>(&symbol)) return 1 + std::ssize(*text);
+    if (const auto* set = std::get_if<CharSet>(&symbol)) return 1 + std::ssize(set->ranges());
+    return 1;
   }
 
   RuleId Star(const Symbol& symbol) {

@@ -28,6 +28,7 @@ class RegexParser {
   Result<Regular::Term> Parse() {
     TRY_ASSIGN(const Piece piece, Alternatives(true, 0));
     if (at_ < text_.size()) return Fail("unbalanced ')'");
+    TRY(regular_.work().Check());
     return piece.term;
   }
 
@@ -241,6 +242,8 @@ class RegexParser {
         }
         item = Characters(CharSet({{*item.character, *last.character}}));
       }
+      regular_.work().Spend(std::ssize(set.ranges()) + std::ssize(not_set.ranges()));
+      TRY(regular_.work().Check());
       set = set | item.it;
       not_set = not_set & item.not_it;
     }

@@ -13,7 +13,7 @@ constexpr size_t kMaxStates = 4096;
 constexpr size_t kMaxSize = 1 << 20;
 
 // The coarsest partition of all characters of which each of the sets is a union.
-std::vector<CharSet> Partition(const std::vector<CharSet>& sets) {
+std::vector<CharSet> Partition(const std::vector<CharSet>& sets, Work* work) {
   std::vector<char32_t> borders = {0, 0x110000};
   for (const CharSet& set : sets) {
     for (const CharSet::Range& range : set.ranges()) {
@@ -23,6 +23,7 @@ std::vector<CharSet> Partition(const std::vector<CharSet>& sets) {
   }
   std::ranges::sort(borders);
   borders.erase(std::ranges::unique(borders).begin(), borders.end());
+  if (!work->Spend(std::ssize(borders) * (1 + std::ssize(sets)))) return {};
   std::map<std::vector<bool>, std::vector<CharSet::Range>> classes;
   for (size_t i = 0; i + 1 < borders.size(); ++i) {
     std::vector<bool> in(sets.size());
@@ -45,8 +46,15 @@ Regular::Regular() {
 }
 
 Regular::Term Regular::Make(Node node) {
+  for (size_t i = 0; i < node.parts.size(); ++i) {
+    const bool goes_on = node.kind == Kind::kJoin && i > 0;
+    node.depth = std::max(node.depth, At(node.parts[i]).depth + (goes_on ? 0 : 1));
+  }
+  if (node.depth > Work::kMostDepth) work_.SpendAll();
+  if (!work_.Spend(4 + std::ssize(node.parts))) return kNothing;
   const auto [known, is_new] = known_.try_emplace(node, static_cast<Term>(nodes_.size()));
   if (is_new) {
+    work_.Spend(16);  // for its memory
     size_ += 1 + node.parts.size();
     nodes_.push_back(std::move(node));
   }
@@ -55,10 +63,10 @@ Regular::Term Regular::Make(Node node) {
 
 Regular::Term Regular::Set(const CharSet& set) {
   if (set.empty()) return kNothing;
-  const auto known = std::ranges::find(sets_, set);
-  const int64_t index = known - sets_.begin();
-  if (known == sets_.end()) sets_.push_back(set);
-  return Make({.kind = Kind::kSet, .a = index});
+  work_.Spend(std::ssize(set.ranges()));
+  const auto [place, is_new] = set_places_.try_emplace(set, std::ssize(sets_));
+  if (is_new) sets_.push_back(set);
+  return Make({.kind = Kind::kSet, .a = place->second});
 }
 
 Regular::Term Regular::Text(std::string_view utf8) {
@@ -76,13 +84,17 @@ Regular::Term Regular::Join(Term first, Term second) {
   if (first == kNothing || second == kNothing) return kNothing;
   if (first == kEmpty) return second;
   if (second == kEmpty) return first;
-  if (At(first).kind == Kind::kJoin) {
-    const std::vector<Term> parts = At(first).parts;
-    return Join(parts[0], Join(parts[1], second));
+  std::vector<Term> parts;  // none of them a join
+  for (; At(first).kind == Kind::kJoin; first = At(first).parts[1]) {
+    parts.push_back(At(first).parts[0]);
   }
-  return Make({.kind = Kind::kJoin,
-               .holds_empty = HoldsEmpty(first) && HoldsEmpty(second),
-               .parts = {first, second}});
+  parts.push_back(first);
+  for (; !parts.empty(); parts.pop_back()) {
+    second = Make({.kind = Kind::kJoin,
+                   .holds_empty = HoldsEmpty(parts.back()) && HoldsEmpty(second),
+                   .parts = {parts.back(), second}});
+  }
+  return second;
 }
 
 Regular::Term Regular::Join(std::initializer_list<Term> parts) {
@@ -93,17 +105,23 @@ Regular::Term Regular::Join(std::initializer_list<Term> parts) {
 
 Regular::Term Regular::Either(std::vector<Term> terms) {
   std::vector<Term> parts;
-  CharSet set;
+  std::vector<CharSet::Range> ranges;
+  const auto add_set = [&](const Node& node) {
+    const auto& more = sets_[static_cast<size_t>(node.a)].ranges();
+    work_.Spend(std::ssize(more));
+    ranges.insert(ranges.end(), more.begin(), more.end());
+  };
   const Term everything = Not(kNothing);
   for (const Term term : terms) {
     const Node& node = At(term);
+    if (!work_.Spend(1 + std::ssize(node.parts))) return kNothing;
     if (term == everything) return everything;
     if (node.kind == Kind::kSet) {
-      set = set | sets_[static_cast<size_t>(node.a)];
+      add_set(node);
     } else if (node.kind == Kind::kEither) {
       for (const Term part : node.parts) {
         if (At(part).kind == Kind::kSet) {
-          set = set | sets_[static_cast<size_t>(At(part).a)];
+          add_set(At(part));
         } else {
           parts.push_back(part);
         }
@@ -112,7 +130,7 @@ Regular::Term Regular::Either(std::vector<Term> terms) {
       parts.push_back(term);
     }
   }
-  if (!set.empty()) parts.push_back(Set(set));
+  if (!ranges.empty()) parts.push_back(Set(CharSet(std::move(ranges))));
   std::ranges::sort(parts);
   parts.erase(std::ranges::unique(parts).begin(), parts.end());
   if (parts.empty()) return kNothing;
@@ -160,6 +178,7 @@ Regular::Term Regular::Multiple(int64_t divisor, int64_t remainder) {
 
 Regular::Term Regular::Derive(Term term, char32_t c) {
   const Node node = At(term);  // a copy: the nodes may move
+  if (!work_.Spend(2 + std::ssize(node.parts))) return kNothing;
   switch (node.kind) {
     case Kind::kNothing:
     case Kind::kEmpty:
@@ -167,8 +186,15 @@ Regular::Term Regular::Derive(Term term, char32_t c) {
     case Kind::kSet:
       return sets_[static_cast<size_t>(node.a)].Contains(c) ? kEmpty : kNothing;
     case Kind::kJoin: {
-      const Term after = Join(Derive(node.parts[0], c), node.parts[1]);
-      return HoldsEmpty(node.parts[0]) ? Either({after, Derive(node.parts[1], c)}) : after;
+      // The text may begin in any part that those before it can be empty for.
+      std::vector<Term> begun;
+      for (; At(term).kind == Kind::kJoin && !work_.spent(); term = At(term).parts[1]) {
+        const Term part = At(term).parts[0], rest = At(term).parts[1];
+        begun.push_back(Join(Derive(part, c), rest));
+        if (!HoldsEmpty(part)) return Either(std::move(begun));
+      }
+      begun.push_back(Derive(term, c));
+      return Either(std::move(begun));
     }
     case Kind::kEither: {
       std::vector<Term> parts;
@@ -188,15 +214,23 @@ Regular::Term Regular::Derive(Term term, char32_t c) {
   return kNothing;
 }
 
-void Regular::FirstSets(Term term, std::vector<CharSet>* sets) const {
-  const Node& node = At(term);
-  if (node.kind == Kind::kSet) sets->push_back(sets_[static_cast<size_t>(node.a)]);
-  if (node.kind == Kind::kMultiple) {
-    for (char32_t digit = '0'; digit <= '9'; ++digit) sets->push_back(CharSet::One(digit));
-  }
-  for (const Term part : node.parts) {
-    FirstSets(part, sets);
-    if (node.kind == Kind::kJoin && !HoldsEmpty(part)) break;
+void Regular::FirstSets(Term term, std::vector<CharSet>* sets) {
+  while (work_.Spend()) {
+    const Node& node = At(term);
+    if (node.kind == Kind::kSet) {
+      work_.Spend(std::ssize(sets_[static_cast<size_t>(node.a)].ranges()));
+      sets->push_back(sets_[static_cast<size_t>(node.a)]);
+    }
+    if (node.kind == Kind::kMultiple) {
+      for (char32_t digit = '0'; digit <= '9'; ++digit) sets->push_back(CharSet::One(digit));
+    }
+    if (node.kind != Kind::kJoin) {
+      for (const Term part : node.parts) FirstSets(part, sets);
+      return;
+    }
+    FirstSets(node.parts[0], sets);
+    if (!HoldsEmpty(node.parts[0])) return;
+    term = node.parts[1];
   }
 }
 
@@ -205,13 +239,16 @@ Status Regular::Expand(Term term) {
   FirstSets(term, &sets);
   std::ranges::sort(sets);
   sets.erase(std::ranges::unique(sets).begin(), sets.end());
-  std::map<Term, CharSet> by_next;
-  for (const CharSet& set : Partition(sets)) {
+  std::map<Term, std::vector<CharSet::Range>> by_next;
+  for (const CharSet& set : Partition(sets, &work_)) {
     const Term next = Derive(term, set.ranges().front().first);
-    if (next != kNothing) by_next[next] = by_next[next] | set;
+    if (next == kNothing) continue;
+    work_.Spend(std::ssize(set.ranges()));
+    std::ranges::copy(set.ranges(), std::back_inserter(by_next[next]));
   }
+  TRY(work_.Check());
   std::vector<Step>& steps = steps_[term];
-  for (auto& [next, set] : by_next) steps.push_back({std::move(set), next});
+  for (auto& [next, ranges] : by_next) steps.push_back({CharSet(std::move(ranges)), next});
   if (steps_.size() > kMaxStates || size_ > kMaxSize) {
     return Err("too large: its automaton has more than {} states", kMaxStates);
   }
@@ -258,7 +295,9 @@ Result<std::vector<Regular::Step>> Regular::Steps(Term term) {
 }
 
 bool Regular::Holds(Term term, std::string_view utf8) {
-  for (size_t at = 0; at < utf8.size();) term = Derive(term, utf8::Next(utf8, &at));
+  for (size_t at = 0; at < utf8.size() && term != kNothing;) {
+    term = Derive(term, utf8::Next(utf8, &at));
+  }
   return HoldsEmpty(term);
 }
 

@@ -1,7 +1,7 @@
 // Regular languages over characters, as terms that are built up, intersected and complemented, and
 // the deterministic automaton of one, by Brzozowski's derivatives: what of a language is left
 // after a character is again a term, and equal terms are one state. Whoever compiles a grammar owns
-// the terms, on its own thread.
+// the terms, on its own thread. Once its work is spent, every term that is made is kNothing.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "engine/grammar/char_set.h"
+#include "engine/grammar/work.h"
 
 namespace merope {
 
@@ -25,6 +26,7 @@ class Regular {
   static constexpr int64_t kUnbounded = -1;
 
   Regular();
+  Work& work() { return work_; }
   Term Set(const CharSet& set);  // one character of it
   Term Text(std::string_view utf8);
   Term Join(Term first, Term second);
@@ -41,7 +43,7 @@ class Regular {
   bool HoldsEmpty(Term term) const { return At(term).holds_empty; }
   bool Holds(Term term, std::string_view utf8);
   // The automaton: its states are terms. Characters after which no text remains have no step.
-  // Errors: it grows past its bounds.
+  // Errors: it grows past its bounds, or the work is spent.
   struct Step {
     CharSet set;
     Term next = kNothing;
@@ -66,6 +68,7 @@ class Regular {
     bool holds_empty = false;
     std::vector<Term> parts = {};
     int64_t a = 0, b = 0;  // of a set its index; of a repetition its bounds; divisor, remainder
+    int64_t depth = 0;     // of terms in it, what is joined to its first part not counted
     auto Key() const { return std::tie(kind, parts, a, b); }
     bool operator<(const Node& other) const { return Key() < other.Key(); }
   };
@@ -73,13 +76,15 @@ class Regular {
   Term Make(Node node);
   Term Derive(Term term, char32_t c);
   // The sets that tell apart the characters that a text may begin with.
-  void FirstSets(Term term, std::vector<CharSet>* sets) const;
+  void FirstSets(Term term, std::vector<CharSet>* sets);
   // Steps to all states, those without texts, too.
   Status Expand(Term term);
 
+  Work work_;
   std::vector<Node> nodes_;
   std::map<Node, Term> known_;
   std::vector<CharSet> sets_;
+  std::map<CharSet, int64_t> set_places_;
   size_t size_ = 0;  // of all nodes
   std::map<Term, std::vector<Step>> steps_;
   std::map<Term, bool> has_text_;

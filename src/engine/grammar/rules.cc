@@ -114,6 +114,7 @@ int64_t Rules::Predictions(int64_t limit) const {
     for (size_t at = 0; at < pending.size(); ++at) {
       for (const Alternative& alternative : rules_[pending[at]].alternatives) {
         for (const Symbol& symbol : alternative) {
+          ++predictions;
           const auto* part = std::get_if<RuleId>(&symbol);
           if (!part) break;
           const auto rule = static_cast<size_t>(*part);
@@ -122,7 +123,7 @@ int64_t Rules::Predictions(int64_t limit) const {
         }
       }
     }
-    predictions += static_cast<int64_t>(pending.size() * pending.size());
+    predictions += std::ssize(pending) * std::ssize(pending);
   }
   return predictions;
 }

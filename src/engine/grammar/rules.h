@@ -51,7 +51,7 @@ class Rules {
   // Of all rules: symbols, and the bytes and ranges in them.
   int64_t Size() const;
   // What a parser that predicts has to do at all places: the squares of how many rules a text of
-  // each rule may begin in. Counted up to the limit.
+  // each rule may begin in, and the symbols that are looked at. Counted up to the limit.
   int64_t Predictions(int64_t limit) const;
   // Drops the alternatives that have no text, for want of an end ("a" ::= "x" "a"). Errors: nothing
   // is left.
