@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "cli/cli.h"
 #include "verify/kinds.h"
+#include "verify/next_step.h"
 #include "verify/token_text.h"
 
 namespace merope {
@@ -112,11 +114,25 @@ std::string Positions(const VerifyResult& result, bool color) {
 
 }  // namespace
 
+int ExitCode(Verdict verdict) {
+  return verdict == Verdict::kPass   ? 0
+         : verdict == Verdict::kFail ? kExitCheckFailed
+                                     : kExitInconclusive;
+}
+
 std::string VerifyTable(const VerifyResult& result, bool color) {
   std::string text =
       fmt::format("merope verify, mode {}\n  model     {}\n  baseline  {}\n  target    {}\n\n",
                   VerifyModeName(result.mode), result.model, result.baseline, result.target);
   text += FirstToken(result.first_token, color) + Positions(result, color);
+  if (result.verdict == Verdict::kInconclusive) {
+    const NextStep step = WhatSettles(result);
+    text += fmt::format(
+        "next step: {}  (about {} positions{})\n", Command(step, result), step.positions,
+        step.needed == 0 ? ", no number is known to settle it"
+        : step.enough    ? fmt::format(", of {} needed", step.needed)
+                         : fmt::format(", not the {} needed: the nearest there is", step.needed));
+  }
   return text + fmt::format("{}  (mode {}, {} positions, {:.1f} s)\n",
                             Colored(result.verdict, color), VerifyModeName(result.mode),
                             result.positions.positions, result.seconds);

@@ -4,6 +4,7 @@
 
 #include "report/sections.h"
 #include "verify/kinds.h"
+#include "verify/next_step.h"
 #include "verify/statistics.h"
 
 namespace merope {
@@ -194,6 +195,18 @@ void WritePositions(const Section& s) {
         Rich(say("**{0}**: the interval straddles the limit; about {1} positions would settle it.",
                  "**{0}**：置信区间跨越门限；约需 {1} 个位置才能得出结论。"),
              {Label(say, FindPositionGate(gate.key)), Thousands(gate.positions_needed)})});
+  }
+  if (data.verify.verdict == Verdict::kInconclusive) {
+    const NextStep step = WhatSettles(data.verify);
+    out.Add(
+        Note{Style::kWarn,
+             Rich(step.enough ? say("**Next step**: `{0}`, about {1} positions, settles it.",
+                                    "**下一步**：运行 `{0}`（约 {1} 个位置）即可得出结论。")
+                              : say("**Next step**: `{0}`, about {1} positions: the most there is, "
+                                    "which may not settle it.",
+                                    "**下一步**：运行 `{0}`（约 {1} "
+                                    "个位置，为现有最多），但未必足以得出结论。"),
+                  {Command(step, data.verify), Thousands(step.positions)})});
   }
   out.Add(Note{Tone(p.verdict), Rich(say("Suite (b): **{0}**", "套件 (b)：**{0}**"),
                                      {std::string(VerdictName(p.verdict))})});

@@ -38,7 +38,8 @@ std::string ValueText(Unit unit, double value) {
   if (unit == Unit::kNumber && value > 0.9 && value <= 1) return fmt::format("{:.6f}", value);
   const double shown = value * Factor(unit);
   const bool whole = unit == Unit::kShare && std::abs(shown) >= 10;
-  return (whole ? fmt::format("{:.2f}", shown) : Number(shown)) + std::string(Suffix(unit));
+  const int digits = std::abs(shown) >= 100 ? 5 : 3;
+  return (whole ? fmt::format("{:.2f}", shown) : Number(shown, digits)) + std::string(Suffix(unit));
 }
 
 MeasuredText Measured(Unit unit, double value, const std::optional<Interval>& interval) {

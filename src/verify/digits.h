@@ -13,7 +13,8 @@ std::string Number(double value, int digits = 3);  // significant digits; "4.1×
 
 // What a figure counts in.
 enum class Unit : uint8_t { kNumber, kShare, kCount };
-// By itself: three significant digits; of what is close to 1 the distance to it; shares in percent.
+// By itself: three significant digits, five from 100 on; six decimals close to 1; shares in
+// percent.
 std::string ValueText(Unit unit, double value);
 // With an interval, all three have the decimals (and the power of ten) that show two digits of the
 // interval's width. ends: "[0.0011, 0.0019]", "—" without an interval.
