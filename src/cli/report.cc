@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/verify_table.h"
 #include "engine/load.h"
 #include "report/write_report.h"
 
@@ -71,11 +72,12 @@ Result<int> RunReport(ReportArguments arguments) {
   for (const std::string& file : files)
     if (!file.ends_with(".svg")) text += fmt::format("{}/{}\n", arguments.directory, file);
   text += fmt::format(
-      "(a) the reference report's table: {}\n(b) every position, full vocabulary: {}\n",
+      "weights: {}\n(a) the reference report's table: {}\n(b) every position, full vocabulary: "
+      "{}\n",
+      VerdictName(data.weights.ok() ? Verdict::kPass : Verdict::kFail),
       VerdictName(data.verify.first_token.verdict), VerdictName(data.verify.positions.verdict));
   TRY(WriteOutput(text));
-  const bool passed = data.verify.first_token.verdict == Verdict::kPass && data.weights.ok();
-  return passed ? 0 : kExitCheckFailed;
+  return ExitCode(data.verdict());
 }
 
 }  // namespace
@@ -107,9 +109,11 @@ void AddReport(CLI::App& app, Action* chosen) {
   report->add_option("--threads", a->options.threads, "Default: the cores this process may use")
       ->check(CLI::Range(1, 1024));
   report->footer(
-      "Writes report.{en,zh}.{md,html}, figures/ and report.json. Exit code: 0 where the weights "
-      "and the reference report's table\n"
-      "(a) pass, 1 where not.\n\n"
+      "Writes report.{en,zh}.{md,html}, figures/ and report.json. Exit code, as verify's: 0 PASS; "
+      "1 FAIL, or the weights do not\n"
+      "match the configuration; 2 INCONCLUSIVE; by the worst of the weight check, (a) the "
+      "reference "
+      "report's table and (b) the\nfull suite.\n\n"
       "Example: merope report SmolLM2-135M-Instruct.gguf -o report --quick");
   report->callback([a, chosen] { *chosen = [a] { return RunReport(*a); }; });
 }

@@ -22,12 +22,6 @@ struct VerifyArguments {
   bool quick = false, full = false, json = false, reference = false;
 };
 
-int ExitCode(Verdict verdict) {
-  return verdict == Verdict::kPass   ? 0
-         : verdict == Verdict::kFail ? kExitCheckFailed
-                                     : kExitInconclusive;
-}
-
 // The prompts of a .json file, or those of the mode and the user's own.
 Result<std::vector<VerifyPrompt>> Prompts(const VerifyArguments& arguments,
                                           const Checkpoint& checkpoint) {

@@ -1,20 +1,15 @@
 #include "cli/verify_table.h"
 
-#include <cmath>
+#include <algorithm>
+#include <array>
 
+#include "cli/cli.h"
+#include "verify/kinds.h"
+#include "verify/next_step.h"
 #include "verify/token_text.h"
 
 namespace merope {
 namespace {
-
-// Counts as they are, ratios and probabilities with as many digits as tell something.
-std::string Number(double value) {
-  const double size = std::abs(value);
-  if (value == std::floor(value) && size < 1e9) return fmt::format("{:.0f}", value);
-  if (size < 1e-3) return fmt::format("{:.2e}", value);
-  if (size < 1) return fmt::format("{:.5f}", value);
-  return fmt::format("{:#.4g}", value);
-}
 
 std::string Colored(Verdict verdict, bool color) {
   std::string name(VerdictName(verdict));
@@ -23,25 +18,21 @@ std::string Colored(Verdict verdict, bool color) {
   return fmt::format("\x1b[{}m{}\x1b[0m", code, name);
 }
 
-std::string Limit(const GateResult& gate) {
-  if (gate.min && gate.max && *gate.min == -*gate.max) return fmt::format("within ±{}", *gate.max);
-  if (gate.min) return fmt::format("{} {}", gate.strict ? ">" : "≥", *gate.min);
-  if (gate.max) return fmt::format("{} {}", gate.strict ? "<" : "≤", *gate.max);
-  return "";
+std::string Confidence(double confidence) {
+  return confidence > 0 && confidence != kConfidence ? fmt::format(" {:.0f} %", confidence * 100)
+                                                     : "";
 }
 
-std::string Range(const GateResult& gate) {
-  if (!gate.interval) return "";
-  return fmt::format("[{}, {}] {:.0f} %", Number(gate.interval->low), Number(gate.interval->high),
-                     gate.confidence * 100);
-}
-
-std::string Gates(const std::vector<GateResult>& gates, bool color) {
+std::string Gates(std::span<const GateKind> kinds, const std::vector<GateResult>& gates,
+                  bool color) {
   std::string text;
   for (const GateResult& gate : gates) {
-    text += fmt::format("  {} {} {} {} {}", FitWidth(gate.label, 44),
-                        FitWidth(Number(gate.value), 10), FitWidth(Range(gate), 30),
-                        FitWidth(Limit(gate), 15), Colored(gate.verdict, color));
+    const Unit unit = std::ranges::find(kinds, gate.key, &GateKind::key)->unit;
+    const MeasuredText measured = Measured(unit, gate.value, gate.interval);
+    text +=
+        fmt::format("  {} {} {} {} {}", FitWidth(gate.label, 44), FitWidth(measured.value, 12),
+                    FitWidth(gate.interval ? measured.ends + Confidence(gate.confidence) : "", 32),
+                    FitWidth(LimitText(unit, gate), 10), Colored(gate.verdict, color));
     if (gate.positions_needed > 0)
       text += fmt::format(" (needs about {} positions)", gate.positions_needed);
     if (!gate.note.empty()) text += "  " + gate.note;
@@ -63,13 +54,16 @@ std::string FirstToken(const FirstTokenTable& table, bool color) {
                         FitWidth(row.baseline_top1, kToken), FitWidth(row.target_top1, kToken),
                         row.match ? "yes" : "NO", row.cosine, row.kl);
   }
-  text += fmt::format("\n  top-1 {} of {}   cosine {:.6f}   1 − cosine {:.6f}   MAE {:.6f}\n",
-                      table.matches, table.rows.size(), table.cosine, table.one_minus_cosine,
-                      table.mae);
-  text +=
-      fmt::format("  KL {:.6f}   JS {:.6f}   Spearman {:.5f}   mean relative error {:.3f} %\n\n",
-                  table.kl, table.js, table.spearman, table.mean_relative_error * 100);
-  return text + Gates(table.gates, color) +
+  text += "\n";
+  for (const FigureKind& kind : FigureKinds()) {
+    if (kind.mean == nullptr) continue;
+    text +=
+        fmt::format("  {} {}", FitWidth(kind.english, 44), ValueText(kind.unit, table.*kind.mean));
+    if (kind.key == "top1_rate")
+      text += fmt::format(" ({} of {})", table.matches, table.rows.size());
+    text += "\n";
+  }
+  return text + "\n" + Gates(FirstTokenGateKinds(), table.gates, color) +
          fmt::format("\n  (a): {}\n\n", Colored(table.verdict, color));
 }
 
@@ -77,30 +71,34 @@ std::string Positions(const VerifyResult& result, bool color) {
   const PositionSuite& suite = result.positions;
   std::string text = fmt::format("(b) The full vocabulary at {} positions of {} prompts\n\n",
                                  suite.positions, suite.prompts);
-  text += fmt::format("  {} {} {} {} {} {}\n", FitWidth("", 32), FitWidth("mean", 11),
-                      FitWidth("95 % interval", 24), FitWidth("median", 11), FitWidth("p99", 11),
-                      "worst");
-  for (const PositionFigure& f : suite.figures)
-    text += fmt::format(
-        "  {} {} {} {} {} {}\n", FitWidth(f.label, 32), FitWidth(Number(f.mean), 11),
-        FitWidth(fmt::format("[{}, {}]", Number(f.mean_interval.low), Number(f.mean_interval.high)),
-                 24),
-        FitWidth(Number(f.median), 11), FitWidth(Number(f.p99), 11), Number(f.worst));
-  int64_t unexplained = 0;
-  for (const Flip& flip : suite.flips) unexplained += !flip.explained;
-  text += fmt::format(
-      "\n  same top-1 {:.3f} % [{:.3f}, {:.3f}]: {} flips, {:.1f} expected of the format, {} not "
-      "explained by its noise\n",
-      suite.same_top1_rate * 100, suite.same_top1_interval.low * 100,
-      suite.same_top1_interval.high * 100, suite.flips.size(), suite.expected_flips, unexplained);
-  text += fmt::format(
-      "  Δp of the next token: RMS {:.4f} %, percentiles 1/5/50/95/99: {:+.3f} {:+.3f} {:+.3f} "
-      "{:+.3f} {:+.3f} %\n",
-      suite.rms_delta_p * 100, suite.delta_p_percentiles[0] * 100,
-      suite.delta_p_percentiles[1] * 100, suite.delta_p_percentiles[2] * 100,
-      suite.delta_p_percentiles[3] * 100, suite.delta_p_percentiles[4] * 100);
-  text += fmt::format("  perplexity {:.4f}, baseline {:.4f}; Δ ln {:+.5f}\n\n", suite.target_ppl,
-                      suite.baseline_ppl, suite.delta_ln_ppl);
+  const auto row = [&text](std::string_view label, const MeasuredText& measured,
+                           const std::array<std::string, 3>& rest) {
+    std::string line = fmt::format("  {} {} {}", FitWidth(label, 34), FitWidth(measured.value, 12),
+                                   FitWidth(measured.ends == "—" ? "" : measured.ends, 32));
+    for (const std::string& cell : rest) line += fmt::format(" {}", FitWidth(cell, 12));
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  };
+  row("", {"mean", "95 % interval"}, {"median", "p99", "worst"});
+  for (const PositionFigure& f : suite.figures) {
+    const Unit unit = FindFigure(f.key).unit;
+    row(f.label, Measured(unit, f.mean, f.mean_interval),
+        {ValueText(unit, f.median), ValueText(unit, f.p99), ValueText(unit, f.worst)});
+  }
+  for (const FigureKind& kind : FigureKinds()) {
+    if (kind.suite != nullptr) {
+      std::optional<Interval> interval;
+      if (kind.interval != nullptr) interval = suite.*kind.interval;
+      MeasuredText measured = Measured(kind.unit, suite.*kind.suite, interval);
+      if (interval) measured.ends += Confidence(kind.confidence);
+      row(kind.english, measured, {});
+    } else if (kind.percentiles != nullptr) {
+      text += fmt::format("  {}", FitWidth(kind.english, 34));
+      for (const double value : suite.*kind.percentiles)
+        text += fmt::format(" {}", ValueText(kind.unit, value));
+      text += "\n";
+    }
+  }
+  text += "\n";
   const ReferenceCheck& check = result.reference;
   text += fmt::format(
       "  On {} positions, by the reference back end:  fp32 → the format emulated  KL {}  σ {};  "
@@ -110,17 +108,31 @@ std::string Positions(const VerifyResult& result, bool color) {
       Number(check.target_kl), Number(check.target_sigma));
   text += fmt::format("  fp32 → double sums: relative L2 mean {}, max {}\n\n",
                       Number(check.mean_relative_l2), Number(check.max_relative_l2));
-  return text + Gates(suite.gates, color) +
+  return text + Gates(PositionGateKinds(), suite.gates, color) +
          fmt::format("\n  (b): {}\n\n", Colored(suite.verdict, color));
 }
 
 }  // namespace
+
+int ExitCode(Verdict verdict) {
+  return verdict == Verdict::kPass   ? 0
+         : verdict == Verdict::kFail ? kExitCheckFailed
+                                     : kExitInconclusive;
+}
 
 std::string VerifyTable(const VerifyResult& result, bool color) {
   std::string text =
       fmt::format("merope verify, mode {}\n  model     {}\n  baseline  {}\n  target    {}\n\n",
                   VerifyModeName(result.mode), result.model, result.baseline, result.target);
   text += FirstToken(result.first_token, color) + Positions(result, color);
+  if (result.verdict == Verdict::kInconclusive) {
+    const NextStep step = WhatSettles(result);
+    text += fmt::format(
+        "next step: {}  (about {} positions{})\n", Command(step, result), step.positions,
+        step.needed == 0 ? ", no number is known to settle it"
+        : step.enough    ? fmt::format(", of {} needed", step.needed)
+                         : fmt::format(", not the {} needed: the nearest there is", step.needed));
+  }
   return text + fmt::format("{}  (mode {}, {} positions, {:.1f} s)\n",
                             Colored(result.verdict, color), VerifyModeName(result.mode),
                             result.positions.positions, result.seconds);

@@ -54,10 +54,23 @@ std::vector<ParameterGroup> CountParameters(const ModelConfig& config) {
 LatencyOptions Grid(int64_t context, bool quick) {
   LatencyOptions grid;
   grid.repeats = quick ? 3 : 5;
+  if (quick) grid.warmup = 1;
   if (128 + 100 > context) {
     grid.input_lengths = {std::max<int64_t>(1, context / 4), std::max<int64_t>(1, context / 2)};
     grid.output_lengths = {std::max<int64_t>(1, context / 2)};
   }
+  return grid;
+}
+
+// The shortest and the longest prompt of the grid, op by op and along the plan in turns.
+LatencyOptions Modes(LatencyOptions grid, std::function<void(int64_t, int64_t)> progress) {
+  grid.input_lengths = {std::ranges::min(grid.input_lengths), std::ranges::max(grid.input_lengths)};
+  if (grid.input_lengths[0] == grid.input_lengths[1]) grid.input_lengths.pop_back();
+  grid.output_lengths = {grid.output_lengths.front()};
+  grid.warmup = 1;
+  grid.repeats += 2;  // pairs
+  grid.eager_too = true;
+  grid.progress = std::move(progress);
   return grid;
 }
 
@@ -133,6 +146,8 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   data.format = checkpoint.format();
   data.config = checkpoint.config();
   data.bos_rule = checkpoint.bos_rule();
+  data.bos_token = checkpoint.bos_token();
+  data.bos_id = tokenizer.TokenToId(data.bos_token);
   data.tokenizer_vocab = tokenizer.vocab_size();
   data.parameters = CountParameters(data.config);
   TRY_ASSIGN(data.identity, ReadIdentity(checkpoint));
@@ -154,11 +169,18 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   data.load.weight_bytes = target.model->weight_bytes();
   data.load.resident_after = ResidentBytes();
   data.load.peak = PeakResidentBytes();
+  if (const Plan* plan = target.model->plan()) {
+    data.load.captured_ops = plan->ops;
+    data.load.captured_steps = plan->steps;
+    data.load.captured_bytes = plan->bytes;
+  }
+  data.load.capture_seconds = target.model->capture_seconds();
   data.load.kv_token_bytes = target.model->kv_token_bytes();
   data.load.kv_pages = target.model->kv().free_pages();
 
   grid.progress = phase("performance");
   TRY_ASSIGN(data.latency, MeasureLatency(*target.model, grid));
+  TRY_ASSIGN(data.modes, MeasureLatency(*target.model, Modes(grid, phase("eager, compiled"))));
   TRY_ASSIGN(data.weights, CheckWeights(checkpoint, phase("weights")));
   data.weight_rounding = WeightRoundingError(checkpoint);
 

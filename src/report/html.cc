@@ -51,9 +51,12 @@ th.r,td.r{text-align:right}td.r{white-space:nowrap}th.c,td.c{text-align:center}t
 .card .value{font-size:1.45rem;font-weight:650;line-height:1.35;font-variant-numeric:tabular-nums}
 .card .value .badge{font-size:1rem;padding:.1em .7em}.card .more{font-size:.8125rem;color:var(--muted);line-height:1.4}
 figure{margin:1.5rem 0;border:1px solid var(--line);border-radius:10px;padding:.9rem 1rem}
+.plotbox{overflow-x:auto}
 figure svg{width:100%;height:auto;display:block}
 figcaption{font-size:.875rem;color:var(--muted);line-height:1.5;margin-bottom:.5rem}figcaption b{color:var(--ink)}
 footer{grid-column:1/-1;border-top:1px solid var(--line);margin-top:3rem;padding-top:1rem;color:var(--muted);font-size:.875rem}
+@media (max-width:40rem){.page{padding:1.2rem .8rem 2rem}h1{font-size:1.5rem}.plotbox svg{min-width:36rem}table{width:max-content;min-width:100%}
+td,tbody th{max-width:22rem}.cards{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}}
 @media (max-width:60rem){.page{display:block}nav{position:static;max-height:none;margin-bottom:2rem}}
 @media print{:root{color-scheme:light}body{font-size:10.5pt}.page{display:block;padding:0;max-width:none}nav{display:none}
 h2,h3,caption{break-after:avoid}tr,figure,.card,pre,.note{break-inside:avoid}.scroll{overflow:visible}a{color:inherit}}
@@ -143,9 +146,11 @@ struct Writer {
     out += "<pre><code>" + EscapeMarkup(block.text) + "</code></pre>\n";
   }
   void operator()(const Figure& figure) {
-    out += fmt::format("<figure><figcaption><b>{}</b><br>{}</figcaption>\n{}</figure>\n",
-                       EscapeMarkup(figure.plot.title), EscapeMarkup(figure.plot.description),
-                       ToSvg(figure.plot, false));
+    out += fmt::format(
+        "<figure><figcaption><b>{}</b><br>{}</figcaption>\n<div "
+        "class=\"plotbox\">{}</div></figure>\n",
+        EscapeMarkup(figure.plot.title), EscapeMarkup(figure.plot.description),
+        ToSvg(figure.plot, false));
   }
   void operator()(const Cards& cards) {
     out += "<dl class=\"cards\">\n";

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,9 @@ struct LoadFacts {
   int64_t matrices_fp32_bytes = 0;
   int64_t resident_before = 0, resident_after = 0, peak = 0;
   int64_t kv_token_bytes = 0, kv_pages = 0;
+  // The captured forward pass: what an eager one would run, what a replay runs, its static memory.
+  int64_t captured_ops = 0, captured_steps = 0, captured_bytes = 0;
+  double capture_seconds = 0;
 };
 
 // The same prompt through fp32 and the target, greedy.
@@ -88,7 +92,8 @@ struct ReportData {
   ModelConfig config;
   int64_t tokenizer_vocab = 0;
   bool has_chat_template = false;
-  std::string bos_rule;
+  std::string bos_rule, bos_token;  // the token's text; empty where there is none
+  std::optional<int32_t> bos_id;
   WeightReport weights;
   std::vector<ParameterGroup> parameters;
   double weight_rounding = 0;
@@ -96,10 +101,15 @@ struct ReportData {
   std::vector<GenerationPair> generation;
   ErrorSample errors;
   LatencyResult latency;
+  LatencyResult modes;  // eager beside compiled, in turns
   SpeedComparison comparison;
   VerifyResult verify;
   std::vector<DtypeRow> dtypes;  // the target and the others asked for; empty where there are none
 
+  // The worst of the weight check and both suites.
+  Verdict verdict() const {
+    return Worse(weights.ok() ? Verdict::kPass : Verdict::kFail, verify.verdict);
+  }
   std::string_view target_name() const { return PrecisionName(options.target); }
 };
 

@@ -1,6 +1,7 @@
 #include "report/report_json.h"
 
 #include "bench/bench_json.h"
+#include "model/kv_cache.h"
 #include "verify/result_json.h"
 
 namespace merope {
@@ -72,7 +73,14 @@ Ordered ToJson(const LoadFacts& l) {
           {"weight_bytes_fp32", l.matrices_fp32_bytes},
           {"rss_before_bytes", l.resident_before},
           {"rss_after_bytes", l.resident_after},
-          {"peak_rss_bytes", l.peak}};
+          {"peak_rss_bytes", l.peak},
+          {"kv_tokens", l.kv_pages * kPageTokens},
+          {"kv_bytes_per_token", l.kv_token_bytes},
+          {"capture",
+           {{"ops", l.captured_ops},
+            {"steps", l.captured_steps},
+            {"seconds", l.capture_seconds},
+            {"bytes", l.captured_bytes}}}};
 }
 
 Ordered ToJson(const GenerationPair& g) {
@@ -104,6 +112,7 @@ Ordered ToJson(const ErrorSample& e) {
                     {"mean_relative_error", bin.mean_relative_error},
                     {"mean_log_error", bin.mean_log_error}});
   return {{"positions", e.positions},
+          {"vocab_size", e.vocab_size},
           {"flips", e.flips},
           {"sigma", e.sigma},
           {"logit_sigma", e.logit_sigma},
@@ -118,6 +127,21 @@ Ordered ToJson(const ErrorSample& e) {
           {"beyond_4_sigma", e.beyond_4_sigma},
           {"histogram", e.histogram},
           {"bins", bins}};
+}
+
+// The median over the rounds of the medians of their runs; the ratio's of pairs.
+Ordered ToJson(const SpeedComparison& c) {
+  if (c.ratios.empty()) return nullptr;
+  const auto side = [](const LatencyResult& r, const Distribution& tpot) -> Ordered {
+    return {{"tpot_s", tpot.p50}, {"weight_bytes", r.weight_bytes}};
+  };
+  return {{"input_len", c.input_length},
+          {"output_len", c.output_length},
+          {"fp32", side(c.baseline, c.baseline_tpot)},
+          {"target", side(c.target, c.target_tpot)},
+          {"ratio_median_of_pairs", c.ratio.p50},
+          {"ratio_least", c.ratio.min},
+          {"ratio_most", c.ratio.max}};
 }
 
 }  // namespace
@@ -137,6 +161,10 @@ Ordered ToJson(const ReportData& data) {
           {"name", data.identity.name},
           {"license",
            data.identity.license.empty() ? Ordered(nullptr) : Ordered(data.identity.license)},
+          {"bos",
+           {{"rule", data.bos_rule},
+            {"token", data.bos_token.empty() ? Ordered(nullptr) : Ordered(data.bos_token)},
+            {"id", data.bos_id ? Ordered(*data.bos_id) : Ordered(nullptr)}}},
           {"date", data.date},
           {"seconds", data.seconds},
           {"mode", VerifyModeName(data.options.mode)},
@@ -151,7 +179,10 @@ Ordered ToJson(const ReportData& data) {
           {"verify", ToJson(data.verify)},
           {"dtypes", dtypes},
           {"latency", Ordered(ToJson(data.latency))},
+          {"eager_beside_compiled", Ordered(ToJson(data.modes))},
           {"speedup", data.comparison.ratios},
+          {"fp32_beside_target", ToJson(data.comparison)},
+          {"verdict", VerdictName(data.verdict())},
           {"errors", ToJson(data.errors)}};
 }
 

@@ -9,7 +9,23 @@ namespace {
 
 void WriteFiles(const Section& s) {
   const auto& [data, say, out] = s;
-  out.AddHeading(2, say("Files", "模型文件"));
+  out.AddHeading(2, say("Getting the model", "模型下载"));
+  out.AddParagraph(
+      say("This run read `{0}`. A Hugging Face directory is fetched file by file (config.json, "
+          "tokenizer.json, *.safetensors), a GGUF model as one file; OWNER/NAME is the model's "
+          "name on the hub, and the sums below tell whether it is the same model:",
+          "本次运行读取 `{0}`。Hugging Face 目录需下载 "
+          "config.json、tokenizer.json、*.safetensors；GGUF 为单个文件。OWNER/NAME "
+          "为模型在下载站上的名称；下表校验值可确认是否为同一模型："),
+      {data.options.model});
+  const std::string gguf = data.format == CheckpointFormat::kGguf && !data.weights.files.empty()
+                               ? " " + data.weights.files.front().file
+                               : "";
+  out.Add(CodeBlock{
+      "sh", fmt::format("pip install huggingface_hub\nhf download OWNER/NAME{0} --local-dir .\n"
+                        "# or, from ModelScope:\npip install modelscope\n"
+                        "modelscope download --model OWNER/NAME{0} --local_dir .\n",
+                        gguf)});
   out.AddParagraph(say("The files that weights were read from, and what identifies them:",
                        "读取权重的文件及其校验值："));
   Table table{"",
@@ -83,6 +99,10 @@ void WriteLoad(const Section& s) {
        {{say("Resident memory, before and after", "常驻内存，加载前与加载后")},
         {Size(load.resident_before) + " → " + Size(load.resident_after)}},
        {{say("Peak memory while loading", "加载期间内存峰值")}, {Size(load.peak)}},
+       {{say("Captured plan: ops → steps", "捕获的计划：算子 → 步骤")},
+        {fmt::format("{} → {}", Thousands(load.captured_ops), Thousands(load.captured_steps))}},
+       {{say("Time to capture it", "捕获用时")}, {Millis(load.capture_seconds) + " ms"}},
+       {{say("Its static memory", "计划的静态内存")}, {Size(load.captured_bytes)}},
        {{say("KV cache of this run", "本次运行的 KV Cache 容量")},
         {Thousands(load.kv_pages * kPageTokens) + " tokens"}}}});
   out.AddParagraph(

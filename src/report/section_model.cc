@@ -75,6 +75,15 @@ std::string GroupName(std::string_view key, const Words& say) {
   return std::string(name);
 }
 
+// The token itself, and where that is said.
+Inline Bos(const ReportData& data, const Words& say) {
+  if (data.bos_token.empty()) return {say("no BOS token; ", "无 BOS token；"), data.bos_rule};
+  Inline runs = {Code(data.bos_token)};
+  if (data.bos_id) runs.emplace_back(fmt::format(" (id {})", *data.bos_id));
+  runs.emplace_back("; " + data.bos_rule);
+  return runs;
+}
+
 void WriteParameters(const Section& s) {
   const auto& [data, say, out] = s;
   const int64_t total = TotalParameters(data);
@@ -180,7 +189,7 @@ void WriteIntroduction(Section s) {
              {say.Yes(c.tie_word_embeddings)}},
             {{say("Chat template", "对话模板")}, {say.Yes(data.has_chat_template)}},
             {{say("End-of-text ids", "EOS id")}, {eos}},
-            {{say("Start of a prompt", "提示词前缀（BOS）")}, {data.bos_rule}}}));
+            {{say("Start of a prompt", "提示词前缀（BOS）")}, Bos(data, say)}}));
 }
 
 void WriteEnvironment(Section s) {

@@ -122,6 +122,47 @@ void WriteGrid(const Section& s) {
   out.Add(std::move(spread));
 }
 
+// Op by op beside the captured plan, as the reference report's section 6.
+void WriteModes(const Section& s) {
+  const auto& [data, say, out] = s;
+  const LatencyResult& r = data.modes;
+  out.AddHeading(2, say("Eager beside compiled", "eager 模式与编译模式"));
+  out.AddParagraph(
+      say("Eager runs the forward pass op by op, compiled replays the captured plan; the tokens "
+          "are the same bits. {0} pairs of runs a row, in turns (A B, B A, …). The ratio is that "
+          "of the latencies within a pair: its geometric mean and 95 % interval.",
+          "eager 逐算子执行；编译模式重放捕获的计划，结果逐位相同。每行 {0} 对运行，交替进行（A "
+          "B、B A……）。比值为每对运行内的延迟之比：几何平均与 95 % 区间。"),
+      {std::to_string(r.repeats)});
+  const auto right = [](std::string_view header) {
+    return Column{std::string(header), Align::kRight};
+  };
+  Table table{"",
+              {{std::string(say("Mode", "模式"))},
+               right(say("Input", "输入长度")),
+               right(say("Output", "输出长度")),
+               right(say("Latency (s)", "延迟 (s)")),
+               right(say("Throughput (tok/s)", "吞吐量 (tok/s)")),
+               right("TPOT (ms)"),
+               right(say("Eager / compiled, mean of pairs", "eager / 编译，成对比值均值")),
+               right(say("95 % interval", "95 % 区间"))},
+              {}};
+  for (const LatencyCase& c : r.cases) {
+    MeasuredText ratio{"—", "—"};
+    if (c.speedup)
+      ratio = Measured(Unit::kNumber, c.speedup->mean, Interval{c.speedup->low, c.speedup->high});
+    table.rows.push_back({{c.mode == "eager" ? say("eager", "eager") : say("compiled", "编译")},
+                          {Thousands(c.input_length)},
+                          {Thousands(c.output_length)},
+                          {Fixed(c.latency.p50, 3)},
+                          {Fixed(c.throughput.p50, 1)},
+                          {Millis(c.tpot.p50)},
+                          {ratio.value},
+                          {ratio.ends}});
+  }
+  out.Add(std::move(table));
+}
+
 void WriteComparison(const Section& s) {
   const auto& [data, say, out] = s;
   const SpeedComparison& c = data.comparison;
@@ -150,7 +191,9 @@ void WriteComparison(const Section& s) {
        {"TPOT (ms)", Align::kRight},
        {std::string(say("Decode (tok/s)", "解码 (tok/s)")), Align::kRight},
        {std::string(say("Weights", "权重")), Align::kRight},
-       {std::string(say("Speed-up (least … most)", "加速比（最小 … 最大）")), Align::kRight}},
+       {std::string(say("Speed-up, median of pairs (least … most)",
+                        "加速比，成对比值中位数（最小 … 最大）")),
+        Align::kRight}},
       {row("fp32", c.baseline, c.baseline_tpot, "1.00 ×"),
        row(target, c.target, c.target_tpot,
            fmt::format("{:.2f} × ({:.2f} … {:.2f})", c.ratio.p50, c.ratio.min, c.ratio.max))}});
@@ -190,6 +233,7 @@ void WritePerformance(Section s) {
   s.out.AddHeading(1, s.say("Performance", "性能基准测试"));
   WriteConditions(s);
   WriteGrid(s);
+  WriteModes(s);
   WriteComparison(s);
   WriteSpeedSummary(s);
 }

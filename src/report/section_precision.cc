@@ -3,57 +3,16 @@
 #include <cmath>
 
 #include "report/sections.h"
+#include "verify/kinds.h"
+#include "verify/next_step.h"
 #include "verify/statistics.h"
 
 namespace merope {
 namespace {
 
-// Chinese names of the suite's figures and gates; in English they bring their own.
-std::string Label(const Words& say, std::string_view key, const std::string& english) {
-  constexpr std::pair<std::string_view, std::string_view> kChinese[] = {
-      {"top1_rate", "Top-1 匹配率"},
-      {"cosine", "概率分布余弦相似度"},
-      {"one_minus_cosine", "概率分布差异（1 − 余弦）"},
-      {"kl", "KL 散度（nat）"},
-      {"js", "JS 散度（nat）"},
-      {"tv", "总变差距离"},
-      {"tv_most", "总变差距离的上界"},
-      {"hellinger2", "Hellinger² 距离（1 − BC）"},
-      {"bhattacharyya", "Bhattacharyya 系数"},
-      {"mae", "平均绝对误差（概率）"},
-      {"spearman", "Spearman 秩相关系数"},
-      {"mean_relative_error", "平均相对误差（概率）"},
-      {"relative_l2", "中心化 logit 的相对 L2 误差"},
-      {"sigma_d", "logit 误差的 σ"},
-      {"abs_delta_p", "下一 token 的 |Δp|"},
-      {"not_finite", "logits 含 NaN 或无穷大的位置数"},
-      {"reference", "fp32 与双精度求和：误差 / 上界"},
-      {"kl_mean", "(1) KL 均值"},
-      {"kl_ratio", "(1, 2) KL 与 bf16 自身噪声之比"},
-      {"bhattacharyya_outliers", "(3) Bhattacharyya < 0.99 且 bf16 无法解释的位置"},
-      {"sigma_ratio", "(4) logit 误差 σ 与 bf16 自身之比"},
-      {"same_top1", "(6) Top-1 相同比例"},
-      {"same_top1_deficit", "(6) Top-1 相同比例低于 bf16 自身的幅度"},
-      {"unexplained_flips", "(7) bf16 无法解释的翻转"},
-      {"flips", "(7) 翻转数（与期望比较）"},
-      {"rms_delta_p", "(8) 下一 token 的 RMS Δp"},
-      {"rms_delta_p_ratio", "(8) RMS Δp 与 bf16 自身之比"},
-      {"delta_ln_ppl", "(9) Δ ln PPL 等价检验"},
-      {"delta_ln_ppl_noise", "(9) Δ ln PPL,相对于该格式的噪声"},
-      {"delta_ln_ppl_format", "(9) Δ ln PPL,相对于该格式自身"},
-      {"delta_ln_ppl_format_noise", "(9) Δ ln PPL,相对于该格式的噪声"}};
-  if (say.chinese())
-    for (const auto& [name, text] : kChinese)
-      if (name == key) return std::string(text);
-  return english;
-}
-
-std::string Limit(const GateResult& gate) {
-  if (gate.min && gate.max && *gate.min == -*gate.max) return "± " + Plain(*gate.max);
-  if (gate.min && gate.max) return fmt::format("{} … {}", Plain(*gate.min), Plain(*gate.max));
-  if (gate.min) return (gate.strict ? "> " : "≥ ") + Plain(*gate.min);
-  if (gate.max) return (gate.strict ? "< " : "≤ ") + Plain(*gate.max);
-  return "—";
+template <class Kind>
+std::string Label(const Words& say, const Kind& kind) {
+  return std::string(say(kind.english, kind.chinese));
 }
 
 void WriteMethod(const Section& s) {
@@ -93,8 +52,8 @@ void WriteFirstTokens(const Section& s) {
               {"Top-1 (fp32)", Align::kCenter},
               {"Top-1 (" + target + ")", Align::kCenter},
               {std::string(say("Match", "匹配")), Align::kCenter},
-              {std::string(say("Cosine", "余弦相似度")), Align::kRight},
-              {std::string(say("KL (nat)", "KL 散度（nat）")), Align::kRight}},
+              {Label(say, FindFigure("cosine")), Align::kRight},
+              {Label(say, FindFigure("kl")), Align::kRight}},
              {}};
   Plot plot{
       .id = "prompt-kl",
@@ -151,28 +110,15 @@ void WriteAggregates(const Section& s) {
                {std::string(say("Gate", "判定标准")), Align::kRight},
                {std::string(say("Result", "结果"))}},
               {}};
-  struct Metric {
-    std::string_view key;
-    std::string english, value;
-  };
-  const Metric metrics[] = {
-      {"top1_rate", "Top-1 match rate",
-       fmt::format("{} ({}/{})", Percent(t.top1_rate), t.matches, t.rows.size())},
-      {"cosine", "Cosine of the probabilities", Fixed(t.cosine, 6)},
-      {"one_minus_cosine", "Difference of the distributions (1 − cosine)",
-       Percent(t.one_minus_cosine, 4)},
-      {"mae", "Mean absolute error of probabilities", Number(t.mae)},
-      {"kl", "KL divergence (fp32‖target)", Number(t.kl)},
-      {"js", "JS divergence", Number(t.js)},
-      {"spearman", "Spearman rank correlation", Fixed(t.spearman, 4)},
-      {"mean_relative_error", "Mean relative error of probabilities",
-       Percent(t.mean_relative_error)}};
-  for (const Metric& metric : metrics) {
-    const auto gate = std::ranges::find(t.gates, metric.key, &GateResult::key);
+  for (const FigureKind& kind : FigureKinds()) {
+    if (kind.mean == nullptr) continue;
+    std::string value = ValueText(kind.unit, t.*kind.mean);
+    if (kind.key == "top1_rate") value += fmt::format(" ({}/{})", t.matches, t.rows.size());
+    const auto gate = std::ranges::find(t.gates, kind.key, &GateResult::key);
     const bool judged = gate != t.gates.end();
-    table.rows.push_back({{Label(say, metric.key, metric.english)},
-                          {metric.value},
-                          {judged ? Limit(*gate) : "—"},
+    table.rows.push_back({{Label(say, kind)},
+                          {value},
+                          {judged ? LimitText(kind.unit, *gate) : "—"},
                           judged ? Inline{Badge(gate->verdict)} : Inline{"—"}});
   }
   out.Add(std::move(table));
@@ -200,27 +146,26 @@ void WritePositions(const Section& s) {
                  {"p99", Align::kRight},
                  {std::string(say("Worst", "最差")), Align::kRight}},
                 {}};
-  for (const PositionFigure& f : p.figures)
-    figures.rows.push_back({{Label(say, f.key, f.label)},
-                            {Figures(f.mean)},
-                            {Range(f.mean_interval)},
-                            {Figures(f.median)},
-                            {Figures(f.p99)},
-                            {Figures(f.worst)}});
-  figures.rows.push_back({{Label(say, "same_top1", "Same top-1")},
-                          {Percent(p.same_top1_rate)},
-                          {fmt::format("[{}, {}]", Percent(p.same_top1_interval.low),
-                                       Percent(p.same_top1_interval.high))},
-                          {"—"},
-                          {"—"},
-                          {"—"}});
-  figures.rows.push_back(
-      {{say("Perplexity, fp32 and target", "困惑度，fp32 与目标")},
-       {fmt::format("{}, {}", Number(p.baseline_ppl, 5), Number(p.target_ppl, 5))},
-       {"—"},
-       {"—"},
-       {"—"},
-       {"—"}});
+  for (const PositionFigure& f : p.figures) {
+    const FigureKind& kind = FindFigure(f.key);
+    const MeasuredText mean = Measured(kind.unit, f.mean, f.mean_interval);
+    figures.rows.push_back({{Label(say, kind)},
+                            {mean.value},
+                            {mean.ends},
+                            {ValueText(kind.unit, f.median)},
+                            {ValueText(kind.unit, f.p99)},
+                            {ValueText(kind.unit, f.worst)}});
+  }
+  for (const FigureKind& kind : FigureKinds()) {
+    if (kind.suite == nullptr) continue;
+    std::optional<Interval> interval;
+    if (kind.interval != nullptr) interval = p.*kind.interval;
+    MeasuredText measured = Measured(kind.unit, p.*kind.suite, interval);
+    if (kind.confidence != kConfidence)
+      measured.ends += fmt::format(" {:.0f} %", kind.confidence * 100);
+    figures.rows.push_back(
+        {{Label(say, kind)}, {measured.value}, {measured.ends}, {"—"}, {"—"}, {"—"}});
+  }
   out.Add(std::move(figures));
 
   out.AddHeading(2, say("(b) Gates", "(b) 判定门限"));
@@ -231,12 +176,17 @@ void WritePositions(const Section& s) {
                {std::string(say("Limit", "门限")), Align::kRight},
                {std::string(say("Result", "结果"))}},
               {}};
-  for (const GateResult& gate : p.gates)
-    gates.rows.push_back({{Label(say, gate.key, gate.label)},
-                          {Figures(gate.value)},
-                          {gate.interval ? Range(*gate.interval) : "—"},
-                          {Limit(gate)},
+  for (const GateResult& gate : p.gates) {
+    const GateKind& kind = FindPositionGate(gate.key);
+    MeasuredText measured = Measured(kind.unit, gate.value, gate.interval);
+    if (gate.interval && gate.confidence != kConfidence)
+      measured.ends += fmt::format(" {:.0f} %", gate.confidence * 100);
+    gates.rows.push_back({{Label(say, kind)},
+                          {measured.value},
+                          {measured.ends},
+                          {LimitText(kind.unit, gate)},
                           {Badge(gate.verdict)}});
+  }
   out.Add(std::move(gates));
   for (const GateResult& gate : p.gates) {
     if (gate.verdict != Verdict::kInconclusive || gate.positions_needed == 0) continue;
@@ -244,7 +194,19 @@ void WritePositions(const Section& s) {
         Style::kWarn,
         Rich(say("**{0}**: the interval straddles the limit; about {1} positions would settle it.",
                  "**{0}**：置信区间跨越门限；约需 {1} 个位置才能得出结论。"),
-             {Label(say, gate.key, gate.label), Thousands(gate.positions_needed)})});
+             {Label(say, FindPositionGate(gate.key)), Thousands(gate.positions_needed)})});
+  }
+  if (data.verify.verdict == Verdict::kInconclusive) {
+    const NextStep step = WhatSettles(data.verify);
+    out.Add(
+        Note{Style::kWarn,
+             Rich(step.enough ? say("**Next step**: `{0}`, about {1} positions, settles it.",
+                                    "**下一步**：运行 `{0}`（约 {1} 个位置）即可得出结论。")
+                              : say("**Next step**: `{0}`, about {1} positions: the most there is, "
+                                    "which may not settle it.",
+                                    "**下一步**：运行 `{0}`（约 {1} "
+                                    "个位置，为现有最多），但未必足以得出结论。"),
+                  {Command(step, data.verify), Thousands(step.positions)})});
   }
   out.Add(Note{Tone(p.verdict), Rich(say("Suite (b): **{0}**", "套件 (b)：**{0}**"),
                                      {std::string(VerdictName(p.verdict))})});

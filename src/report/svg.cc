@@ -79,23 +79,7 @@ std::string Label(std::string_view style, double x, double y, std::string_view a
                      style, x, y, anchor, more, EscapeMarkup(text));
 }
 
-void DrawAxes(const Plot& plot, const Scale& x, const Scale& y, std::string* out) {
-  const double bottom = plot.height - kBottom, right = kWidth - kRight;
-  for (const Tick& tick : y.Ticks()) {
-    const double at = y(tick.at);
-    *out +=
-        Line("grid", kLeft, at, right, at) + Label("tick", kLeft - 8, at + 4, "end", tick.label);
-  }
-  for (const Tick& tick : x.Ticks())
-    *out += Label("tick", x(tick.at), bottom + 18, "middle", tick.label);
-  *out += Line("axis", kLeft, bottom, right, bottom);
-  *out += Label("label", (kLeft + right) / 2, plot.height - 12, "middle", plot.x.label);
-  const double middle = (kTop + bottom) / 2;
-  *out += Label("label", 16, middle, "middle", plot.y.label,
-                fmt::format(" transform=\"rotate(-90 16 {:.1f})\"", middle));
-}
-
-// Room for a text of the legend: CJK characters are about twice as wide as Latin ones.
+// Room for a text: CJK characters are about twice as wide as Latin ones.
 double TextWidth(std::string_view text) {
   double width = 0;
   for (const char c : text) {
@@ -103,6 +87,35 @@ double TextWidth(std::string_view text) {
     if ((byte & 0xc0) != 0x80) width += byte >= 0xe3 ? 12.5 : 6.6;
   }
   return width;
+}
+
+// Labels that would touch stand on two lines in turn; where that is not enough, some are left out.
+void DrawXLabels(const std::vector<Tick>& ticks, const Scale& x, double bottom, std::string* out) {
+  double need = 0;
+  for (const Tick& tick : ticks) need = std::max(need, TextWidth(tick.label) + 6);
+  const double room = ticks.size() > 1 ? x(ticks[1].at) - x(ticks[0].at) : kWidth;
+  const size_t lines = need > room ? 2 : 1;
+  const auto step = static_cast<size_t>(
+      std::max(1.0, std::ceil(need / (static_cast<double>(lines) * std::max(room, 1.0)))));
+  for (size_t i = 0; i < ticks.size(); i += step) {
+    const double line = static_cast<double>(i / step % lines);
+    *out += Label("tick", x(ticks[i].at), bottom + 15 + 12 * line, "middle", ticks[i].label);
+  }
+}
+
+void DrawAxes(const Plot& plot, const Scale& x, const Scale& y, std::string* out) {
+  const double bottom = plot.height - kBottom, right = kWidth - kRight;
+  for (const Tick& tick : y.Ticks()) {
+    const double at = y(tick.at);
+    *out +=
+        Line("grid", kLeft, at, right, at) + Label("tick", kLeft - 8, at + 4, "end", tick.label);
+  }
+  DrawXLabels(x.Ticks(), x, bottom, out);
+  *out += Line("axis", kLeft, bottom, right, bottom);
+  *out += Label("label", (kLeft + right) / 2, plot.height - 7, "middle", plot.x.label);
+  const double middle = (kTop + bottom) / 2;
+  *out += Label("label", 16, middle, "middle", plot.y.label,
+                fmt::format(" transform=\"rotate(-90 16 {:.1f})\"", middle));
 }
 
 void DrawLegend(const Plot& plot, std::string* out) {

@@ -16,34 +16,11 @@ std::string Thousands(int64_t value) {
   return text;
 }
 
-std::string Number(double value, int digits) {
-  if (value == 0 || !std::isfinite(value)) return fmt::format("{}", value);
-  const double size = std::abs(value);
-  if (size >= 1e-4 && size < 1e6) {
-    const int decimals = digits - 1 - static_cast<int>(std::floor(std::log10(size)));
-    return fmt::format("{:.{}f}", value, std::max(0, decimals));
-  }
-  const std::string scientific = fmt::format("{:.{}e}", value, digits - 1);  // "4.10e-05"
-  const size_t e = scientific.find('e');
-  std::string power;
-  for (const char c : std::to_string(std::stoi(scientific.substr(e + 1)))) {
-    constexpr std::string_view kDigits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
-    power += c == '-' ? std::string_view("⁻") : kDigits[c - '0'];
-  }
-  return scientific.substr(0, e) + "×10" + power;
-}
-
 std::string Compact(int64_t value) {
   const auto number = static_cast<double>(value);
   if (value >= 1'000'000'000) return fmt::format("{:.2f} B", number / 1e9);
   if (value >= 1'000'000) return fmt::format("{:.1f} M", number / 1e6);
   return value >= 1'000 ? fmt::format("{:.1f} K", number / 1e3) : std::to_string(value);
-}
-
-std::string Plain(double value) { return fmt::format("{:g}", value); }
-
-std::string Figures(double value) {
-  return value > 0.9 && value <= 1 ? Fixed(value, 6) : Number(value);
 }
 
 std::string Fixed(double value, int decimals) { return fmt::format("{:.{}f}", value, decimals); }
@@ -70,10 +47,6 @@ std::string Millis(double seconds, int decimals) {
 std::string Rate(double bytes_per_second) {
   return fmt::format("{:.1f} GB/s", bytes_per_second / 1e9);
 }
-std::string Range(const Interval& interval) {
-  return fmt::format("[{}, {}]", Figures(interval.low), Figures(interval.high));
-}
-
 Run Badge(Verdict verdict) { return {std::string(VerdictName(verdict)), Tone(verdict)}; }
 Run Badge(bool passed) { return Badge(passed ? Verdict::kPass : Verdict::kFail); }
 Style Tone(Verdict verdict) {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "report/document.h"
+#include "verify/digits.h"
 #include "verify/verdict.h"
 
 namespace merope {
@@ -27,18 +28,13 @@ class Words {
   bool chinese_;
 };
 
-std::string Thousands(int64_t value);  // "353,424,384"
-std::string Compact(int64_t value);    // "353.4 M"
-std::string Plain(double value);       // "0.01", "-0.002": a limit, as it was set
-std::string Figures(
-    double value);  // Number, but more digits where the distance to 1 is what counts
-std::string Number(double value, int digits = 3);      // significant digits; "4.1×10⁻⁵" where small
+std::string Thousands(int64_t value);                  // "353,424,384"
+std::string Compact(int64_t value);                    // "353.4 M"
 std::string Fixed(double value, int decimals);         // "0.999926"
 std::string Percent(double share, int decimals = 2);   // "99.60 %"
 std::string Size(int64_t bytes);                       // "674.1 MiB"
 std::string Millis(double seconds, int decimals = 2);  // "13.10"
 std::string Rate(double bytes_per_second);             // "33.5 GB/s"
-std::string Range(const Interval& interval);           // "[0.0011, 0.0019]"
 
 // PASS, FAIL or INCONCLUSIVE as a badge; an outcome in the verdict's words.
 Run Badge(Verdict verdict);

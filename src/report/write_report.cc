@@ -11,7 +11,9 @@
 
 namespace merope {
 
-Status PrepareReport(const std::string& directory) {
+namespace {
+
+Status MakeDirectories(const std::string& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory + "/figures", error);
   if (error) return Err("{}: cannot make the directory: {}", directory, error.message());
@@ -20,9 +22,24 @@ Status PrepareReport(const std::string& directory) {
   return {};
 }
 
+}  // namespace
+
+Status PrepareReport(const std::string& directory) {
+  std::vector<std::filesystem::path> absent;  // innermost first
+  std::error_code error;
+  for (std::filesystem::path path = std::filesystem::path(directory) / "figures";
+       !path.empty() && !std::filesystem::exists(path, error); path = path.parent_path()) {
+    absent.push_back(path);
+    if (path == path.parent_path()) break;
+  }
+  const Status made = MakeDirectories(directory);
+  for (const std::filesystem::path& path : absent) std::filesystem::remove(path, error);
+  return made;
+}
+
 Result<std::vector<std::string>> WriteReport(const ReportData& data, const std::string& directory,
                                              std::span<const Language> languages) {
-  TRY(PrepareReport(directory));
+  TRY(MakeDirectories(directory));
   std::vector<std::string> names;
   const auto write = [&](const std::string& name, std::string_view content) -> Status {
     TRY(WriteFile(directory + "/" + name, content));

@@ -12,7 +12,7 @@
 
 namespace merope {
 
-// Makes the directory and what lies under it, where they are not there, and tries to write in it.
+// Whether the directory can be made, and written in. What was not there is not left behind.
 Status PrepareReport(const std::string& directory);
 // The names of the files written, relative to the directory.
 Result<std::vector<std::string>> WriteReport(const ReportData& data, const std::string& directory,

@@ -11,44 +11,11 @@
 namespace merope {
 namespace {
 
-struct FigureKind {
-  const char* key;
-  const char* label;
-  bool low_is_bad;
-  Extract extract;
-};
-
-const std::vector<FigureKind>& FigureKinds() {
-  static const std::vector<FigureKind> kinds = {
-      {"kl", "KL divergence (nat)", false, [](const RowMetrics& m) { return m.kl; }},
-      {"js", "JS divergence (nat)", false, [](const RowMetrics& m) { return m.js; }},
-      {"tv", "total variation", false, [](const RowMetrics& m) { return m.tv; }},
-      {"tv_most", "total variation, at most", false, [](const RowMetrics& m) { return m.tv_most; }},
-      {"hellinger2", "Hellinger², 1 − BC", false, [](const RowMetrics& m) { return m.hellinger2; }},
-      {"bhattacharyya", "Bhattacharyya coefficient", true,
-       [](const RowMetrics& m) { return 1 - m.hellinger2; }},
-      {"cosine", "cosine of probabilities", true, [](const RowMetrics& m) { return m.cosine; }},
-      {"one_minus_cosine", "1 − cosine", false, [](const RowMetrics& m) { return 1 - m.cosine; }},
-      {"mae", "MAE of probabilities", false, [](const RowMetrics& m) { return m.mae; }},
-      {"spearman", "Spearman ρ", true, [](const RowMetrics& m) { return m.spearman; }},
-      {"mean_relative_error", "mean relative error", false,
-       [](const RowMetrics& m) { return m.mean_relative_error; }},
-      {"relative_l2", "relative L2 of centred logits", false,
-       [](const RowMetrics& m) { return m.relative_l2; }},
-      {"sigma_d", "σ of the logit error", false, [](const RowMetrics& m) { return m.sigma_d; }},
-      {"abs_delta_p", "|Δp| of the next token", false,
-       [](const RowMetrics& m) {
-         return m.has_next ? std::optional(std::abs(m.q_next - m.p_next)) : std::nullopt;
-       }},
-  };
-  return kinds;
-}
-
 PositionFigure Summarize(const FigureKind& kind, const Series& series,
                          const ClusterBootstrap& bootstrap) {
   PositionFigure figure;
   figure.key = kind.key;
-  figure.label = kind.label;
+  figure.label = kind.english;
   const std::vector<double>& values = series.values;
   const double sign = kind.low_is_bad ? -1 : 1;
   std::vector<double> badness(values.size());
@@ -205,7 +172,8 @@ PositionSuite JudgePositions(std::span<const PositionRecord> records,
   const ClusterBootstrap bootstrap(suite.prompts);
   suite.not_finite = std::ranges::count(records, false, &PositionRecord::finite);
   for (const FigureKind& kind : FigureKinds()) {
-    const Series series = Collect(records, prompts.size(), &PositionRecord::target, kind.extract);
+    if (kind.position == nullptr) continue;
+    const Series series = Collect(records, prompts.size(), &PositionRecord::target, kind.position);
     if (!series.values.empty()) suite.figures.push_back(Summarize(kind, series, bootstrap));
   }
   CountByPrompt(records, MeasureNoise(references), suspects, prompts, token_text, &suite);

@@ -11,24 +11,18 @@
 namespace merope {
 namespace {
 
-constexpr double kMaxMeanKl = 0.005;  // gate 1
-
 // The ratio of the target's to emulated bf16's mean of a figure, on the positions where there are
 // both.
 GateResult RatioGate(std::span<const ReferenceRecord> records, const ClusterBootstrap& bootstrap,
-                     size_t n_prompts, const char* key, const char* label, const Extract& extract,
-                     bool root) {
+                     size_t n_prompts, std::string_view key, const Extract& extract, bool root) {
   const Series target = Collect(records, n_prompts, &ReferenceRecord::target, extract);
   const Series emulated = Collect(records, n_prompts, &ReferenceRecord::emulated, extract);
   const double above = Series::Total(target.sums), below = Series::Total(emulated.sums);
-  GateResult gate{.key = key,
-                  .label = label,
-                  .value = below != 0   ? above / below
-                           : above == 0 ? 1
-                                        : HUGE_VAL,
-                  .interval = bootstrap.Ratio(target.sums, emulated.sums, kConfidence),
-                  .confidence = kConfidence,
-                  .max = 1.5};
+  GateResult gate = NewGate(FindPositionGate(key),
+                            below != 0   ? above / below
+                            : above == 0 ? 1
+                                         : HUGE_VAL,
+                            bootstrap.Ratio(target.sums, emulated.sums, kConfidence));
   if (root) {
     gate.value = std::sqrt(gate.value);
     gate.interval = Interval{std::sqrt(gate.interval->low), std::sqrt(gate.interval->high)};
@@ -47,13 +41,10 @@ GateResult DeficitGate(const PositionSuite& suite) {
     excess.push_back(static_cast<double>(p.flips) - p.expected_flips);
     counts.push_back(static_cast<double>(p.positions));
   }
-  GateResult gate{.key = "same_top1_deficit",
-                  .label = "(6) same top-1, below the format's by",
-                  .value = std::accumulate(excess.begin(), excess.end(), 0.0) /
-                           static_cast<double>(suite.positions),
-                  .interval = ClusterBootstrap(suite.prompts).Ratio(excess, counts, kConfidence),
-                  .confidence = kConfidence,
-                  .max = 0.005};
+  GateResult gate = NewGate(
+      FindPositionGate("same_top1_deficit"),
+      std::accumulate(excess.begin(), excess.end(), 0.0) / static_cast<double>(suite.positions),
+      ClusterBootstrap(suite.prompts).Ratio(excess, counts, kConfidence));
   gate.note = fmt::format("same top-1 {:.2f} %, of the format {:.2f} % are expected",
                           suite.same_top1_rate * 100,
                           100 - 100 * suite.expected_flips / static_cast<double>(suite.positions));
@@ -80,12 +71,10 @@ GateResult PerplexityGate(std::span<const ReferenceRecord> records,
   Series deltas(n_prompts);
   for (const ReferenceRecord& r : records)
     if (r.target.has_next) deltas.Add(r.prompt, r.emulated.ln_q_next - r.target.ln_q_next);
-  return {.key = "delta_ln_ppl_format",
-          .label = "(9) Δ ln PPL, to the format's own",
-          .value = deltas.Mean(),
-          .interval = bootstrap.Ratio(deltas.sums, deltas.counts, kEquivalenceConfidence),
-          .confidence = kEquivalenceConfidence,
-          .note = "on the positions of the reference check"};
+  GateResult gate = NewGate(FindPositionGate("delta_ln_ppl_format"), deltas.Mean(),
+                            bootstrap.Ratio(deltas.sums, deltas.counts, kEquivalenceConfidence));
+  gate.note = "on the positions of the reference check";
+  return gate;
 }
 
 // The gate that is to hold where either of two suffices: the absolute one, or the one relative to
@@ -108,19 +97,19 @@ GateResult EquivalenceGate(GateResult gate, double noise, int64_t positions, boo
     Judge(&judged, positions);
     return judged;
   };
-  constexpr int64_t kMany = 10000;
-  constexpr double kFew = 0.002, kAtMany = 0.001;
-  GateResult absolute = within(positions < kMany ? kFew : kAtMany);
-  if (positions < kMany && absolute.positions_needed >= kMany)
-    absolute.positions_needed = std::max(kMany, within(kAtMany).positions_needed);
+  const GateKind& kind = FindPositionGate(gate.key);
+  GateResult absolute = within(positions < kManyPositions ? *kind.max : *kind.max_at_many);
+  if (positions < kManyPositions && absolute.positions_needed >= kManyPositions)
+    absolute.positions_needed =
+        std::max(kManyPositions, within(*kind.max_at_many).positions_needed);
   // A bias of a fifth of the format's own noise makes the error of a token's ln p 2 % larger
   // (√(1 + 0.2²)), of which gate 4 grants 50. On text that the baseline itself would write, the
   // expectation of Δ ln PPL is the mean KL: of 16 bits no more is granted than gate 1 does.
   const double fifth = std::round(noise / 5 * 1e4) / 1e4;  // as many digits as a table shows
-  const double margin = narrow ? fifth : std::min(fifth, kMaxMeanKl);
+  const double margin = narrow ? fifth : std::min(fifth, *FindPositionGate("kl_mean").max);
   GateResult relative = within(margin);
   relative.key += "_noise";
-  relative.label = "(9) Δ ln PPL, by the format's noise";
+  relative.label = FindPositionGate(relative.key).english;
   const std::string note =
       fmt::format("limit: a fifth of the format's noise of a token, {:.3f}", noise);
   relative.note += (relative.note.empty() ? "" : "; ") + note;
@@ -129,31 +118,18 @@ GateResult EquivalenceGate(GateResult gate, double noise, int64_t positions, boo
 
 void JudgeFirstToken(FirstTokenTable* table) {
   const double n = static_cast<double>(table->rows.size());
-  const auto mean = [&](double FirstTokenRow::* field) {
-    double sum = 0;
-    for (const FirstTokenRow& row : table->rows) sum += row.*field;
-    return sum / n;
-  };
   table->matches = std::ranges::count_if(table->rows, &FirstTokenRow::match);
   table->top1_rate = static_cast<double>(table->matches) / n;
-  table->cosine = mean(&FirstTokenRow::cosine);
+  for (const FigureKind& kind : FigureKinds()) {
+    if (kind.prompt == nullptr) continue;
+    double sum = 0;
+    for (const FirstTokenRow& row : table->rows) sum += row.*kind.prompt;
+    table->*kind.mean = sum / n;
+  }
   table->one_minus_cosine = 1 - table->cosine;
-  table->mae = mean(&FirstTokenRow::mae);
-  table->kl = mean(&FirstTokenRow::kl);
-  table->js = mean(&FirstTokenRow::js);
-  table->spearman = mean(&FirstTokenRow::spearman);
-  table->mean_relative_error = mean(&FirstTokenRow::mean_relative_error);
-  table->gates = {
-      {.key = "top1_rate", .label = "top-1 match rate", .value = table->top1_rate, .min = 0.99},
-      {.key = "cosine", .label = "cosine similarity", .value = table->cosine, .min = 0.99},
-      {.key = "one_minus_cosine",
-       .label = "1 − cosine",
-       .value = table->one_minus_cosine,
-       .max = 0.01,
-       .strict = true},
-      {.key = "kl", .label = "KL divergence", .value = table->kl, .max = 0.01, .strict = true},
-      {.key = "spearman", .label = "Spearman ρ", .value = table->spearman, .min = 0.95},
-  };
+  table->gates.clear();
+  for (const GateKind& kind : FirstTokenGateKinds())
+    table->gates.push_back(NewGate(kind, table->*FindFigure(kind.figure).mean));
   table->verdict = Verdict::kPass;
   for (GateResult& gate : table->gates) {
     Judge(&gate, std::ssize(table->rows));
@@ -222,68 +198,40 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
   const auto figure = [&](std::string_view key) -> const PositionFigure& {
     return *std::ranges::find(suite.figures, key, &PositionFigure::key);
   };
-  add(judged({.key = "not_finite",
-              .label = "positions with NaN or infinite logits",
-              .value = static_cast<double>(suite.not_finite),
-              .max = 0}));
-  add(judged({.key = "reference",
-              .label = "fp32 against double sums: error / bound",
-              .value = check.worst_share_of_bound,
-              .max = 1,
-              .note = fmt::format("largest relative L2 {:.2e} at {} positions",
-                                  check.max_relative_l2, check.positions)}));
+  const auto gate = [](std::string_view key, double value, std::optional<Interval> interval = {}) {
+    return NewGate(FindPositionGate(key), value, interval);
+  };
+  GateResult reference = gate("reference", check.worst_share_of_bound);
+  reference.note = fmt::format("largest relative L2 {:.2e} at {} positions", check.max_relative_l2,
+                               check.positions);
+  add(judged(gate("not_finite", static_cast<double>(suite.not_finite))));
+  add(judged(std::move(reference)));
   suite.gates.back().verdict = check.verdict;
   suite.verdict = Worse(suite.verdict, check.verdict);
-  if (!narrow)
-    add(judged({.key = "kl_mean",
-                .label = "(1) KL, mean",
-                .value = figure("kl").mean,
-                .interval = figure("kl").mean_interval,
-                .confidence = kConfidence,
-                .max = kMaxMeanKl}));
+  if (!narrow) add(judged(gate("kl_mean", figure("kl").mean, figure("kl").mean_interval)));
   add(RatioGate(
-      references, bootstrap, n_prompts, "kl_ratio", "(1, 2) KL, over the format's own",
-      [](const RowMetrics& m) { return m.kl; }, false));
-  add(judged(
-      {.key = "bhattacharyya_outliers",
-       .label = "(3) Bhattacharyya < 0.99, unexplained",
-       .value = static_cast<double>(std::ranges::count(suite.outliers, false, &Outlier::explained)),
-       .max = 0,
-       .note = fmt::format("{} positions are below, the worst is {:.5f}", suite.outliers.size(),
-                           figure("bhattacharyya").worst)}));
+      references, bootstrap, n_prompts, "kl_ratio", [](const RowMetrics& m) { return m.kl; },
+      false));
+  GateResult outliers =
+      gate("bhattacharyya_outliers",
+           static_cast<double>(std::ranges::count(suite.outliers, false, &Outlier::explained)));
+  outliers.note = fmt::format("{} positions are below, the worst is {:.5f}", suite.outliers.size(),
+                              figure("bhattacharyya").worst);
+  add(judged(std::move(outliers)));
   add(RatioGate(
-      references, bootstrap, n_prompts, "sigma_ratio", "(4) σ of logit errors, over the format's",
+      references, bootstrap, n_prompts, "sigma_ratio",
       [](const RowMetrics& m) { return m.sigma_d * m.sigma_d; }, true));
-  const GateResult same_absolute = judged({.key = "same_top1",
-                                           .label = "(6) same top-1",
-                                           .value = suite.same_top1_rate,
-                                           .interval = suite.same_top1_interval,
-                                           .confidence = kConfidence,
-                                           .min = 0.99});
-  add(Either(same_absolute, judged(DeficitGate(suite))));
-  add(judged(
-      {.key = "unexplained_flips",
-       .label = "(7) flips, unexplained",
-       .value = static_cast<double>(std::ranges::count(suite.flips, false, &Flip::explained)),
-       .max = 0}));
-  add(judged({.key = "flips",
-              .label = "(7) flips, against those expected",
-              .value = static_cast<double>(suite.flips.size()),
-              .max = PoissonInterval(suite.expected_flips, 0.99).high,
-              .note = fmt::format("{:.1f} expected; limit: Poisson, 99 %", suite.expected_flips)}));
-  add(Either(judged({.key = "rms_delta_p",
-                     .label = "(8) RMS Δp of the next token",
-                     .value = suite.rms_delta_p,
-                     .interval = suite.rms_delta_p_interval,
-                     .confidence = kConfidence,
-                     .max = 0.005}),
-             RatioGate(references, bootstrap, n_prompts, "rms_delta_p_ratio",
-                       "(8) RMS Δp, over the format's own", SquaredDelta, true)));
-  GateResult perplexity = {.key = "delta_ln_ppl",
-                           .label = "(9) Δ ln PPL, equivalence",
-                           .value = suite.delta_ln_ppl,
-                           .interval = suite.delta_ln_ppl_interval,
-                           .confidence = kEquivalenceConfidence};
+  add(Either(judged(gate("same_top1", suite.same_top1_rate, suite.same_top1_interval)),
+             judged(DeficitGate(suite))));
+  add(judged(gate("unexplained_flips",
+                  static_cast<double>(std::ranges::count(suite.flips, false, &Flip::explained)))));
+  GateResult flips = gate("flips", static_cast<double>(suite.flips.size()));
+  flips.max = PoissonInterval(suite.expected_flips, 0.99).high;
+  flips.note = fmt::format("{:.1f} expected; limit: Poisson, 99 %", suite.expected_flips);
+  add(judged(std::move(flips)));
+  add(Either(judged(gate("rms_delta_p", suite.rms_delta_p, suite.rms_delta_p_interval)),
+             RatioGate(references, bootstrap, n_prompts, "rms_delta_p_ratio", SquaredDelta, true)));
+  GateResult perplexity = gate("delta_ln_ppl", suite.delta_ln_ppl, suite.delta_ln_ppl_interval);
   int64_t positions = suite.positions;
   if (narrow) {
     perplexity = PerplexityGate(references, bootstrap, n_prompts);

@@ -1,5 +1,7 @@
 #include "verify/result_json.h"
 
+#include "verify/kinds.h"
+
 namespace merope {
 namespace {
 
@@ -31,30 +33,22 @@ Json List(const std::vector<T>& items, Json (*convert)(const T&)) {
 }
 
 Json ToJson(const FirstTokenTable& t) {
-  return {{"rows", List<FirstTokenRow>(t.rows,
-                                       [](const FirstTokenRow& r) -> Json {
-                                         return {{"prompt", r.prompt},
-                                                 {"baseline_top1", r.baseline_top1},
-                                                 {"target_top1", r.target_top1},
-                                                 {"match", r.match},
-                                                 {"cosine", r.cosine},
-                                                 {"kl", r.kl},
-                                                 {"js", r.js},
-                                                 {"mae", r.mae},
-                                                 {"spearman", r.spearman},
-                                                 {"mean_relative_error", r.mean_relative_error}};
-                                       })},
-          {"matches", t.matches},
-          {"top1_rate", t.top1_rate},
-          {"cosine", t.cosine},
-          {"one_minus_cosine", t.one_minus_cosine},
-          {"mae", t.mae},
-          {"kl", t.kl},
-          {"js", t.js},
-          {"spearman", t.spearman},
-          {"mean_relative_error", t.mean_relative_error},
-          {"gates", List<GateResult>(t.gates, ToJson)},
-          {"verdict", VerdictName(t.verdict)}};
+  Json rows = Json::array();
+  for (const FirstTokenRow& r : t.rows) {
+    Json row = {{"prompt", r.prompt},
+                {"baseline_top1", r.baseline_top1},
+                {"target_top1", r.target_top1},
+                {"match", r.match}};
+    for (const FigureKind& kind : FigureKinds())
+      if (kind.prompt != nullptr) row[kind.key] = r.*kind.prompt;
+    rows.push_back(std::move(row));
+  }
+  Json json = {{"rows", std::move(rows)}, {"matches", t.matches}};
+  for (const FigureKind& kind : FigureKinds())
+    if (kind.mean != nullptr) json[kind.key] = t.*kind.mean;
+  json["gates"] = List<GateResult>(t.gates, ToJson);
+  json["verdict"] = VerdictName(t.verdict);
+  return json;
 }
 
 Json ToJson(const PositionSuite& s) {
@@ -64,54 +58,52 @@ Json ToJson(const PositionSuite& s) {
         {"label", f.label},   {"mean", f.mean},  {"mean_interval", ToJson(f.mean_interval)},
         {"median", f.median}, {"p99", f.p99},    {"p99_interval", ToJson(f.p99_interval)},
         {"p999", f.p999},     {"worst", f.worst}};
-  return {{"prompts", s.prompts},
-          {"positions", s.positions},
-          {"not_finite", s.not_finite},
-          {"figures", figures},
-          {"same_top1", s.same_top1},
-          {"same_top1_rate", s.same_top1_rate},
-          {"same_top1_interval", ToJson(s.same_top1_interval)},
-          {"expected_flips", s.expected_flips},
-          {"flips", List<Flip>(s.flips,
-                               [](const Flip& f) -> Json {
-                                 return {{"prompt", f.prompt_id},
-                                         {"position", f.position},
-                                         {"baseline_top1", f.baseline_top1},
-                                         {"target_top1", f.target_top1},
-                                         {"gap", f.gap},
-                                         {"allowed", f.allowed},
-                                         {"explained", f.explained}};
-                               })},
-          {"outliers", List<Outlier>(s.outliers,
-                                     [](const Outlier& o) -> Json {
-                                       return {{"prompt", o.prompt_id},
-                                               {"position", o.position},
-                                               {"bhattacharyya", o.bhattacharyya},
-                                               {"emulated_bhattacharyya",
-                                                OrNull(o.emulated_bhattacharyya)},
-                                               {"explained", o.explained}};
-                                     })},
-          {"rms_delta_p", s.rms_delta_p},
-          {"rms_delta_p_interval", ToJson(s.rms_delta_p_interval)},
-          {"delta_p_percentiles", s.delta_p_percentiles},
-          {"delta_ln_ppl", s.delta_ln_ppl},
-          {"delta_ln_ppl_interval", ToJson(s.delta_ln_ppl_interval)},
-          {"baseline_ppl", s.baseline_ppl},
-          {"target_ppl", s.target_ppl},
-          {"by_prompt", List<PromptSummary>(s.by_prompt,
-                                            [](const PromptSummary& p) -> Json {
-                                              return {{"id", p.id},
-                                                      {"kind", p.kind},
-                                                      {"language", p.language},
-                                                      {"positions", p.positions},
-                                                      {"flips", p.flips},
-                                                      {"expected_flips", p.expected_flips},
-                                                      {"mean_kl", p.mean_kl},
-                                                      {"max_kl", p.max_kl},
-                                                      {"mean_relative_l2", p.mean_relative_l2}};
-                                            })},
-          {"gates", List<GateResult>(s.gates, ToJson)},
-          {"verdict", VerdictName(s.verdict)}};
+  Json json = {{"prompts", s.prompts},
+               {"positions", s.positions},
+               {"not_finite", s.not_finite},
+               {"figures", figures},
+               {"same_top1", s.same_top1}};
+  for (const FigureKind& kind : FigureKinds()) {
+    if (kind.suite != nullptr) json[kind.key] = s.*kind.suite;
+    if (kind.interval != nullptr)
+      json[std::string(kind.key) + "_interval"] = ToJson(s.*kind.interval);
+    if (kind.percentiles != nullptr) json[kind.key] = s.*kind.percentiles;
+  }
+  json.update({{"flips", List<Flip>(s.flips,
+                                    [](const Flip& f) -> Json {
+                                      return {{"prompt", f.prompt_id},
+                                              {"position", f.position},
+                                              {"baseline_top1", f.baseline_top1},
+                                              {"target_top1", f.target_top1},
+                                              {"gap", f.gap},
+                                              {"allowed", f.allowed},
+                                              {"explained", f.explained}};
+                                    })},
+               {"outliers", List<Outlier>(s.outliers,
+                                          [](const Outlier& o) -> Json {
+                                            return {{"prompt", o.prompt_id},
+                                                    {"position", o.position},
+                                                    {"bhattacharyya", o.bhattacharyya},
+                                                    {"emulated_bhattacharyya",
+                                                     OrNull(o.emulated_bhattacharyya)},
+                                                    {"explained", o.explained}};
+                                          })},
+               {"by_prompt", List<PromptSummary>(s.by_prompt,
+                                                 [](const PromptSummary& p) -> Json {
+                                                   return {
+                                                       {"id", p.id},
+                                                       {"kind", p.kind},
+                                                       {"language", p.language},
+                                                       {"positions", p.positions},
+                                                       {"flips", p.flips},
+                                                       {"expected_flips", p.expected_flips},
+                                                       {"mean_kl", p.mean_kl},
+                                                       {"max_kl", p.max_kl},
+                                                       {"mean_relative_l2", p.mean_relative_l2}};
+                                                 })},
+               {"gates", List<GateResult>(s.gates, ToJson)},
+               {"verdict", VerdictName(s.verdict)}});
+  return json;
 }
 
 Json ToJson(const ReferenceCheck& c) {

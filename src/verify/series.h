@@ -9,11 +9,9 @@
 #include <vector>
 
 #include "verify/figures.h"
+#include "verify/kinds.h"
 
 namespace merope {
-
-inline constexpr double kConfidence = 0.95;
-inline constexpr double kEquivalenceConfidence = 0.9;  // two one-sided tests at 5 %
 
 // A figure of one position; nullopt where it has none (no next token).
 using Extract = std::function<std::optional<double>(const RowMetrics&)>;

@@ -1,0 +1,58 @@
+"""merope report from end to end: contexts beyond what it generates, its exit codes, and what it leaves behind."""
+
+import json
+import signal
+import subprocess
+import time
+
+import merope
+
+FILES = ["report.en.md", "report.en.html", "report.zh.md", "report.zh.html", "report.json", "figures/tpot.en.svg", "figures/tpot.zh.svg"]
+CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
+
+
+class Report(merope.Case):
+    def report(self, context):
+        model = self.synth(f"context-{context}", max_position_embeddings=context)
+        out = self.scratch / f"report-{context}"
+        done = merope.run("report", model, "-o", out, "--quick", timeout=1000)
+        error = done.stderr.decode(errors="replace")
+        self.assertIn(done.returncode, CODES.values(), error)
+        self.assertNotIn("internal error", error)
+        for name in FILES:
+            self.assertTrue((out / name).stat().st_size > 0, name)
+        result = json.loads((out / "report.json").read_text())
+        verdicts = ["PASS" if result["weights"]["ok"] else "FAIL"]
+        verdicts += [result["verify"][suite]["verdict"] for suite in ("first_token", "positions")]
+        self.assertEqual(result["verdict"], max(verdicts, key=["PASS", "INCONCLUSIVE", "FAIL"].index))
+        self.assertEqual(done.returncode, CODES[result["verdict"]])
+        self.assertEqual(result["config"]["max_position_embeddings"], context)
+        self.assertGreater(result["load"]["capture"]["ops"], result["load"]["capture"]["steps"])
+        modes = [case["mode"] for case in result["eager_beside_compiled"]["cases"]]
+        self.assertEqual(modes[:2], ["eager", "compiled"])
+        return result
+
+    def test_a_context_above_what_a_report_generates(self):
+        self.report(2048)
+
+    def test_a_very_long_context(self):
+        self.report(131072)
+
+    def test_a_failed_report_leaves_no_folder(self):
+        out = self.scratch / "parent" / "missing"
+        self.refused(3, "missing.gguf", "report", self.scratch / "missing.gguf", "-o", out)
+        self.assertFalse(out.parent.exists())
+
+    def test_an_interrupted_report_leaves_no_folder(self):
+        out = self.scratch / "interrupted"
+        process = subprocess.Popen([merope.BIN, "report", str(self.model), "-o", str(out)],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=300)
+        self.assertEqual(process.returncode, 130)
+        self.assertFalse(out.exists())
+
+
+if __name__ == "__main__":
+    merope.main()
