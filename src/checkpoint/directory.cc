@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "checkpoint/contents.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/tokenizer_files.h"
 #include "checkpoint/weight_check.h"
 
 namespace merope {
@@ -261,7 +262,8 @@ Result<Tokenizer> LoadDirectoryTokenizer(const std::string& directory) {
           directory + "/" + other);
   }
   TRY_ASSIGN(const std::string text, ReadFile(file));
-  return Tokenizer::FromJson(text, file);
+  TRY_ASSIGN(const TokenizerAdditions additions, ReadTokenizerAdditions(directory));
+  return Tokenizer::FromJson(text, file, additions);
 }
 
 }  // namespace merope

@@ -75,8 +75,9 @@ Status CopyTokenizer(const Checkpoint& checkpoint, const std::string& directory)
     text.replace(8, 8, std::string(8, '\0'));
     return WriteFile(directory + "/" + kVocabularyFile, text);
   }
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                           "chat_template.jinja", "generation_config.json", kVocabularyFile}) {
+  for (const char* name :
+       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "chat_template.jinja", "generation_config.json", kVocabularyFile}) {
     const std::string from = checkpoint.path() + "/" + name;
     std::error_code error;
     if (!fs::exists(from, error)) continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "text/gguf_patterns.h"
 #include "text/splitters.h"
 
 namespace merope {
@@ -15,6 +16,7 @@ enum class Kind : uint8_t {
   kGpt2,
   kGpt2Digits,  // each digit alone
   kLlama3,
+  kGlm4,       // as kLlama3, whole words first
   kLlama3Bos,  // as kLlama3, whole words first, with BOS by default
   kQwen2,
   kMiniCpm,
@@ -69,7 +71,8 @@ constexpr auto kNames = std::to_array<Name>({
     {"jina-v5-nano", Kind::kLlama3Bos},
     {"dbrx", Kind::kLlama3},
     {"smaug-bpe", Kind::kLlama3},
-    {"glm4", Kind::kLlama3},
+    {"glm4", Kind::kGlm4},
+    {"glm5", Kind::kGlm4},
     {"chatglm-bpe", Kind::kLlama3},
     {"qwen2", Kind::kQwen2},
     {"deepseek-r1-qwen", Kind::kQwen2},
@@ -114,6 +117,7 @@ std::vector<PreTokenizer> StepsOf(Kind kind) {
       return {SplitCharacters(unicode::IsNumber, SplitBehavior::kIsolated),
               Isolate(Gpt2Splitter())};
     case Kind::kLlama3:
+    case Kind::kGlm4:
     case Kind::kLlama3Bos:
       return {Isolate(Llama3Splitter({.max_digits = 3, .long_s = false}))};
     case Kind::kQwen2:
@@ -140,13 +144,25 @@ std::vector<PreTokenizer> StepsOf(Kind kind) {
 
 }  // namespace
 
-std::optional<GgufSplit> FindGgufSplit(std::string_view name) {
+Result<GgufSplit> ReadGgufSplit(std::string_view name, const std::string& file) {
+  if (const GgufPatterns* patterns = FindGgufPatterns(name)) {
+    GgufSplit split{{}, patterns->ignore_merges, patterns->add_bos};
+    for (const std::string_view pattern : patterns->patterns) {
+      if (pattern.empty()) break;
+      TRY_ASSIGN(auto matcher, RegexMatcher(std::string(pattern), file + ": tokenizer.ggml.pre"));
+      split.steps.push_back(Isolate(std::move(matcher)));
+    }
+    return split;
+  }
   const auto* found = std::ranges::find(kNames, name, &Name::name);
-  if (found == kNames.end()) return std::nullopt;
+  if (found == kNames.end()) {
+    return Err("{}: tokenizer.ggml.pre: the split \"{}\" is not supported", file, name);
+  }
   const bool whole_words = found->kind == Kind::kLlama3Bos || found->kind == Kind::kTekken;
-  return GgufSplit{.steps = StepsOf(found->kind),
-                   .ignore_merges = whole_words || found->kind == Kind::kMiniCpm,
-                   .add_bos = whole_words};
+  return GgufSplit{
+      .steps = StepsOf(found->kind),
+      .ignore_merges = whole_words || found->kind == Kind::kMiniCpm || found->kind == Kind::kGlm4,
+      .add_bos = whole_words};
 }
 
 }  // namespace merope

@@ -1,7 +1,7 @@
 // What the names in tokenizer.ggml.pre mean, as llama.cpp reads them. Private to src/text.
 #pragma once
 
-#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,7 +15,7 @@ struct GgufSplit {
   bool add_bos = false;  // where the file does not say
 };
 
-// nullopt where the name is not known. An absent key (an empty name) means "default".
-std::optional<GgufSplit> FindGgufSplit(std::string_view name);
+// Refuses a name that is not known. An absent key (an empty name) means "default".
+Result<GgufSplit> ReadGgufSplit(std::string_view name, const std::string& file);
 
 }  // namespace merope

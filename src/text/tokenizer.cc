@@ -49,11 +49,12 @@ Result<std::vector<int32_t>> Tokenizer::Encode(std::string_view text, EncodeOpti
     return Err("text: expected UTF-8, found byte 0x{:02X} at offset {}",
                static_cast<unsigned char>(text[valid]), valid);
   }
+  const bool parse_special = options.parse_special && !s.split_special;
   std::vector<int32_t> ids;
   if (options.add_special) ids = s.prefix;
   Bpe::Scratch scratch;
   std::vector<TextPart> raw_parts, parts;
-  s.raw.Split(text, options.parse_special, &raw_parts);
+  s.raw.Split(text, parse_special, &raw_parts);
   for (const TextPart& raw : raw_parts) {
     if (raw.id >= 0) {
       ids.push_back(raw.id);
@@ -62,7 +63,7 @@ Result<std::vector<int32_t>> Tokenizer::Encode(std::string_view text, EncodeOpti
     std::string normalized(text.substr(raw.begin, raw.end - raw.begin));
     TRY(s.Normalize(&normalized));
     parts.clear();
-    s.normalized.Split(normalized, options.parse_special, &parts);
+    s.normalized.Split(normalized, parse_special, &parts);
     for (const TextPart& part : parts) {
       if (part.id >= 0) {
         ids.push_back(part.id);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "text/added_tokens.h"
 
 namespace merope {
 
@@ -34,11 +35,22 @@ struct EncodeOptions {
   bool add_special = false;  // what the post-processor puts around the text (BOS and the like)
 };
 
+// What other files than tokenizer.json say of a tokenizer.
+struct TokenizerAdditions {
+  struct Token {
+    AddedToken token;  // its id is left open: that of the vocabulary, or the next
+    bool replaces;     // whether it takes the place of an added token of the same content
+  };
+  std::vector<Token> tokens;
+  bool split_special = false;  // special tokens written out in a text are plain text
+};
+
 class Tokenizer {
  public:
   // file names the source in errors. What tokenizer.json asks for and this class lacks is refused
   // by name.
-  static Result<Tokenizer> FromJson(std::string_view tokenizer_json, const std::string& file);
+  static Result<Tokenizer> FromJson(std::string_view tokenizer_json, const std::string& file,
+                                    const TokenizerAdditions& additions = {});
   static Result<Tokenizer> FromGguf(GgufVocabulary vocabulary, const std::string& file);
 
   Tokenizer(Tokenizer&&) noexcept;

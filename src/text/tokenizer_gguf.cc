@@ -136,16 +136,13 @@ Result<Tokenizer> Tokenizer::FromGguf(GgufVocabulary v, const std::string& file)
   const StringIndex index(v.tokens);
   TRY(CheckUnique(v.tokens, index, file));
   if (v.model == "gpt2") {
-    const std::optional<GgufSplit> split = FindGgufSplit(v.pre);
-    if (!split) {
-      return Err("{}: tokenizer.ggml.pre: the split \"{}\" is not supported", file, v.pre);
-    }
+    TRY_ASSIGN(const GgufSplit split, ReadGgufSplit(v.pre, file));
     TRY_ASSIGN(merges, RankedMerges(v, index, file));
-    state->pre_tokenizers = split->steps;
-    options.ignore_merges = split->ignore_merges;
+    state->pre_tokenizers = split.steps;
+    options.ignore_merges = split.ignore_merges;
     options.byte_level = true;
     options.unknown = std::nullopt;
-    add_bos = split->add_bos && v.bos.has_value();
+    add_bos = split.add_bos && v.bos.has_value();
     state->decoder.byte_level = true;
   } else if (v.model == "llama") {
     if (v.scores.empty()) return Err("{}: tokenizer.ggml.scores: expected, found nothing", file);

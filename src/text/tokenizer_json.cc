@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "text/json_steps.h"
@@ -147,8 +148,6 @@ Result<std::vector<AddedToken>> ReadAddedTokens(const JsonFields& fields) {
     TRY(flag("special", &t.special));
     added.push_back(std::move(t));
   }
-  // Special tokens win over others that are spelled the same once normalized.
-  std::ranges::stable_partition(added, &AddedToken::special);
   return added;
 }
 
@@ -173,11 +172,46 @@ Status PlaceAdded(const std::vector<AddedToken>& added, size_t limit, const std:
   return {};
 }
 
+// As HF tokenizers adds tokens: one that the vocabulary does not have gets the next id.
+Status AddTokens(const TokenizerAdditions& additions, size_t model_size, size_t limit,
+                 const std::string& file, std::vector<AddedToken>* added,
+                 std::vector<std::string>* tokens) {
+  std::unordered_map<std::string, size_t> known;  // where it stands in added
+  size_t next = model_size;
+  for (size_t i = 0; i < added->size(); ++i) {
+    known.emplace((*added)[i].content, i);
+    next = std::max(next, static_cast<size_t>((*added)[i].id) + 1);
+  }
+  const auto is_new = [&](const auto& addition) { return !known.contains(addition.token.content); };
+  std::optional<StringIndex> index;  // made only where it is needed
+  if (std::ranges::any_of(additions.tokens, is_new)) index.emplace(*tokens);
+  const size_t first_new = added->size();
+  for (const auto& [token, replaces] : additions.tokens) {
+    if (token.content.empty()) continue;
+    if (const auto found = known.find(token.content); found != known.end()) {
+      AddedToken& old = (*added)[found->second];
+      const int32_t id = old.id;
+      if (replaces) old = token;
+      old.id = id;
+      continue;
+    }
+    const int32_t old_id = index->Find(token.content);
+    known.emplace(token.content, added->size());
+    added->push_back(token);
+    added->back().id = old_id >= 0 ? old_id : static_cast<int32_t>(next++);
+  }
+  for (size_t i = first_new; i < added->size(); ++i) {
+    TRY(Place((*added)[i].content, (*added)[i].id, limit, file + ": added tokens", tokens));
+  }
+  return {};
+}
+
 }  // namespace
 
 // The fields truncation and padding are of no use here: transformers, too, sets them anew for each
 // call.
-Result<Tokenizer> Tokenizer::FromJson(std::string_view tokenizer_json, const std::string& file) {
+Result<Tokenizer> Tokenizer::FromJson(std::string_view tokenizer_json, const std::string& file,
+                                      const TokenizerAdditions& additions) {
   TRY_ASSIGN(const Json json, ParseJson(tokenizer_json, file));
   if (!json.is_object()) return Err("{}: expected an object, found {}", file, Describe(json));
   const JsonFields fields(json, file);
@@ -191,8 +225,8 @@ Result<Tokenizer> Tokenizer::FromJson(std::string_view tokenizer_json, const std
   state->file = file;
   TRY_ASSIGN(state->added, ReadAddedTokens(fields));
   const Json* vocabulary = model_fields.Find("vocab");
-  const size_t limit =
-      2 * ((vocabulary == nullptr ? 0 : vocabulary->size()) + state->added.size()) + kMaxHoles;
+  const size_t model_size = vocabulary == nullptr ? 0 : vocabulary->size();
+  const size_t limit = 2 * (model_size + state->added.size() + additions.tokens.size()) + kMaxHoles;
   TRY(ReadVocabulary(model_fields, limit, &model.tokens));
   TRY_ASSIGN(MergeTable merges, ReadMerges(*model.merges, model.tokens, model_fields.where()));
   const StringIndex model_index(model.tokens);
@@ -201,6 +235,10 @@ Result<Tokenizer> Tokenizer::FromJson(std::string_view tokenizer_json, const std
     if (id >= 0) model.options.unknown = id;
   }
   TRY(PlaceAdded(state->added, limit, file, &model.tokens));
+  TRY(AddTokens(additions, model_size, limit, file, &state->added, &model.tokens));
+  // Special tokens win over others that are spelled the same once normalized.
+  std::ranges::stable_partition(state->added, &AddedToken::special);
+  state->split_special = additions.split_special;
   state->vocab_size = static_cast<int32_t>(model.tokens.size());
 
   TRY(ReadNormalizer(fields.Find("normalizer"), file + ": normalizer", &state->normalizers));

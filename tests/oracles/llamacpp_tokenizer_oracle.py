@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import unicodedata
 from pathlib import Path
 
 for name in "MEROPE_BIN", "MEROPE_SMOLLM2", "MEROPE_LLAMACPP_PYTHON":
@@ -25,6 +26,10 @@ from tokenizer_oracle import (SAMPLES, Merope, first_difference, python_sources,
                               read_gguf, trained)
 
 SPLITS = ["smollm", "llama-bpe", "gpt-2", "qwen2", "default", "falcon", "tekken", "gpt-4o", "chatglm-bpe"]
+# Those that Oniguruma reads.
+PATTERNS = ["deepseek-llm", "deepseek-coder", "deepseek-v3", "spark2_5", "youtu", "jais-2", "qwen35", "poro-chat", "viking",
+            "chameleon", "granite-embed-multi-97m", "superbpe", "bailingmoe", "seed-coder", "ufakzeka", "laguna", "exaone-moe",
+            "glm4"]
 
 PEER = r"""
 import json, sys, urllib.request
@@ -95,9 +100,13 @@ def main():
     texts = [t for t in texts if not any(0x10D40 <= ord(c) < 0x10D90 or 0x16D40 <= ord(c) < 0x16D80 for c in t)]
     with tempfile.TemporaryDirectory() as folder:
         merope, model = Merope(folder), Path(folder) / "model.gguf"
-        kinds = [("gpt2", pre, vocabulary) for pre in SPLITS] + [("llama", None, scored_vocabulary())]
+        # Debian 12's Oniguruma is at Unicode 14.
+        known_to_14 = [t for t in texts if all(unicodedata.category(c) != "Cn" for c in t)]
+        kinds = [("gpt2", pre, vocabulary) for pre in SPLITS + PATTERNS] + [("llama", None, scored_vocabulary())]
         only = sys.argv[1:]
+        all_texts = texts
         for kind, pre, words in kinds:
+            texts = known_to_14[:600] if pre in PATTERNS else all_texts
             if only and (pre or kind) not in only:
                 continue
             write_model(model, words, kind, pre)

@@ -349,9 +349,9 @@ TEST(TokenizerGguf, RefusesByName) {
   expect(error([](auto& v) { v.tokens.clear(); }), "tokenizer.ggml.tokens");
   expect(error([](auto& v) {
            v.model = "gpt2";
-           v.pre = "deepseek-llm";
+           v.pre = "kimi-k2";
          }),
-         "\"deepseek-llm\" is not supported");
+         "tokenizer.ggml.pre: the split \"kimi-k2\" is not supported");
   expect(error([](auto& v) {
            v.model = "gpt2";
            v.pre = "smollm";

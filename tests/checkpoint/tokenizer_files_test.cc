@@ -1,0 +1,80 @@
+// Tokens that only stand in files beside tokenizer.json.
+#include "checkpoint/tokenizer_files.h"
+
+#include <gtest/gtest.h>
+
+#include "checkpoint/checkpoint.h"
+#include "tests/checkpoint/support.h"
+
+namespace merope {
+namespace {
+
+class TokenizerFiles : public testing::Test {
+ protected:
+  void SetUp() override {
+    Write(directory_.File("tokenizer.json"), R"({"added_tokens": [
+        {"id": 2, "content": "<s>", "special": true}], "model": {"vocab": {"a": 0, "b": 1},
+        "merges": []}, "decoder": {"type": "ByteLevel"}})");
+  }
+  std::vector<int32_t> Encode(std::string_view text) {
+    const auto tokenizer = LoadTokenizerFrom(directory_.path());
+    EXPECT_TRUE(tokenizer) << tokenizer.error().message;
+    return tokenizer ? *tokenizer->Encode(text) : std::vector<int32_t>();
+  }
+  std::string Error() {
+    const auto tokenizer = LoadTokenizerFrom(directory_.path());
+    return tokenizer ? "no error" : tokenizer.error().message;
+  }
+  void Config(const std::string& json) { Write(directory_.File("tokenizer_config.json"), json); }
+
+  TempDir directory_;
+};
+
+using Ids = std::vector<int32_t>;
+
+TEST_F(TokenizerFiles, AddTokensBehindTheVocabulary) {
+  EXPECT_EQ(Encode("a<x>b"), (Ids{0, 1}));
+  Config(R"({"added_tokens_decoder": {"9": {"content": "<x>", "special": true}, "10":
+      {"content": "<y>"}, "11": {"content": "b", "single_word": true}}, "pad_token": "<z>"})");
+  EXPECT_EQ(Encode("a<x>b<y>a<z>b"), (Ids{0, 3, 1, 4, 0, 5, 1}));
+  const auto tokenizer = LoadTokenizerFrom(directory_.path());
+  EXPECT_EQ(tokenizer->vocab_size(), 6);
+  EXPECT_TRUE(tokenizer->IsSpecial(3));
+  EXPECT_FALSE(tokenizer->IsSpecial(4));
+  EXPECT_TRUE(tokenizer->IsSpecial(5));
+}
+
+TEST_F(TokenizerFiles, OldFilesCountWithoutADecoder) {
+  Write(directory_.File("added_tokens.json"), R"({"<y>": 4, "<x>": 3})");
+  Write(directory_.File("special_tokens_map.json"),
+        R"({"eos_token": {"content": "<x>"}, "additional_special_tokens": ["<z>"]})");
+  EXPECT_EQ(Encode("<x><y><z>"), (Ids{3, 4, 5}));
+  EXPECT_TRUE(LoadTokenizerFrom(directory_.path())->IsSpecial(3));
+  EXPECT_FALSE(LoadTokenizerFrom(directory_.path())->IsSpecial(4));
+  Config(R"({"added_tokens_decoder": {}})");
+  EXPECT_EQ(Encode("<x><y><z>"), Ids());
+}
+
+TEST_F(TokenizerFiles, SplitSpecialTokensAreText) {
+  Config(R"({"split_special_tokens": true, "extra_special_tokens": ["<x>"]})");
+  EXPECT_EQ(Encode("<s>a<x>b"), (Ids{0, 1}));
+}
+
+TEST_F(TokenizerFiles, RefusesByName) {
+  const auto expect = [&](const std::string& json, std::string_view part) {
+    Config(json);
+    const std::string message = Error();
+    EXPECT_NE(message.find("tokenizer_config.json"), std::string::npos) << message;
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  expect("[]", "expected an object");
+  expect(R"({"added_tokens_decoder": [1]})", "added_tokens_decoder: expected an object");
+  expect(R"({"added_tokens_decoder": {"x": {"content": "<x>"}}})", "expected token ids");
+  expect(R"({"added_tokens_decoder": {"3": {"content": 1}}})", "3: content");
+  expect(R"({"added_tokens_decoder": {"3": 4}})", "expected a token");
+  expect(R"({"extra_special_tokens": "<x>"})", "extra_special_tokens: expected an array");
+  expect(R"({"split_special_tokens": 1})", "split_special_tokens");
+}
+
+}  // namespace
+}  // namespace merope
