@@ -373,7 +373,7 @@ TEST_F(OpenAiRequestTest, BadMessagesAreRefusedByName) {
            Case{R"("hi")", "messages", "an array"},
            Case{R"(["hi"])", "messages[0]", "an object"},
            Case{R"([{"content": "x"}])", "messages[0].role", "none"},
-           Case{R"([{"role": 1, "content": "x"}])", "messages[0]", "role: expected a string"},
+           Case{R"([{"role": 1, "content": "x"}])", "messages[0].role", "expected a string"},
            Case{R"([{"role": "user"}])", "messages[0].content", "none"},
            Case{R"([{"role": "user", "content": 5}])", "messages[0].content", "found 5"},
            Case{R"([{"role": "user", "content": ["x"]}])", "messages[0].content[0]", "an object"},
