@@ -24,6 +24,10 @@ ORACLES="transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 gguf==0.19.0
 JSONSCHEMA_SOURCES=jsonschema==4.26.0
 JSONSCHEMA_SOURCES_SHA256=0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326
 
+# llama.cpp's collection of chat templates, inside a PyPI source package.
+TEMPLATES=llama-cpp-python==0.3.36
+TEMPLATES_SHA256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
+
 # The engines that benchmarks/peers compares with, each in a venv of its own; torch (above) first, where one is built on it.
 PEER_LLAMACPP="llama-cpp-python==0.3.36 gguf==0.19.0 numpy==2.4.6"
 PEER_HF="transformers==5.23.0 safetensors==0.8.0 accelerate==1.15.0 numpy==2.4.6"

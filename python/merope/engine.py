@@ -77,7 +77,8 @@ class Engine:
         same.
     scheduling_policy: "fcfs", or "priority" (a request's smaller number goes first).
     max_logprobs: what logprobs may ask for at most; -1: the vocabulary.
-    chat_template: the source of a template to use instead of the checkpoint's.
+    chat_template: a template to use instead of the checkpoint's: a file, or the source itself,
+        which has a "{" in it. Dates that it asks for are MEROPE_DATE's, where that is set.
     num_threads: None: the cores that this process may use.
     vllm: other arguments of vLLM's. Those that change no result (swap_space, block_size,
         gpu_memory_utilization, …) are taken, with a note once; of those that do (quantization,
@@ -101,7 +102,7 @@ class Engine:
         speculative_config: Mapping[str, Any] | None = None,
         scheduling_policy: str = "fcfs",
         max_logprobs: int = 20,
-        chat_template: str | None = None,
+        chat_template: str | os.PathLike[str] | None = None,
         num_threads: int | None = None,
         **vllm: Any,
     ) -> None:

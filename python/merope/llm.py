@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import select
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -61,16 +62,17 @@ class LLM(Engine):
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         use_tqdm: UseTqdm = True,
         *,
-        chat_template: str | None = None,
+        chat_template: str | os.PathLike[str] | None = None,
         add_generation_prompt: bool = True,
-        continue_final_message: bool = False,
+        continue_final_message: bool | str = False,
         tools: list[dict[str, Any]] | None = None,
         chat_template_kwargs: Mapping[str, Any] | None = None,
         **vllm: Any,
     ) -> list[RequestOutput]:
         """Answers conversations, written out by the checkpoint's chat template.
 
-        messages: a list of messages, dicts with "role" and "content", or a list of such lists.
+        messages: a list of messages, dicts with "role" and "content" (a string, or parts of type
+            "text"), or a list of such lists. Arguments of tool calls may be strings of JSON.
         For all else see Tokenizer.apply_chat_template and generate.
         """
         take_request_arguments("chat", vllm)
@@ -79,10 +81,9 @@ class LLM(Engine):
             [messages] if messages and isinstance(messages[0], Mapping) else messages)
         parsed = []
         for conversation in conversations:
-            text = self._tokenizer.apply_chat_template(
-                conversation, tokenize=False, add_generation_prompt=add_generation_prompt,
-                continue_final_message=continue_final_message, tools=tools,
-                chat_template=chat_template, **(chat_template_kwargs or {}))
+            text = self._tokenizer._render(
+                conversation, add_generation_prompt, continue_final_message, True, chat_template,
+                {"tools": tools, "documents": None, **(chat_template_kwargs or {})})
             parsed.append(Parsed(text, self._model.tokenizer.encode_prompt(text, False)))
         return self._generate(parsed, sampling_params, use_tqdm, None)
 

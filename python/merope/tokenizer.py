@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast, overload
 
@@ -25,8 +27,8 @@ Conversation = Sequence[Message]
 class Tokenizer:
     """Text to tokens and back. Made by LLM.get_tokenizer."""
 
-    def __init__(self, model: _native.Model, chat_template: str | None) -> None:
-        self._model, self._chat_template = model, chat_template
+    def __init__(self, model: _native.Model, chat_template: str | os.PathLike[str] | None) -> None:
+        self._model, self._chat_template = model, read_template(chat_template)
         self._native = model.tokenizer
         self._decoded: dict[int, str] = {}
         self.pad_token: str | None = model.pad_token or None
@@ -152,60 +154,52 @@ class Tokenizer:
     @overload
     def apply_chat_template(self, conversation: Conversation, *, tokenize: Literal[True] = True,
                             add_generation_prompt: bool = False,
-                            continue_final_message: bool = False, tools: Any = None,
-                            documents: Any = None, chat_template: str | None = None,
+                            continue_final_message: bool | str = False, tools: Any = None,
+                            documents: Any = None, chat_template: str | os.PathLike[str] | None = None,
                             padding: Padding = False, truncation: Truncation | None = None,
                             max_length: int | None = None, return_tensors: None = None,
                             return_dict: Literal[False] = False, **variables: Any) -> list[int]: ...
     @overload
     def apply_chat_template(self, conversation: Conversation, *, tokenize: Literal[True] = True,
                             add_generation_prompt: bool = False,
-                            continue_final_message: bool = False, tools: Any = None,
-                            documents: Any = None, chat_template: str | None = None,
+                            continue_final_message: bool | str = False, tools: Any = None,
+                            documents: Any = None, chat_template: str | os.PathLike[str] | None = None,
                             padding: Padding = False, truncation: Truncation | None = None,
                             max_length: int | None = None, return_tensors: None = None,
                             return_dict: Literal[True], **variables: Any) -> BatchEncoding: ...
     @overload
     def apply_chat_template(self, conversation: Conversation, *, tokenize: Literal[False],
                             add_generation_prompt: bool = False,
-                            continue_final_message: bool = False, tools: Any = None,
-                            documents: Any = None, chat_template: str | None = None,
+                            continue_final_message: bool | str = False, tools: Any = None,
+                            documents: Any = None, chat_template: str | os.PathLike[str] | None = None,
                             padding: Padding = False, truncation: Truncation | None = None,
                             max_length: int | None = None, return_tensors: None = None,
                             return_dict: bool = False, **variables: Any) -> str: ...
     def apply_chat_template(self, conversation: Conversation, *, tokenize: bool = True,
                             add_generation_prompt: bool = False,
-                            continue_final_message: bool = False, tools: Any = None,
-                            documents: Any = None, chat_template: str | None = None,
+                            continue_final_message: bool | str = False, tools: Any = None,
+                            documents: Any = None, chat_template: str | os.PathLike[str] | None = None,
                             padding: Padding = False, truncation: Truncation | None = None,
                             max_length: int | None = None, return_tensors: None = None,
                             return_dict: bool = False,
                             **variables: Any) -> str | list[int] | BatchEncoding:
-        """A conversation as the checkpoint's chat template writes it, as tokens or as text.
+        """A conversation as the checkpoint's chat template writes it, as tokens or as text: what
+        transformers' method of this name gives.
 
-        conversation: messages, dicts with "role" and "content" (a string, or parts of type "text").
-        add_generation_prompt: end where the assistant's answer begins. continue_final_message: end
-        inside the last message, for it to be continued. padding, truncation, max_length: as of
-        tokens by a call. return_dict: input_ids and attention_mask, instead of the tokens alone.
-        tools, documents and other variables reach the template as they are.
+        conversation: messages, dicts with "role" and "content", of which the template sees all
+        fields that are not None. add_generation_prompt: end where the assistant's answer begins.
+        continue_final_message: end inside the last message, for it to be continued; the name of a
+        field stands for that of "content". tools, documents and other variables reach the template
+        as they are. chat_template: as in LLM. padding, truncation, max_length: as of tokens by a
+        call. return_dict: input_ids and attention_mask, instead of the tokens alone.
         """
         refuse_tensors(return_tensors)
         for name in ("tokenizer_kwargs", "return_assistant_tokens_mask"):
             if variables.pop(name, None):
                 raise ValueError(f"{name}: expected None, found a value: there is no such thing here")
-        if add_generation_prompt and continue_final_message:
-            raise ValueError("continue_final_message: expected add_generation_prompt=False with it")
-        messages = [_plain(message) for message in conversation]
-        text = self._model.render_chat(
-            json.dumps(messages), json.dumps({"tools": tools, "documents": documents, **variables}),
-            add_generation_prompt, chat_template or self._chat_template)
-        if continue_final_message:
-            final = messages[-1].get("content") if messages else None
-            end = text.rfind(final.strip()) if isinstance(final, str) else -1
-            if not isinstance(final, str) or end < 0:
-                raise ValueError("continue_final_message: expected the last message's content in the "
-                                 "rendered text, found none")
-            text = text[:end + len(final.strip())]
+        text = self._render(conversation, add_generation_prompt, continue_final_message, False,
+                            chat_template,
+                            {"tools": tools, "documents": documents, **variables})
         if not tokenize:
             return text
         ids = self._native.encode_prompt(text, False)
@@ -213,6 +207,22 @@ class Tokenizer:
             ids = truncate(ids, ids, max_length or 0, self.truncation_side)
         encoding = self._encoding([ids], padding, max_length, single=True)
         return encoding if return_dict else cast("list[int]", encoding.input_ids)
+
+    def _render(self, conversation: Conversation, add_generation_prompt: bool,
+                continue_final_message: bool | str, openai_messages: bool,
+                chat_template: str | os.PathLike[str] | None,
+                variables: Mapping[str, Any]) -> str:
+        if add_generation_prompt and continue_final_message:
+            raise ValueError("continue_final_message: expected add_generation_prompt=False with it")
+        for message in conversation:
+            if not isinstance(message, Mapping):
+                raise TypeError(f"messages: expected dicts with a role, found {message!r}")
+        field = continue_final_message if isinstance(continue_final_message, str) else "content"
+        source = read_template(chat_template)
+        return self._model.render_chat(
+            json.dumps([dict(message) for message in conversation]), json.dumps(dict(variables)),
+            add_generation_prompt, field if continue_final_message else "", openai_messages,
+            self._chat_template if source is None else source)
 
     def decoded_token(self, id: int) -> str:
         """What one token stands for by itself; bytes that are no text become U+FFFD."""
@@ -222,19 +232,12 @@ class Tokenizer:
         return text
 
 
-def _plain(message: Message) -> dict[str, Any]:
-    """A message with its parts of text joined, as vLLM gives it to templates of plain strings."""
-    if not isinstance(message, Mapping):
-        raise TypeError(f"messages: expected dicts with a role, found {message!r}")
-    content = message.get("content")
-    if not isinstance(content, (list, tuple)):
-        return dict(message)
-    texts = []
-    for part in content:
-        if isinstance(part, str):
-            texts.append(part)
-        elif isinstance(part, Mapping) and part.get("type") == "text":
-            texts.append(part["text"])
-        else:
-            raise ValueError(f"messages: content: expected parts of type \"text\", found {part!r}")
-    return {**message, "content": "\n".join(texts)}
+def read_template(chat_template: str | os.PathLike[str] | None) -> str | None:
+    """A template's source, given as such or as the file that holds it."""
+    if chat_template is None or (isinstance(chat_template, str) and "{" in chat_template):
+        return chat_template
+    try:
+        return pathlib.Path(chat_template).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ValueError("chat_template: expected a file, or a template with a \"{\" in it, found "
+                         f"{str(chat_template)!r:.200}: {error}") from None

@@ -93,13 +93,17 @@ void Load(Model* self, const std::string& path, const std::string& dtype,
 
 // The checkpoint's template, or another's source, over messages and variables in JSON.
 std::string RenderChat(const Model& model, std::string_view messages, std::string_view variables,
-                       bool add_generation_prompt, const std::optional<std::string>& source) {
+                       bool add_generation_prompt, const std::string& continue_final,
+                       bool openai_messages, const std::optional<std::string>& source) {
   const Checkpoint& checkpoint = model.loaded().checkpoint;
   const ChatTemplateOptions options{.add_generation_prompt = add_generation_prompt,
-                                    .bos_token = checkpoint.bos_token(),
-                                    .eos_token = checkpoint.eos_token()};
+                                    .continue_final = continue_final,
+                                    .openai_messages = openai_messages};
   if (source)
-    return Unwrap(Unwrap(ChatTemplate::Parse(*source, "chat_template"))
+    return Unwrap(Unwrap(ChatTemplate::Parse({.text = *source,
+                                              .file = "chat_template",
+                                              .tool_use = {},
+                                              .special_tokens = checkpoint.special_tokens()}))
                       .RenderJson(messages, variables, options));
   if (!model.chat())
     throw nb::value_error(
@@ -189,7 +193,7 @@ void BindModel(nb::module_& m) {
           without_gil)
       .def("stats", [](Model& self) { return Stats(self.engine().stats()); })
       .def("render_chat", &RenderChat, "messages"_a, "variables"_a, "add_generation_prompt"_a,
-           "chat_template"_a.none(), without_gil)
+           "continue_final"_a, "openai_messages"_a, "chat_template"_a.none(), without_gil)
       .def_prop_ro(
           "tokenizer",
           [](const Model& self) -> const Tokenizer& { return self.loaded().tokenizer; },

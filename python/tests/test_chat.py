@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from merope import LLM, SamplingParams
@@ -26,11 +28,42 @@ def test_options(llm):
     assert prompt(parts) == "[user] a\nb\n[assistant] "
     begun = [*HELLO, {"role": "assistant", "content": "Hi, I "}]
     assert prompt(begun, add_generation_prompt=False, continue_final_message=True) == (
-        "[user] Hello\n[assistant] Hi, I")
+        "[user] Hello\n[assistant] Hi, I ")
+    assert prompt([*HELLO, {"role": "assistant", "content": ""}], add_generation_prompt=False,
+                  continue_final_message=True) == "[user] Hello\n[assistant] "
+    fields = "{{ messages[0] | tojson }}"
+    call = {"function": {"name": "f", "arguments": '{"z": 1, "a": 2}'}}
+    said = {"role": "assistant", "content": None, "tool_calls": [call], "name": "n", "x": 1}
+    assert prompt([said], chat_template=fields) == json.dumps(
+        {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"z": 1, "a": 2}}}],
+         "name": "n", "x": 1})
+    # apply_chat_template leaves arguments and parts as they are.
+    apply = llm.get_tokenizer().apply_chat_template
+    assert apply([said], chat_template=fields, tokenize=False) == json.dumps(
+        {k: v for k, v in said.items() if v is not None})
+    assert apply([{"role": "a", "content": "x", "reasoning_content": "so "}], tokenize=False,
+                 chat_template="<{{ messages[0].reasoning_content }}>",
+                 continue_final_message="reasoning_content") == "<so "
+
+
+def test_dates(llm, monkeypatch):
+    monkeypatch.setenv("MEROPE_DATE", "2024-07-26")
+    assert llm.chat(HELLO, GREEDY, chat_template="{{ strftime_now('%d %b %Y') }}")[0].prompt == "26 Jul 2024"
+
+
+def test_templates_of_files(model, llm, tmp_path):
+    file = tmp_path / "template.jinja"
+    file.write_text("<{{ messages[0].content }}>")
+    for given in (file, str(file)):
+        assert llm.chat(HELLO, GREEDY, chat_template=given)[0].prompt == "<Hello>"
+    assert LLM(model, max_model_len=64, chat_template=str(file)).chat(HELLO, GREEDY)[0].prompt == "<Hello>"
+    for wrong in ("no_such_file.jinja", "", str(tmp_path), "a\0b"):
+        with pytest.raises(ValueError, match="chat_template: expected a file"):
+            LLM(model, max_model_len=64, chat_template=wrong)
 
 
 @pytest.mark.parametrize(("messages", "options", "error", "words"), [
-    ([{"content": "a"}], {}, ValueError, "found one without"),
+    ([{"content": "a"}], {}, ValueError, "messages[0].role: expected a string, found none"),
     (["a"], {}, TypeError, "messages: expected dicts with a role, found 'a'"),
     ([{"role": "user", "content": [{"type": "image_url"}]}], {}, ValueError, "image_url"),
     (HELLO, {"continue_final_message": True}, ValueError, "add_generation_prompt=False"),

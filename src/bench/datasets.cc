@@ -74,15 +74,12 @@ class Maker {
 };
 
 // In the form that the model was made for: its chat template, or plainly.
-Result<std::vector<int32_t>> FormPrompt(const Checkpoint& checkpoint, const Tokenizer& tokenizer,
+Result<std::vector<int32_t>> FormPrompt(const Tokenizer& tokenizer,
                                         const std::optional<ChatTemplate>& chat,
                                         const std::string& text) {
   if (!chat) return EncodePrompt(tokenizer, text);
   const ChatMessage message{"user", text};
-  TRY_ASSIGN(const std::string rendered,
-             chat->Render(std::span(&message, 1), {.add_generation_prompt = true,
-                                                   .bos_token = checkpoint.bos_token(),
-                                                   .eos_token = checkpoint.eos_token()}));
+  TRY_ASSIGN(const std::string rendered, chat->Render(std::span(&message, 1), {}));
   return EncodePrompt(tokenizer, rendered, false);
 }
 
@@ -124,8 +121,8 @@ Result<std::vector<Request>> MakeRequests(const DatasetOptions& options,
   for (int64_t i = 0; i < options.num_prompts; ++i) {
     Request& request = requests.emplace_back();
     if (texts) {
-      TRY_ASSIGN(request.prompt, FormPrompt(checkpoint, tokenizer, chat,
-                                            Text(options.name, static_cast<size_t>(i))));
+      TRY_ASSIGN(request.prompt,
+                 FormPrompt(tokenizer, chat, Text(options.name, static_cast<size_t>(i))));
     } else {
       if (!prefixes.empty()) request.prompt = prefixes[static_cast<size_t>(i) % prefixes.size()];
       const std::vector<int32_t> ids = make.Tokens(options.input_length);

@@ -12,6 +12,11 @@ namespace {
 
 enum class Kind : uint8_t { kDirectory, kGguf };
 
+std::string TokenOf(const SpecialTokens& tokens, std::string_view name) {
+  const auto found = std::ranges::find(tokens, name, &SpecialTokens::value_type::first);
+  return found == tokens.end() ? "" : found->second;
+}
+
 // By what the path is and, for a file, by its ending.
 Result<Kind> KindOf(const std::string& path) {
   std::error_code error;
@@ -67,10 +72,11 @@ std::span<const MappedFile> Checkpoint::files() const { return state_->contents.
 std::span<const std::string> Checkpoint::ignored() const { return state_->contents.ignored; }
 std::span<const std::string> Checkpoint::notes() const { return state_->contents.notes; }
 bool Checkpoint::has_tokenizer() const { return state_->contents.has_tokenizer; }
-const std::string& Checkpoint::bos_token() const { return state_->contents.bos_token; }
-const std::string& Checkpoint::eos_token() const { return state_->contents.eos_token; }
-const std::string& Checkpoint::pad_token() const { return state_->contents.pad_token; }
-const std::string& Checkpoint::unk_token() const { return state_->contents.unk_token; }
+const SpecialTokens& Checkpoint::special_tokens() const { return state_->contents.special_tokens; }
+std::string Checkpoint::bos_token() const { return TokenOf(special_tokens(), "bos_token"); }
+std::string Checkpoint::eos_token() const { return TokenOf(special_tokens(), "eos_token"); }
+std::string Checkpoint::pad_token() const { return TokenOf(special_tokens(), "pad_token"); }
+std::string Checkpoint::unk_token() const { return TokenOf(special_tokens(), "unk_token"); }
 const std::string& Checkpoint::bos_rule() const { return state_->contents.bos_rule; }
 
 const TensorView* Checkpoint::Find(std::string_view name) const {
@@ -106,8 +112,10 @@ Result<Tokenizer> Checkpoint::LoadTokenizer() const {
 Result<std::optional<ChatTemplate>> Checkpoint::LoadChatTemplate() const {
   const CheckpointContents& contents = state_->contents;
   if (!contents.chat_template) return std::nullopt;
-  TRY_ASSIGN(auto parsed,
-             ChatTemplate::Parse(*contents.chat_template, contents.chat_template_file));
+  TRY_ASSIGN(auto parsed, ChatTemplate::Parse({.text = *contents.chat_template,
+                                               .file = contents.chat_template_file,
+                                               .tool_use = contents.tool_use_template,
+                                               .special_tokens = contents.special_tokens}));
   return std::optional<ChatTemplate>(std::move(parsed));
 }
 

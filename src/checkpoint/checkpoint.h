@@ -57,10 +57,11 @@ class Checkpoint {
   // nullopt where the checkpoint carries none. The special token texts are those of the tokenizer
   // configuration.
   Result<std::optional<ChatTemplate>> LoadChatTemplate() const;
-  const std::string& bos_token() const;  // as text, for templates; empty where there is none
-  const std::string& eos_token() const;
-  const std::string& pad_token() const;
-  const std::string& unk_token() const;
+  const SpecialTokens& special_tokens() const;
+  std::string bos_token() const;  // as text; empty where there is none
+  std::string eos_token() const;
+  std::string pad_token() const;
+  std::string unk_token() const;
   // Whether a prompt gets the tokenizer's prefix (BOS) by default, and which file says so, for
   // people.
   const std::string& bos_rule() const;

@@ -18,8 +18,9 @@ struct CheckpointContents {
   std::vector<TensorView> tensors;
   std::vector<std::string> ignored, notes;
   bool has_tokenizer = false;
-  std::string bos_token, eos_token, pad_token, unk_token, bos_rule;
-  std::optional<std::string> chat_template;
+  std::string bos_rule;
+  SpecialTokens special_tokens;
+  std::optional<std::string> chat_template, tool_use_template;
   std::string chat_template_file;
 };
 
@@ -30,6 +31,8 @@ Result<CheckpointContents> OpenGguf(const std::string& file);
 Status AddGgufText(const MappedFile& file, CheckpointContents* contents);
 // A GGUF file without its tensors, beside weights quantized from it.
 inline constexpr const char* kVocabularyFile = "tokenizer.gguf";
+// Where transformers writes the chat template for conversations with tools.
+inline constexpr const char* kToolUseTemplate = "additional_chat_templates/tool_use.jinja";
 
 // tokenizer.json of a directory, and the vocabulary of a GGUF file.
 Result<Tokenizer> LoadDirectoryTokenizer(const std::string& directory);

@@ -188,16 +188,39 @@ std::string TokenText(const Json& json, const char* field) {
   return value != nullptr && value->is_string() ? value->get<std::string>() : "";
 }
 
-// A string, or a list of named ones, of which "default" is taken.
-Result<std::optional<std::string>> DefaultTemplate(const Json& config, const std::string& file) {
+// The special tokens that transformers names, those that are not known yet.
+void AddSpecialTokens(const Json& json, SpecialTokens* tokens) {
+  for (const char* name : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                           "cls_token", "mask_token"}) {
+    const std::string text = TokenText(json, name);
+    if (!text.empty() &&
+        std::ranges::find(*tokens, name, &SpecialTokens::value_type::first) == tokens->end())
+      tokens->emplace_back(name, text);
+  }
+}
+
+// A string, or a list of named ones, of which "default" and "tool_use" are taken.
+Status AddTemplates(const Json& config, const std::string& file, CheckpointContents* contents) {
   const JsonFields fields(config, file);
   const Json* value = fields.Find("chat_template");
-  if (value == nullptr || !value->is_array()) return fields.String("chat_template");
+  contents->chat_template_file = file + ": chat_template";
+  if (value == nullptr || !value->is_array()) {
+    TRY_ASSIGN(contents->chat_template, fields.String("chat_template"));
+    return {};
+  }
   for (const Json& named : *value) {
     const JsonFields entry(named, file + ": chat_template");
+    if (!named.is_object())
+      return Err("{}: chat_template: expected objects in the list, found {}", file,
+                 Describe(named));
     TRY_ASSIGN(const auto name, entry.String("name"));
-    if (name == "default") return entry.String("template");
+    if (name == "default") {
+      TRY_ASSIGN(contents->chat_template, entry.String("template"));
+    } else if (name == "tool_use") {
+      TRY_ASSIGN(contents->tool_use_template, entry.String("template"));
+    }
   }
+  if (contents->chat_template) return {};
   return Err("{}: chat_template: expected one named \"default\" in the list, found none", file);
 }
 
@@ -214,17 +237,15 @@ Status AddText(const std::string& directory, CheckpointContents* contents) {
     TRY_ASSIGN(contents->chat_template, ReadFile(jinja));
     contents->chat_template_file = jinja;
   }
+  if (const std::string tool_use = directory + "/" + kToolUseTemplate; Exists(tool_use)) {
+    TRY_ASSIGN(contents->tool_use_template, ReadFile(tool_use));
+  }
   for (const char* name : {"/tokenizer_config.json", "/special_tokens_map.json"}) {
     const std::string file = directory + name;
     if (!Exists(file)) continue;
     TRY_ASSIGN(const Json json, ReadJsonFile(file));
-    if (contents->bos_token.empty()) contents->bos_token = TokenText(json, "bos_token");
-    if (contents->eos_token.empty()) contents->eos_token = TokenText(json, "eos_token");
-    if (contents->pad_token.empty()) contents->pad_token = TokenText(json, "pad_token");
-    if (contents->unk_token.empty()) contents->unk_token = TokenText(json, "unk_token");
-    if (contents->chat_template) continue;
-    TRY_ASSIGN(contents->chat_template, DefaultTemplate(json, file));
-    contents->chat_template_file = file + ": chat_template";
+    AddSpecialTokens(json, &contents->special_tokens);
+    if (!contents->chat_template) TRY(AddTemplates(json, file, contents));
   }
   return {};
 }

@@ -27,12 +27,19 @@ Result<std::string> BosRule(const GgufFile& gguf) {
 Status AddText(const GgufFile& gguf, CheckpointContents* contents) {
   contents->has_tokenizer = gguf.Has("tokenizer.ggml.model");
   TRY_ASSIGN(const auto tokens, gguf.Strings("tokenizer.ggml.tokens"));
-  TRY_ASSIGN(contents->bos_token, TokenText(gguf, tokens, "tokenizer.ggml.bos_token_id"));
-  TRY_ASSIGN(contents->eos_token, TokenText(gguf, tokens, "tokenizer.ggml.eos_token_id"));
-  TRY_ASSIGN(contents->pad_token, TokenText(gguf, tokens, "tokenizer.ggml.padding_token_id"));
-  TRY_ASSIGN(contents->unk_token, TokenText(gguf, tokens, "tokenizer.ggml.unknown_token_id"));
+  for (const auto& [name, key] : {std::pair{"bos_token", "tokenizer.ggml.bos_token_id"},
+                                  {"eos_token", "tokenizer.ggml.eos_token_id"},
+                                  {"unk_token", "tokenizer.ggml.unknown_token_id"},
+                                  {"sep_token", "tokenizer.ggml.seperator_token_id"},  // so spelled
+                                  {"pad_token", "tokenizer.ggml.padding_token_id"},
+                                  {"cls_token", "tokenizer.ggml.cls_token_id"},
+                                  {"mask_token", "tokenizer.ggml.mask_token_id"}}) {
+    TRY_ASSIGN(std::string token, TokenText(gguf, tokens, key));
+    if (!token.empty()) contents->special_tokens.emplace_back(name, std::move(token));
+  }
   TRY_ASSIGN(contents->bos_rule, BosRule(gguf));
   TRY_ASSIGN(contents->chat_template, gguf.String("tokenizer.chat_template"));
+  TRY_ASSIGN(contents->tool_use_template, gguf.String("tokenizer.chat_template.tool_use"));
   contents->chat_template_file = gguf.file() + ": tokenizer.chat_template";
   return {};
 }
@@ -77,11 +84,13 @@ Status CopyTokenizer(const Checkpoint& checkpoint, const std::string& directory)
   }
   for (const char* name :
        {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-        "chat_template.jinja", "generation_config.json", kVocabularyFile}) {
+        "chat_template.jinja", kToolUseTemplate, "generation_config.json", kVocabularyFile}) {
     const std::string from = checkpoint.path() + "/" + name;
     std::error_code error;
     if (!fs::exists(from, error)) continue;
-    fs::copy_file(from, directory + "/" + name, error);
+    const std::string to = directory + "/" + name;
+    fs::create_directories(fs::path(to).parent_path(), error);
+    fs::copy_file(from, to, error);
     if (error) return Err("{}: cannot copy to {}: {}", from, directory, error.message());
   }
   return {};

@@ -23,6 +23,7 @@ struct BatchArguments {
   ModelOptions model;
   std::string requests, results;
   std::vector<std::string> names;
+  std::optional<std::tm> date;
 };
 
 double Ratio(int64_t part, double whole) {
@@ -48,7 +49,8 @@ Result<int> RunBatch(const BatchArguments& arguments) {
     Say("{}: the last result was not whole; its {} bytes are dropped", arguments.results,
         batch.dropped_bytes());
   TRY_ASSIGN(const LoadedModel loaded, LoadAndSay(arguments.model));
-  TRY_ASSIGN(const ServedModel model, MakeServedModel(loaded, arguments.names));
+  TRY_ASSIGN(ServedModel model, MakeServedModel(loaded, arguments.names));
+  model.date = arguments.date;
   EngineOptions engine_options = arguments.model.engine;
   engine_options.eos_token_id = EosTokenId(loaded);
   Engine engine(loaded.model(), loaded.tokenizer, engine_options);
@@ -94,6 +96,7 @@ void AddBatch(CLI::App& app, Action* chosen) {
           "{\"status_code\", \"request_id\", \"body\"}, \"error\"}, the first to end first")
       ->required();
   AddEngineOptions(*batch, &a->model);
+  AddDateOption(*batch, &a->date);
   batch
       ->add_option("--served-model-name", a->names,
                    "A name that requests may give as their model; may be given more than once, and "

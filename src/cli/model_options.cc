@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/progress.h"
+#include "text/chat_date.h"
 
 namespace merope {
 
@@ -42,6 +43,18 @@ void AddModelOptions(CLI::App& command, ModelOptions* options) {
                   "and checked in one step; 0: none. The results are the same")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
+}
+
+void AddDateOption(CLI::App& command, std::optional<std::tm>* date) {
+  command.add_option_function<std::string>(
+      "--date",
+      [date](const std::string& text) {
+        const Result<std::tm> parsed = ParseDate(text, "--date");
+        if (!parsed) throw CLI::ValidationError(parsed.error().message);
+        *date = *parsed;
+      },
+      "What chat templates are told when they ask for the date: 2026-11-28, or with a time, "
+      "2026-11-28T20:15:00 (default: MEROPE_DATE, or else today)");
 }
 
 void AddEngineOptions(CLI::App& command, ModelOptions* options) {

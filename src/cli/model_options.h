@@ -4,6 +4,7 @@
 
 #include <CLI/App.hpp>
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,8 @@ struct ModelOptions {
 void AddModelOptions(CLI::App& command, ModelOptions* options);
 // Of a command that runs many requests: how many together, in how much memory.
 void AddEngineOptions(CLI::App& command, ModelOptions* options);
+// Of a command that renders chats: --date.
+void AddDateOption(CLI::App& command, std::optional<std::tm>* date);
 
 // Loads it, and says on standard error what was loaded, how it is kept and compiled, and how many
 // tokens its KV cache takes.

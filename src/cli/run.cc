@@ -23,6 +23,7 @@ struct RunArguments {
   SamplingParams params;
   StructuredOutputs structured;
   bool chat = false, json = false;
+  std::optional<std::tm> date;
 };
 
 // The command line, then the checkpoint's generation defaults. Those never turn sampling on:
@@ -81,10 +82,7 @@ Result<std::vector<int32_t>> Prompt(const RunArguments& arguments, const LoadedM
   std::vector<ChatMessage> messages;
   if (!arguments.system.empty()) messages.push_back({"system", arguments.system});
   messages.push_back({"user", text});
-  const ChatTemplateOptions options{.add_generation_prompt = true,
-                                    .bos_token = loaded.checkpoint.bos_token(),
-                                    .eos_token = loaded.checkpoint.eos_token()};
-  TRY_ASSIGN(const std::string rendered, chat->Render(messages, options));
+  TRY_ASSIGN(const std::string rendered, chat->Render(messages, {.date = arguments.date}));
   return EncodePrompt(loaded.tokenizer, rendered, false);
 }
 
@@ -213,6 +211,7 @@ void AddRun(CLI::App& app, Action* chosen) {
   form->add_option("--grammar", a->structured.grammar, "Text that matches this EBNF grammar");
   run->add_flag("--chat", a->chat, "The prompt is a user's message, for the chat template");
   run->add_option("--system", a->system, "The system message that comes first")->needs("--chat");
+  AddDateOption(*run, &a->date);
   run->add_flag("--ignore-eos", a->params.ignore_eos, "Go on after an end-of-sequence token");
   run->add_flag("--json", a->json, "Print one JSON object at the end: ids, text, logprobs, timing");
   run->footer(

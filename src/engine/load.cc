@@ -152,7 +152,7 @@ Result<LoadedModel> LoadModel(const LoadOptions& options) {
 }
 
 std::optional<int32_t> EosTokenId(const LoadedModel& loaded) {
-  const std::string& token = loaded.checkpoint.eos_token();
+  const std::string token = loaded.checkpoint.eos_token();
   return token.empty() ? std::nullopt : loaded.tokenizer.TokenToId(token);
 }
 

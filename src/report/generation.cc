@@ -21,10 +21,7 @@ Result<Prompt> FormPrompt(const ComparisonSetup& setup, const std::optional<Chat
   const Tokenizer& tokenizer = setup.tokenizer;
   if (chat) {
     const ChatMessage message{"user", std::string(question)};
-    TRY_ASSIGN(const std::string text,
-               chat->Render(std::span(&message, 1), {.add_generation_prompt = true,
-                                                     .bos_token = setup.checkpoint.bos_token(),
-                                                     .eos_token = setup.checkpoint.eos_token()}));
+    TRY_ASSIGN(const std::string text, chat->Render(std::span(&message, 1), {}));
     TRY_ASSIGN(auto ids, EncodePrompt(tokenizer, text, false));
     return Prompt{"chat", std::move(ids)};
   }

@@ -134,22 +134,19 @@ Status ReadPrompts(const JsonFields& body, const Truncation& truncation, const S
   return {};
 }
 
-Status ReadChat(const JsonFields& body, const Truncation& truncation, const ServedModel& model,
-                OpenAiRequest* request) {
+Status ReadChat(const JsonFields& body, std::string_view text, const Truncation& truncation,
+                const ServedModel& model, OpenAiRequest* request) {
   bool add_prefix = false, continues = false;
   TRY(Set(body.Bool("add_special_tokens"), &add_prefix));
   TRY(Set(body.Bool("continue_final_message"), &continues));
   TRY_ASSIGN(const std::optional<bool> generation_prompt, body.Bool("add_generation_prompt"));
   if (continues && generation_prompt == true)
     return Err("continue_final_message: expected false with add_generation_prompt, found true");
-  TRY_ASSIGN(const std::vector<ChatMessage> messages, ReadMessages(body));
-  TRY_ASSIGN(const std::string text,
-             RenderMessages(messages, model, generation_prompt.value_or(!continues), continues));
-  TRY(AddText(text, add_prefix, truncation, model, request));
+  TRY_ASSIGN(RenderedChat chat, RenderMessages(body, RawMember(text, "messages"), model,
+                                               generation_prompt.value_or(!continues), continues));
+  TRY(AddText(chat.text, add_prefix, truncation, model, request));
   // What is echoed is a message of the same role, if it comes last.
-  if (request->echo)
-    request->prompts.front().text =
-        messages.back().role == "assistant" ? messages.back().content : "";
+  if (request->echo) request->prompts.front().text = std::move(chat.answer_so_far);
   return {};
 }
 
@@ -200,7 +197,7 @@ Result<OpenAiRequest> Parse(Endpoint endpoint, const Json& object, std::string_v
   }
   TRY_ASSIGN(const Truncation truncation, ReadTruncation(body, params, model));
   if (chat) {
-    TRY(ReadChat(body, truncation, model, &request));
+    TRY(ReadChat(body, text, truncation, model, &request));
   } else {
     TRY(ReadPrompts(body, truncation, model, &request));
   }

@@ -11,8 +11,6 @@ Result<ServedModel> MakeServedModel(const LoadedModel& loaded, std::vector<std::
                      .names = std::move(names),
                      .tokenizer = loaded.tokenizer,
                      .chat_template = std::move(chat_template),
-                     .bos_token = checkpoint.bos_token(),
-                     .eos_token = checkpoint.eos_token(),
                      .defaults = loaded.config().generation,
                      .max_model_len = loaded.model().max_model_len()};
 }

@@ -1,6 +1,7 @@
 // What answering requests takes of a model, besides the engine. Immutable once made: any thread.
 #pragma once
 
+#include <ctime>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,7 +19,7 @@ struct ServedModel {
   std::vector<std::string> names;  // that a request may give; empty: any
   const Tokenizer& tokenizer;      // outlives this
   std::optional<ChatTemplate> chat_template;
-  std::string bos_token, eos_token;  // as text, for the template
+  std::optional<std::tm> date = {};  // that templates are told; without it, see ChatTemplateOptions
   GenerationDefaults defaults;
   int64_t max_model_len = 0;
 };

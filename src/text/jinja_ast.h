@@ -44,6 +44,7 @@ struct Expression {
   std::vector<ExpressionPtr> children;
   std::vector<std::string> names;
   std::vector<std::pair<std::string, ExpressionPtr>> keywords;
+  ExpressionPtr spread, named_spread;  // *arguments and **keywords, where there are
 };
 
 struct Statement;
@@ -60,6 +61,8 @@ struct MacroNode {
   std::vector<std::string> parameters;
   std::vector<ExpressionPtr> defaults;  // of the last parameters
   Body body;
+  // Which of the special names the body uses.
+  bool takes_caller = false, takes_varargs = false, takes_kwargs = false;
 };
 
 struct Statement {
@@ -71,6 +74,7 @@ struct Statement {
     kSet,       // target = expression
     kSetBlock,  // target = body, through the filters of expression
     kMacro,     // macro
+    kCall,      // expression, a call that is given macro as caller
     kScope,     // body in a scope of its own, with names set first: with, generation
     kFilter,    // body through the filters of expression
     kBreak,

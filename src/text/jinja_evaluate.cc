@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "text/chat_date.h"
 #include "text/jinja_renderer.h"
 #include "text/jinja_text.h"
 
@@ -10,10 +11,9 @@ namespace {
 using Kind = Expression::Kind;
 
 // Jinja's and transformers' functions; those that are refused are so when called.
-constexpr std::array<std::string_view, 7> kFunctions = {
-    "raise_exception", "range", "namespace", "dict", "cycler", "joiner", "lipsum"};
-constexpr std::array<std::string_view, 5> kUnsupportedNames = {"varargs", "kwargs", "caller",
-                                                               "self", "super"};
+constexpr std::array<std::string_view, 8> kFunctions = {
+    "raise_exception", "range", "namespace", "dict", "strftime_now", "cycler", "joiner", "lipsum"};
+constexpr std::array<std::string_view, 2> kUnsupportedNames = {"self", "super"};
 
 }  // namespace
 
@@ -185,10 +185,28 @@ Result<Arguments> Renderer::EvaluateArguments(const Expression& expression) {
     TRY_ASSIGN(Value value, Evaluate(*child));
     arguments.named.emplace_back(name, std::move(value));
   }
+  if (expression.spread != nullptr) {
+    TRY_ASSIGN(const Value value, Evaluate(*expression.spread));
+    TRY_ASSIGN(const std::vector<Value> items, Items(value));
+    arguments.positional.insert(arguments.positional.end(), items.begin(), items.end());
+  }
+  if (expression.named_spread != nullptr) {
+    TRY_ASSIGN(const Value value, Evaluate(*expression.named_spread));
+    if (value.mapping() == nullptr)
+      return Err("\"**\": expected a dict, found {}", value.TypeName());
+    for (const auto& [key, item] : value.mapping()->entries) {
+      if (key.text() == nullptr) return Err("\"**\": a {} as a name", key.TypeName());
+      arguments.named.emplace_back(*key.text(), item);
+    }
+  }
+  for (size_t i = 0; i < arguments.named.size(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      if (arguments.named[i].first == arguments.named[j].first)
+        return Err("the argument \"{}\" is given twice", arguments.named[i].first);
   return arguments;
 }
 
-Result<Value> Renderer::Call(const Expression& expression) {
+Result<Value> Renderer::Call(const Expression& expression, const Value* caller) {
   const Expression& callee = *expression.children[0];
   const bool of_loop = callee.kind == Kind::kAttribute && callee.children[0]->kind == Kind::kName &&
                        callee.children[0]->name == "loop" && FindLoop() != nullptr;
@@ -199,14 +217,17 @@ Result<Value> Renderer::Call(const Expression& expression) {
     return values[FindLoop()->index % values.size()];
   }
   TRY_ASSIGN(const Value function, Evaluate(callee));
-  TRY_ASSIGN(const Arguments arguments, EvaluateArguments(expression));
+  TRY_ASSIGN(Arguments arguments, EvaluateArguments(expression));
+  if (caller != nullptr) arguments.named.emplace_back("caller", *caller);
   const Callable* callable = function.callable();
-  if (callable == nullptr) {
-    if (callee.kind == Kind::kName && callee.name == "strftime_now")
-      return Err("strftime_now is not supported: a prompt must not depend on the date");
-    return Err("{} cannot be called", function.TypeName());
+  if (callable == nullptr) return Err("{} cannot be called", function.TypeName());
+  if (callable->macro != nullptr) return CallMacro(*callable, arguments);
+  if (callable->name == "joiner" && callable->self) {  // nothing at first, then its separator
+    TRY(Bind("joiner", arguments, {}, 0));
+    Namespace& joiner = *callable->self->name_space();
+    const bool used = std::exchange(joiner.fields[0].second, Value::Bool(true)).Truthy();
+    return used ? joiner.fields[1].second : Value::String("");
   }
-  if (callable->macro != nullptr) return CallMacro(*callable->macro, arguments);
   if (callable->self) return CallMethod(*callable->self, callable->name, arguments);
   return CallFunction(callable->name, arguments);
 }
@@ -216,6 +237,13 @@ Result<Value> Renderer::CallFunction(const std::string& name, const Arguments& a
     TRY_ASSIGN(const Bound bound, Bind(name, arguments, {"message"}, 1));
     TRY_ASSIGN(const std::string message, ToText(*bound[0]));
     return Err("the template refuses these messages: {}", message);
+  }
+  if (name == "strftime_now") {
+    TRY_ASSIGN(const Bound bound, Bind(name, arguments, {"format"}, 1));
+    TRY_ASSIGN(const auto format, TextArgument(name, bound[0]));
+    if (!format) return Err("strftime_now: expected a format, found None");
+    TRY_ASSIGN(std::string text, FormatDate(date_, *format));
+    return Value::String(std::move(text));
   }
   if (name == "range") {
     TRY_ASSIGN(const Bound bound, Bind(name, arguments, {"start", "stop", "step"}, 1));
@@ -233,6 +261,12 @@ Result<Value> Renderer::CallFunction(const std::string& name, const Arguments& a
     }
     return Value::List(std::move(items));
   }
+  if (name == "joiner") {
+    TRY_ASSIGN(const Bound bound, Bind(name, arguments, {"sep"}, 0));
+    Namespace& joiner = namespaces_.emplace_back();
+    joiner.fields = {{"used", Value::Bool(false)}, {"sep", bound[0].value_or(Value::String(", "))}};
+    return Value(Value::Data(std::make_shared<const Callable>(name, Value(Value::Data(&joiner)))));
+  }
   if (name != "namespace" && name != "dict")
     return Err("the function \"{}\" is not supported", name);
   std::vector<std::pair<Value, Value>> entries;
@@ -249,8 +283,12 @@ Result<Value> Renderer::CallFunction(const std::string& name, const Arguments& a
   TRY_ASSIGN(Value map, Value::Map(std::move(entries)));
   if (name == "dict") return map;
   Namespace& space = namespaces_.emplace_back();
-  for (const auto& [field, value] : map.mapping()->entries)
-    if (field.text() != nullptr) space.fields.emplace_back(*field.text(), value);
+  for (const auto& [field, value] : map.mapping()->entries) {
+    if (field.text() == nullptr) continue;
+    if (field.text()->starts_with('_'))
+      return Err("namespace: \"{}\" begins with _", *field.text());
+    space.fields.emplace_back(*field.text(), value);
+  }
   return Value(Value::Data(&space));
 }
 

@@ -34,6 +34,8 @@ Result<ExpressionPtr> ExpressionParser::Finish(Expression expression) const {
     if (child != nullptr) expression.depth = std::max(expression.depth, child->depth + 1);
   for (const auto& [name, child] : expression.keywords)
     expression.depth = std::max(expression.depth, child->depth + 1);
+  for (const ExpressionPtr* child : {&expression.spread, &expression.named_spread})
+    if (*child != nullptr) expression.depth = std::max(expression.depth, (*child)->depth + 1);
   if (expression.depth > kMaxDepth)
     return Fail(fmt::format("an expression nested deeper than {} levels", kMaxDepth));
   return std::make_unique<const Expression>(std::move(expression));
@@ -72,6 +74,7 @@ Result<ExpressionPtr> ExpressionParser::ParseExpression() {
   const Nesting nesting(nesting_);
   if (nesting.too_deep())
     return Fail(fmt::format("an expression nested deeper than {} levels", kMaxDepth));
+  const size_t known = unknown_.size();
   TRY_ASSIGN(ExpressionPtr value, ParseOr());
   while (AtName("if")) {
     Expression conditional = Start(Kind::kConditional);
@@ -84,8 +87,14 @@ Result<ExpressionPtr> ExpressionParser::ParseExpression() {
       conditional.children.push_back(std::move(otherwise));
     }
     TRY_ASSIGN(value, Finish(std::move(conditional)));
+    ForgiveUnknown(known);
   }
   return value;
+}
+
+Status ExpressionParser::RefuseUnknown(size_t since) const {
+  if (unknown_.size() == since) return {};
+  return std::unexpected(unknown_[since]);
 }
 
 Result<ExpressionPtr> ExpressionParser::ParseOr() {

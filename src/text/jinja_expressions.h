@@ -26,8 +26,16 @@ class ExpressionParser : public TokenCursor {
   Result<ExpressionPtr> Filters(ExpressionPtr expression, bool bare_first = false);
   // Names with commas between, as for and set take them.
   Result<Target> ParseTarget();
-  using Call =
-      std::pair<std::vector<ExpressionPtr>, std::vector<std::pair<std::string, ExpressionPtr>>>;
+  // Filters and tests that are not known are errors, unless they stand in a branch: of an if, or of
+  // a conditional expression.
+  size_t unknown_count() const { return unknown_.size(); }
+  void ForgiveUnknown(size_t since) { unknown_.resize(since, Error{}); }
+  Status RefuseUnknown(size_t since) const;
+  // Which of a macro's special names were met since this was last cleared.
+  struct SpecialNames {
+    bool caller = false, varargs = false, kwargs = false;
+  };
+  SpecialNames& met() { return met_; }
 
  private:
   Result<ExpressionPtr> ParseAnd();
@@ -43,7 +51,8 @@ class ExpressionParser : public TokenCursor {
   Result<ExpressionPtr> Postfix(ExpressionPtr expression);
   Result<ExpressionPtr> Subscript(ExpressionPtr expression);
   Result<ExpressionPtr> Test(ExpressionPtr expression);
-  Result<Call> Arguments();
+  // What stands in parentheses, behind what the call already has.
+  Status Arguments(Expression* call);
   // A level of left-associative binary operators.
   using Level = Result<ExpressionPtr> (ExpressionParser::*)();
   Result<ExpressionPtr> Binary(Level operand, std::initializer_list<std::string_view> operators);
@@ -53,6 +62,8 @@ class ExpressionParser : public TokenCursor {
   Expression Start(Expression::Kind kind) const;
 
   int nesting_ = 0;
+  std::vector<Error> unknown_;
+  SpecialNames met_;
 };
 
 }  // namespace merope::jinja

@@ -19,29 +19,47 @@ Result<Value> Default(const Value& input, const Bound& arguments) {
   return replace ? arguments[0].value_or(Value::String("")) : input;
 }
 
-Result<Value> String(const Value& input, const Bound&) { return FromText(ToText(input)); }
+// Text that was marked stays so.
+Result<Value> LikeInput(const Value& input, Result<std::string> text) {
+  if (!text) return std::unexpected(std::move(text).error());
+  return LikeText(input, std::move(*text));
+}
+
+Result<Value> String(const Value& input, const Bound&) { return LikeInput(input, ToText(input)); }
+
+Result<Value> Escape(const Value& input, const Bound&) { return Escaped(input); }
+
+Result<Value> ForceEscape(const Value& input, const Bound&) {
+  TRY_ASSIGN(std::string text, ToText(input));
+  return Escaped(Value::String(std::move(text)));
+}
+
+Result<Value> Safe(const Value& input, const Bound&) {
+  TRY_ASSIGN(std::string text, ToText(input));
+  return Value::Safe(std::move(text));
+}
 
 Result<Value> Trim(const Value& input, const Bound& arguments) {
   TRY_ASSIGN(const std::string text, ToText(input));
   TRY_ASSIGN(const auto set, TextArgument("trim", arguments[0]));
   std::optional<std::string_view> characters;
   if (set) characters = *set;
-  return Value::String(std::string(Strip(text, true, true, characters)));
+  return LikeText(input, std::string(Strip(text, true, true, characters)));
 }
 
 Result<Value> UpperCase(const Value& input, const Bound&) {
   TRY_ASSIGN(const std::string text, ToText(input));
-  return FromText(Upper(text));
+  return LikeInput(input, Upper(text));
 }
 
 Result<Value> LowerCase(const Value& input, const Bound&) {
   TRY_ASSIGN(const std::string text, ToText(input));
-  return FromText(Lower(text));
+  return LikeInput(input, Lower(text));
 }
 
 Result<Value> CapitalCase(const Value& input, const Bound&) {
   TRY_ASSIGN(const std::string text, ToText(input));
-  return FromText(Capitalize(text));
+  return LikeInput(input, Capitalize(text));
 }
 
 // Words begin after whitespace, a hyphen or an opening bracket: not str.title.
@@ -69,13 +87,54 @@ std::optional<double> ToDouble(const Value& input) {
   return input.text() != nullptr ? ParseNumber<double>(*input.text()) : input.AsNumber();
 }
 
+// int(text, base): nullopt where that is no number.
+Result<std::optional<int64_t>> ParseInt(const std::string& text, int64_t base) {
+  std::string digits(Strip(text, true, true));
+  const bool negative = digits.starts_with('-');
+  if (negative || digits.starts_with('+')) digits.erase(0, 1);
+  if (base != 0 && (base < 2 || base > 36)) return std::nullopt;
+  const std::string prefix = digits.substr(0, 2);
+  const auto named = [&](char letter) {
+    return prefix == std::string{'0', letter} ||
+           prefix == std::string{'0', static_cast<char>(letter - 'a' + 'A')};
+  };
+  for (const auto& [letter, of] : {std::pair{'x', 16}, {'o', 8}, {'b', 2}})
+    if (named(letter) && (base == of || base == 0)) {
+      base = of;
+      digits.erase(0, 2);
+      if (digits.starts_with('_')) digits.erase(0, 1);
+      break;
+    }
+  if (base == 0) {
+    base = 10;
+    if (digits.starts_with('0') && digits.find_first_not_of("0_") != digits.npos)
+      return std::nullopt;
+  }
+  for (size_t i = 1; i + 1 < digits.size(); ++i)
+    if (digits[i] == '_' && digits[i + 1] != '_') digits.erase(i, 1);
+  if (digits.empty() || digits.starts_with('-')) return std::nullopt;
+  if (negative) digits.insert(0, 1, '-');
+  int64_t number = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto parsed = std::from_chars(digits.data(), end, number, static_cast<int>(base));
+  if (parsed.ptr != end || parsed.ec == std::errc::invalid_argument) return std::nullopt;
+  if (parsed.ec != std::errc()) return Err("a number of more than 64 bits is not supported");
+  return number;
+}
+
 Result<Value> IntOf(const Value& input, const Bound& arguments) {
   if (input.is_undefined()) return Err("{} is no number", input.TypeName());
   if (const auto integer = input.AsInt()) return Value::Int(*integer);
-  if (input.text() != nullptr)
-    if (const auto integer = ParseNumber<int64_t>(*input.text())) return Value::Int(*integer);
+  if (input.text() != nullptr) {
+    TRY_ASSIGN(const int64_t base, IntArgument("int", arguments[1], 10));
+    TRY_ASSIGN(const auto integer, ParseInt(*input.text(), base));
+    if (integer) return Value::Int(*integer);
+  }
   const auto number = ToDouble(input);
-  if (!number || !(std::fabs(*number) < 0x1p63)) return arguments[0].value_or(Value::Int(0));
+  if (number && std::isinf(*number) && input.text() == nullptr)
+    return Err("{} is no whole number", *number);
+  if (!number || !std::isfinite(*number)) return arguments[0].value_or(Value::Int(0));
+  if (!(std::fabs(*number) < 0x1p63)) return Err("a number of more than 64 bits is not supported");
   return Value::Int(static_cast<int64_t>(*number));
 }
 
@@ -146,7 +205,7 @@ Result<Value> Indent(const Value& input, const Bound& arguments) {
     if (i > 0 && (blank || !lines[i].empty())) result += indention;
     result += lines[i];
   }
-  return Value::String(std::move(result));
+  return LikeText(input, std::move(result));
 }
 
 // A filter on a value, with its arguments in the order of its parameters.
@@ -164,10 +223,13 @@ const Filter kFilters[] = {
     {"d", {"default_value", "boolean"}, 0, Default},
     {"default", {"default_value", "boolean"}, 0, Default},
     {"dictsort", {"case_sensitive", "by", "reverse"}, 0, filters::DictSort},
+    {"e", {}, 0, Escape},
+    {"escape", {}, 0, Escape},
     {"first", {}, 0, filters::First},
     {"float", {"default"}, 0, FloatOf},
+    {"forceescape", {}, 0, ForceEscape},
     {"indent", {"width", "first", "blank"}, 0, Indent},
-    {"int", {"default"}, 0, IntOf},
+    {"int", {"default", "base"}, 0, IntOf},
     {"items", {}, 0, filters::ItemsOf},
     {"join", {"d", "attribute"}, 0, filters::JoinItems},
     {"last", {}, 0, filters::Last},
@@ -179,6 +241,7 @@ const Filter kFilters[] = {
     {"replace", {"old", "new", "count"}, 2, ReplaceText},
     {"reverse", {}, 0, filters::Reverse},
     {"round", {"precision", "method"}, 0, Round},
+    {"safe", {}, 0, Safe},
     {"sort", {"reverse", "case_sensitive", "attribute"}, 0, filters::Sort},
     {"string", {}, 0, String},
     {"sum", {"attribute", "start"}, 0, filters::Sum},
@@ -201,6 +264,17 @@ Result<Value> Run(std::string_view name, const Value& input, const Arguments& ar
     TRY_ASSIGN(const Bound bound, Bind(name, arguments, filter->parameters, filter->required));
     return filter->run(input, bound);
   }
+  if (name == "format") {
+    if (!arguments.positional.empty() && !arguments.named.empty())
+      return Err("expected arguments with names or without, found both");
+    TRY_ASSIGN(const Value text, String(input, {}));
+    std::vector<std::pair<Value, Value>> named;
+    for (const auto& [key, value] : arguments.named) named.emplace_back(Value::String(key), value);
+    TRY_ASSIGN(const Value values,
+               named.empty() ? Value::Tuple(arguments.positional) : Value::Map(std::move(named)));
+    return PercentFormat(text, values);
+  }
+  if (std::ranges::find(kSelecting, name) == kSelecting.end()) return Err("not supported");
   std::vector<Value> items;
   if (input.Truthy()) {  // none, 0 and the like count as empty here
     TRY_ASSIGN(items, Items(input));
@@ -212,7 +286,8 @@ Result<Value> Run(std::string_view name, const Value& input, const Arguments& ar
 }  // namespace
 
 bool HasFilter(std::string_view name) {
-  return FindFilter(name) != nullptr || std::ranges::find(kSelecting, name) != kSelecting.end();
+  return FindFilter(name) != nullptr || name == "format" ||
+         std::ranges::find(kSelecting, name) != kSelecting.end();
 }
 
 Result<Value> ApplyFilter(std::string_view name, const Value& input, const Arguments& arguments) {

@@ -82,7 +82,7 @@ Status CheckLength(const std::string& text) {
 Status AppendRepr(const Value& value, std::string* out) {
   TRY(CheckLength(*out));
   if (const std::string* text = value.text()) {
-    *out += StringRepr(*text);
+    *out += value.is_markup() ? "Markup(" + StringRepr(*text) + ")" : StringRepr(*text);
   } else if (const Mapping* mapping = value.mapping()) {
     *out += '{';
     for (size_t i = 0; i < mapping->entries.size(); ++i) {

@@ -47,5 +47,10 @@ Result<bool> Contains(const Value& container, const Value& item);
 Result<Value> Arithmetic(std::string_view op, const Value& a, const Value& b);
 Result<Value> Sign(std::string_view op, const Value& value);
 Result<std::string> Join(const std::vector<Value>& items, std::string_view separator);
+// Markup's: the text as markup, <, >, &, and both quotes as entities unless it is that already.
+Result<Value> Escaped(const Value& value);
+// Python's "…" % values, and "…".format(…). A result of markup escapes what is put into it.
+Result<Value> PercentFormat(const Value& format, const Value& values);
+Result<Value> BraceFormat(const Value& format, const Arguments& arguments);
 
 }  // namespace merope::jinja

@@ -185,7 +185,8 @@ class Lexer {
     };
     digits();
     bool is_float = false;
-    if (n + 1 < rest.size() && rest[n] == '.' && IsDigit(rest[n + 1])) {
+    const bool index = at_ > 0 && source_[at_ - 1] == '.';  // of a.0.1
+    if (!index && n + 1 < rest.size() && rest[n] == '.' && IsDigit(rest[n + 1])) {
       is_float = true;
       ++n;
       digits();

@@ -8,20 +8,24 @@
 namespace merope::jinja {
 namespace {
 
-constexpr std::array<std::string_view, 24> kTextMethods = {
-    "strip",        "lstrip",   "rstrip",  "split", "rsplit",     "splitlines",
-    "startswith",   "endswith", "upper",   "lower", "capitalize", "title",
-    "replace",      "find",     "rfind",   "count", "join",       "removeprefix",
-    "removesuffix", "isdigit",  "isspace", "index", "isupper",    "islower"};
+constexpr std::array<std::string_view, 25> kTextMethods = {
+    "strip",    "lstrip",  "rstrip",  "split",        "rsplit",       "splitlines", "startswith",
+    "endswith", "upper",   "lower",   "capitalize",   "title",        "replace",    "find",
+    "rfind",    "count",   "join",    "removeprefix", "removesuffix", "isdigit",    "isspace",
+    "index",    "isupper", "islower", "format"};
+// Those that give markup of markup.
+constexpr std::array<std::string_view, 14> kMarkupMethods = {
+    "strip", "lstrip",     "rstrip", "split",   "rsplit", "splitlines",   "upper",
+    "lower", "capitalize", "title",  "replace", "join",   "removeprefix", "removesuffix"};
 constexpr std::array<std::string_view, 4> kMappingMethods = {"items", "keys", "values", "get"};
 constexpr std::array<std::string_view, 2> kListMethods = {"index", "count"};
 
 // Python's other methods, which a template may mean; anything else is a field that is not there.
-constexpr std::array<std::string_view, 26> kOtherTextMethods = {
-    "casefold",  "center",    "encode",    "expandtabs",   "format",    "format_map",  "isalnum",
-    "isalpha",   "isascii",   "isdecimal", "isidentifier", "isnumeric", "isprintable", "istitle",
-    "ljust",     "maketrans", "partition", "rindex",       "rjust",     "rpartition",  "swapcase",
-    "translate", "zfill",     "isdecimal", "isalpha",      "isascii"};
+constexpr std::array<std::string_view, 22> kOtherTextMethods = {
+    "casefold",   "center",   "encode",    "expandtabs",   "format_map", "isalnum",
+    "isalpha",    "isascii",  "isdecimal", "isidentifier", "isnumeric",  "isprintable",
+    "istitle",    "ljust",    "maketrans", "partition",    "rindex",     "rjust",
+    "rpartition", "swapcase", "translate", "zfill"};
 constexpr std::array<std::string_view, 7> kOtherMappingMethods = {
     "clear", "copy", "fromkeys", "pop", "popitem", "setdefault", "update"};
 constexpr std::array<std::string_view, 9> kOtherListMethods = {
@@ -176,6 +180,23 @@ Result<Value> TextMethod(const std::string& text, std::string_view name,
   return CaseMethod(name, text);
 }
 
+Result<Value> MarkupMethod(const Value& self, std::string_view name, Arguments arguments) {
+  if (name == "join" && arguments.positional.size() == 1) {
+    TRY_ASSIGN(std::vector<Value> items, Items(arguments.positional[0]));
+    for (Value& item : items) {
+      TRY_ASSIGN(item, Escaped(item));
+    }
+    TRY_ASSIGN(arguments.positional[0], Value::List(std::move(items)));
+  } else if (name == "replace" && arguments.positional.size() > 1) {
+    TRY_ASSIGN(arguments.positional[1], Escaped(arguments.positional[1]));
+  }
+  TRY_ASSIGN(const Value result, TextMethod(*self.text(), name, arguments));
+  if (result.text() != nullptr) return Value::Safe(*result.text());
+  std::vector<Value> parts;
+  for (const Value& part : result.sequence()->items) parts.push_back(Value::Safe(*part.text()));
+  return Value::List(std::move(parts));
+}
+
 Result<Value> MappingMethod(const Mapping& mapping, std::string_view name,
                             const Arguments& arguments) {
   if (name == "get") {
@@ -230,7 +251,11 @@ Result<Value> Attribute(const Value& value, const std::string& name) {
 }
 
 Result<Value> CallMethod(const Value& self, std::string_view name, const Arguments& arguments) {
-  if (self.text() != nullptr) return TextMethod(*self.text(), name, arguments);
+  if (self.text() != nullptr) {
+    if (name == "format") return BraceFormat(self, arguments);
+    if (self.is_markup() && Has(kMarkupMethods, name)) return MarkupMethod(self, name, arguments);
+    return TextMethod(*self.text(), name, arguments);
+  }
   if (self.mapping() != nullptr) return MappingMethod(*self.mapping(), name, arguments);
   return ListMethod(*self.sequence(), name, arguments);
 }

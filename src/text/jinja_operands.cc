@@ -1,7 +1,6 @@
 // Operands and what may stand behind them: attributes, items and slices, calls, filters and tests.
 #include <algorithm>
 #include <charconv>
-#include <iterator>
 
 #include "text/jinja_expressions.h"
 #include "text/jinja_functions.h"
@@ -26,6 +25,9 @@ Result<ExpressionPtr> ExpressionParser::ParsePrimary() {
       } else {
         constant.kind = Kind::kName;
         constant.name = name;
+        met_.caller |= name == "caller";
+        met_.varargs |= name == "varargs";
+        met_.kwargs |= name == "kwargs";
       }
       return Finish(std::move(constant));
     }
@@ -105,10 +107,8 @@ Result<ExpressionPtr> ExpressionParser::Postfix(ExpressionPtr expression) {
       TRY_ASSIGN(expression, Subscript(std::move(expression)));
     } else if (AtOperator("(")) {
       Expression call = Start(Kind::kCall);
-      TRY_ASSIGN(auto arguments, Arguments());
-      call.children = std::move(arguments.first);
-      call.children.insert(call.children.begin(), std::move(expression));
-      call.keywords = std::move(arguments.second);
+      call.children.push_back(std::move(expression));
+      TRY(Arguments(&call));
       TRY_ASSIGN(expression, Finish(std::move(call)));
     } else {
       return expression;
@@ -138,26 +138,32 @@ Result<ExpressionPtr> ExpressionParser::Subscript(ExpressionPtr expression) {
   return Finish(std::move(subscript));
 }
 
-Result<ExpressionParser::Call> ExpressionParser::Arguments() {
-  Call call;
+Status ExpressionParser::Arguments(Expression* call) {
   TRY(ExpectOperator("("));
   while (!TakeOperator(")")) {
-    if (AtOperator("*") || AtOperator("**"))
-      return Fail("arguments unpacked by * and ** are not supported");
-    if (Current().kind == TokenKind::kName && Ahead().kind == TokenKind::kOperator &&
-        Ahead().text == "=") {
+    if (TakeOperator("*")) {
+      if (call->spread != nullptr || call->named_spread != nullptr)
+        return Fail("\"*\" after another, or after \"**\"");
+      TRY_ASSIGN(call->spread, ParseExpression());
+    } else if (TakeOperator("**")) {
+      if (call->named_spread != nullptr) return Fail("\"**\" after another");
+      TRY_ASSIGN(call->named_spread, ParseExpression());
+    } else if (Current().kind == TokenKind::kName && Ahead().kind == TokenKind::kOperator &&
+               Ahead().text == "=") {
+      if (call->named_spread != nullptr) return Fail("an argument after \"**\"");
       std::string name = Next().text;
       Next();
       TRY_ASSIGN(ExpressionPtr value, ParseExpression());
-      call.second.emplace_back(std::move(name), std::move(value));
+      call->keywords.emplace_back(std::move(name), std::move(value));
     } else {
-      if (!call.second.empty()) return Fail("an argument without a name after one with a name");
+      if (!call->keywords.empty() || call->spread != nullptr || call->named_spread != nullptr)
+        return Fail("an argument without a name after one with a name");
       TRY_ASSIGN(ExpressionPtr value, ParseExpression());
-      call.first.push_back(std::move(value));
+      call->children.push_back(std::move(value));
     }
     if (!AtOperator(")")) TRY(ExpectOperator(","));
   }
-  return call;
+  return {};
 }
 
 Result<ExpressionPtr> ExpressionParser::Filters(ExpressionPtr expression, bool bare_first) {
@@ -165,18 +171,11 @@ Result<ExpressionPtr> ExpressionParser::Filters(ExpressionPtr expression, bool b
     if (std::exchange(bare_first, false) || TakeOperator("|")) {
       Expression filter = Start(Kind::kFilter);
       TRY_ASSIGN(filter.name, ExpectName());
-      // Without escaping, "safe" changes nothing where its text goes to the output; elsewhere it
-      // would.
-      const bool last = Current().kind == TokenKind::kOutputEnd;
-      if (filter.name == "safe" && last) return expression;
       if (!HasFilter(filter.name))
-        return Fail(fmt::format("the filter \"{}\" is not supported here", filter.name));
+        unknown_.push_back(
+            Fail(fmt::format("the filter \"{}\" is not supported", filter.name)).error());
       filter.children.push_back(std::move(expression));
-      if (AtOperator("(")) {
-        TRY_ASSIGN(auto arguments, Arguments());
-        std::ranges::move(arguments.first, std::back_inserter(filter.children));
-        filter.keywords = std::move(arguments.second);
-      }
+      if (AtOperator("(")) TRY(Arguments(&filter));
       TRY_ASSIGN(expression, Finish(std::move(filter)));
     } else if (TakeName("is")) {
       TRY_ASSIGN(expression, Test(std::move(expression)));
@@ -192,13 +191,12 @@ Result<ExpressionPtr> ExpressionParser::Test(ExpressionPtr expression) {
   Expression negation = Start(Kind::kNot), test = Start(Kind::kTest);
   const bool negated = TakeName("not");
   TRY_ASSIGN(test.name, ExpectName());
-  if (!HasTest(test.name)) return Fail(fmt::format("the test \"{}\" is not supported", test.name));
+  if (!HasTest(test.name))
+    unknown_.push_back(Fail(fmt::format("the test \"{}\" is not supported", test.name)).error());
   test.children.push_back(std::move(expression));
   const auto kind = Current().kind;
   if (AtOperator("(")) {
-    TRY_ASSIGN(auto arguments, Arguments());
-    std::ranges::move(arguments.first, std::back_inserter(test.children));
-    test.keywords = std::move(arguments.second);
+    TRY(Arguments(&test));
   } else if ((kind == TokenKind::kName && !AtName("else") && !AtName("or") && !AtName("and")) ||
              kind == TokenKind::kString || kind == TokenKind::kInteger ||
              kind == TokenKind::kFloat || AtOperator("[") || AtOperator("{")) {

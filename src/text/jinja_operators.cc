@@ -56,7 +56,7 @@ Result<Value> Repeat(const Value& value, int64_t times) {
       return Err("\"*\": a string of more than {} bytes", kMaxTextBytes);
     std::string result;
     for (int64_t i = 0; i < times; ++i) result += *text;
-    return Value::String(std::move(result));
+    return LikeText(value, std::move(result));
   }
   std::vector<Value> items;
   const Sequence& sequence = *value.sequence();
@@ -76,7 +76,10 @@ Result<Value> Add(const Value& a, const Value& b) {
   if (a.text() != nullptr && b.text() != nullptr) {
     if (a.text()->size() + b.text()->size() > kMaxTextBytes)
       return Err("\"+\": a string of more than {} bytes", kMaxTextBytes);
-    return Value::String(*a.text() + *b.text());
+    if (!a.is_markup() && !b.is_markup()) return Value::String(*a.text() + *b.text());
+    TRY_ASSIGN(const Value left, Escaped(a));
+    TRY_ASSIGN(const Value right, Escaped(b));
+    return Value::Safe(*left.text() + *right.text());
   }
   const Sequence *left = a.sequence(), *right = b.sequence();
   if (left == nullptr || right == nullptr || left->kind != right->kind || !left->indexable())
@@ -98,7 +101,7 @@ Result<Value> Arithmetic(std::string_view op, const Value& a, const Value& b) {
   if (op == "+") return Add(a, b);
   if (op == "*" && Repeatable(a) && b.AsInt()) return Repeat(a, *b.AsInt());
   if (op == "*" && Repeatable(b) && a.AsInt()) return Repeat(b, *a.AsInt());
-  if (op == "%" && a.text() != nullptr) return Err("\"%\": formatting strings is not supported");
+  if (op == "%" && a.text() != nullptr) return PercentFormat(a, b);
   return Mismatch(op, a, b);
 }
 
@@ -150,7 +153,7 @@ Result<Value> Slice(const Value& value, const std::optional<Value>& start,
     if (by > 0 ? by >= end - i : by <= end - i) break;
     i += by;
   }
-  if (text != nullptr) return Value::String(std::move(characters));
+  if (text != nullptr) return LikeText(value, std::move(characters));
   return sequence->kind == Sequence::Kind::kTuple ? Value::Tuple(std::move(items))
                                                   : Value::List(std::move(items));
 }
@@ -182,7 +185,7 @@ Result<Value> Item(const Value& value, const Value& key) {
     if (at < 0 || at >= n) return missing();
     const size_t begin = offsets[static_cast<size_t>(at)],
                  end = offsets[static_cast<size_t>(at) + 1];
-    return Value::String(text->substr(begin, end - begin));
+    return LikeText(value, text->substr(begin, end - begin));
   }
   return missing();
 }

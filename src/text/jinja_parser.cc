@@ -17,7 +17,7 @@ class Parser {
   Parser(std::vector<Token> tokens, const std::string& file) : in_(std::move(tokens), file) {}
 
   Result<Body> Run() {
-    TRY_ASSIGN(Body body, ParseBody({}));
+    TRY_ASSIGN(Body body, ParseFrame({}));
     if (in_.Current().kind != TokenKind::kEnd)
       return in_.Fail(fmt::format("unexpected statement {}", in_.Found()));
     return body;
@@ -59,12 +59,22 @@ class Parser {
     return body;
   }
 
+  // The same of a body that is a frame of its own, in which unknown filters are errors even though
+  // it may never run: all but those of an if.
+  Result<Body> ParseFrame(std::initializer_list<std::string_view> ends) {
+    const size_t known = in_.unknown_count();
+    TRY_ASSIGN(Body body, ParseBody(ends));
+    TRY(in_.RefuseUnknown(known));
+    return body;
+  }
+
   Status ParseStatement(Statement* statement) {
     const auto is = [this](std::string_view name) { return in_.TakeName(name); };
     if (is("if")) return If(statement);
     if (is("for")) return For(statement);
     if (is("set")) return Set(statement);
     if (is("macro")) return Macro(statement);
+    if (is("call")) return Call(statement);
     if (is("with")) return With(statement);
     if (is("filter")) return Filter(statement);
     if (is("generation")) {
@@ -83,6 +93,7 @@ class Parser {
 
   Status If(Statement* statement) {
     statement->kind = Kind::kIf;
+    const size_t known = in_.unknown_count();
     do {
       Statement::Branch branch;
       TRY_ASSIGN(branch.condition, in_.TupleOrExpression());
@@ -94,6 +105,7 @@ class Parser {
       TRY(EndStatement());
       TRY_ASSIGN(statement->else_body, ParseBody({"endif"}));
     }
+    in_.ForgiveUnknown(known);
     in_.Next();
     return EndStatement();
   }
@@ -112,11 +124,11 @@ class Parser {
     if (in_.AtName("recursive")) return in_.Fail("for: recursive is not supported");
     TRY(EndStatement());
     ++loops_;
-    TRY_ASSIGN(statement->body, ParseBody({"else", "endfor"}));
+    TRY_ASSIGN(statement->body, ParseFrame({"else", "endfor"}));
     --loops_;
     if (in_.TakeName("else")) {
       TRY(EndStatement());
-      TRY_ASSIGN(statement->else_body, ParseBody({"endfor"}));
+      TRY_ASSIGN(statement->else_body, ParseFrame({"endfor"}));
     }
     in_.Next();
     return EndStatement();
@@ -150,9 +162,11 @@ class Parser {
     text.kind = Expression::Kind::kName;
     text.line = statement->line;
     text.name = kBlockText;
+    const size_t known = in_.unknown_count();
     // The first filter has no "|" before it.
     TRY_ASSIGN(statement->expression,
                in_.Filters(std::make_unique<const Expression>(std::move(text)), true));
+    TRY(in_.RefuseUnknown(known));
     TRY(EndStatement());
     return BodyUntil("endfilter", &statement->body);
   }
@@ -164,9 +178,10 @@ class Parser {
     text.kind = Expression::Kind::kName;
     text.line = statement->line;
     text.name = kBlockText;
+    const size_t known = in_.unknown_count();
     TRY_ASSIGN(statement->expression,
                in_.Filters(std::make_unique<const Expression>(std::move(text))));
-    return {};
+    return in_.RefuseUnknown(known);
   }
 
   Status With(Statement* statement) {
@@ -192,6 +207,26 @@ class Parser {
     auto macro = std::make_unique<MacroNode>();
     TRY_ASSIGN(macro->name, in_.ExpectName());
     TRY(in_.ExpectOperator("("));
+    TRY(Parameters(macro.get()));
+    TRY(EndStatement());
+    return MacroBody("endmacro", std::move(macro), statement);
+  }
+
+  // {% call(parameters) f(arguments) %} body {% endcall %}: the body is f's argument caller.
+  Status Call(Statement* statement) {
+    statement->kind = Kind::kCall;
+    auto macro = std::make_unique<MacroNode>();
+    macro->name = "caller";
+    if (in_.TakeOperator("(")) TRY(Parameters(macro.get()));
+    TRY_ASSIGN(statement->expression, in_.ParseExpression());
+    if (statement->expression->kind != Expression::Kind::kCall)
+      return in_.Fail("call: expected a call");
+    TRY(EndStatement());
+    return MacroBody("endcall", std::move(macro), statement);
+  }
+
+  // The rest of the parentheses.
+  Status Parameters(MacroNode* macro) {
     while (!in_.TakeOperator(")")) {
       TRY_ASSIGN(std::string parameter, in_.ExpectName());
       macro->parameters.push_back(std::move(parameter));
@@ -203,10 +238,23 @@ class Parser {
       }
       if (!in_.AtOperator(")")) TRY(in_.ExpectOperator(","));
     }
-    TRY(EndStatement());
+    return {};
+  }
+
+  Status MacroBody(std::string_view end, std::unique_ptr<MacroNode> macro, Statement* statement) {
+    const auto met_before = std::exchange(in_.met(), {});
+    const int loops_before = std::exchange(loops_, 0);  // break belongs to a loop of the body
     ++macros_;
-    TRY(BodyUntil("endmacro", &macro->body));
+    TRY(BodyUntil(end, &macro->body));
     --macros_;
+    loops_ = loops_before;
+    auto& met = in_.met();
+    macro->takes_caller = met.caller;
+    macro->takes_varargs = met.varargs;
+    macro->takes_kwargs = met.kwargs;
+    met.caller |= met_before.caller;
+    met.varargs |= met_before.varargs;
+    met.kwargs |= met_before.kwargs;
     statement->macro = std::move(macro);
     return {};
   }
@@ -219,7 +267,7 @@ class Parser {
   }
 
   Status BodyUntil(std::string_view end, Body* body) {
-    TRY_ASSIGN(*body, ParseBody({end}));
+    TRY_ASSIGN(*body, ParseFrame({end}));
     in_.Next();
     // endmacro and endset may repeat the name.
     if (end == "endmacro" && in_.Current().kind == TokenKind::kName) in_.Next();

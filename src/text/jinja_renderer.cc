@@ -103,6 +103,9 @@ Result<Renderer::Flow> Renderer::RunStatement(const Statement& statement) {
           Value(Value::Data(std::make_shared<const Callable>(macro->name, std::nullopt, macro))));
       break;
     }
+    case Kind::kCall:
+      TRY(RunCallBlock(statement));
+      break;
     case Kind::kScope:
       return RunScope(statement);
     case Kind::kBreak:
@@ -164,6 +167,16 @@ Result<Renderer::Flow> Renderer::RunScope(const Statement& statement) {
   return flow;
 }
 
+Status Renderer::RunCallBlock(const Statement& statement) {
+  const Value caller(Value::Data(std::make_shared<const Callable>(
+      "caller", std::nullopt, statement.macro.get(), ++call_blocks_so_far_)));
+  call_blocks_.emplace_back(call_blocks_so_far_, scope_);
+  TRY_ASSIGN(const Value value, Call(*statement.expression, &caller));
+  call_blocks_.pop_back();
+  if (value.text() == nullptr) return Err("call: expected a str, found {}", value.TypeName());
+  return Write(statement, *value.text());
+}
+
 Result<Value> Renderer::RunToText(const Body& body, const Expression& filters) {
   std::string text;
   Scope scope{scope_};
@@ -190,6 +203,8 @@ Status Renderer::Assign(const Statement& statement, const Target& target, Value 
     if (space == nullptr)
       return Err("set {}.{}: expected a namespace, found {}", names.front(), target.attribute,
                  owner.TypeName());
+    if (target.attribute.starts_with('_'))
+      return Err("set {}.{}: a name that begins with _", names.front(), target.attribute);
     if (Value* field = space->Find(target.attribute)) {
       *field = std::move(value);
     } else {
@@ -212,43 +227,77 @@ Status Renderer::Write(const Statement&, std::string_view text) {
   return {};
 }
 
-Result<Value> Renderer::CallMacro(const MacroNode& macro, const Arguments& arguments) {
+Result<Value> Renderer::CallMacro(const Callable& callable, const Arguments& arguments) {
   constexpr int kMaxMacroDepth = 20;
-  if (arguments.positional.size() > macro.parameters.size())
-    return Err("macro {}: expected at most {} arguments, found {}", macro.name,
-               macro.parameters.size(), arguments.positional.size());
-  for (const auto& [name, value] : arguments.named)
-    if (std::ranges::find(macro.parameters, name) == macro.parameters.end())
-      return Err("macro {}: no parameter is called \"{}\"", macro.name, name);
+  const MacroNode& macro = *callable.macro;
+  Scope scope{root_};
+  if (callable.call_block != 0) {
+    const auto block =
+        std::ranges::find(call_blocks_, callable.call_block, &std::pair<int64_t, Scope*>::first);
+    if (block == call_blocks_.end())
+      return Err("caller: called after its call block: not supported");
+    scope.parent = block->second;
+  }
   if (++macro_depth_ > kMaxMacroDepth)
     return Err("macros call each other more than {} levels deep", kMaxMacroDepth);
-  Scope scope{root_};
   std::string text;
   Scope* const outer = std::exchange(scope_, &scope);
   std::string* const out = std::exchange(out_, &text);
-  const size_t first_default = macro.parameters.size() - macro.defaults.size();
-  for (size_t i = 0; i < macro.parameters.size(); ++i) {
-    const std::string& name = macro.parameters[i];
-    const auto named =
-        std::ranges::find(arguments.named, name, &std::pair<std::string, Value>::first);
-    if (i < arguments.positional.size()) {
-      if (named != arguments.named.end())
-        return Err("macro {}: the parameter \"{}\" is given twice", macro.name, name);
-      scope.Set(name, arguments.positional[i]);
-    } else if (named != arguments.named.end()) {
-      scope.Set(name, named->second);
-    } else if (i >= first_default) {
-      TRY_ASSIGN(Value value, Evaluate(*macro.defaults[i - first_default]));
-      scope.Set(name, std::move(value));
-    } else {
-      scope.Set(name, Value::UndefinedNamed(name));
-    }
-  }
+  TRY(BindArguments(macro, arguments, &scope));
   TRY(Run(macro.body));
   scope_ = outer;
   out_ = out;
   --macro_depth_;
   return Value::String(std::move(text));
+}
+
+Status Renderer::BindArguments(const MacroNode& macro, const Arguments& arguments, Scope* scope) {
+  const std::vector<std::string>& parameters = macro.parameters;
+  const size_t first_default = parameters.size() - macro.defaults.size();
+  const auto& given = arguments.positional;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const std::string& name = parameters[i];
+    const auto named =
+        std::ranges::find(arguments.named, name, &std::pair<std::string, Value>::first);
+    if (i < given.size()) {
+      if (named != arguments.named.end())
+        return Err("macro {}: the parameter \"{}\" is given twice", macro.name, name);
+      scope->Set(name, given[i]);
+    } else if (named != arguments.named.end()) {
+      scope->Set(name, named->second);
+    } else if (i >= first_default) {
+      TRY_ASSIGN(Value value, Evaluate(*macro.defaults[i - first_default]));
+      scope->Set(name, std::move(value));
+    } else {
+      scope->Set(name, Value::UndefinedNamed(name));
+    }
+  }
+  if (macro.takes_varargs) {
+    TRY_ASSIGN(Value rest, Value::Tuple({given.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                                             given.size(), parameters.size())),
+                                         given.end()}));
+    scope->Set("varargs", std::move(rest));
+  } else if (given.size() > parameters.size()) {
+    return Err("macro {}: expected at most {} arguments, found {}", macro.name, parameters.size(),
+               given.size());
+  }
+  if (macro.takes_caller) scope->Set("caller", Value::UndefinedNamed("caller"));
+  std::vector<std::pair<Value, Value>> rest;
+  for (const auto& [name, value] : arguments.named) {
+    if (std::ranges::find(parameters, name) != parameters.end()) continue;
+    if (name == "caller" && macro.takes_caller) {
+      scope->Set("caller", value);
+    } else if (macro.takes_kwargs) {
+      rest.emplace_back(Value::String(name), value);
+    } else {
+      return Err("macro {}: no parameter is called \"{}\"", macro.name, name);
+    }
+  }
+  if (macro.takes_kwargs) {
+    TRY_ASSIGN(Value kwargs, Value::Map(std::move(rest)));
+    scope->Set("kwargs", std::move(kwargs));
+  }
+  return {};
 }
 
 }  // namespace merope::jinja

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,8 +20,10 @@ using Variables = std::vector<std::pair<std::string, Value>>;
 
 class Renderer {
  public:
-  // file names the template in errors. Both must outlive the renderer.
-  Renderer(const Variables& globals, const std::string& file) : globals_(globals), file_(file) {}
+  // file names the template in errors, date is what strftime_now tells. All must outlive the
+  // renderer.
+  Renderer(const Variables& globals, const std::string& file, const std::optional<std::tm>& date)
+      : globals_(globals), file_(file), date_(date) {}
   Result<std::string> Render(const Body& body);
 
  private:
@@ -43,6 +47,7 @@ class Renderer {
   Result<Flow> RunIf(const Statement& statement);
   Result<Flow> RunFor(const Statement& statement);
   Result<Flow> RunScope(const Statement& statement);
+  Status RunCallBlock(const Statement& statement);
   // The text of a body, through the filters of `filters`.
   Result<Value> RunToText(const Body& body, const Expression& filters);
   Status Assign(const Statement& statement, const Target& target, Value value);
@@ -56,9 +61,11 @@ class Renderer {
   Result<Value> Compare(const Expression& expression);
   Result<Value> Concat(const Expression& expression);
   Result<Value> SliceOf(const Expression& expression);
-  Result<Value> Call(const Expression& expression);
+  // caller: the body of a call block, as an argument of that name.
+  Result<Value> Call(const Expression& expression, const Value* caller = nullptr);
   Result<Value> CallFunction(const std::string& name, const Arguments& arguments);
-  Result<Value> CallMacro(const MacroNode& macro, const Arguments& arguments);
+  Result<Value> CallMacro(const Callable& callable, const Arguments& arguments);
+  Status BindArguments(const MacroNode& macro, const Arguments& arguments, Scope* scope);
   Result<Arguments> EvaluateArguments(const Expression& expression);
   Result<Value> LoopAttribute(const Expression& expression) const;
   const Loop* FindLoop() const;
@@ -69,10 +76,14 @@ class Renderer {
 
   const Variables& globals_;
   const std::string& file_;
+  const std::optional<std::tm>& date_;
   Scope* root_ = nullptr;
   Scope* scope_ = nullptr;
   std::string* out_ = nullptr;
   std::deque<Namespace> namespaces_;
+  // Call blocks that run, by their numbers, with the scopes that their bodies see.
+  std::vector<std::pair<int64_t, Scope*>> call_blocks_;
+  int64_t call_blocks_so_far_ = 0;
   int64_t steps_ = 0, bytes_ = 0;
   int macro_depth_ = 0;
 };

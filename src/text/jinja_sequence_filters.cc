@@ -93,7 +93,10 @@ Result<Value> ItemsOf(const Value& input, const Bound&) {
 Result<Value> Reverse(const Value& input, const Bound&) {
   TRY_ASSIGN(std::vector<Value> items, Items(input));
   std::ranges::reverse(items);
-  if (input.text() != nullptr) return FromText(Join(items, ""));
+  if (input.text() != nullptr) {
+    TRY_ASSIGN(std::string reversed, Join(items, ""));
+    return LikeText(input, std::move(reversed));
+  }
   const bool once = input.is_undefined() || (input.sequence() != nullptr &&
                                              input.sequence()->kind == Sequence::Kind::kGenerator);
   return once ? Value::List(std::move(items)) : Value::Generator(std::move(items));

@@ -55,6 +55,7 @@ const Test kTests[] = {
     {"integer", 0, [](V v, B) -> Result<bool> { return v.AsInt() && !v.AsBool(); }},
     {"number", 0, [](V v, B) -> Result<bool> { return v.is_number(); }},
     {"in", 1, [](V v, B a) { return Contains(*a[0], v); }},
+    {"escaped", 0, [](V v, B) -> Result<bool> { return v.is_markup(); }},
     {"iterable", 0, [](V v, B) -> Result<bool> { return Iterable(v); }},
     {"sequence", 0,
      [](V v, B) -> Result<bool> {
@@ -95,7 +96,7 @@ bool HasTest(std::string_view name) { return FindTest(name) != nullptr; }
 
 Result<bool> ApplyTest(std::string_view name, const Value& input, const Arguments& arguments) {
   const Test* test = FindTest(name);
-  CHECK(test != nullptr, "test {}", name);
+  if (test == nullptr) return Err("the test \"{}\" is not supported", name);
   if (!arguments.named.empty() || arguments.positional.size() != test->arguments)
     return Err("test {}: expected {} arguments, found {}", name, test->arguments,
                arguments.positional.size() + arguments.named.size());

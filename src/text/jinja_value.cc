@@ -82,6 +82,7 @@ Result<Value> Value::Map(std::vector<std::pair<Value, Value>> entries) {
 }
 
 const std::string* Value::text() const {
+  if (const auto* markup = std::get_if<Markup>(&data_)) return markup->text.get();
   const auto* text = std::get_if<Text>(&data_);
   return text == nullptr ? nullptr : text->get();
 }
@@ -167,9 +168,9 @@ bool Equal(const Value& a, const Value& b) {
     const auto left = a.AsInt(), right = b.AsInt();
     return left && right ? *left == *right : *a.AsNumber() == *b.AsNumber();
   }
+  if (a.text() != nullptr && b.text() != nullptr) return *a.text() == *b.text();
   if (a.data().index() != b.data().index()) return false;
   if (a.is_undefined() || a.is_none()) return true;
-  if (a.text() != nullptr) return *a.text() == *b.text();
   if (a.sequence() != nullptr)
     return a.sequence() == b.sequence() || SameSequence(*a.sequence(), *b.sequence());
   if (a.mapping() != nullptr) return SameMapping(*a.mapping(), *b.mapping());

@@ -28,12 +28,16 @@ struct Undefined {
   Text name;
 };
 struct None {};
+// Text that the filters safe and escape marked: what is joined to it is escaped.
+struct Markup {
+  Text text;
+};
 
 class Value {
  public:
-  using Data =
-      std::variant<Undefined, None, bool, int64_t, double, Text, std::shared_ptr<const Sequence>,
-                   std::shared_ptr<const Mapping>, Namespace*, std::shared_ptr<const Callable>>;
+  using Data = std::variant<Undefined, None, bool, int64_t, double, Text, Markup,
+                            std::shared_ptr<const Sequence>, std::shared_ptr<const Mapping>,
+                            Namespace*, std::shared_ptr<const Callable>>;
 
   Value() : data_(Undefined{}) {}
   explicit Value(Data data) : data_(std::move(data)) {}
@@ -42,6 +46,9 @@ class Value {
   static Value Double(double value) { return Value(Data(value)); }
   static Value String(std::string value) {
     return Value(Data(std::make_shared<const std::string>(std::move(value))));
+  }
+  static Value Safe(std::string value) {
+    return Value(Data(Markup{std::make_shared<const std::string>(std::move(value))}));
   }
   static Value NoneValue() { return Value(Data(None{})); }
   static Value UndefinedNamed(std::string name) {
@@ -59,7 +66,8 @@ class Value {
   bool is_none() const { return std::holds_alternative<None>(data_); }
   bool is_number() const { return AsNumber().has_value(); }  // bool included, as in Python
   // The content where the value is of that type; otherwise nullptr (or nullopt).
-  const std::string* text() const;
+  const std::string* text() const;  // marked or not
+  bool is_markup() const { return std::holds_alternative<Markup>(data_); }
   const Sequence* sequence() const;
   const Mapping* mapping() const;
   Namespace* name_space() const;
@@ -76,6 +84,11 @@ class Value {
  private:
   Data data_;
 };
+
+// A string that is markup where the other is.
+inline Value LikeText(const Value& other, std::string text) {
+  return other.is_markup() ? Value::Safe(std::move(text)) : Value::String(std::move(text));
+}
 
 // Views (of a dict's items) and generators (of filters like map) can be iterated, but not indexed;
 // a generator only once.
@@ -103,11 +116,13 @@ struct Namespace {
 };
 
 struct MacroNode;
-// A function by name, a method bound to its object, or a macro.
+// A function by name, a method bound to its object, a macro, or the body of a call block, which
+// can be called while that block runs.
 struct Callable {
   std::string name;
   std::optional<Value> self;
   const MacroNode* macro = nullptr;
+  int64_t call_block = 0;  // its number
 };
 
 // Python's ==; never an error.

@@ -370,9 +370,7 @@ Result<std::vector<VerifyPrompt>> BuildPrompts(const Tokenizer& tokenizer, int64
 Result<std::vector<VerifyPrompt>> BuildPrompts(const Checkpoint& checkpoint,
                                                const Tokenizer& tokenizer, VerifyMode mode) {
   const auto chat = checkpoint.LoadChatTemplate();
-  const ChatTemplateOptions options{.add_generation_prompt = true,
-                                    .bos_token = checkpoint.bos_token(),
-                                    .eos_token = checkpoint.eos_token()};
+  const ChatTemplateOptions options;
   ChatWording wording;
   if (chat && chat->has_value())  // one that cannot be used is `inspect`'s to tell
     wording = [&](std::string_view message) {

@@ -115,5 +115,24 @@ TEST(Directory, SpecialTokensAsObjectsAndFromTheMap) {
   EXPECT_EQ(checkpoint->eos_token(), "</s>");
 }
 
+TEST(Directory, TemplatesOfAListAndAllSpecialTokens) {
+  TempDir directory;
+  ModelConfig config = TinyConfig();
+  config.vocab_size = 20;
+  ASSERT_TRUE(Synthesize(directory.path(), config, {}));
+  Write(directory.File("tokenizer_config.json"),
+        R"({"pad_token": "<p>", "unk_token": {"content": "<u>"}, "chat_template": [
+            {"name": "default", "template": "d{{ pad_token }}{{ unk_token }}{{ cls_token }}"},
+            {"name": "tool_use", "template": "t"}]})");
+  const auto checkpoint = Checkpoint::Open(directory.path());
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  const auto chat = checkpoint->LoadChatTemplate();
+  ASSERT_TRUE(chat && *chat);
+  EXPECT_EQ(*(*chat)->RenderJson("[]", "{}", {}), "d<p><u>");
+  EXPECT_EQ(*(*chat)->RenderJson("[]", R"({"tools": []})", {}), "t");
+  Write(directory.File("tokenizer_config.json"), R"({"chat_template": ["x"]})");
+  EXPECT_FALSE(Checkpoint::Open(directory.path()));
+}
+
 }  // namespace
 }  // namespace merope

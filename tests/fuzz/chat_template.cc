@@ -8,9 +8,9 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!chat) return 0;
   const ChatMessage messages[] = {
       {"system", "Be brief."}, {"user", "¿Qué? "}, {"assistant", "\n<b>"}};
-  const ChatTemplateOptions options{
-      .add_generation_prompt = true, .bos_token = "<s>", .eos_token = "</s>"};
-  (void)chat->Render(messages, options);
+  (void)chat->Render(messages, {});
   (void)chat->Render({}, {});
+  (void)chat->RenderJson(R"([{"role": "user", "content": [{"type": "text", "text": " a|"}]}])",
+                         "{}", {.add_generation_prompt = false, .continue_final = "content"});
   return 0;
 }

@@ -17,8 +17,6 @@ const ServedModel& Model() {
       .tokenizer = tokenizer,
       .chat_template = *ChatTemplate::Parse(
           "{% for m in messages %}{{ m.role }}: {{ m.content | trim }}\n{% endfor %}", "template"),
-      .bos_token = "",
-      .eos_token = "",
       .defaults = {},
       .max_model_len = 64};
   return model;

@@ -1,11 +1,13 @@
-// Renders chat templates for the comparison with jinja2: JSON lines {"template": …, "variables":
-// {…}} on standard input,
-// {"text": …} or {"error": …} on standard output. The variables of a line without "messages" are
-// given as they are.
+// Renders chat templates for the comparison with jinja2 and transformers: JSON lines {"template":
+// …, "variables": {…}} on standard input, {"text": …} or {"error": …} on standard output. The
+// variables are given as they are; a line with "messages" is rendered as a chat, by its "tool_use",
+// "special_tokens" and options.
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "text/chat_date.h"
+#include "text/chat_template.h"
 #include "text/jinja_parser.h"
 #include "text/jinja_renderer.h"
 
@@ -33,7 +35,22 @@ Result<Value> ToValue(const Json& json) {
   return json.is_array() ? Value::List(std::move(items)) : Value::Map(std::move(entries));
 }
 
+Result<std::string> RenderChat(const Json& line) {
+  ChatTemplateSource source{.text = line.at("template"), .file = "template", .tool_use = {}};
+  if (line.contains("tool_use")) source.tool_use = line.at("tool_use").get<std::string>();
+  for (const auto& [name, text] : line.at("special_tokens").items())
+    source.special_tokens.emplace_back(name, text);
+  const ChatTemplateOptions options{
+      .add_generation_prompt = line.at("add_generation_prompt"),
+      .continue_final = line.at("continue_final"),
+      .openai_messages = line.at("openai_messages"),
+  };
+  TRY_ASSIGN(const ChatTemplate chat, ChatTemplate::Parse(std::move(source)));
+  return chat.RenderJson(line.at("messages").dump(), line.at("variables").dump(), options);
+}
+
 Result<std::string> Render(const Json& line) {
+  if (line.contains("messages")) return RenderChat(line);
   Variables variables;
   for (const auto& [name, json] : line.at("variables").items()) {
     TRY_ASSIGN(Value value, ToValue(json));
@@ -41,7 +58,8 @@ Result<std::string> Render(const Json& line) {
   }
   const std::string file = "template";
   TRY_ASSIGN(const Body body, ParseTemplate(line.at("template").get<std::string>(), file));
-  return Renderer(variables, file).Render(body);
+  const std::optional<std::tm> now;
+  return Renderer(variables, file, now).Render(body);
 }
 
 }  // namespace

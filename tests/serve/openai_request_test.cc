@@ -7,6 +7,7 @@
 
 #include "tests/serve/support.h"
 #include "tests/support/expect.h"
+#include "text/chat_date.h"
 
 namespace merope {
 namespace {
@@ -316,6 +317,21 @@ TEST_F(OpenAiRequestTest, ChatsPromptIsRendered) {
   EXPECT_EQ(parts->prompts[0].ids, Bytes("[user]a\nb\n[assistant]\n[assistant]"));
 }
 
+TEST_F(OpenAiRequestTest, TheTemplateSeesAMessagesFields) {
+  served_.model().chat_template = *ChatTemplate::Parse(
+      "{% for m in messages %}{{ m | tojson }}{{ strftime_now('%F') }}{% endfor %}", "template");
+  served_.model().date = *ParseDate("2001-01-02", "date");
+  const auto request = served_.Parse(
+      Endpoint::kChatCompletions,
+      R"({"messages": [{"name": "n", "role": "tool", "content": "", "tool_call_id": null, "x": 1},
+          {"role": "assistant", "tool_calls": [{"function": {"arguments": "{\"b\": 1, \"a\": 2}"}}]}]})");
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->prompts[0].ids,
+            Bytes(R"({"name": "n", "role": "tool", "content": "", "x": 1}2001-01-02)"
+                  R"({"role": "assistant", "tool_calls": [{"function": {"arguments": )"
+                  R"({"b": 1, "a": 2}}}]}2001-01-02)"));
+}
+
 TEST_F(OpenAiRequestTest, ChatsOwnFields) {
   EXPECT_EQ(served_.Chat(R"("max_tokens": 5, "max_completion_tokens": 6)")->params.max_tokens, 6);
   EXPECT_EQ(served_.Chat(R"("logprobs": true)")->params.logprobs, 0);
@@ -333,9 +349,12 @@ TEST_F(OpenAiRequestTest, ContinuesTheFinalMessage) {
                              last + R"("}], "continue_final_message": true)" + members + "}");
   };
   EXPECT_EQ(chat("ok", "")->prompts[0].ids, Bytes("[user]ok\n[assistant]ok"));
+  // As transformers: the template trims, so what stands before the end is trimmed.
   EXPECT_EQ(chat(" ok ", "")->prompts[0].ids, Bytes("[user]ok\n[assistant]ok"));
+  EXPECT_EQ(chat("ok|", "")->prompts[0].ids, Bytes("[user]ok\n[assistant]ok|"));
+  EXPECT_EQ(chat("<", "")->prompts[0].ids, Bytes("[user]ok\n[assistant]<"));
+  EXPECT_EQ(chat("", "")->prompts[0].ids, Bytes("[user]ok\n[assistant]"));
   EXPECT_EQ(chat("ok", R"(, "echo": true)")->prompts[0].text, "ok");
-  ExpectRefused(chat(" ", ""), "continue_final_message", "found none");
   ExpectRefused(chat("ok", R"(, "add_generation_prompt": true)"), "continue_final_message",
                 "add_generation_prompt");
 }
@@ -354,7 +373,7 @@ TEST_F(OpenAiRequestTest, BadMessagesAreRefusedByName) {
            Case{R"("hi")", "messages", "an array"},
            Case{R"(["hi"])", "messages[0]", "an object"},
            Case{R"([{"content": "x"}])", "messages[0].role", "none"},
-           Case{R"([{"role": 1, "content": "x"}])", "messages[0]", "role: expected a string"},
+           Case{R"([{"role": 1, "content": "x"}])", "messages[0].role", "expected a string"},
            Case{R"([{"role": "user"}])", "messages[0].content", "none"},
            Case{R"([{"role": "user", "content": 5}])", "messages[0].content", "found 5"},
            Case{R"([{"role": "user", "content": ["x"]}])", "messages[0].content[0]", "an object"},
@@ -362,7 +381,9 @@ TEST_F(OpenAiRequestTest, BadMessagesAreRefusedByName) {
                 "messages[0].content[0].type", "image_url"},
            Case{R"([{"role": "user", "content": [{"type": "text"}]}])",
                 "messages[0].content[0].text", "none"},
-           Case{R"([{"role": "assistant", "tool_calls": [{}]}])", "messages[0].tool_calls",
+           Case{R"([{"role": "assistant", "tool_calls": [{}]}])",
+                "messages[0].tool_calls[0].function", "an object"},
+           Case{R"([{"role": "assistant", "audio": {"id": "x"}}])", "messages[0].audio",
                 "not supported"},
        })
     ExpectRefused(served_.Parse(Endpoint::kChatCompletions,

@@ -28,8 +28,6 @@ class Served {
                .names = {},
                .tokenizer = tokenizer_,
                .chat_template = *ChatTemplate::Parse(kTemplate, "template"),
-               .bos_token = "",
-               .eos_token = "",
                .defaults = {},
                .max_model_len = 100} {}
 

@@ -1,0 +1,240 @@
+#include "text/chat_messages.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "text/jinja_json.h"
+#include "text/jinja_text.h"
+
+namespace merope {
+namespace {
+
+using jinja::Expression;
+using jinja::Value;
+using Entries = std::vector<std::pair<Value, Value>>;
+
+// The names that a message's reasoning goes by, the first that of newer templates.
+constexpr std::array<std::string_view, 3> kReasoning = {"reasoning_content", "thinking",
+                                                        "reasoning"};
+constexpr std::string_view kMark = "CONTINUE_FINAL_MESSAGE_TAG ";
+
+std::string Shown(const Value* value) {
+  if (value == nullptr) return "none";
+  const auto text = ToJson(*value, {});
+  return text ? text->substr(0, 60) : value->TypeName();
+}
+
+void Put(std::string_view key, Value value, Entries* entries) {
+  for (auto& [known, old] : *entries)
+    if (known.text() != nullptr && *known.text() == key) {
+      old = std::move(value);
+      return;
+    }
+  entries->emplace_back(Value::String(std::string(key)), std::move(value));
+}
+
+// The items of a list of objects, each as its changed self.
+template <class Change>
+Result<Value> EachObject(const Value& list, const std::string& where, Change change) {
+  if (list.sequence() == nullptr)
+    return Err("{}: expected an array, found {}", where, Shown(&list));
+  std::vector<Value> changed;
+  for (const Value& item : list.sequence()->items) {
+    const std::string place = fmt::format("{}[{}]", where, changed.size());
+    if (item.mapping() == nullptr)
+      return Err("{}: expected an object, found {}", place, Shown(&item));
+    TRY_ASSIGN(Value value, change(*item.mapping(), place));
+    changed.push_back(std::move(value));
+  }
+  return Value::List(std::move(changed));
+}
+
+Result<Value> ReadMessage(const jinja::Mapping& message, const std::string& where) {
+  const Value* role = message.Find("role");
+  if (role == nullptr || role->text() == nullptr)
+    return Err("{}.role: expected a string, found {}", where, Shown(role));
+  Entries entries;
+  std::ranges::copy_if(message.entries, std::back_inserter(entries),
+                       [](const auto& entry) { return !entry.second.is_none(); });
+  for (const std::string_view name : kReasoning) {
+    const Value* reasoning = message.Find(name);
+    if (reasoning == nullptr || reasoning->is_none()) continue;
+    const bool thinks = std::ranges::any_of(
+        entries, [](const auto& entry) { return *entry.first.text() == "thinking"; });
+    const Value told = *reasoning;
+    if (!thinks) entries.emplace(entries.begin(), Value::String("thinking"), told);
+    Put(kReasoning[0], told, &entries);
+    break;
+  }
+  return Value::Map(std::move(entries));
+}
+
+Result<Value> JoinParts(const Value& content, const std::string& where, bool joins) {
+  if (content.text() != nullptr) return content;
+  if (content.sequence() == nullptr)
+    return Err("{}: expected a string or an array of parts, found {}", where, Shown(&content));
+  std::string text;
+  size_t n = 0;
+  TRY(EachObject(content, where,
+                 [&](const jinja::Mapping& part, const std::string& place) -> Result<Value> {
+                   const Value* type = part.Find("type");
+                   if (type == nullptr || type->text() == nullptr || *type->text() != "text")
+                     return Err("{}.type: expected \"text\", found {}", place, Shown(type));
+                   const Value* piece = part.Find("text");
+                   if (piece == nullptr || piece->text() == nullptr)
+                     return Err("{}.text: expected a string, found {}", place, Shown(piece));
+                   if (n++ > 0) text += '\n';
+                   text += *piece->text();
+                   return *piece;
+                 }));
+  return joins ? Value::String(std::move(text)) : content;
+}
+
+// The call with its arguments as an object: a string of JSON is read, none or an empty one is an
+// object without members.
+Result<Value> ReadToolCall(const jinja::Mapping& call, const std::string& where) {
+  const Value* function = call.Find("function");
+  if (function == nullptr || function->mapping() == nullptr)
+    return Err("{}.function: expected an object, found {}", where, Shown(function));
+  Entries members = function->mapping()->entries;
+  const Value* given = function->mapping()->Find("arguments");
+  if (given == nullptr || !given->Truthy()) {
+    TRY_ASSIGN(Value none, Value::Map({}));
+    Put("arguments", std::move(none), &members);
+  } else if (given->text() != nullptr) {
+    TRY_ASSIGN(Value read, jinja::FromJson(*given->text(), where + ".function.arguments"));
+    Put("arguments", std::move(read), &members);
+  }
+  TRY_ASSIGN(Value changed, Value::Map(std::move(members)));
+  Entries entries = call.entries;
+  Put("function", std::move(changed), &entries);
+  return Value::Map(std::move(entries));
+}
+
+Result<Value> ReadOpenAiMessage(const jinja::Mapping& message, const std::string& where,
+                                bool joins_parts) {
+  const Value *role = message.Find("role"), *content = message.Find("content"),
+              *calls = message.Find("tool_calls");
+  if (role == nullptr || role->text() == nullptr)
+    return Err("{}.role: expected a string, found {}", where, Shown(role));
+  if (const Value* audio = message.Find("audio"); audio != nullptr && !audio->is_none())
+    return Err("{}.audio: not supported", where);
+  Entries entries = message.entries;
+  if (content != nullptr && !content->is_none()) {
+    TRY_ASSIGN(Value joined, JoinParts(*content, where + ".content", joins_parts));
+    Put("content", std::move(joined), &entries);
+  } else if (*role->text() != "assistant") {
+    return Err("{}.content: expected a string, found none", where);
+  }
+  if (calls != nullptr && !calls->is_none()) {
+    TRY_ASSIGN(Value read, EachObject(*calls, where + ".tool_calls", ReadToolCall));
+    if (read.sequence()->items.empty()) read = Value::NoneValue();  // a template sees no list
+    Put("tool_calls", std::move(read), &entries);
+  }
+  return Value::Map(std::move(entries));
+}
+
+bool IsContent(const Expression& expression) {
+  switch (expression.kind) {
+    case Expression::Kind::kFilter:
+      return IsContent(*expression.children[0]);
+    case Expression::Kind::kName:
+    case Expression::Kind::kAttribute:
+      return expression.name == "content";
+    case Expression::Kind::kItem: {
+      const std::string* key = expression.children[1]->value.text();
+      return key != nullptr && *key == "content";
+    }
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Result<Value> ReadMessages(const Value& messages) {
+  return EachObject(messages, "messages", ReadMessage);
+}
+
+Result<Value> ReadOpenAiMessages(const Value& messages, bool joins_parts) {
+  return EachObject(messages, "messages",
+                    [&](const jinja::Mapping& message, const std::string& where) {
+                      return ReadOpenAiMessage(message, where, joins_parts);
+                    });
+}
+
+bool TakesParts(const jinja::Body& body) {
+  return std::ranges::any_of(body, [](const jinja::Statement& statement) {
+    return (statement.kind == jinja::Statement::Kind::kFor && IsContent(*statement.expression)) ||
+           TakesParts(statement.body) || TakesParts(statement.else_body) ||
+           (statement.macro != nullptr && TakesParts(statement.macro->body)) ||
+           std::ranges::any_of(statement.branches,
+                               [](const auto& branch) { return TakesParts(branch.body); });
+  });
+}
+
+Result<MarkedMessages> MarkEnd(const Value& messages, const std::string& field,
+                               std::string_view source) {
+  const auto fail = [](const std::string& expected) {
+    return Err("continue_final_message: expected {}", expected);
+  };
+  std::vector<Value> items = messages.sequence()->items;
+  if (items.empty()) return fail("a message, found none");
+  const jinja::Mapping& message = *items.back().mapping();
+  const Value* given = message.Find(field);
+  if (given == nullptr) return fail(fmt::format("\"{}\" in the last message, found none", field));
+  const Value last = *given;
+  // Reasoning was copied to its other names, of which a template reads one.
+  std::vector<std::string> fields = {field};
+  if (std::ranges::find(kReasoning, field) != kReasoning.end()) {
+    fields.clear();
+    for (const std::string_view name : kReasoning)
+      if (const Value* same = message.Find(name); same != nullptr && Equal(*same, last))
+        fields.emplace_back(name);
+  }
+  if (std::ranges::none_of(fields, [&](const auto& name) { return source.contains(name); }))
+    return fail(fmt::format("a chat template that reads \"{}\", found none", field));
+
+  MarkedMessages marked;
+  Value changed;
+  if (last.text() != nullptr) {
+    marked.last = *last.text();
+    changed = Value::String(marked.last + std::string(kMark));
+  } else if (last.sequence() != nullptr) {
+    std::vector<Value> parts = last.sequence()->items;
+    const auto part = std::find_if(parts.rbegin(), parts.rend(), [](const Value& value) {
+      return value.mapping() != nullptr && value.mapping()->Find("text") != nullptr;
+    });
+    if (part == parts.rend() || part->mapping()->Find("text")->text() == nullptr)
+      return fail("text in the last message, found none");
+    marked.last = *part->mapping()->Find("text")->text();
+    Entries entries = part->mapping()->entries;
+    Put("text", Value::String(marked.last + std::string(kMark)), &entries);
+    TRY_ASSIGN(*part, Value::Map(std::move(entries)));
+    TRY_ASSIGN(changed, Value::List(std::move(parts)));
+  } else {
+    return fail(fmt::format("text as \"{}\" of the last message, found {}", field, Shown(&last)));
+  }
+  Entries entries = message.entries;
+  for (const std::string& name : fields) Put(name, changed, &entries);
+  TRY_ASSIGN(items.back(), Value::Map(std::move(entries)));
+  TRY_ASSIGN(marked.messages, Value::List(std::move(items)));
+  return marked;
+}
+
+Status CutAtMark(std::string_view last, std::string* text) {
+  const std::string_view bare = kMark.substr(0, kMark.size() - 1);
+  const size_t at = text->rfind(bare);
+  if (at == text->npos || !text->contains(jinja::Strip(last, true, true)))
+    return Err(
+        "continue_final_message: expected the chat template to give the last message as it is, "
+        "found it changed");
+  const bool trimmed = std::string_view(*text).substr(at, kMark.size()) != kMark;
+  text->resize(at);
+  if (trimmed) text->resize(jinja::Strip(*text, false, true).size());
+  return {};
+}
+
+}  // namespace merope
