@@ -6,7 +6,6 @@
 
 #include "base/progress.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "engine/load.h"
 #include "report/write_report.h"
@@ -40,7 +39,6 @@ class PhaseBars {
 };
 
 Result<int> RunReport(ReportArguments arguments) {
-  HandleInterrupts();
   ReportOptions& options = arguments.options;
   options.mode = arguments.quick  ? VerifyMode::kQuick
                  : arguments.full ? VerifyMode::kFull
@@ -74,8 +72,7 @@ Result<int> RunReport(ReportArguments arguments) {
       "(a) the reference report's table: {}\n(b) every position, full vocabulary: {}\n",
       VerdictName(data.verify.first_token.verdict), VerdictName(data.verify.positions.verdict));
   TRY(WriteOutput(text));
-  const bool passed = data.verify.first_token.verdict == Verdict::kPass && data.weights.ok();
-  return passed ? 0 : kExitCheckFailed;
+  return data.weights.ok() ? ExitCode(data.verify.verdict) : kExitCheckFailed;
 }
 
 }  // namespace
@@ -107,9 +104,9 @@ void AddReport(CLI::App& app, Action* chosen) {
   report->add_option("--threads", a->options.threads, "Default: the cores this process may use")
       ->check(CLI::Range(1, 1024));
   report->footer(
-      "Writes report.{en,zh}.{md,html}, figures/ and report.json. Exit code: 0 where the weights "
-      "and the reference report's table\n"
-      "(a) pass, 1 where not.\n\n"
+      "Writes report.{en,zh}.{md,html}, figures/ and report.json. Exit code: that of verify; 1 "
+      "where "
+      "the weight check fails.\n\n"
       "Example: merope report SmolLM2-135M-Instruct.gguf -o report --quick");
   report->callback([a, chosen] { *chosen = [a] { return RunReport(*a); }; });
 }

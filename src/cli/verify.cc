@@ -4,7 +4,6 @@
 
 #include "base/progress.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/verify_table.h"
 #include "engine/load.h"
@@ -20,12 +19,6 @@ struct VerifyArguments {
   VerifyOptions options;
   bool quick = false, full = false, json = false, reference = false;
 };
-
-int ExitCode(Verdict verdict) {
-  return verdict == Verdict::kPass   ? 0
-         : verdict == Verdict::kFail ? kExitCheckFailed
-                                     : kExitInconclusive;
-}
 
 // The prompts of --prompts, or those of the mode.
 Result<std::vector<VerifyPrompt>> Prompts(const VerifyArguments& arguments,
@@ -60,7 +53,6 @@ Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint)
 }
 
 Result<int> RunVerify(VerifyArguments arguments) {
-  HandleInterrupts();
   TRY_ASSIGN(const std::optional<Precision> precision,
              ParsePrecision(arguments.dtype.empty() ? "auto" : arguments.dtype));
   VerifyOptions& options = arguments.options;
