@@ -159,6 +159,8 @@ std::vector<std::vector<int32_t>> RandomPrompts(const LatencyCase& shape, int64_
 }  // namespace
 
 Status Validate(const LatencyOptions& options, int64_t max_model_len) {
+  if (options.threads < 0 || options.threads > 1024)
+    return Err("threads: expected 0 (the usable cores) to 1024, found {}", options.threads);
   const struct {
     const char* name;
     const std::vector<int64_t>& values;

@@ -43,7 +43,6 @@ std::string Summary(const BatchCounts& counts, double seconds) {
 }
 
 Result<int> RunBatch(const BatchArguments& arguments) {
-  HandleInterrupts();
   TRY_ASSIGN(Batch batch, Batch::Open(arguments.requests, arguments.results));
   if (batch.dropped_bytes() > 0)
     Say("{}: the last result was not whole; its {} bytes are dropped", arguments.results,

@@ -7,6 +7,7 @@
 
 #include "backend/cpu/targets.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 
 namespace merope {
 namespace {
@@ -25,6 +26,7 @@ Result<int> RunPinned(const Action& chosen) {
 int Main(int argc, char** argv) {
   // A closed pipe is seen as a failed write, and ends the program quietly.
   std::signal(SIGPIPE, SIG_IGN);
+  HandleInterrupts();
   CLI::App app(
       "merope runs small language models on this machine and proves that it runs them right.",
       "merope");

@@ -4,10 +4,19 @@
 // not be done (the message says why); 64 the command line was wrong; 130 interrupted.
 #pragma once
 
+#include "verify/verdict.h"
+
 namespace merope {
 
 inline constexpr int kExitCheckFailed = 1, kExitInconclusive = 2, kExitError = 3, kExitUsage = 64,
                      kExitInterrupted = 130;
+
+// What verify and report end with.
+constexpr int ExitCode(Verdict verdict) {
+  return verdict == Verdict::kPass   ? 0
+         : verdict == Verdict::kFail ? kExitCheckFailed
+                                     : kExitInconclusive;
+}
 
 int Main(int argc, char** argv);
 

@@ -5,10 +5,9 @@
 #include <vector>
 
 #include "base/progress.h"
+#include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/verify_table.h"
 #include "engine/load.h"
 #include "report/write_report.h"
 
@@ -41,7 +40,6 @@ class PhaseBars {
 };
 
 Result<int> RunReport(ReportArguments arguments) {
-  HandleInterrupts();
   ReportOptions& options = arguments.options;
   options.mode = arguments.quick  ? VerifyMode::kQuick
                  : arguments.full ? VerifyMode::kFull

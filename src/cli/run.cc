@@ -141,7 +141,6 @@ void SaySummary(const GenerateResult& result, const EngineStats& stats) {
 }
 
 Result<int> Run(const RunArguments& arguments) {
-  HandleInterrupts();
   SamplingParams checked = Params(arguments, {});
   TRY(Settle(&checked, {.vocab_size = std::numeric_limits<int32_t>::max()}));  // before loading
   TRY_ASSIGN(const LoadedModel loaded, LoadAndSay(arguments.model));

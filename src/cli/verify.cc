@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "base/progress.h"
+#include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/verify_table.h"
 #include "engine/load.h"
@@ -59,7 +59,6 @@ Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint)
 }
 
 Result<int> RunVerify(VerifyArguments arguments) {
-  HandleInterrupts();
   TRY_ASSIGN(const std::optional<Precision> precision,
              ParsePrecision(arguments.dtype.empty() ? "auto" : arguments.dtype));
   VerifyOptions& options = arguments.options;

@@ -114,12 +114,6 @@ std::string Positions(const VerifyResult& result, bool color) {
 
 }  // namespace
 
-int ExitCode(Verdict verdict) {
-  return verdict == Verdict::kPass   ? 0
-         : verdict == Verdict::kFail ? kExitCheckFailed
-                                     : kExitInconclusive;
-}
-
 std::string VerifyTable(const VerifyResult& result, bool color) {
   std::string text =
       fmt::format("merope verify, mode {}\n  model     {}\n  baseline  {}\n  target    {}\n\n",

@@ -7,9 +7,6 @@
 
 namespace merope {
 
-// What verify and report exit with.
-int ExitCode(Verdict verdict);
-
 std::string VerifyTable(const VerifyResult& result, bool color);
 
 }  // namespace merope

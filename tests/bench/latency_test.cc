@@ -63,6 +63,8 @@ TEST(LatencyOptions, RefusedByName) {
   expect("context", [](LatencyOptions& o) { o.contexts = {-1}; });
   expect("batch-size", [](LatencyOptions& o) { o.batch_sizes = {1, 0}; });
   expect("repeats", [](LatencyOptions& o) { o.repeats = 0; });
+  expect("threads", [](LatencyOptions& o) { o.threads = -1; });
+  expect("threads", [](LatencyOptions& o) { o.threads = 99'999'999; });
   expect("warmup", [](LatencyOptions& o) { o.warmup = -1; });
 }
 

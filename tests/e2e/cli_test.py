@@ -97,6 +97,13 @@ class Run(merope.Case):
         self.refused(3, "UTF-8", "run", self.model, "-", stdin=b"caf\xe9")
 
 
+    def test_the_instruction_set_can_be_pinned(self):
+        pinned = lambda name: {"env": {"MEROPE_TARGET": name}}
+        error = self.refused(3, ["MEROPE_TARGET", "ABACUS"], "run", self.model, "x", **pinned("ABACUS"))
+        least = re.search(r"\(([^)]*)\)", error)[1].split(", ")[-1]
+        self.assertIn(f"({least}, ", self.run_json("x", "--max-tokens", 1, **pinned(least))["backend"])
+
+
 class Streams(merope.Case):
     @classmethod
     def setUpClass(cls):
@@ -115,6 +122,14 @@ class Streams(merope.Case):
             error = process.stderr.read()
             self.assertEqual(process.wait(60), 130)
             self.assertNotIn(b"error", error)
+
+    def test_ctrl_c_ends_a_measurement_with_130(self):
+        with subprocess.Popen([merope.BIN, "bench", "throughput", self.model, "--input-len", "4", "--output-len", "4", "--repeats",
+                               "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            self.assertTrue(process.stderr.readline())  # what was loaded
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            self.assertEqual(process.returncode, 130)
 
     def test_a_closed_pipe_ends_quietly(self):
         with self.start() as process:
