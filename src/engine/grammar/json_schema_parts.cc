@@ -214,8 +214,9 @@ Status SchemaParts::Count(const OrderedJson& value) const {
     for (const OrderedJson* at : level) {
       const auto size = static_cast<int64_t>(at->size());
       const bool is_string = at->is_string();
-      work_.Spend(4 + (is_string ? std::ssize(at->get_ref<const std::string&>()) / 16
-                                 : at->is_object() ? size * size / 8 : 0));
+      work_.Spend(4 + (is_string         ? std::ssize(at->get_ref<const std::string&>()) / 16
+                       : at->is_object() ? size * size / 8
+                                         : 0));
       TRY(work_.Check());
       if (!at->is_structured()) continue;
       for (const OrderedJson& part : *at) next.push_back(&part);
