@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <system_error>
 
 #include "cli/commands.h"
 
@@ -37,6 +38,8 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "merope: error: %s\n", code.error().message.c_str());
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "merope: error: out of memory\n");
+  } catch (const std::system_error& error) {
+    std::fprintf(stderr, "merope: error: no thread could be made: %s\n", error.what());
   }
   return kExitError;
 }

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "engine/generation.h"
@@ -159,14 +160,20 @@ void Engine::Loop() {
       }
       if (stopping_ && submitted.empty()) break;
     }
-    for (std::unique_ptr<Job>& job : submitted) Admit(std::move(job));
-    for (auto& [id, grammar] : compiled) TakeGrammar(id, std::move(grammar));
-    for (const RequestId id : aborted) EndEarly(id, FinishReason::kAbort);
-    submitted.clear();
-    aborted.clear();
-    compiled.clear();
-    RefuseLateGrammars();
-    if (any()) Step();
+    try {
+      for (std::unique_ptr<Job>& job : submitted)
+        if (job) Admit(std::move(job));  // null: had its turn before memory ran out
+      for (auto& [id, grammar] : compiled) TakeGrammar(id, std::move(grammar));
+      for (const RequestId id : aborted) EndEarly(id, FinishReason::kAbort);
+      submitted.clear();
+      aborted.clear();
+      compiled.clear();
+      RefuseLateGrammars();
+      if (any()) Step();
+    } catch (const std::bad_alloc&) {  // whoever it was that asked for it
+      while (!jobs_.empty())
+        EndEarly(jobs_.begin()->first, FinishReason::kError, "there is no memory left");
+    }
     PublishStats();
   }
   while (!jobs_.empty()) EndEarly(jobs_.begin()->first, FinishReason::kAbort);
@@ -208,11 +215,13 @@ void Engine::RefuseLateGrammars() {
 }
 
 void Engine::Begin(Job& job) {
-  job.generations.push_back(std::make_unique<Generation>(job.setup, job.begun++, model_.kv()));
-  Generation& generation = *job.generations.back();
-  job.newest = &generation;
-  generation.request = job.id;
-  scheduler_.Add(&generation);
+  job.generations.reserve(job.generations.size() + 1);  // what takes memory comes first
+  auto generation = std::make_unique<Generation>(job.setup, job.begun, model_.kv());
+  generation->request = job.id;
+  scheduler_.Add(generation.get());
+  job.newest = generation.get();
+  job.generations.push_back(std::move(generation));
+  ++job.begun;
 }
 
 // The others of its n begin when the prompt is computed, and find it in the prefix cache: as many

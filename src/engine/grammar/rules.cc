@@ -134,6 +134,8 @@ int64_t Rules::Predictions(int64_t limit) const {
   if (looked_at >= limit) return limit;
   for (const Rule& rule : rules_) {
     for (const Alternative& alternative : rule.alternatives) {
+      const auto length = std::ssize(alternative);
+      predictions += 8 * length * length;  // it is made an automaton, of so many states
       int64_t here = 0;  // from this symbol on, and those after it while there may be none of it
       for (size_t i = alternative.size(); i > 0 && predictions < limit; --i) {
         const auto* part = std::get_if<RuleId>(&alternative[i - 1]);
