@@ -20,6 +20,10 @@ CLANG_VERSION=19
 TORCH=torch==2.13.0
 ORACLES="transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 gguf==0.19.0 accelerate==1.15.0 numpy==2.4.6 scipy==1.17.1 jinja2==3.1.6 jsonschema==4.26.0 sentencepiece==0.2.3 xllamacpp==2026.10.11549"
 
+# The source package of jsonschema, in which the official JSON-Schema-Test-Suite is.
+JSONSCHEMA_SOURCES=jsonschema==4.26.0
+JSONSCHEMA_SOURCES_SHA256=0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326
+
 # The engines that benchmarks/peers compares with, each in a venv of its own; torch (above) first, where one is built on it.
 PEER_LLAMACPP="llama-cpp-python==0.3.36 gguf==0.19.0 numpy==2.4.6"
 PEER_HF="transformers==5.23.0 safetensors==0.8.0 accelerate==1.15.0 numpy==2.4.6"

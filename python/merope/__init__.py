@@ -18,6 +18,7 @@ from .outputs import (
     FlatLogprobs,
     Logprob,
     RequestOutput,
+    RequestStateStats,
 )
 from .sampling_params import (
     BeamSearchParams,
@@ -31,6 +32,6 @@ from .tokenizer import Tokenizer
 __all__ = [
     "AsyncLLM", "BeamSearchOutput", "BeamSearchParams", "BeamSearchSequence", "CompletionOutput",
     "Counter", "FlatLogprobs", "Gauge", "LLM", "Logprob", "Metric", "RepetitionDetectionParams",
-    "RequestOutput", "RequestOutputKind", "SamplingParams", "StructuredOutputsParams", "Tokenizer",
+    "RequestOutput", "RequestOutputKind", "RequestStateStats", "SamplingParams", "StructuredOutputsParams", "Tokenizer",
     "__version__",
 ]

@@ -7,12 +7,14 @@ import functools
 import itertools
 import weakref
 from collections.abc import AsyncGenerator, Iterable
+from typing import Any
 
 from . import _native
 from .engine import Engine, Prompt
 from .outputs import RequestOutput
 from .sampling_params import RequestOutputKind, SamplingParams
 from .tokenizer import Tokenizer
+from .vllm_arguments import take_request_arguments
 
 
 _numbers = itertools.count()
@@ -90,10 +92,12 @@ class AsyncLLM(Engine):
         request_id: str | None = None,
         *,
         priority: int = 0,
+        **vllm: Any,
     ) -> AsyncGenerator[RequestOutput, None]:
         """Completes a prompt (see LLM.generate), and yields what there is when something is new:
         all of it, what is new, or only what there is at the end, as sampling_params.output_kind
         says. A caller that stops iterating, or is cancelled, ends the request."""
+        take_request_arguments("generate", vllm)
         params = sampling_params or self.get_default_sampling_params()
         if request_id is None:
             request_id = f"request-{next(_numbers)}"

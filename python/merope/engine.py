@@ -15,6 +15,7 @@ from . import _native
 from .outputs import OutputBuilder
 from .sampling_params import SamplingParams
 from .tokenizer import Tokenizer
+from .vllm_arguments import take_engine_arguments
 
 logger = logging.getLogger("merope")
 
@@ -69,7 +70,7 @@ class Engine:
     kv_cache_memory_bytes: memory for keys and values; None: what max_num_seqs sequences of
         max_model_len need, as far as the memory goes that this process may use.
     kv_cache_dtype: "auto" (as the dtype has them) or "int8".
-    max_num_seqs, max_num_batched_tokens: sequences and tokens of one step at most.
+    max_num_seqs, max_num_batched_tokens: sequences and tokens of one step at most; None: 256 and 512.
     enable_prefix_caching: keep keys and values of prompts for requests that begin alike.
     speculative_config: {"method": "ngram", "num_speculative_tokens": k}: propose up to k tokens that
         followed the same words before, and keep those that decoding gives too. The output is the
@@ -78,8 +79,9 @@ class Engine:
     max_logprobs: what logprobs may ask for at most; -1: the vocabulary.
     chat_template: the source of a template to use instead of the checkpoint's.
     num_threads: None: the cores that this process may use.
-    gpu_memory_utilization, trust_remote_code, disable_log_stats: taken for vLLM's sake, and not
-        used: there is no GPU, and no checkpoint's code is run.
+    vllm: other arguments of vLLM's. Those that change no result (swap_space, block_size,
+        gpu_memory_utilization, …) are taken, with a note once; of those that do (quantization,
+        revision, logits_processors, …), only the values under which they do not.
     """
 
     def __init__(
@@ -93,18 +95,17 @@ class Engine:
         seed: int | None = 0,
         kv_cache_memory_bytes: int | None = None,
         kv_cache_dtype: str = "auto",
-        max_num_seqs: int = 256,
+        max_num_seqs: int | None = None,
         max_num_batched_tokens: int | None = None,
-        enable_prefix_caching: bool = True,
+        enable_prefix_caching: bool | None = None,
         speculative_config: Mapping[str, Any] | None = None,
         scheduling_policy: str = "fcfs",
         max_logprobs: int = 20,
         chat_template: str | None = None,
         num_threads: int | None = None,
-        gpu_memory_utilization: float | None = None,
-        trust_remote_code: bool = False,
-        disable_log_stats: bool = True,
+        **vllm: Any,
     ) -> None:
+        take_engine_arguments(type(self).__name__, vllm)
         if tensor_parallel_size != 1:
             raise ValueError(
                 f"tensor_parallel_size: expected 1, found {tensor_parallel_size}: one process runs "
@@ -112,25 +113,24 @@ class Engine:
         if scheduling_policy not in ("fcfs", "priority"):
             raise ValueError('scheduling_policy: expected "fcfs" or "priority", found '
                              f"{scheduling_policy!r}")
-        for name, value, least in (
-                ("max_model_len", max_model_len, 1), ("max_num_seqs", max_num_seqs, 1),
-                ("max_num_batched_tokens", max_num_batched_tokens, 1),
-                ("kv_cache_memory_bytes", kv_cache_memory_bytes, 1),
-                ("num_threads", num_threads, 1), ("max_logprobs", max_logprobs, -1)):
+        for name, value, least, most in (
+                ("max_model_len", max_model_len, 1, 2**31 - 1),
+                ("max_num_seqs", max_num_seqs, 1, 2**20),
+                ("max_num_batched_tokens", max_num_batched_tokens, 1, 2**20),
+                ("kv_cache_memory_bytes", kv_cache_memory_bytes, 1, 2**63 - 1),
+                ("num_threads", num_threads, 1, 1024), ("max_logprobs", max_logprobs, -1, 2**31 - 1)):
             if value is None:
                 continue
             if not isinstance(value, int):
                 raise TypeError(f"{name}: expected an int, found {value!r}")
-            if value < least:
-                raise ValueError(f"{name}: expected {least} or more, found {value}")
-        if gpu_memory_utilization is not None:
-            logger.info("gpu_memory_utilization is not used; kv_cache_memory_bytes bounds the cache")
+            if not least <= value <= most:
+                raise ValueError(f"{name}: expected {least} to {most}, found {value}")
         self._model = _native.Model(
             os.fspath(model), dtype=_dtype(dtype), kv_cache_dtype=kv_cache_dtype,
             enforce_eager=bool(enforce_eager), num_threads=num_threads or 0,
-            max_model_len=max_model_len or 0, max_num_seqs=max_num_seqs,
+            max_model_len=max_model_len or 0, max_num_seqs=max_num_seqs or 256,
             max_num_batched_tokens=max_num_batched_tokens or 0,
-            kv_cache_bytes=kv_cache_memory_bytes, prefix_cache=enable_prefix_caching,
+            kv_cache_bytes=kv_cache_memory_bytes, prefix_cache=enable_prefix_caching is not False,
             by_priority=scheduling_policy == "priority", max_logprobs=max_logprobs,
             speculative_tokens=_speculative_tokens(speculative_config))
         logger.info("%s", self._model.description)
@@ -194,6 +194,8 @@ class Engine:
         return Parsed(None, ids)
 
     def _parse_mapping(self, prompt: Mapping[str, Any]) -> Parsed:
+        absent = {"multi_modal_data", "mm_processor_kwargs", "multi_modal_uuids", "prompt_embeds"}
+        prompt = {name: value for name, value in prompt.items() if name not in absent or value is not None}
         unknown = prompt.keys() - {"prompt", "prompt_token_ids", "cache_salt"}
         if unknown or not prompt.keys() & {"prompt", "prompt_token_ids"}:
             raise ValueError('prompt: expected a dict with "prompt" or "prompt_token_ids", and perhaps '

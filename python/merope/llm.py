@@ -14,6 +14,7 @@ from .engine import Engine, Parsed, Prompt
 from .outputs import BeamSearchOutput, OutputBuilder, RequestOutput
 from .sampling_params import BeamSearchParams, SamplingParams, one_for_each
 from .tokenizer import Conversation, Tokenizer
+from .vllm_arguments import take_request_arguments
 
 UseTqdm = bool | Callable[..., Progress]
 
@@ -39,6 +40,7 @@ class LLM(Engine):
         *,
         use_tqdm: UseTqdm = True,
         priority: Sequence[int] | None = None,
+        **vllm: Any,
     ) -> list[RequestOutput]:
         """Completes prompts, and gives an output for each, in their order.
 
@@ -47,7 +49,9 @@ class LLM(Engine):
         sampling_params: for all, or one for each; None: get_default_sampling_params().
         use_tqdm: a progress bar on a terminal; tqdm, or what takes its arguments, is used instead.
         priority: a number for each prompt, for scheduling_policy="priority".
+        vllm: lora_request=None and other arguments of vLLM's, empty as they are by default.
         """
+        take_request_arguments("generate", vllm)
         return self._generate([self._parse(prompt) for prompt in _listed(prompts)], sampling_params,
                               use_tqdm, priority)
 
@@ -62,12 +66,14 @@ class LLM(Engine):
         continue_final_message: bool = False,
         tools: list[dict[str, Any]] | None = None,
         chat_template_kwargs: Mapping[str, Any] | None = None,
+        **vllm: Any,
     ) -> list[RequestOutput]:
         """Answers conversations, written out by the checkpoint's chat template.
 
         messages: a list of messages, dicts with "role" and "content", or a list of such lists.
         For all else see Tokenizer.apply_chat_template and generate.
         """
+        take_request_arguments("chat", vllm)
         conversations = cast(
             "Sequence[Conversation]",
             [messages] if messages and isinstance(messages[0], Mapping) else messages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -77,8 +78,9 @@ class CompletionOutput:
 
     finish_reason: "stop" (an EOS token, stop_token_ids, a stop string), "length", "repetition",
         "abort", "error", or None while it goes on.
-    stop_reason: the stop string or the token of stop_token_ids that ended it; with "error", what
-        went wrong; otherwise None.
+    stop_reason: the stop string or the token of stop_token_ids that ended it, or the model's EOS
+        token where that is not the tokenizer's own; "repetition_detected"; with "error", what went
+        wrong; otherwise None.
     """
 
     index: int
@@ -94,12 +96,31 @@ class CompletionOutput:
 
 
 @dataclasses.dataclass
+class RequestStateStats:
+    """When a request reached its stages, by vLLM's names.
+
+    arrival_time: of time.time(). queued_ts, scheduled_ts, first_token_ts, last_token_ts: of
+    time.monotonic(), 0.0 for what has not happened. first_token_latency: seconds from arrival to the
+    first token. num_generation_tokens: of all its sequences.
+    """
+
+    num_generation_tokens: int = 0
+    arrival_time: float = 0.0
+    queued_ts: float = 0.0
+    scheduled_ts: float = 0.0
+    first_token_ts: float = 0.0
+    last_token_ts: float = 0.0
+    first_token_latency: float = 0.0
+
+
+@dataclasses.dataclass
 class RequestOutput:
     """What a request has given.
 
     prompt: its text; None for one of token ids. prompt_logprobs: one entry a token of the prompt,
     the first None. outputs: its n sequences. num_cached_tokens: tokens of the prompt that were found
-    in the prefix cache.
+    in the prefix cache. metrics: when it reached its stages; two outputs that differ in nothing else
+    are equal.
     """
 
     request_id: str
@@ -108,7 +129,7 @@ class RequestOutput:
     prompt_logprobs: PromptLogprobs | None
     outputs: list[CompletionOutput]
     finished: bool
-    metrics: None = None
+    metrics: RequestStateStats | None = dataclasses.field(default=None, compare=False)
     lora_request: None = None
     num_cached_tokens: int | None = None
     kv_transfer_params: dict[str, Any] | None = None
@@ -142,8 +163,10 @@ class OutputBuilder:
         self._tokenizer = tokenizer
         self._flat, self._wants_logprobs, self._wants_prompt_logprobs = flat, logprobs, prompt_logprobs
         self._so_far = [self._empty(index) for index in range(n)]
+        self._stats = RequestStateStats(arrival_time=time.time())
+        self._arrival = time.monotonic()
         self.request = RequestOutput(request_id, prompt, prompt_token_ids, None, [], False,
-                                     num_cached_tokens=0)
+                                     metrics=self._stats, num_cached_tokens=0)
 
     def cumulative(self, events: Iterable[_native.Event]) -> RequestOutput:
         """All that came up to these events, of the sequences that they are about; of all once the
@@ -155,20 +178,24 @@ class OutputBuilder:
             output, token_ids=list(output.token_ids),
             logprobs=None if output.logprobs is None else output.logprobs[:])
             for output in map(self._so_far.__getitem__, changed)]
-        return dataclasses.replace(self.request, outputs=copies)
+        return self._output(copies)
 
     def final(self, events: Iterable[_native.Event]) -> RequestOutput | None:
         """All, once the request has finished."""
         self._add(events, self._so_far)
         if not self.request.finished:
             return None
-        return dataclasses.replace(self.request, outputs=self._so_far)
+        return self._output(self._so_far)
 
     def delta(self, events: Iterable[_native.Event]) -> RequestOutput:
         """What is new in these events."""
         new = [self._empty(output.index) for output in self._so_far]
         changed = self._add(events, new)
-        return dataclasses.replace(self.request, outputs=[new[index] for index in changed])
+        return self._output([new[index] for index in changed])
+
+    def _output(self, outputs: list[CompletionOutput]) -> RequestOutput:
+        return dataclasses.replace(self.request, outputs=outputs,
+                                   metrics=dataclasses.replace(self._stats))
 
     def _empty(self, index: int) -> CompletionOutput:
         logprobs: SampleLogprobs | None = None
@@ -196,6 +223,12 @@ class OutputBuilder:
                 self.request.prompt_logprobs = FlatLogprobs() if self._flat else []
                 self.request.prompt_logprobs.extend(
                     itertools.chain([None], map(self._position, event.prompt_logprobs)))
+            stats = self._stats
+            stats.num_generation_tokens += len(event.ids)
+            (stats.queued_ts, stats.scheduled_ts, stats.first_token_ts,
+             stats.last_token_ts) = event.times
+            if stats.first_token_ts:
+                stats.first_token_latency = stats.first_token_ts - self._arrival
             self.request.finished = self.request.finished or event.last
         return list(changed)
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 from . import _native
+from .encoding import (
+    BatchEncoding,
+    Padding,
+    Side,
+    Truncation,
+    pad,
+    refuse_tensors,
+    truncate,
+    wants_truncation,
+)
 
 Message = Mapping[str, Any]
 Conversation = Sequence[Message]
@@ -19,6 +29,10 @@ class Tokenizer:
         self._model, self._chat_template = model, chat_template
         self._native = model.tokenizer
         self._decoded: dict[int, str] = {}
+        self.pad_token: str | None = model.pad_token or None
+        self.unk_token: str | None = model.unk_token or None
+        self.padding_side: Side = "right"
+        self.truncation_side: Side = "right"
 
     @property
     def vocab_size(self) -> int:
@@ -37,6 +51,14 @@ class Tokenizer:
         return self._model.eos_token or None
 
     @property
+    def pad_token_id(self) -> int | None:
+        return self._native.token_to_id(self.pad_token) if self.pad_token else None
+
+    @property
+    def unk_token_id(self) -> int | None:
+        return self._native.token_to_id(self.unk_token) if self.unk_token else None
+
+    @property
     def bos_token_id(self) -> int | None:
         token = self._model.bos_token
         return self._native.token_to_id(token) if token else self._model.bos_token_id
@@ -51,18 +73,56 @@ class Tokenizer:
     def all_special_ids(self) -> list[int]:
         return [i for i in range(self.vocab_size) if self._native.is_special(i)]
 
-    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+    def encode(self, text: str, add_special_tokens: bool = True, *,
+               truncation: Truncation | None = None, max_length: int | None = None) -> list[int]:
         """Tokens of a text, special ones written out in it among them; with those that the tokenizer
-        puts around each (BOS), unless add_special_tokens is False."""
-        return self._native.encode(text, add_special_tokens)
+        puts around each (BOS), unless add_special_tokens is False. A text of more than max_length
+        tokens is cut at its truncation_side; truncation=False: it is not."""
+        if not isinstance(text, str):
+            raise TypeError(f"text: expected a string, found {text!r:.200}")
+        whole = self._native.encode(text, add_special_tokens)
+        if not wants_truncation(truncation, max_length) or len(whole) <= (max_length or 0):
+            return whole
+        body = self._native.encode(text, False) if add_special_tokens else whole
+        return truncate(body, whole, max_length or 0, self.truncation_side)
 
-    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
-        ids = self.encode(text, add_special_tokens)
-        return {"input_ids": ids, "attention_mask": [1] * len(ids)}
+    def __call__(self, text: str | Sequence[str], add_special_tokens: bool = True, *,
+                 padding: Padding = False, truncation: Truncation | None = None,
+                 max_length: int | None = None, return_attention_mask: bool | None = None,
+                 return_tensors: None = None) -> BatchEncoding:
+        """input_ids and attention_mask of a text; of several texts, a list of each."""
+        refuse_tensors(return_tensors)
+        texts = [text] if isinstance(text, str) else list(text)
+        rows = [self.encode(one, add_special_tokens, truncation=truncation, max_length=max_length)
+                for one in texts]
+        return self._encoding(rows, padding, max_length, isinstance(text, str), return_attention_mask)
 
-    def decode(self, token_ids: int | Sequence[int], skip_special_tokens: bool = False) -> str:
+    def _encoding(self, rows: list[list[int]], padding: Padding, max_length: int | None, single: bool,
+                  return_attention_mask: bool | None = None) -> BatchEncoding:
+        ids, masks = pad(rows, padding, max_length, self.padding_side, self.pad_token_id)
+        found = {"input_ids": ids[0] if single else ids}
+        if return_attention_mask is not False:
+            found["attention_mask"] = masks[0] if single else masks
+        return BatchEncoding(found)
+
+    @overload
+    def decode(self, token_ids: int | Sequence[int], skip_special_tokens: bool = False) -> str: ...
+    @overload
+    def decode(self, token_ids: Sequence[Sequence[int]],
+               skip_special_tokens: bool = False) -> list[str]: ...
+    def decode(self, token_ids: int | Sequence[int] | Sequence[Sequence[int]],
+               skip_special_tokens: bool = False) -> str | list[str]:
+        """The text of tokens; of several lists of them, a list of texts."""
         ids = [token_ids] if isinstance(token_ids, int) else list(token_ids)
-        return self._native.decode(ids, skip_special_tokens)
+        if ids and not hasattr(ids[0], "__index__"):
+            return self.batch_decode(cast("Sequence[Sequence[int]]", ids), skip_special_tokens)
+        return self._native.decode(cast("list[int]", ids), skip_special_tokens)
+
+    def batch_decode(self, sequences: Sequence[int] | Sequence[Sequence[int]],
+                     skip_special_tokens: bool = False) -> list[str]:
+        """The texts of several lists of tokens, or of several tokens."""
+        return [self._native.decode([one] if isinstance(one, int) else list(one), skip_special_tokens)
+                for one in sequences]
 
     def tokenize(self, text: str) -> list[str]:
         return self.convert_ids_to_tokens(self.encode(text, add_special_tokens=False))
@@ -94,25 +154,45 @@ class Tokenizer:
                             add_generation_prompt: bool = False,
                             continue_final_message: bool = False, tools: Any = None,
                             documents: Any = None, chat_template: str | None = None,
-                            **variables: Any) -> list[int]: ...
+                            padding: Padding = False, truncation: Truncation | None = None,
+                            max_length: int | None = None, return_tensors: None = None,
+                            return_dict: Literal[False] = False, **variables: Any) -> list[int]: ...
+    @overload
+    def apply_chat_template(self, conversation: Conversation, *, tokenize: Literal[True] = True,
+                            add_generation_prompt: bool = False,
+                            continue_final_message: bool = False, tools: Any = None,
+                            documents: Any = None, chat_template: str | None = None,
+                            padding: Padding = False, truncation: Truncation | None = None,
+                            max_length: int | None = None, return_tensors: None = None,
+                            return_dict: Literal[True], **variables: Any) -> BatchEncoding: ...
     @overload
     def apply_chat_template(self, conversation: Conversation, *, tokenize: Literal[False],
                             add_generation_prompt: bool = False,
                             continue_final_message: bool = False, tools: Any = None,
                             documents: Any = None, chat_template: str | None = None,
-                            **variables: Any) -> str: ...
+                            padding: Padding = False, truncation: Truncation | None = None,
+                            max_length: int | None = None, return_tensors: None = None,
+                            return_dict: bool = False, **variables: Any) -> str: ...
     def apply_chat_template(self, conversation: Conversation, *, tokenize: bool = True,
                             add_generation_prompt: bool = False,
                             continue_final_message: bool = False, tools: Any = None,
                             documents: Any = None, chat_template: str | None = None,
-                            **variables: Any) -> str | list[int]:
+                            padding: Padding = False, truncation: Truncation | None = None,
+                            max_length: int | None = None, return_tensors: None = None,
+                            return_dict: bool = False,
+                            **variables: Any) -> str | list[int] | BatchEncoding:
         """A conversation as the checkpoint's chat template writes it, as tokens or as text.
 
         conversation: messages, dicts with "role" and "content" (a string, or parts of type "text").
         add_generation_prompt: end where the assistant's answer begins. continue_final_message: end
-        inside the last message, for it to be continued. tools, documents and other variables reach
-        the template as they are.
+        inside the last message, for it to be continued. padding, truncation, max_length: as of
+        tokens by a call. return_dict: input_ids and attention_mask, instead of the tokens alone.
+        tools, documents and other variables reach the template as they are.
         """
+        refuse_tensors(return_tensors)
+        for name in ("tokenizer_kwargs", "return_assistant_tokens_mask"):
+            if variables.pop(name, None):
+                raise ValueError(f"{name}: expected None, found a value: there is no such thing here")
         if add_generation_prompt and continue_final_message:
             raise ValueError("continue_final_message: expected add_generation_prompt=False with it")
         messages = [_plain(message) for message in conversation]
@@ -126,7 +206,13 @@ class Tokenizer:
                 raise ValueError("continue_final_message: expected the last message's content in the "
                                  "rendered text, found none")
             text = text[:end + len(final.strip())]
-        return self._native.encode_prompt(text, False) if tokenize else text
+        if not tokenize:
+            return text
+        ids = self._native.encode_prompt(text, False)
+        if wants_truncation(truncation, max_length):
+            ids = truncate(ids, ids, max_length or 0, self.truncation_side)
+        encoding = self._encoding([ids], padding, max_length, single=True)
+        return encoding if return_dict else cast("list[int]", encoding.input_ids)
 
     def decoded_token(self, id: int) -> str:
         """What one token stands for by itself; bytes that are no text become U+FFFD."""

@@ -1,6 +1,7 @@
 #include "events.h"
 
 #include <fcntl.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
@@ -8,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -104,6 +106,15 @@ void BindEvents(nb::module_& m) {
           "prompt_logprobs",
           [](const TaggedEvent& self) { return ToPython(self.event.prompt_logprobs); },
           nb::sig("def prompt_logprobs(self) -> list[list[tuple[int, float, int]]]"))
+      // queued, scheduled, first token, last token: seconds of the steady clock, 0 for what has not
+      // happened.
+      .def_prop_ro(
+          "times",
+          [](const TaggedEvent& self) {
+            const RequestTimes& t = self.event.times;
+            return std::array{t.queued, t.scheduled, t.first_token, t.last_token};
+          },
+          nb::sig("def times(self) -> list[float]"))
       .def_prop_ro("last", [](const TaggedEvent& self) { return self.event.last; })
       .def_prop_ro("refused", [](const TaggedEvent& self) { return self.event.refused; })
       .def_prop_ro("error", [](const TaggedEvent& self) { return self.event.error; });

@@ -52,7 +52,12 @@ class Model {
  private:
   struct Running {
     Running(LoadedModel model, const EngineOptions& options)
-        : loaded(std::move(model)), engine(loaded.model(), loaded.tokenizer, options) {}
+        : loaded(std::move(model)),
+          engine(loaded.model(), loaded.tokenizer, WithEos(options, loaded)) {}
+    static EngineOptions WithEos(EngineOptions options, const LoadedModel& loaded) {
+      options.eos_token_id = EosTokenId(loaded);
+      return options;
+    }
     LoadedModel loaded;
     Engine engine;  // last: it uses the model
   };
@@ -204,6 +209,10 @@ void BindModel(nb::module_& m) {
                    [](const Model& self) { return self.loaded().checkpoint.bos_token(); })
       .def_prop_ro("eos_token",
                    [](const Model& self) { return self.loaded().checkpoint.eos_token(); })
+      .def_prop_ro("pad_token",
+                   [](const Model& self) { return self.loaded().checkpoint.pad_token(); })
+      .def_prop_ro("unk_token",
+                   [](const Model& self) { return self.loaded().checkpoint.unk_token(); })
       .def_prop_ro(
           "generation_config",
           [](const Model& self) { return GenerationConfig(self.loaded().config().generation); })

@@ -11,10 +11,12 @@
 namespace merope {
 namespace {
 
+// By bits, whose order is that of the numbers: with NaN above all.
 float LargestMagnitude(std::span<const float> values) {
-  float largest = 0;
-  for (const float value : values) largest = std::max(largest, std::fabs(value));
-  return largest;
+  uint32_t largest = 0;
+  for (const float value : values)
+    largest = std::max(largest, std::bit_cast<uint32_t>(std::fabs(value)));
+  return std::bit_cast<float>(largest);
 }
 
 // The next bf16 number at or above a positive one.
@@ -111,6 +113,10 @@ float QuantizeWeights(std::span<const float> weights, Precision precision, uint8
 
 float QuantizeActivations(std::span<const float> x, int8_t* q) {
   const float largest = LargestMagnitude(x);
+  if (!std::isfinite(largest)) {
+    std::fill_n(q, x.size(), int8_t{0});
+    return std::numeric_limits<float>::quiet_NaN();
+  }
   const float inverse = largest > kLeastMagnitude ? 127 / largest : 0;
   for (size_t i = 0; i < x.size(); ++i) q[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
   return largest / 127;

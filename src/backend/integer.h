@@ -36,7 +36,8 @@ inline int32_t IntegerValue(Precision precision, uint8_t code) {
 }
 
 // x ≈ q · scale: q nearest to x · (127 / the largest magnitude), ties to even, all in fp32; zeros
-// where no magnitude is above kLeastMagnitude, over which 127 would be no number.
+// where no magnitude is above kLeastMagnitude, over which 127 would be no number. Where some x is
+// none, the scale is NaN, and so becomes what is multiplied with it.
 inline constexpr float kLeastMagnitude = 0x1p-120f;
 float QuantizeActivations(std::span<const float> x, int8_t* q);
 

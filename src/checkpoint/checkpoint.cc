@@ -65,9 +65,12 @@ const ModelConfig& Checkpoint::config() const { return state_->contents.config; 
 std::span<const TensorView> Checkpoint::tensors() const { return state_->contents.tensors; }
 std::span<const MappedFile> Checkpoint::files() const { return state_->contents.files; }
 std::span<const std::string> Checkpoint::ignored() const { return state_->contents.ignored; }
+std::span<const std::string> Checkpoint::notes() const { return state_->contents.notes; }
 bool Checkpoint::has_tokenizer() const { return state_->contents.has_tokenizer; }
 const std::string& Checkpoint::bos_token() const { return state_->contents.bos_token; }
 const std::string& Checkpoint::eos_token() const { return state_->contents.eos_token; }
+const std::string& Checkpoint::pad_token() const { return state_->contents.pad_token; }
+const std::string& Checkpoint::unk_token() const { return state_->contents.unk_token; }
 const std::string& Checkpoint::bos_rule() const { return state_->contents.bos_rule; }
 
 const TensorView* Checkpoint::Find(std::string_view name) const {

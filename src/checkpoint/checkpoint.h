@@ -44,6 +44,8 @@ class Checkpoint {
   // Tensors in the files that are not needed and not handed out, with the reason where it is not
   // plain.
   std::span<const std::string> ignored() const;
+  // Where the weights decided against the config, for people.
+  std::span<const std::string> notes() const;
   // The mapped pages of this tensor are not needed any more.
   void Drop(const TensorView& tensor) const;
 
@@ -57,6 +59,8 @@ class Checkpoint {
   Result<std::optional<ChatTemplate>> LoadChatTemplate() const;
   const std::string& bos_token() const;  // as text, for templates; empty where there is none
   const std::string& eos_token() const;
+  const std::string& pad_token() const;
+  const std::string& unk_token() const;
   // Whether a prompt gets the tokenizer's prefix (BOS) by default, and which file says so, for
   // people.
   const std::string& bos_rule() const;

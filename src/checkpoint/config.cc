@@ -306,7 +306,7 @@ Status ApplyGenerationConfig(std::string_view json_text, const std::string& file
     TRY_ASSIGN(*field.value, NumberOr(fields, field.name, 0, 0, field.max));
   }
   constexpr int64_t kMaxCount = std::numeric_limits<int32_t>::max();
-  TRY_ASSIGN(defaults.top_k, fields.Integer("top_k", 0, kMaxCount));
+  TRY_ASSIGN(defaults.top_k, fields.Integer("top_k", -1, kMaxCount));  // -1, 0: off
   TRY_ASSIGN(defaults.max_new_tokens, fields.Integer("max_new_tokens", 0, kMaxCount));
   TRY_ASSIGN(defaults.do_sample, fields.Bool("do_sample"));
   return {};

@@ -16,9 +16,9 @@ struct CheckpointContents {
   ModelConfig config;
   std::vector<MappedFile> files;  // of weights; the tensors' bytes lie in them
   std::vector<TensorView> tensors;
-  std::vector<std::string> ignored;
+  std::vector<std::string> ignored, notes;
   bool has_tokenizer = false;
-  std::string bos_token, eos_token, bos_rule;
+  std::string bos_token, eos_token, pad_token, unk_token, bos_rule;
   std::optional<std::string> chat_template;
   std::string chat_template_file;
 };

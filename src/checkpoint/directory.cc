@@ -155,6 +155,30 @@ Status AddWeights(const std::string& directory, CheckpointContents* contents) {
   return Err("{}: no such file, and no model.safetensors.index.json", single);
 }
 
+// As transformers 5 has it: a head that is stored with values of its own is not tied, whatever the
+// config says, and of a tied pair either may be the one that is stored.
+void SettleHead(CheckpointContents* contents) {
+  if (!contents->config.tie_word_embeddings) return;
+  constexpr const char* kEmbedding = "model.embed_tokens.weight";
+  const auto find = [&](std::string_view name) {
+    return std::ranges::find(contents->tensors, name, &TensorView::name);
+  };
+  const auto none = contents->tensors.end(), embedding = find(kEmbedding),
+             head = find("lm_head.weight");
+  if (head == none) return;
+  if (embedding == none) {
+    head->name = kEmbedding;
+    contents->notes.emplace_back(
+        "lm_head.weight: the config ties it to the embedding, which is not stored: it is both");
+  } else if (head->dtype != embedding->dtype || head->shape != embedding->shape ||
+             !std::ranges::equal(head->bytes, embedding->bytes)) {
+    contents->config.tie_word_embeddings = false;
+    contents->notes.emplace_back(
+        "lm_head.weight: the config ties it to the embedding, which has other values: it is run as "
+        "it is stored, untied");
+  }
+}
+
 // A special token of tokenizer_config.json or special_tokens_map.json: a string, or an object with
 // its content.
 std::string TokenText(const Json& json, const char* field) {
@@ -195,6 +219,8 @@ Status AddText(const std::string& directory, CheckpointContents* contents) {
     TRY_ASSIGN(const Json json, ReadJsonFile(file));
     if (contents->bos_token.empty()) contents->bos_token = TokenText(json, "bos_token");
     if (contents->eos_token.empty()) contents->eos_token = TokenText(json, "eos_token");
+    if (contents->pad_token.empty()) contents->pad_token = TokenText(json, "pad_token");
+    if (contents->unk_token.empty()) contents->unk_token = TokenText(json, "unk_token");
     if (contents->chat_template) continue;
     TRY_ASSIGN(contents->chat_template, DefaultTemplate(json, file));
     contents->chat_template_file = file + ": chat_template";
@@ -216,6 +242,7 @@ Result<CheckpointContents> OpenDirectory(const std::string& directory) {
   contents.format = CheckpointFormat::kSafetensors;
   TRY_ASSIGN(contents.config, ReadConfig(directory));
   TRY(AddWeights(directory, &contents));
+  SettleHead(&contents);
   TRY(AddText(directory, &contents));
   return contents;
 }

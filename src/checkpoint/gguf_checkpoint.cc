@@ -29,6 +29,8 @@ Status AddText(const GgufFile& gguf, CheckpointContents* contents) {
   TRY_ASSIGN(const auto tokens, gguf.Strings("tokenizer.ggml.tokens"));
   TRY_ASSIGN(contents->bos_token, TokenText(gguf, tokens, "tokenizer.ggml.bos_token_id"));
   TRY_ASSIGN(contents->eos_token, TokenText(gguf, tokens, "tokenizer.ggml.eos_token_id"));
+  TRY_ASSIGN(contents->pad_token, TokenText(gguf, tokens, "tokenizer.ggml.padding_token_id"));
+  TRY_ASSIGN(contents->unk_token, TokenText(gguf, tokens, "tokenizer.ggml.unknown_token_id"));
   TRY_ASSIGN(contents->bos_rule, BosRule(gguf));
   TRY_ASSIGN(contents->chat_template, gguf.String("tokenizer.chat_template"));
   contents->chat_template_file = gguf.file() + ": tokenizer.chat_template";

@@ -108,20 +108,15 @@ void CompareNames(const Checkpoint& checkpoint, const std::vector<ExpectedTensor
   }
   for (const TensorView& tensor : checkpoint.tensors()) {
     if (names.contains(tensor.name)) continue;
-    const TensorView* embedding = checkpoint.Find("model.embed_tokens.weight");
-    const bool head = report->tied && tensor.name == "lm_head.weight" && embedding != nullptr;
-    // Some tools store a tied head again. A copy does no harm; other values would be a head that is
-    // not used.
-    if (head && std::ranges::equal(embedding->bytes, tensor.bytes)) {
+    // A copy of the embedding, then: with other values, the head would not be tied.
+    if (report->tied && tensor.name == "lm_head.weight") {
       report->ignored.push_back("lm_head.weight (the head is tied, and this is the same)");
       --report->found_tensors;
       report->parameters -= tensor.elements();
       continue;
     }
-    report->extra.push_back(fmt::format(
-        "{}: expected nothing{}, found shape {}", tensor.name,
-        head ? " (the config ties the head to the embedding, which has other values)" : "",
-        ShapeText(tensor.shape)));
+    report->extra.push_back(
+        fmt::format("{}: expected nothing, found shape {}", tensor.name, ShapeText(tensor.shape)));
   }
 }
 
@@ -162,6 +157,7 @@ Result<WeightReport> CheckWeights(const Checkpoint& checkpoint,
   report.expected_tensors = static_cast<int64_t>(expected.size());
   report.found_tensors = static_cast<int64_t>(checkpoint.tensors().size());
   report.ignored.assign(checkpoint.ignored().begin(), checkpoint.ignored().end());
+  report.notes.assign(checkpoint.notes().begin(), checkpoint.notes().end());
   std::map<std::string, int64_t> dtypes;
   for (const TensorView& tensor : checkpoint.tensors()) {
     report.parameters += tensor.elements();

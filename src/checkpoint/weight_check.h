@@ -33,6 +33,7 @@ struct WeightReport {
   std::vector<std::string> missing, extra,
       wrong_shape;                   // each a sentence's worth: name, expected, found
   std::vector<std::string> ignored;  // tensors in the files that are neither needed nor wrong
+  std::vector<std::string> notes;    // where the weights decided against the config
   int64_t nan_count = 0, inf_count = 0;
   std::vector<std::string> not_finite;  // names of the tensors with NaN or Inf
   std::vector<FileHash> files;

@@ -49,7 +49,9 @@ Result<int> RunBatch(const BatchArguments& arguments) {
         batch.dropped_bytes());
   TRY_ASSIGN(const LoadedModel loaded, LoadAndSay(arguments.model));
   TRY_ASSIGN(const ServedModel model, MakeServedModel(loaded, arguments.names));
-  Engine engine(loaded.model(), loaded.tokenizer, arguments.model.engine);
+  EngineOptions engine_options = arguments.model.engine;
+  engine_options.eos_token_id = EosTokenId(loaded);
+  Engine engine(loaded.model(), loaded.tokenizer, engine_options);
 
   const Interrupt interrupt;
   const Stopwatch watch;

@@ -2,12 +2,26 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <system_error>
 
+#include "backend/cpu/targets.h"
 #include "cli/commands.h"
 
 namespace merope {
+namespace {
+
+// MEROPE_TARGET pins the instruction set, so that results are the same bits on machines with
+// others.
+Result<int> RunPinned(const Action& chosen) {
+  if (const char* target = std::getenv("MEROPE_TARGET"))
+    if (const Status pinned = cpu::ChooseTarget(target); !pinned)
+      return Within("MEROPE_TARGET", pinned.error());
+  return chosen();
+}
+
+}  // namespace
 
 int Main(int argc, char** argv) {
   // A closed pipe is seen as a failed write, and ends the program quietly.
@@ -33,7 +47,7 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
   try {
-    const Result<int> code = chosen();
+    const Result<int> code = RunPinned(chosen);
     if (code) return *code;
     std::fprintf(stderr, "merope: error: %s\n", code.error().message.c_str());
   } catch (const std::bad_alloc&) {

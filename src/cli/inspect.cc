@@ -149,6 +149,7 @@ OrderedJson WeightsJson(const WeightReport& weights) {
           {"extra", weights.extra},
           {"wrong_shape", weights.wrong_shape},
           {"ignored", weights.ignored},
+          {"notes", weights.notes},
           {"nan", weights.nan_count},
           {"inf", weights.inf_count},
           {"not_finite", weights.not_finite},
@@ -251,6 +252,7 @@ void AddWeightLines(const WeightReport& weights, Lines* lines) {
   for (const FileHash& file : weights.files)
     lines->Add("", "{}: sha256 {}, {} bytes", file.file, file.sha256, Grouped(file.bytes));
   lines->List("  ignored", weights.ignored);
+  lines->List("  note", weights.notes);
   lines->List("  missing", weights.missing);
   lines->List("  extra", weights.extra);
   lines->List("  wrong shape", weights.wrong_shape);

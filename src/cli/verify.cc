@@ -11,12 +11,13 @@
 #include "verify/logits_file.h"
 #include "verify/result_json.h"
 #include "verify/suite.h"
+#include "verify/user_prompts.h"
 
 namespace merope {
 namespace {
 
 struct VerifyArguments {
-  std::string model, original, dtype, kv = "auto", dump_prompts, dump_logits, prompts;
+  std::string model, original, dtype, kv = "auto", dump_prompts, dump_logits;
   VerifyOptions options;
   bool quick = false, full = false, json = false, reference = false;
 };
@@ -27,13 +28,17 @@ int ExitCode(Verdict verdict) {
                                      : kExitInconclusive;
 }
 
-// The prompts of --prompts, or those of the mode.
+// The prompts of a .json file, or those of the mode and the user's own.
 Result<std::vector<VerifyPrompt>> Prompts(const VerifyArguments& arguments,
                                           const Checkpoint& checkpoint) {
-  if (!arguments.prompts.empty())
-    return ReadPrompts(arguments.prompts, checkpoint.config().vocab_size);
+  const std::string& own = arguments.options.prompts;
+  if (own.ends_with(".json")) return ReadPrompts(own, checkpoint.config().vocab_size);
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
-  return BuildPrompts(checkpoint, tokenizer, arguments.options.mode);
+  TRY_ASSIGN(std::vector<VerifyPrompt> prompts,
+             BuildPrompts(checkpoint, tokenizer, arguments.options.mode));
+  if (!own.empty())
+    TRY(AddUserPrompts(own, tokenizer, checkpoint.config().max_position_embeddings, &prompts));
+  return prompts;
 }
 
 Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint) {
@@ -70,12 +75,15 @@ Result<int> RunVerify(VerifyArguments arguments) {
   TRY_ASSIGN(options.target_kv, ParseKvStorage(arguments.kv));
   TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
   const DType dtype = checkpoint.config().dtype;
-  options.target = arguments.dtype.empty() && !IsOwnInteger(dtype)
+  options.target = arguments.dtype.empty() && (!IsOwnInteger(dtype) || !options.target_file.empty())
                        ? Precision::kBf16
                        : precision.value_or(DefaultPrecision(dtype));
   if (!arguments.dump_prompts.empty() || !arguments.dump_logits.empty())
     return Dump(arguments, checkpoint);
 
+  if (options.prompts.ends_with(".json"))
+    return Err("{}: expected .jsonl or .txt, found .json, whose token ids go with --dump-logits",
+               options.prompts);
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
   std::optional<Checkpoint> original;
   if (!arguments.original.empty()) {
@@ -125,8 +133,18 @@ void AddVerify(CLI::App& app, Action* chosen) {
                        "The report's 25 prompts and some more: under 2 minutes for a small model");
   verify->add_flag("--full", a->full, "All built-in prompts, up to 4,096 tokens long")
       ->excludes(quick);
-  verify->add_option("--against", a->options.against,
-                     "Take the baseline from a file of logits (tools/dump_hf_logits.py)");
+  auto* against =
+      verify->add_option("--against", a->options.against,
+                         "Take the baseline from a file of logits (tools/dump_hf_logits.py)");
+  verify
+      ->add_option("--target", a->options.target_file,
+                   "Judge the logits in this file, which another device computed in --dtype: whole "
+                   "rows or top-k (tools/dump_hf_logits.py)")
+      ->excludes(against);
+  verify->add_option("--prompts", a->options.prompts,
+                     "Add prompts of your own: .jsonl, {\"prompt\": \"…\"} on each line, or one "
+                     "prompt a line; with --dump-logits a .json file, as --dump-prompts writes, "
+                     "takes the place of all");
   verify
       ->add_option("--baseline", a->original,
                    "Take the fp32 baseline from this model: the original of a quantized one")
@@ -139,10 +157,6 @@ void AddVerify(CLI::App& app, Action* chosen) {
   auto* dump_logits =
       verify->add_option("--dump-logits", a->dump_logits,
                          "Only write the logits of the prompts, run in --dtype (safetensors)");
-  verify
-      ->add_option("--prompts", a->prompts,
-                   "With --dump-logits: these prompts (JSON, as --dump-prompts writes)")
-      ->needs(dump_logits);
   verify
       ->add_flag("--reference", a->reference,
                  "With --dump-logits: run on the double-sum reference back end")

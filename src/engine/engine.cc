@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 #include <utility>
 
@@ -27,6 +28,10 @@ SchedulerOptions ForScheduler(const Llama& model, const EngineOptions& options) 
           .prefix_cache = options.prefix_cache};
 }
 
+double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
 
 struct Engine::Job {
@@ -37,6 +42,7 @@ struct Engine::Job {
   const Generation* newest = nullptr;                         // of them
   int64_t begun = 0, ended = 0;                               // of its n
   bool compiling = false;                                     // it waits for its grammar
+  RequestTimes times = {};
 };
 
 Engine::Engine(Llama& model, const Tokenizer& tokenizer, const EngineOptions& options)
@@ -73,6 +79,7 @@ Result<RequestId> Engine::Submit(Request request, EventSink sink) {
   const int64_t prompt = std::ssize(request.prompt), longest = model_.max_model_len();
   auto job = std::make_unique<Job>(Job{.setup = {.tokenizer = tokenizer_,
                                                  .eos_token_ids = config.eos_token_ids,
+                                                 .eos_token_id = options_.eos_token_id,
                                                  .vocab_size = config.vocab_size},
                                        .sink = std::move(sink)});
   GenerationSetup& setup = job->setup;
@@ -101,6 +108,7 @@ Result<RequestId> Engine::Submit(Request request, EventSink sink) {
   setup.speculative_tokens = options_.speculative_tokens;
   setup.priority = request.priority;
   setup.cache_salt = std::move(request.cache_salt);
+  job->times.queued = Now();
   RequestId id = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -253,6 +261,7 @@ void Engine::Step() {
     batch_.push_back(&generation);
   }
   CHECK(!batch_.empty() && std::ssize(step_tokens_) <= model_.max_batch_tokens());
+  const double begun = Now();
   const Status done = model_.Forward(steps_, &logits_);
   ++stats_.steps;
   if (!done) {
@@ -271,8 +280,14 @@ void Engine::Step() {
     }
     scheduler_.Commit(&generation);
   }
+  const double ended = Now();
   for (Generation* generation : batch_) {
     Job& job = *jobs_.at(generation->request);
+    if (job.times.scheduled == 0) job.times.scheduled = begun;
+    if (generation->generated() > 0) {
+      if (job.times.first_token == 0) job.times.first_token = ended;
+      job.times.last_token = ended;
+    }
     if (generation->finished()) scheduler_.Remove(generation);
     if (generation->generated() > 0 || generation->finished()) BeginOthers(job);
     Emit(*generation);
@@ -309,6 +324,7 @@ void Engine::Emit(Generation& generation) {
 // The job is gone after its last event.
 void Engine::Send(Job& job, Event event) {
   const RequestId id = job.id;
+  event.times = job.times;
   if (event.finish_reason) {
     ++stats_.finished[static_cast<size_t>(*event.finish_reason)];
     event.last = ++job.ended == job.setup.params.n;

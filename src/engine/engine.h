@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -33,6 +34,8 @@ struct EngineOptions {
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool prefix_cache = true;
   int64_t max_logprobs = 20;  // −1: the vocabulary
+  // The tokenizer's own EOS: of another of the model's, a sequence's stop_reason tells which.
+  std::optional<int32_t> eos_token_id = {};
   // Prompt lookup: tokens proposed for one step at most, 0: no speculation.
   int64_t speculative_tokens = 0;
 };

@@ -1,9 +1,20 @@
 #include "engine/generation.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace merope {
+namespace {
+
+bool AllFinite(std::span<const float> row) {
+  constexpr uint32_t kExponent = 0x7f800000;  // all ones: infinity or NaN
+  uint32_t found = 0;
+  for (const float z : row) found |= (std::bit_cast<uint32_t>(z) & kExponent) == kExponent;
+  return found == 0;
+}
+
+}  // namespace
 
 Generation::Generation(const GenerationSetup& setup, int64_t index, KvCache& kv)
     : Work(kv),
@@ -12,7 +23,7 @@ Generation::Generation(const GenerationSetup& setup, int64_t index, KvCache& kv)
       index_(index),
       sampler_(std::shared_ptr<const SamplingParams>(std::shared_ptr<void>(), &setup.params), index,
                {setup.prompt_ids, setup.eos_token_ids, setup.bad_words, setup.vocab_size}),
-      decoder_(setup.tokenizer, setup.params.skip_special_tokens),
+      decoder_(setup.tokenizer, setup.params.skip_special_tokens, setup.prompt),
       stops_(setup.params.stop, setup.params.include_stop_str_in_output),
       lookup_(setup.speculative_tokens) {
   priority = setup.priority;
@@ -40,6 +51,7 @@ void Generation::Take(std::span<const float> logits, int64_t draft_room) {
     TakePromptLogprobs(logits, computed - rows);
     if (computed >= prompt_tokens) all_logits = false;
   }
+  if (finished()) return;
   if (computed < known) return;  // the prompt's middle
 
   int64_t at = rows - 1 - verified_;
@@ -65,13 +77,22 @@ void Generation::TakePromptLogprobs(std::span<const float> logits, int64_t first
     if (next >= static_cast<size_t>(prompt_tokens)) break;
     if (next <= found.size()) continue;  // known from before the sequence was preempted
     CHECK(next == found.size() + 1);
-    found.push_back(TopLogprobs(logits.subspan(static_cast<size_t>(i) * vocab, vocab), tokens[next],
-                                *params_.prompt_logprobs));
+    const std::span row = logits.subspan(static_cast<size_t>(i) * vocab, vocab);
+    if (!AllFinite(row)) return RefuseLogits(first + i + 1);
+    found.push_back(TopLogprobs(row, tokens[next], *params_.prompt_logprobs));
   }
+}
+
+void Generation::RefuseLogits(int64_t after) {
+  Finish(FinishReason::kError,
+         fmt::format("logits: expected finite numbers, found NaN or infinity after token {}: the "
+                     "model's arithmetic overflows, or its weights are damaged",
+                     after));
 }
 
 void Generation::TakeToken(std::span<const float> logits) {
   if (EndsByItself()) return End(FinishReason::kStop, {});  // the empty text alone is allowed
+  if (!AllFinite(logits)) return RefuseLogits(std::ssize(tokens));
   if (constraint_) constraint_->Mask(mask_);
   const int32_t id = sampler_.Sample(logits, mask_);
   if (constraint_) constraint_->Accept(id);
@@ -93,14 +114,16 @@ void Generation::TakeToken(std::span<const float> logits) {
     // Ignored or not, nothing can follow an EOS that ends the structure.
     const bool is_over = eos && constraint_ && constraint_->finished();
     if (ends || stops || is_over) reason = FinishReason::kStop;
-    if (stops) stopped_by = id;
+    if (stops || (ends && setup_.eos_token_id && id != *setup_.eos_token_id)) stopped_by = id;
   }
   if (params_.detokenize) AddText(id, reason.has_value());
   if (stops_.stopped_by()) return End(FinishReason::kStop, *stops_.stopped_by());
   if (!reason && EndsByItself()) reason = FinishReason::kStop;
   if (!reason && generated() == setup_.max_tokens) reason = FinishReason::kLength;
-  if (!reason && generated() >= params_.min_tokens && RepeatsItself())
+  if (!reason && generated() >= params_.min_tokens && RepeatsItself()) {
     reason = FinishReason::kRepetition;
+    stopped_by = "repetition_detected";
+  }
   if (reason) End(*reason, std::move(stopped_by));
 }
 

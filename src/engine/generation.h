@@ -22,6 +22,7 @@ namespace merope {
 struct GenerationSetup {
   const Tokenizer& tokenizer;
   std::span<const int32_t> eos_token_ids;
+  std::optional<int32_t> eos_token_id = {};  // of them, the tokenizer's own
   int64_t vocab_size = 0;
   std::vector<int32_t> prompt = {};
   std::vector<int32_t> prompt_ids = {};  // DistinctIds of it, where penalties want them
@@ -62,6 +63,7 @@ class Generation : public Work {
  private:
   void TakePromptLogprobs(std::span<const float> logits, int64_t first);
   void TakeToken(std::span<const float> logits);
+  void RefuseLogits(int64_t after);  // those after so many tokens
   void AddText(int32_t id, bool ends);
   void End(FinishReason reason, StopReason stop_reason);
   // Without an EOS in the vocabulary, nothing else says that a structured text is whole.

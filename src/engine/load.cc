@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 #include <future>
-#include <limits>
 #include <map>
 #include <span>
 #include <utility>
@@ -45,14 +44,18 @@ constexpr double kKvShare = 0.8;
 Result<int64_t> KvTokens(const Checkpoint& checkpoint, const Backend& backend,
                          const RuntimeOptions& options) {
   const ModelConfig& c = checkpoint.config();
-  const int64_t longest =
-      options.llama.max_model_len > 0 ? options.llama.max_model_len : c.max_position_embeddings;
+  // Llama::Load refuses a longer one.
+  const int64_t longest = options.llama.max_model_len > 0
+                              ? std::min(options.llama.max_model_len, c.max_position_embeddings)
+                              : c.max_position_embeddings;
   const int64_t token = backend.KvTokenBytes({c.num_layers, c.num_kv_heads, c.head_dim});
   const int64_t one = (longest + kPageTokens - 1) / kPageTokens * kPageTokens;
   int64_t bytes = 0;
   if (options.kv_cache_bytes) {
-    bytes = static_cast<int64_t>(
-        std::min<uint64_t>(*options.kv_cache_bytes, std::numeric_limits<int64_t>::max()));
+    // More than the machine has is never filled; its page table alone might not fit.
+    bytes = static_cast<int64_t>(std::min<uint64_t>(
+        *options.kv_cache_bytes,
+        static_cast<uint64_t>(std::max(ReadMachine().memory_total, one * token))));
   } else {
     const int64_t left =
         ReadMachine().UsableMemory() - ExpectedWeightBytes(checkpoint, backend.precision());
@@ -146,6 +149,11 @@ Result<LoadedModel> LoadModel(const LoadOptions& options) {
   TRY_ASSIGN(Runtime runtime, std::move(runtime_loaded));
   return LoadedModel{std::move(checkpoint), std::move(tokenizer), std::move(runtime),
                      watch.Seconds()};
+}
+
+std::optional<int32_t> EosTokenId(const LoadedModel& loaded) {
+  const std::string& token = loaded.checkpoint.eos_token();
+  return token.empty() ? std::nullopt : loaded.tokenizer.TokenToId(token);
 }
 
 Result<std::vector<int32_t>> EncodePrompt(const Tokenizer& tokenizer, std::string_view text,

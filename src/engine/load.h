@@ -59,6 +59,9 @@ struct LoadedModel {
   Backend& backend() const { return *runtime.backend; }
 };
 
+// The id of the tokenizer's own EOS, for EngineOptions; nullopt where it names none.
+std::optional<int32_t> EosTokenId(const LoadedModel& loaded);
+
 Result<LoadedModel> LoadModel(const LoadOptions& options);
 
 // The checkpoint's own: BF16 runs in bf16; F32 and F16 in fp32, which holds all their values;

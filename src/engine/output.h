@@ -24,9 +24,17 @@ struct TokenLogprob {
 // where it belongs to them.
 using PositionLogprobs = std::vector<TokenLogprob>;
 
-// What ended a sequence: nothing to say (EOS, length), a token of stop_token_ids, or a string of
-// stop.
+// What ended a sequence: nothing to say (the tokenizer's EOS, length), a token of stop_token_ids or
+// another EOS, or a string: of stop, or "repetition_detected". As vLLM has them.
 using StopReason = std::variant<std::monostate, int32_t, std::string>;
+
+// When a request reached its stages, in seconds of the steady clock; 0: not yet.
+struct RequestTimes {
+  double queued = 0;       // submitted
+  double scheduled = 0;    // the first step with a part of it began
+  double first_token = 0;  // the step of its first token ended
+  double last_token = 0;   // the latest such step ended
+};
 
 struct Event {
   int64_t index = 0;  // of the request's n sequences
@@ -41,6 +49,7 @@ struct Event {
   // asked for, the logprobs of each token of the prompt but the first.
   int64_t cached_tokens = 0;
   std::vector<PositionLogprobs> prompt_logprobs;
+  RequestTimes times;
   bool last = false;     // nothing more comes of this request
   std::string error;     // with finish_reason kError
   bool refused = false;  // the error is the request's fault: what it asks for cannot be

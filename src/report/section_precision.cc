@@ -17,6 +17,7 @@ std::string Label(const Words& say, std::string_view key, const std::string& eng
       {"kl", "KL 散度（nat）"},
       {"js", "JS 散度（nat）"},
       {"tv", "总变差距离"},
+      {"tv_most", "总变差距离的上界"},
       {"hellinger2", "Hellinger² 距离（1 − BC）"},
       {"bhattacharyya", "Bhattacharyya 系数"},
       {"mae", "平均绝对误差（概率）"},
@@ -25,6 +26,7 @@ std::string Label(const Words& say, std::string_view key, const std::string& eng
       {"relative_l2", "中心化 logit 的相对 L2 误差"},
       {"sigma_d", "logit 误差的 σ"},
       {"abs_delta_p", "下一 token 的 |Δp|"},
+      {"not_finite", "logits 含 NaN 或无穷大的位置数"},
       {"reference", "fp32 与双精度求和：误差 / 上界"},
       {"kl_mean", "(1) KL 均值"},
       {"kl_ratio", "(1, 2) KL 与 bf16 自身噪声之比"},
@@ -37,7 +39,9 @@ std::string Label(const Words& say, std::string_view key, const std::string& eng
       {"rms_delta_p", "(8) 下一 token 的 RMS Δp"},
       {"rms_delta_p_ratio", "(8) RMS Δp 与 bf16 自身之比"},
       {"delta_ln_ppl", "(9) Δ ln PPL 等价检验"},
-      {"delta_ln_ppl_format", "(9) Δ ln PPL,相对于该格式自身"}};
+      {"delta_ln_ppl_noise", "(9) Δ ln PPL,相对于该格式的噪声"},
+      {"delta_ln_ppl_format", "(9) Δ ln PPL,相对于该格式自身"},
+      {"delta_ln_ppl_format_noise", "(9) Δ ln PPL,相对于该格式的噪声"}};
   if (say.chinese())
     for (const auto& [name, text] : kChinese)
       if (name == key) return std::string(text);

@@ -28,6 +28,22 @@ void Decoder::Start(DecodeState* state) const {
   state->to_strip = strip_count;
 }
 
+void Decoder::BeginStream(DecodeState* state) {
+  std::string before;
+  utf8::DrainLossy(&state->byte_run, /*end=*/false, &before);
+  state->inherited = !state->byte_run.empty() || !state->pending.empty();
+}
+
+// bytes: the next of the stream. The start of a character that they do not complete was not the
+// stream's.
+void Decoder::Continue(std::string_view bytes, DecodeState* state) {
+  if (!state->inherited || bytes.empty()) return;
+  state->inherited = false;
+  if ((static_cast<unsigned char>(bytes[0]) & 0xC0) == 0x80) return;
+  state->byte_run.clear();
+  state->pending.clear();
+}
+
 void Decoder::Push(std::string_view token, DecodeState* state, std::string* out) const {
   const bool first = state->at_start;
   state->at_start = false;
@@ -35,17 +51,22 @@ void Decoder::Push(std::string_view token, DecodeState* state, std::string* out)
   for (const TokenStep& step : steps) step(&text, first);
   if (byte_fallback) {
     if (const int byte = ByteOf(text); byte >= 0) {
-      state->byte_run.push_back(static_cast<char>(byte));
+      const auto c = static_cast<char>(byte);
+      Continue({&c, 1}, state);
+      state->byte_run.push_back(c);
       return;
     }
-    EndByteRun(state, out);
   }
-  if (!first) Emit(separator, state, out);
+  if (!first) text.insert(0, separator);
   std::string bytes;
-  Emit(byte_level && byte_level::Unmap(text, &bytes) ? bytes : text, state, out);
+  if (byte_level && byte_level::Unmap(text, &bytes)) text.swap(bytes);
+  Continue(text, state);
+  EndByteRun(state, out);
+  Emit(text, state, out);
 }
 
 void Decoder::Finish(DecodeState* state, std::string* out) const {
+  if (state->inherited) *state = DecodeState();
   EndByteRun(state, out);
   utf8::DrainLossy(&state->pending, /*end=*/true, out);
 }

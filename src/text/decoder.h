@@ -11,10 +11,11 @@ namespace merope {
 
 // What the decode of one text carries from token to token.
 struct DecodeState {
-  bool at_start = true;  // no token yet
-  size_t to_strip = 0;   // characters that may still be stripped from the start
-  std::string byte_run;  // bytes of <0xNN> tokens in a row
-  std::string pending;   // the start of a character that is not yet whole
+  bool at_start = true;    // no token yet
+  size_t to_strip = 0;     // characters that may still be stripped from the start
+  std::string byte_run;    // bytes of <0xNN> tokens in a row
+  std::string pending;     // the start of a character that is not yet whole
+  bool inherited = false;  // byte_run and pending are of the text that the stream goes on from
 };
 
 class Decoder {
@@ -31,6 +32,9 @@ class Decoder {
   std::string separator;       // between tokens
 
   void Start(DecodeState* state) const;
+  // What was pushed so far is the text before the stream: of it, only the start of a character that
+  // the next token completes is still to come out.
+  static void BeginStream(DecodeState* state);
   // Appends to *out what is known of the text once this token is added.
   void Push(std::string_view token, DecodeState* state, std::string* out) const;
   void Finish(DecodeState* state, std::string* out) const;
@@ -39,6 +43,7 @@ class Decoder {
   std::string TokenBytes(std::string_view token) const;
 
  private:
+  static void Continue(std::string_view bytes, DecodeState* state);
   void EndByteRun(DecodeState* state, std::string* out) const;
   void Emit(std::string_view text, DecodeState* state, std::string* out) const;
 };

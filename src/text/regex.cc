@@ -1,56 +1,121 @@
 #include "text/regex.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include <oniguruma.h>
+
+#include <algorithm>
+#include <ctime>
+#include <new>
 
 #include "text/utf8.h"
 
 namespace merope {
 namespace {
 
-// The steps and the memory (KiB) that one match may take before the text is refused.
-constexpr uint32_t kMatchLimit = 20'000'000, kHeapLimit = 64 * 1024;
-constexpr size_t kMaxPatternBytes = 64 * 1024;
-
-std::string ErrorText(int code) {
-  unsigned char buffer[256];
-  pcre2_get_error_message(code, buffer, sizeof buffer);
-  return reinterpret_cast<const char*>(buffer);
-}
+constexpr size_t kMaxPatternBytes = 64 * 1024, kMaxShownBytes = 256,
+                 kMaxSubjectBytes = size_t{64} << 20;
+// Of groups in groups: the parser and the compiler recurse.
+constexpr unsigned int kMaxNesting = 512;
+// What one search may take before the text is refused: steps back, and places to step back to.
+constexpr unsigned long kMaxRetries = 20'000'000;
+constexpr unsigned int kMaxStack = 1'000'000;
+// Not every step counts as one back, so a text has a limit of processor time, too; it is looked at
+// after so many places where a match might begin, each of which may take time linear in the text.
+constexpr double kMaxSeconds = 2, kMaxSecondsPerByte = 2e-6;
+constexpr size_t kPlaces = 256;
 
 struct Deleter {
-  void operator()(pcre2_code* p) const { pcre2_code_free(p); }
-  void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
-  void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
+  void operator()(regex_t* p) const { onig_free(p); }
+  void operator()(OnigRegion* p) const { onig_region_free(p, /*free_self=*/1); }
+  void operator()(OnigMatchParam* p) const { onig_free_match_param(p); }
 };
 template <class T>
 using Owned = std::unique_ptr<T, Deleter>;
 
-Status FindAll(const pcre2_code* code, std::string_view text, const std::string& where,
-               std::vector<TextRange>* matches) {
-  const Owned<pcre2_match_context> context(pcre2_match_context_create(nullptr));
-  const Owned<pcre2_match_data> data(pcre2_match_data_create_from_pattern(code, nullptr));
-  if (!context || !data) throw std::bad_alloc();
-  pcre2_set_match_limit(context.get(), kMatchLimit);
-  pcre2_set_heap_limit(context.get(), kHeapLimit);
-  size_t at = 0;
-  while (at <= text.size()) {
-    const int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
-                                  PCRE2_NO_UTF_CHECK, data.get(), context.get());
-    if (found == PCRE2_ERROR_NOMATCH) break;
-    if (found < 0) {
-      return Err("{}: the regular expression fails at byte {} of a text: {}", where, at,
+double ThreadSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+const unsigned char* Bytes(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+
+std::string ErrorText(int code, OnigErrorInfo* info = nullptr) {
+  unsigned char buffer[ONIG_MAX_ERROR_MESSAGE_LEN];
+  const int size = onig_error_code_to_str(buffer, code, info);
+  return {reinterpret_cast<const char*>(buffer), static_cast<size_t>(size)};
+}
+
+bool IsInsideCharacter(std::string_view text, size_t at) {
+  return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+}
+
+// The smallest boundary between characters that is at least at.
+size_t Boundary(std::string_view text, size_t at) {
+  while (at < text.size() && IsInsideCharacter(text, at)) ++at;
+  return std::min(at, text.size());
+}
+
+struct Pattern {
+  std::shared_ptr<regex_t> regex;
+  bool in_parts;  // whether a search may be cut in two
+  std::string where;
+};
+
+// As HF tokenizers does it: no match in an empty text, and no empty one right behind another.
+Status FindAll(const Pattern& pattern, std::string_view text, std::vector<TextRange>* matches) {
+  if (text.empty()) return {};
+  if (text.size() > kMaxSubjectBytes) {
+    return Err("{}: the regular expression is for texts of at most {} bytes, found {}",
+               pattern.where, kMaxSubjectBytes, text.size());
+  }
+  const Owned<OnigRegion> region(onig_region_new());
+  const Owned<OnigMatchParam> limits(onig_new_match_param());
+  if (!region || !limits) throw std::bad_alloc();
+  onig_set_retry_limit_in_match_of_match_param(limits.get(), kMaxRetries);
+  onig_set_retry_limit_in_search_of_match_param(limits.get(), kMaxRetries);
+  onig_set_match_stack_limit_size_of_match_param(limits.get(), kMaxStack);
+  const double deadline =
+      ThreadSeconds() + kMaxSeconds + kMaxSecondsPerByte * static_cast<double>(text.size());
+  const unsigned char *const begin = Bytes(text), *const end = begin + text.size();
+  size_t last_end = SIZE_MAX, places = 0;  // places: since the clock was looked at
+  for (size_t at = 0;;) {
+    const size_t part_end = pattern.in_parts ? Boundary(text, at + kPlaces) : text.size();
+    const int found =
+        onig_search_with_param(pattern.regex.get(), begin, end, begin + at, begin + part_end,
+                               region.get(), ONIG_OPTION_NONE, limits.get());
+    if (found < 0 && found != ONIG_MISMATCH) {
+      return Err("{}: the regular expression fails at byte {} of a text: {}", pattern.where, at,
                  ErrorText(found));
     }
-    const size_t* ends = pcre2_get_ovector_pointer(data.get());
-    // \K can put the start before the last match; such a match is no split point.
-    if (ends[0] < at || ends[1] < ends[0]) {
-      return Err("{}: the regular expression matches out of order at byte {} of a text", where, at);
+    const size_t next = found < 0 ? part_end : static_cast<size_t>(region->end[0]);
+    places += next - std::min(at, next) + 1;
+    if (places >= kPlaces) {
+      places = 0;
+      if (ThreadSeconds() > deadline) {
+        return Err("{}: the regular expression takes too long at byte {} of a text of {}",
+                   pattern.where, at, text.size());
+      }
     }
-    matches->push_back({ends[0], ends[1]});
-    at = ends[1];
-    if (ends[0] == ends[1]) {
-      if (at == text.size()) break;
+    if (found < 0) {
+      if (part_end == text.size()) break;
+      at = part_end;
+      continue;
+    }
+    const TextRange match{static_cast<size_t>(region->beg[0]), next};
+    if (match.begin < at || match.end < match.begin || IsInsideCharacter(text, match.begin) ||
+        IsInsideCharacter(text, match.end)) {
+      return Err("{}: the regular expression matches out of order at byte {} of a text",
+                 pattern.where, at);
+    }
+    at = match.end;
+    if (match.begin != match.end || match.end != last_end) {
+      matches->push_back(match);
+      last_end = match.end;
+    } else if (at == text.size()) {
+      break;
+    } else {
       utf8::Next(text, &at);
     }
   }
@@ -64,19 +129,28 @@ Result<Matcher> RegexMatcher(const std::string& pattern, const std::string& wher
     return Err("{}: expected a regular expression of at most {} bytes, found {}", where,
                kMaxPatternBytes, pattern.size());
   }
-  int error = 0;
-  size_t offset = 0;
-  const std::shared_ptr<pcre2_code> code(
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr),
-      Deleter{});
-  if (!code) {
-    return Err("{}: expected a regular expression, found \"{}\" ({} at byte {})", where, pattern,
-               ErrorText(error), offset);
+  static const int initialized = [] {
+    OnigEncoding encodings[] = {ONIG_ENCODING_UTF8};
+    const int code = onig_initialize(encodings, 1);
+    onig_set_parse_depth_limit(kMaxNesting);
+    return code;
+  }();
+  regex_t* compiled = nullptr;
+  OnigErrorInfo info{};
+  const int code = initialized != ONIG_NORMAL
+                       ? initialized
+                       : onig_new(&compiled, Bytes(pattern), Bytes(pattern) + pattern.size(),
+                                  ONIG_OPTION_NONE, ONIG_ENCODING_UTF8, ONIG_SYNTAX_DEFAULT, &info);
+  if (code != ONIG_NORMAL) {
+    const size_t shown = Boundary(pattern, kMaxShownBytes);
+    return Err("{}: expected a regular expression, found \"{}{}\" ({})", where,
+               pattern.substr(0, shown), shown < pattern.size() ? "…" : "", ErrorText(code, &info));
   }
-  pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // without JIT it is merely slower
-  return [code, where](std::string_view text, std::vector<TextRange>* matches) {
-    return FindAll(code.get(), text, where, matches);
+  // \G stands for where a search began.
+  const Pattern made{std::shared_ptr<regex_t>(compiled, Deleter{}), !pattern.contains("\\G"),
+                     where};
+  return [made](std::string_view text, std::vector<TextRange>* matches) {
+    return FindAll(made, text, matches);
   };
 }
 

@@ -1,5 +1,5 @@
-// Regular expressions of tokenizer files, on PCRE2 with a limit on the work of one match.
-// Immutable: safe on any thread.
+// Regular expressions of tokenizer files, on Oniguruma, whose dialect they are written in, with
+// limits on the nesting of a pattern and on the work of one match. Immutable: safe on any thread.
 #pragma once
 
 #include <functional>

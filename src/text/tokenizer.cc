@@ -1,5 +1,7 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
+
 #include "text/tokenizer_state.h"
 #include "text/utf8.h"
 
@@ -120,19 +122,32 @@ std::string Tokenizer::TokenBytes(int32_t id) const {
   return state_->decoder.TokenBytes(IdToToken(id));
 }
 
-StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
+StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special,
+                             std::span<const int32_t> before)
     : tokenizer_(tokenizer), skip_special_(skip_special), state_(new DecodeState) {
   tokenizer_.state_->decoder.Start(state_.get());
+  // An unfinished character lies in the last tokens; of all others it matters that there are some.
+  constexpr size_t kContext = 16;
+  const size_t earlier = before.size() - std::min(before.size(), kContext);
+  const auto has_text = [this](int32_t id) { return !TokenOf(id).empty(); };
+  if (std::ranges::any_of(before.first(earlier), has_text)) {
+    state_->at_start = false;
+    state_->to_strip = 0;
+  }
+  for (const int32_t id : before.subspan(earlier)) Push(id);
+  Decoder::BeginStream(state_.get());
 }
 StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
 StreamDecoder::~StreamDecoder() = default;
 
+std::string_view StreamDecoder::TokenOf(int32_t id) const {
+  return skip_special_ && tokenizer_.IsSpecial(id) ? "" : tokenizer_.IdToToken(id);
+}
+
 std::string StreamDecoder::Push(int32_t id) {
   std::string text;
-  const std::string_view token = tokenizer_.IdToToken(id);
-  if (!token.empty() && !(skip_special_ && tokenizer_.IsSpecial(id))) {
-    tokenizer_.state_->decoder.Push(token, state_.get(), &text);
-  }
+  const std::string_view token = TokenOf(id);
+  if (!token.empty()) tokenizer_.state_->decoder.Push(token, state_.get(), &text);
   return text;
 }
 

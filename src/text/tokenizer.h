@@ -73,17 +73,21 @@ class Tokenizer {
 struct DecodeState;
 
 // Decodes ids as they come. The pieces, joined, are Decode of all the ids (with U+FFFD for bytes
-// that are no UTF-8); a piece never ends inside a character. The tokenizer must outlive it; ids
-// outside the vocabulary are passed over.
+// that are no UTF-8); a piece never ends inside a character. With ids that came before, the pieces
+// are what is added to their text, from the first character that ends in the stream. The tokenizer
+// must outlive it; ids outside the vocabulary are passed over.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true,
+                         std::span<const int32_t> before = {});
   StreamDecoder(StreamDecoder&&) noexcept;
   ~StreamDecoder();
   std::string Push(int32_t id);
   std::string Finish();  // what was held back
 
  private:
+  // Empty where the id has no text.
+  std::string_view TokenOf(int32_t id) const;
   const Tokenizer& tokenizer_;
   bool skip_special_;
   std::unique_ptr<DecodeState> state_;

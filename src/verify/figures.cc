@@ -23,6 +23,7 @@ const std::vector<FigureKind>& FigureKinds() {
       {"kl", "KL divergence (nat)", false, [](const RowMetrics& m) { return m.kl; }},
       {"js", "JS divergence (nat)", false, [](const RowMetrics& m) { return m.js; }},
       {"tv", "total variation", false, [](const RowMetrics& m) { return m.tv; }},
+      {"tv_most", "total variation, at most", false, [](const RowMetrics& m) { return m.tv_most; }},
       {"hellinger2", "Hellinger², 1 − BC", false, [](const RowMetrics& m) { return m.hellinger2; }},
       {"bhattacharyya", "Bhattacharyya coefficient", true,
        [](const RowMetrics& m) { return 1 - m.hellinger2; }},
@@ -202,9 +203,11 @@ PositionSuite JudgePositions(std::span<const PositionRecord> records,
   suite.prompts = std::ssize(prompts);
   suite.positions = std::ssize(records);
   const ClusterBootstrap bootstrap(suite.prompts);
-  for (const FigureKind& kind : FigureKinds())
-    suite.figures.push_back(Summarize(
-        kind, Collect(records, prompts.size(), &PositionRecord::target, kind.extract), bootstrap));
+  suite.not_finite = std::ranges::count(records, false, &PositionRecord::finite);
+  for (const FigureKind& kind : FigureKinds()) {
+    const Series series = Collect(records, prompts.size(), &PositionRecord::target, kind.extract);
+    if (!series.values.empty()) suite.figures.push_back(Summarize(kind, series, bootstrap));
+  }
   CountByPrompt(records, MeasureNoise(references), suspects, prompts, token_text, &suite);
   SameTop1(&suite);
   NextToken(records, bootstrap, &suite);

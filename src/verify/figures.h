@@ -16,6 +16,8 @@ struct PositionRecord {
   int32_t prompt = 0;    // index into the suite's prompts
   int32_t position = 0;  // logits after this token
   RowMetrics target;     // against the baseline
+  // Whether all logits were numbers; a row that has others is compared as one of equal logits.
+  bool finite = true;
 };
 
 // The same position, with the reference back end's rows. Kept for the first prompts only: the i-th
@@ -64,6 +66,11 @@ ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t 
 // told by the figures and judged by the first-token table: gates 1 and 9, which are made for 16
 // bits, then ask whether it is run as it is defined, by the emulated rows.
 bool IsNarrow(Precision precision);
+
+// Gate 9, judged: gate has the estimate and its interval, from so many positions. The absolute
+// limit (which halves at 10,000 positions, and the positions needed know it), or the one that
+// follows from the format's noise of a token's ln p, if that says more.
+GateResult EquivalenceGate(GateResult gate, double noise, int64_t positions, bool narrow);
 
 // Fills the suite's gates and verdict from its figures.
 void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceCheck& check,

@@ -51,24 +51,4 @@ Result<std::unique_ptr<LogitSource>> LoadLogitSource(const Checkpoint& checkpoin
   return std::make_unique<ModelLogits>(std::move(runtime));
 }
 
-Result<std::vector<std::vector<float>>> CollectRows(LogitSource& source,
-                                                    std::span<const VerifyPrompt> prompts,
-                                                    int64_t vocab,
-                                                    const std::function<void(int64_t)>& positions) {
-  std::vector<std::vector<float>> rows;
-  int64_t done = 0;
-  for (const VerifyPrompt& prompt : prompts) {
-    const int64_t n = std::ssize(prompt.ids);
-    std::vector<float>& kept = rows.emplace_back(static_cast<size_t>(n * vocab));
-    for (int64_t begin = 0; begin < n; begin += kLogitChunk) {
-      const int64_t end = std::min(n, begin + kLogitChunk);
-      TRY(source.Rows(prompt, begin, end,
-                      std::span(kept).subspan(static_cast<size_t>(begin * vocab),
-                                              static_cast<size_t>((end - begin) * vocab))));
-      positions(done += end - begin);
-    }
-  }
-  return rows;
-}
-
 }  // namespace merope

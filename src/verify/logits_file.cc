@@ -12,25 +12,73 @@
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "checkpoint/safetensors.h"
+#include "verify/metrics.h"
 
 namespace merope {
 namespace {
 
 class FileLogits : public LogitSource {
  public:
-  FileLogits(MappedFile file, std::map<std::string, SafetensorsEntry> tensors, int64_t vocab)
-      : file_(std::move(file)), tensors_(std::move(tensors)), vocab_(vocab) {}
+  FileLogits(MappedFile file, std::map<std::string, SafetensorsEntry> tensors, int64_t vocab,
+             int64_t top_k)
+      : file_(std::move(file)), tensors_(std::move(tensors)), vocab_(vocab), top_k_(top_k) {}
 
-  std::string name() const override { return file_.path(); }
+  std::string name() const override {
+    return top_k_ == 0 ? file_.path()
+                       : fmt::format("{}, the {} most probable tokens", file_.path(), top_k_);
+  }
+  int64_t top_k() const override { return top_k_; }
+
+  Result<TopRows> Top(const VerifyPrompt& prompt, int64_t begin, int64_t end) override {
+    TRY(CheckIds(prompt, begin));
+    const int64_t n = std::ssize(prompt.ids), k = top_k_;
+    const std::string ids_name = prompt.id + ".top_ids",
+                      logprobs_name = prompt.id + ".top_logprobs",
+                      next_name = prompt.id + ".next_logprobs";
+    TRY_ASSIGN(const TensorView* ids, Require(ids_name, "I32", {n, k}));
+    TRY_ASSIGN(const TensorView* logprobs, Require(logprobs_name, "F32", {n, k}));
+    TRY_ASSIGN(const TensorView* next, Require(next_name, "F32", {n - 1}));
+    const int64_t next_end = std::min(end, n - 1);
+    TopRows rows{.ids = Read<int32_t>(*ids, begin * k, end * k),
+                 .logprobs = Read<float>(*logprobs, begin * k, end * k),
+                 .next_logprob = Read<float>(*next, std::min(begin, next_end), next_end)};
+    std::vector<int32_t> sorted;
+    for (int64_t i = 0; i < end - begin; ++i) {
+      const auto row = [&](const auto& all) {
+        return std::span(all).subspan(static_cast<size_t>(i * k), static_cast<size_t>(k));
+      };
+      const std::span<const int32_t> row_ids = row(rows.ids);
+      sorted.assign(row_ids.begin(), row_ids.end());
+      std::ranges::sort(sorted);
+      if (sorted.front() < 0 || sorted.back() >= vocab_)
+        return Err("{}: {}: position {}: expected token ids from 0 to {}, found {}", file_.path(),
+                   ids_name, begin + i, vocab_ - 1,
+                   sorted.front() < 0 ? sorted.front() : sorted.back());
+      if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
+        return Err("{}: {}: position {}: expected each token once, found {} again", file_.path(),
+                   ids_name, begin + i, *twice);
+      double mass = 0;
+      for (const float ln : row(rows.logprobs)) mass += std::exp(static_cast<double>(ln));
+      if (!std::ranges::all_of(row(rows.logprobs), IsLogprob) || mass > 1 + kSlack)
+        return Err(
+            "{}: {}: position {}: expected logarithms of probabilities of at most 1 together, "
+            "found "
+            "{:.6g}",
+            file_.path(), logprobs_name, begin + i, mass);
+    }
+    if (const auto bad = std::ranges::find_if_not(rows.next_logprob, IsLogprob);
+        bad != rows.next_logprob.end())
+      return Err("{}: {}: expected logarithms of probabilities, found {}", file_.path(), next_name,
+                 *bad);
+    rows.next_logprob.resize(static_cast<size_t>(end - begin));
+    return rows;
+  }
 
   Status Rows(const VerifyPrompt& prompt, int64_t begin, int64_t end,
               std::span<float> rows) override {
     const int64_t n = std::ssize(prompt.ids);
-    TRY_ASSIGN(const TensorView* ids, Require(prompt.id + ".ids", "I32", {n}));
+    TRY(CheckIds(prompt, begin));
     TRY_ASSIGN(const TensorView* logits, Require(prompt.id + ".logits", "F32", {n, vocab_}));
-    if (begin == 0 && std::memcmp(ids->bytes.data(), prompt.ids.data(), ids->bytes.size()) != 0)
-      return Err("{}: {}.ids: expected the token ids of this model's tokenizer, found others",
-                 file_.path(), prompt.id);
     const auto part = logits->bytes.subspan(static_cast<size_t>(begin * vocab_) * sizeof(float),
                                             rows.size_bytes());
     CHECK(std::ssize(rows) == (end - begin) * vocab_);
@@ -43,6 +91,27 @@ class FileLogits : public LogitSource {
   }
 
  private:
+  // What rounding of log-probabilities may add to 1.
+  static constexpr double kSlack = 1e-3;
+  static bool IsLogprob(float ln) { return std::isfinite(ln) && static_cast<double>(ln) <= kSlack; }
+
+  Status CheckIds(const VerifyPrompt& prompt, int64_t begin) const {
+    TRY_ASSIGN(const TensorView* ids, Require(prompt.id + ".ids", "I32", {std::ssize(prompt.ids)}));
+    if (begin == 0 && std::memcmp(ids->bytes.data(), prompt.ids.data(), ids->bytes.size()) != 0)
+      return Err("{}: {}.ids: expected the token ids of this model's tokenizer, found others",
+                 file_.path(), prompt.id);
+    return {};
+  }
+
+  template <class T>
+  static std::vector<T> Read(const TensorView& tensor, int64_t begin, int64_t end) {
+    std::vector<T> values(static_cast<size_t>(end - begin));
+    if (!values.empty())
+      std::memcpy(values.data(), tensor.bytes.data() + static_cast<size_t>(begin) * sizeof(T),
+                  values.size() * sizeof(T));
+    return values;
+  }
+
   Result<const TensorView*> Require(const std::string& name, std::string_view dtype,
                                     const std::vector<int64_t>& shape) const {
     const auto found = tensors_.find(name);
@@ -62,8 +131,23 @@ class FileLogits : public LogitSource {
 
   MappedFile file_;
   std::map<std::string, SafetensorsEntry> tensors_;
-  int64_t vocab_;
+  int64_t vocab_, top_k_;
 };
+
+// Of a file of top-k rows: k, which is that of its first tensor of token ids.
+Result<int64_t> TopK(std::span<const SafetensorsEntry> entries, int64_t vocab,
+                     const std::string& path) {
+  for (const SafetensorsEntry& entry : entries) {
+    const TensorView& tensor = entry.view;
+    if (!tensor.name.ends_with(".top_ids")) continue;
+    const int64_t least = std::min(vocab, TopMetrics::kTop);
+    if (tensor.shape.size() != 2 || tensor.shape[1] < least || tensor.shape[1] > vocab)
+      return Err("{}: tensor \"{}\": expected (positions, {} to {} tokens), found ({})", path,
+                 tensor.name, least, vocab, fmt::join(tensor.shape, ", "));
+    return tensor.shape[1];
+  }
+  return 0;
+}
 
 Result<VerifyPrompt> ParsePrompt(const Json& value, const std::string& where, int64_t vocab) {
   if (!value.is_object()) return Err("{}: expected an object, found {}", where, Describe(value));
@@ -189,12 +273,13 @@ Result<std::vector<VerifyPrompt>> ReadPrompts(const std::string& path, int64_t v
 Result<std::unique_ptr<LogitSource>> OpenLogitsFile(const std::string& path, int64_t vocab) {
   TRY_ASSIGN(MappedFile file, MappedFile::Open(path));
   TRY_ASSIGN(std::vector<SafetensorsEntry> entries, ParseSafetensors(file.bytes(), path));
+  TRY_ASSIGN(const int64_t top_k, TopK(entries, vocab, path));
   std::map<std::string, SafetensorsEntry> tensors;
   for (SafetensorsEntry& entry : entries) {
     std::string name = entry.view.name;
     tensors.emplace(std::move(name), std::move(entry));
   }
-  return std::make_unique<FileLogits>(std::move(file), std::move(tensors), vocab);
+  return std::make_unique<FileLogits>(std::move(file), std::move(tensors), vocab, top_k);
 }
 
 Status WriteLogits(const std::string& path, LogitSource& source,

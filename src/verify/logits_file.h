@@ -2,7 +2,9 @@
 //
 // Prompts are JSON: {"prompts": [{"id", "kind", "language", "text", "ids": [...]}]}. Logits are
 // safetensors: for each prompt
-// "<id>.ids", I32 (tokens), and "<id>.logits", F32 (tokens, vocab), the logits after each token.
+// "<id>.ids", I32 (tokens), and "<id>.logits", F32 (tokens, vocab), the logits after each token;
+// or, of the k most probable tokens alone, "<id>.top_ids", I32 (tokens, k), "<id>.top_logprobs",
+// F32 (tokens, k), and "<id>.next_logprobs", F32 (tokens − 1), of the tokens that follow.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@
 #include <limits>
 #include <numbers>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 
@@ -42,6 +43,63 @@ double JensenShannonTerm(double p, double q, double ln_ratio) {
   if (p == 0) return q * std::numbers::ln2;
   const double ln_m_over_p = std::log((1 + q / p) / 2);
   return -p * ln_m_over_p + q * (q == 0 ? 0 : ln_ratio - ln_m_over_p);
+}
+
+// Sums over two vectors of probabilities, element by element.
+struct Vectors {
+  double pp = 0, qq = 0, pq = 0;
+  void Add(double ln_p, double ln_q, RowMetrics* m) {
+    const double ln_ratio = ln_q - ln_p, p = std::exp(ln_p), q = std::exp(ln_q);
+    const double root = std::sqrt(p) - std::sqrt(q);
+    m->kl -= p * ln_ratio;
+    m->js += JensenShannonTerm(p, q, ln_ratio);
+    m->tv += std::abs(q - p);
+    m->hellinger2 += root * root;
+    pp += p * p;
+    qq += q * q;
+    pq += p * q;
+  }
+  void Finish(double n, RowMetrics* m) const {
+    m->js /= 2;
+    m->mae = m->tv / n;
+    m->tv /= 2;
+    m->hellinger2 /= 2;
+    m->cosine = pq / std::sqrt(pp * qq);
+  }
+};
+
+// From the sums of squares of n centred logits and their differences. Beside a row of equal logits
+// any difference is all there is.
+void LogitErrors(double dd, double zz, double n, RowMetrics* m) {
+  m->relative_l2 = dd == 0 ? 0 : zz == 0 ? 1 : std::sqrt(dd / zz);
+  m->sigma_d = std::sqrt(dd / n);
+  m->baseline_sigma = std::sqrt(zz / n);
+}
+
+void FindTop(std::span<const float> baseline, RowMetrics* m) {
+  m->baseline_top1 = ArgMax(baseline);
+  float second = -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < baseline.size(); ++i)
+    if (static_cast<int32_t>(i) != m->baseline_top1) second = std::max(second, baseline[i]);
+  m->gap = static_cast<double>(baseline[static_cast<size_t>(m->baseline_top1)]) -
+           static_cast<double>(second);
+}
+
+void SetNext(double ln_p, double ln_q, RowMetrics* m) {
+  m->has_next = true;
+  m->ln_p_next = ln_p;
+  m->ln_q_next = ln_q;
+  m->p_next = std::exp(ln_p);
+  m->q_next = std::exp(ln_q);
+}
+
+// Ties go to the smaller id.
+int32_t MostProbable(const ListedRow& row) {
+  size_t best = 0;
+  for (size_t i = 1; i < row.ids.size(); ++i)
+    if (std::pair(row.logprobs[i], -row.ids[i]) > std::pair(row.logprobs[best], -row.ids[best]))
+      best = i;
+  return row.ids[best];
 }
 
 }  // namespace
@@ -107,61 +165,111 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, std::span<const
   const double mean0 = Mean(baseline), mean = Mean(target);
 
   RowMetrics m;
-  double pp = 0, qq = 0, pq = 0, dd = 0, zz = 0;
+  Vectors vectors;
+  double dd = 0, zz = 0;
   for (size_t i = 0; i < baseline.size(); ++i) {
-    const double ln_ratio = ln_q_[i] - ln_p_[i];  // ln(q/p)
-    const double p = std::exp(ln_p_[i]), q = std::exp(ln_q_[i]);
-    const double difference = std::abs(q - p), root = std::sqrt(p) - std::sqrt(q);
     const double z = static_cast<double>(baseline[i]) - mean0;
     const double d = static_cast<double>(target[i]) - mean - z;
-    m.kl -= p * ln_ratio;
-    m.js += JensenShannonTerm(p, q, ln_ratio);
-    m.tv += difference;
-    m.hellinger2 += root * root;
-    m.mean_relative_error += std::abs(std::expm1(ln_ratio));
-    pp += p * p;
-    qq += q * q;
-    pq += p * q;
+    vectors.Add(ln_p_[i], ln_q_[i], &m);
+    m.mean_relative_error += std::abs(std::expm1(ln_q_[i] - ln_p_[i]));
     dd += d * d;
     zz += z * z;
   }
-  m.js /= 2;
-  m.mae = m.tv / n;
-  m.tv /= 2;
-  m.hellinger2 /= 2;
+  vectors.Finish(n, &m);
   m.mean_relative_error /= n;
-  m.cosine = pq / std::sqrt(pp * qq);
-  m.relative_l2 = dd == 0 ? 0 : std::sqrt(dd / zz);
-  m.sigma_d = std::sqrt(dd / n);
-  m.baseline_sigma = std::sqrt(zz / n);
+  LogitErrors(dd, zz, n, &m);
 
   Ranks(baseline, &rank_p_);
   Ranks(target, &rank_q_);
   m.spearman = Correlation(std::span<const uint32_t>(rank_p_), std::span<const uint32_t>(rank_q_));
 
-  m.baseline_top1 = ArgMax(baseline);
+  FindTop(baseline, &m);
   m.target_top1 = ArgMax(target);
-  float second = -std::numeric_limits<float>::infinity();
-  for (size_t i = 0; i < baseline.size(); ++i)
-    if (static_cast<int32_t>(i) != m.baseline_top1) second = std::max(second, baseline[i]);
-  m.gap = static_cast<double>(baseline[static_cast<size_t>(m.baseline_top1)]) -
-          static_cast<double>(second);
   if (next) {
     const size_t t = static_cast<size_t>(*next);
     CHECK(t < baseline.size());
-    m.has_next = true;
-    m.ln_p_next = ln_p_[t];
-    m.ln_q_next = ln_q_[t];
-    m.p_next = std::exp(ln_p_[t]);
-    m.q_next = std::exp(ln_q_[t]);
+    SetNext(ln_p_[t], ln_q_[t], &m);
   }
   return m;
+}
+
+RowMetrics RowComparer::Compare(std::span<const float> baseline, const ListedRow& target,
+                                std::optional<int32_t> next) {
+  CHECK(target.ids.size() == target.logprobs.size() && target.ids.size() >= 2);
+  LogSoftmax(baseline, &ln_p_);
+  const size_t k = target.ids.size();
+  std::vector<float> logits(k);
+  for (size_t i = 0; i < k; ++i) logits[i] = baseline[static_cast<size_t>(target.ids[i])];
+  const double mean0 = Mean(logits), mean = Mean(target.logprobs);
+
+  RowMetrics m;
+  Vectors vectors;
+  double dd = 0, zz = 0, p_tail = 1, q_tail = 1;
+  for (size_t i = 0; i < k; ++i) {
+    const double ln_p = ln_p_[static_cast<size_t>(target.ids[i])];
+    const double ln_q = static_cast<double>(target.logprobs[i]);
+    const double z = static_cast<double>(logits[i]) - mean0, d = ln_q - mean - z;
+    vectors.Add(ln_p, ln_q, &m);
+    m.mean_relative_error += std::abs(std::expm1(ln_q - ln_p));
+    p_tail -= std::exp(ln_p);
+    q_tail -= std::exp(ln_q);
+    dd += d * d;
+    zz += z * z;
+  }
+  // What a tail of log-probabilities in fp32 is worth: none is taken for smaller than their
+  // rounding, which keeps the sum a lower bound.
+  constexpr double kRounding = 1e-6;
+  p_tail = std::max(p_tail, 0.0);
+  q_tail = std::max(q_tail, 0.0);
+  vectors.Add(std::log(p_tail + kRounding), std::log(q_tail + kRounding), &m);
+  const double n = static_cast<double>(k);
+  vectors.Finish(n + 1, &m);
+  m.kl = std::max(m.kl, 0.0);
+  m.tv_most = m.tv + std::min(p_tail, q_tail);
+  m.mean_relative_error /= n;
+  LogitErrors(dd, zz, n, &m);
+  Ranks(logits, &rank_p_);
+  Ranks(target.logprobs, &rank_q_);
+  m.spearman = Correlation(std::span<const uint32_t>(rank_p_), std::span<const uint32_t>(rank_q_));
+
+  FindTop(baseline, &m);
+  m.target_top1 = MostProbable(target);
+  if (next)
+    SetNext(ln_p_[static_cast<size_t>(*next)], static_cast<double>(target.next_logprob), &m);
+  return m;
+}
+
+ListedRow RowComparer::List(std::span<const float> row, std::span<const int32_t> ids,
+                            std::optional<int32_t> next, std::vector<float>* logprobs) {
+  LogSoftmax(row, &ln_q_);
+  logprobs->resize(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i)
+    (*logprobs)[i] = static_cast<float>(ln_q_[static_cast<size_t>(ids[i])]);
+  return {ids, *logprobs, next ? static_cast<float>(ln_q_[static_cast<size_t>(*next)]) : 0.0f};
 }
 
 TopMetrics RowComparer::CompareTop(std::span<const float> baseline, std::span<const float> target) {
   CHECK(baseline.size() == target.size() && baseline.size() >= 2);
   LogSoftmax(baseline, &ln_p_);
   LogSoftmax(target, &ln_q_);
+  TopMetrics m = CompareTop(baseline);
+  m.target_top1 = ArgMax(target);
+  return m;
+}
+
+TopMetrics RowComparer::CompareTop(std::span<const float> baseline, const ListedRow& target) {
+  LogSoftmax(baseline, &ln_p_);
+  const double least = static_cast<double>(std::ranges::min(target.logprobs));
+  ln_q_.resize(baseline.size());
+  std::ranges::transform(ln_p_, ln_q_.begin(), [&](double ln_p) { return std::min(ln_p, least); });
+  for (size_t i = 0; i < target.ids.size(); ++i)
+    ln_q_[static_cast<size_t>(target.ids[i])] = static_cast<double>(target.logprobs[i]);
+  TopMetrics m = CompareTop(baseline);
+  m.target_top1 = MostProbable(target);
+  return m;
+}
+
+TopMetrics RowComparer::CompareTop(std::span<const float> baseline) {
   std::vector<uint32_t> top(baseline.size());
   std::iota(top.begin(), top.end(), 0u);
   const size_t k = std::min(top.size(), static_cast<size_t>(TopMetrics::kTop));
@@ -172,7 +280,6 @@ TopMetrics RowComparer::CompareTop(std::span<const float> baseline, std::span<co
 
   TopMetrics m;
   m.baseline_top1 = ArgMax(baseline);
-  m.target_top1 = ArgMax(target);
   std::vector<double> ps(k), qs(k);
   double pp = 0, qq = 0, pq = 0;
   for (size_t i = 0; i < k; ++i) {

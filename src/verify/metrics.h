@@ -15,6 +15,7 @@ struct RowMetrics {
   double kl = 0;                   // (1) Σ p ln(p/q)
   double js = 0;                   // Jensen–Shannon divergence, nat
   double tv = 0;                   // (3) ½ Σ |p − q|
+  std::optional<double> tv_most;   // of listed tokens: what tv is at most, whatever the tail does
   double hellinger2 = 0;           // (3) ½ Σ (√p − √q)² = 1 − Σ √(pq)
   double cosine = 0;               // of p and q
   double mae = 0;                  // mean |p − q|
@@ -45,6 +46,14 @@ struct TopMetrics {
 // is.
 double Spearman(std::span<const double> x, std::span<const double> y);
 
+// Tokens of a row with their log-probabilities under the target, and that of the token that
+// follows.
+struct ListedRow {
+  std::span<const int32_t> ids;
+  std::span<const float> logprobs;
+  float next_logprob = 0;
+};
+
 class RowComparer {
  public:
   // Both rows of the same length ≥ 2, finite. next: the token that follows.
@@ -52,11 +61,26 @@ class RowComparer {
                      std::optional<int32_t> next);
   TopMetrics CompareTop(std::span<const float> baseline, std::span<const float> target);
 
+  // The same of a target of which only some tokens are known, and so the mass of all others, the
+  // tail. Nothing is renormalised: the figures of p and q are those of the listed tokens and the
+  // tail as one more, for the baseline too. KL and TV are thereby lower bounds, the Bhattacharyya
+  // coefficient an upper one. Those of logits, their ranks and the mean relative error are of the
+  // listed tokens alone.
+  RowMetrics Compare(std::span<const float> baseline, const ListedRow& target,
+                     std::optional<int32_t> next);
+  // A token of the baseline's 20 that is not listed counts with what q suits best: it is at most
+  // the least of those listed.
+  TopMetrics CompareTop(std::span<const float> baseline, const ListedRow& target);
+  // What a list of these tokens says of a whole row; logprobs has the room for it.
+  ListedRow List(std::span<const float> row, std::span<const int32_t> ids,
+                 std::optional<int32_t> next, std::vector<float>* logprobs);
+
  private:
   struct Keyed {
     uint32_t key, index;
   };
   void LogSoftmax(std::span<const float> logits, std::vector<double>* ln);
+  TopMetrics CompareTop(std::span<const float> baseline);  // by ln_p_ and ln_q_
   // Twice the ranks (1-based, so that the mean rank of a tie is whole too) of a row, in ascending
   // order.
   void Ranks(std::span<const float> logits, std::vector<uint32_t>* twice_ranks);

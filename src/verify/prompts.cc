@@ -179,12 +179,14 @@ class Builder {
                  std::string text, int64_t tokens = 0) {
     if (tier > mode_) return {};
     TRY_ASSIGN(std::vector<int32_t> ids, EncodePrompt(tokenizer_, text));
-    CHECK(std::ssize(ids) >= tokens, "{} has {} tokens, {} are wanted", id, ids.size(), tokens);
-    if (tokens > 0) ids.resize(static_cast<size_t>(tokens));
+    if (ids.empty()) return Err("tokenizer: prompt {}: expected tokens, found none", id);
+    // The tokens of an unusual vocabulary may be so long that there are fewer.
+    const bool cut = tokens > 0 && std::ssize(ids) > tokens;
+    if (cut) ids.resize(static_cast<size_t>(tokens));
     return Add(
         tier,
         {std::move(id), std::move(kind), std::string(language), std::move(text), std::move(ids)},
-        tokens > 0);
+        cut);
   }
 
   Status Add(VerifyMode tier, VerifyPrompt prompt, bool cut) {

@@ -72,8 +72,9 @@ struct PromptSummary {
 // (b) The full vocabulary at every position.
 struct PositionSuite {
   int64_t prompts = 0, positions = 0;
-  // kl, js, tv, hellinger2, bhattacharyya, one_minus_cosine, cosine, mae, spearman,
-  // mean_relative_error, relative_l2, abs_delta_p.
+  int64_t not_finite = 0;  // positions where some logit is NaN or infinite
+  // kl, js, tv, tv_most (of rows of top-k alone), hellinger2, bhattacharyya, one_minus_cosine,
+  // cosine, mae, spearman, mean_relative_error, relative_l2, abs_delta_p.
   std::vector<PositionFigure> figures;
   int64_t same_top1 = 0;
   double same_top1_rate = 0;

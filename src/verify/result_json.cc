@@ -66,6 +66,7 @@ Json ToJson(const PositionSuite& s) {
         {"p999", f.p999},     {"worst", f.worst}};
   return {{"prompts", s.prompts},
           {"positions", s.positions},
+          {"not_finite", s.not_finite},
           {"figures", figures},
           {"same_top1", s.same_top1},
           {"same_top1_rate", s.same_top1_rate},

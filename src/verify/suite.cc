@@ -1,6 +1,7 @@
 #include "verify/suite.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,10 +11,12 @@
 #include "base/threads.h"
 #include "engine/load.h"
 #include "verify/figures.h"
+#include "verify/kept_rows.h"
 #include "verify/logit_source.h"
 #include "verify/logits_file.h"
 #include "verify/metrics.h"
 #include "verify/token_text.h"
+#include "verify/user_prompts.h"
 
 namespace merope {
 namespace {
@@ -47,22 +50,31 @@ class Suite {
     result.threads = options_.threads > 0 ? options_.threads : DefaultThreads();
     result.context = checkpoint_.config().max_position_embeddings;
     TRY_ASSIGN(prompts_, BuildPrompts(checkpoint_, tokenizer_, options_.mode));
+    if (!options_.prompts.empty())
+      TRY(AddUserPrompts(options_.prompts, tokenizer_, result.context, &prompts_));
     TRY(CheckPrompts());
     for (const VerifyPrompt& p : prompts_) longest_ = std::max(longest_, std::ssize(p.ids));
     for (int64_t n = 0; n_reference_ < prompts_.size() && n < ReferencePositions(options_.mode);
          ++n_reference_)
       n += std::ssize(prompts_[n_reference_].ids);
 
-    std::unique_ptr<LogitSource> baseline;
+    std::unique_ptr<LogitSource> baseline, target;
     if (!options_.against.empty()) {
       TRY_ASSIGN(baseline, OpenLogitsFile(options_.against, vocab_));
-      // A file without some prompt is refused before the work begins.
-      std::vector<float> row(static_cast<size_t>(vocab_));
-      for (const VerifyPrompt& p : prompts_) TRY(baseline->Rows(p, 0, 1, row));
+      if (baseline->top_k() > 0)
+        return Err("{}: expected whole rows of logits of a baseline, found those of top-k tokens",
+                   options_.against);
+      TRY(CheckFile(*baseline));
     }
+    if (!options_.target_file.empty()) {
+      TRY_ASSIGN(target, OpenLogitsFile(options_.target_file, vocab_));
+      TRY(CheckFile(*target));
+    }
+    const bool target_of_file = target != nullptr;
     // An fp32 target is compared with the double-sum reference itself; any other with fp32 on the
     // CPU back end, or the file.
-    const bool against_reference = options_.target == Precision::kFp32 && options_.against.empty();
+    const bool against_reference =
+        options_.target == Precision::kFp32 && baseline == nullptr && !target_of_file;
     if (!against_reference) {
       TRY_ASSIGN(reference_,
                  ReferenceRows(original_, Precision::kFp32, KvStorage::kAuto, "fp32 reference"));
@@ -80,9 +92,10 @@ class Suite {
                                  against_reference ? BackendKind::kReference : BackendKind::kCpu,
                                  Precision::kFp32, KvStorage::kAuto, options_.threads, longest_));
     }
-    TRY_ASSIGN(std::unique_ptr<LogitSource> target,
-               LoadLogitSource(checkpoint_, BackendKind::kCpu, options_.target, options_.target_kv,
-                               options_.threads, longest_));
+    if (!target) {
+      TRY_ASSIGN(target, LoadLogitSource(checkpoint_, BackendKind::kCpu, options_.target,
+                                         options_.target_kv, options_.threads, longest_));
+    }
     result.baseline = baseline->name();
     if (&original_ != &checkpoint_) {
       result.baseline += " of " + original_.path();
@@ -90,11 +103,12 @@ class Suite {
       result.baseline += " of its own integers (--baseline names the original)";
     }
     result.target = target->name();
-    if (options_.target_kv == KvStorage::kInt8) result.target += ", int8 K/V cache";
+    if (options_.target_kv == KvStorage::kInt8 && !target_of_file)
+      result.target += ", int8 K/V cache";
     TRY(CompareAll(*baseline, *target, result.threads));
-    target.reset();
+    if (!target_of_file) target.reset();
     suspects_ = FindSuspects(positions_, references_);
-    TRY(Examine(*baseline));
+    TRY(Examine(*baseline, target.get()));
 
     const ModelConfig& config = checkpoint_.config();
     result.first_token = std::move(first_token_);
@@ -122,6 +136,22 @@ class Suite {
         if (id < 0 || id >= vocab_)
           return Err("{}: prompt {}: expected token ids below the model's vocab_size {}, found {}",
                      checkpoint_.path(), p.id, vocab_, id);
+    if (std::ranges::all_of(prompts_, [](const VerifyPrompt& p) { return p.ids.size() < 2; }))
+      return Err("{}: context: expected at least 2 positions, found {}", checkpoint_.path(),
+                 checkpoint_.config().max_position_embeddings);
+    return {};
+  }
+
+  // A file without some prompt is refused before the work begins.
+  Status CheckFile(LogitSource& file) const {
+    std::vector<float> row(static_cast<size_t>(vocab_));
+    for (const VerifyPrompt& p : prompts_) {
+      if (file.top_k() > 0) {
+        TRY(file.Top(p, 0, std::ssize(p.ids)));
+      } else {
+        TRY(file.Rows(p, 0, 1, row));
+      }
+    }
     return {};
   }
 
@@ -134,61 +164,99 @@ class Suite {
   }
 
   // The reference prompts' logits; the model is gone again when they are there.
-  Result<std::vector<std::vector<float>>> ReferenceRows(const Checkpoint& checkpoint,
-                                                        Precision precision, KvStorage kv,
-                                                        std::string_view phase) const {
+  Result<std::unique_ptr<LogitSource>> ReferenceRows(const Checkpoint& checkpoint,
+                                                     Precision precision, KvStorage kv,
+                                                     std::string_view phase) const {
     int64_t total = 0;
     for (const VerifyPrompt& p : ReferencePrompts()) total += std::ssize(p.ids);
     TRY_ASSIGN(const std::unique_ptr<LogitSource> source,
                LoadLogitSource(checkpoint, BackendKind::kReference, precision, kv, options_.threads,
                                longest_));
-    return CollectRows(*source, ReferencePrompts(), vocab_,
-                       [&](int64_t done) { Progress(phase, done, total); });
+    return KeepRows(*source, ReferencePrompts(), vocab_,
+                    [&](int64_t done) { Progress(phase, done, total); });
   }
 
-  // Both sources in step, a chunk of positions at a time; the rows of a chunk are compared on all
+  // The rows of a chunk of positions from one source, and which of them were numbers.
+  struct Chunk {
+    std::vector<float> rows;  // (positions, vocab); the others as rows of equal logits
+    std::vector<bool> finite;
+    std::optional<TopRows> top;  // instead of rows
+    double seconds = 0;          // that reading took, all chunks together
+  };
+
+  Status Read(LogitSource* source, size_t prompt, int64_t begin, int64_t end, Chunk* chunk) const {
+    if (source == nullptr) return {};
+    const size_t n = static_cast<size_t>(end - begin), vocab = static_cast<size_t>(vocab_);
+    const Stopwatch watch;
+    chunk->finite.assign(n, true);
+    if (source->top_k() > 0) {
+      TRY_ASSIGN(chunk->top, source->Top(prompts_[prompt], begin, end));
+    } else {
+      chunk->rows.resize(n * vocab);
+      TRY(source->Rows(prompts_[prompt], begin, end, chunk->rows));
+    }
+    chunk->seconds += watch.Seconds();
+    for (size_t i = 0; !chunk->top && i < n; ++i) {
+      const auto row = std::span(chunk->rows).subspan(i * vocab, vocab);
+      chunk->finite[i] = std::ranges::all_of(row, [](float z) { return std::isfinite(z); });
+      if (!chunk->finite[i]) std::ranges::fill(row, 0.0f);
+    }
+    return {};
+  }
+
+  struct Chunks {
+    Chunk baseline, target, reference, emulated, rounded;
+  };
+  struct Comparer {
+    RowComparer rows;
+    std::vector<float> logprobs;
+  };
+
+  // All sources in step, a chunk of positions at a time; the rows of a chunk are compared on all
   // threads.
   Status CompareAll(LogitSource& baseline, LogitSource& target, int threads) {
     ThreadTeam team(threads);
-    std::vector<RowComparer> comparers(static_cast<size_t>(team.size()));
-    std::vector<float> baseline_rows(static_cast<size_t>(kLogitChunk * vocab_)),
-        target_rows(baseline_rows.size());
+    std::vector<Comparer> comparers(static_cast<size_t>(team.size()));
+    Chunks chunks;
     int64_t total = 0, done = 0;
     for (const VerifyPrompt& p : prompts_) total += std::ssize(p.ids);
     for (size_t prompt = 0; prompt < prompts_.size(); ++prompt) {
+      const bool referenced = prompt < n_reference_;
       const int64_t n = std::ssize(prompts_[prompt].ids);
       for (int64_t begin = 0; begin < n; begin += kLogitChunk) {
         const int64_t end = std::min(n, begin + kLogitChunk);
-        const auto size = static_cast<size_t>((end - begin) * vocab_);
-        TRY(Timed(baseline, prompt, begin, end, std::span(baseline_rows).first(size),
-                  &baseline_seconds_));
-        TRY(Timed(target, prompt, begin, end, std::span(target_rows).first(size),
-                  &target_seconds_));
+        TRY(Read(&baseline, prompt, begin, end, &chunks.baseline));
+        TRY(Read(&target, prompt, begin, end, &chunks.target));
+        if (referenced) {
+          TRY(Read(reference_.get(), prompt, begin, end, &chunks.reference));
+          TRY(Read(emulated_.get(), prompt, begin, end, &chunks.emulated));
+          TRY(Read(rounded_.get(), prompt, begin, end, &chunks.rounded));
+        }
         const size_t first = positions_.size(), first_reference = references_.size();
         positions_.resize(first + static_cast<size_t>(end - begin));
-        if (prompt < n_reference_)
-          references_.resize(first_reference + static_cast<size_t>(end - begin));
+        if (referenced) references_.resize(first_reference + static_cast<size_t>(end - begin));
         team.Run([&](int thread) {
           for (int64_t i = begin + thread; i < end; i += team.size()) {
             const size_t row = static_cast<size_t>(i - begin);
-            CompareRow(comparers[static_cast<size_t>(thread)], prompt, i,
-                       Row(baseline_rows, i - begin), Row(target_rows, i - begin),
+            CompareRow(comparers[static_cast<size_t>(thread)], chunks, prompt, i, i - begin,
                        &positions_[first + row],
-                       prompt < n_reference_ ? &references_[first_reference + row] : nullptr);
+                       referenced ? &references_[first_reference + row] : nullptr);
           }
         });
         if (end == n && prompt < ReportPrompts().size())
-          AddFirstToken(comparers[0], prompts_[prompt], Row(baseline_rows, n - 1 - begin),
-                        Row(target_rows, n - 1 - begin));
+          AddFirstToken(comparers[0], prompts_[prompt], chunks, n - 1 - begin);
         Progress("comparing", done += end - begin, total);
       }
     }
+    baseline_seconds_ = chunks.baseline.seconds;
+    target_seconds_ = chunks.target.seconds;
     return {};
   }
 
   // Emulates bf16 at suspects that have not been, those nearest to the start of their prompts
   // first, while the budget lasts.
-  Status Examine(LogitSource& baseline) {
+  // target: where it is a file.
+  Status Examine(LogitSource& baseline, LogitSource* target) {
     std::map<int32_t, std::vector<Suspect*>> by_prompt;
     for (Suspect& suspect : suspects_)
       if (!suspect.emulated) by_prompt[positions_[suspect.record].prompt].push_back(&suspect);
@@ -206,63 +274,90 @@ class Suite {
         const std::unique_ptr<LogitSource> emulation,
         LoadLogitSource(checkpoint_, BackendKind::kReference, EmulatedPrecision(options_.target),
                         options_.target_kv, options_.threads, longest_));
-    RowComparer comparer;
-    std::vector<float> baseline_rows(static_cast<size_t>(kLogitChunk * vocab_)),
-        emulated_rows(baseline_rows.size());
+    Comparer comparer;
+    Chunks chunks;
     int64_t done = 0;
     for (const auto& [n, index] : std::span(order).first(n_prompts)) {
-      const VerifyPrompt& prompt = prompts_[static_cast<size_t>(index)];
+      const auto prompt = static_cast<size_t>(index);
       for (int64_t begin = 0; begin < n; begin += kLogitChunk) {
         const int64_t end = std::min(n, begin + kLogitChunk);
-        const auto size = static_cast<size_t>((end - begin) * vocab_);
-        TRY(baseline.Rows(prompt, begin, end, std::span(baseline_rows).first(size)));
-        TRY(emulation->Rows(prompt, begin, end, std::span(emulated_rows).first(size)));
+        TRY(Read(&baseline, prompt, begin, end, &chunks.baseline));
+        TRY(Read(emulation.get(), prompt, begin, end, &chunks.emulated));
+        if (target != nullptr && target->top_k() > 0)
+          TRY(Read(target, prompt, begin, end, &chunks.target));
         for (Suspect* suspect : by_prompt[index])
           if (const int64_t at = positions_[suspect->record].position; begin <= at && at < end)
-            suspect->emulated = comparer.Compare(Row(baseline_rows, at - begin),
-                                                 Row(emulated_rows, at - begin), std::nullopt);
+            suspect->emulated =
+                CompareEmulated(comparer, chunks, chunks.emulated, at - begin, std::nullopt);
         Progress("bf16 emulation of suspects", done += end - begin, total);
       }
     }
     return {};
   }
 
-  Status Timed(LogitSource& source, size_t prompt, int64_t begin, int64_t end,
-               std::span<float> rows, double* seconds) const {
-    const Stopwatch watch;
-    TRY(source.Rows(prompts_[prompt], begin, end, rows));
-    *seconds += watch.Seconds();
-    return {};
+  std::span<const float> Row(const Chunk& chunk, int64_t row) const {
+    return std::span(chunk.rows)
+        .subspan(static_cast<size_t>(row * vocab_), static_cast<size_t>(vocab_));
   }
 
-  std::span<const float> Row(const std::vector<float>& rows, int64_t row) const {
-    return std::span(rows).subspan(static_cast<size_t>(row * vocab_), static_cast<size_t>(vocab_));
+  static ListedRow Listed(const TopRows& rows, int64_t row) {
+    const size_t k = rows.ids.size() / rows.next_logprob.size(),
+                 begin = static_cast<size_t>(row) * k;
+    return {std::span(rows.ids).subspan(begin, k), std::span(rows.logprobs).subspan(begin, k),
+            rows.next_logprob[static_cast<size_t>(row)]};
   }
 
-  void CompareRow(RowComparer& comparer, size_t prompt, int64_t position,
-                  std::span<const float> baseline, std::span<const float> target,
-                  PositionRecord* record, ReferenceRecord* reference) const {
+  RowMetrics CompareTarget(Comparer& comparer, const Chunks& chunks, int64_t row,
+                           std::optional<int32_t> next) const {
+    const std::span<const float> baseline = Row(chunks.baseline, row);
+    return chunks.target.top
+               ? comparer.rows.Compare(baseline, Listed(*chunks.target.top, row), next)
+               : comparer.rows.Compare(baseline, Row(chunks.target, row), next);
+  }
+
+  // What is emulated is compared as the target is: by the same tokens.
+  RowMetrics CompareEmulated(Comparer& comparer, const Chunks& chunks, const Chunk& emulated,
+                             int64_t row, std::optional<int32_t> next) const {
+    const std::span<const float> baseline = Row(chunks.baseline, row);
+    if (!chunks.target.top) return comparer.rows.Compare(baseline, Row(emulated, row), next);
+    const ListedRow listed = comparer.rows.List(
+        Row(emulated, row), Listed(*chunks.target.top, row).ids, next, &comparer.logprobs);
+    return comparer.rows.Compare(baseline, listed, next);
+  }
+
+  void CompareRow(Comparer& comparer, const Chunks& chunks, size_t prompt, int64_t position,
+                  int64_t row, PositionRecord* record, ReferenceRecord* reference) const {
     const std::vector<int32_t>& ids = prompts_[prompt].ids;
-    const size_t after = static_cast<size_t>(position) + 1;
+    const size_t after = static_cast<size_t>(position) + 1, at = static_cast<size_t>(row);
     const std::optional<int32_t> next =
         after < ids.size() ? std::optional(ids[after]) : std::nullopt;
-    const RowMetrics metrics = comparer.Compare(baseline, target, next);
-    *record = {static_cast<int32_t>(prompt), static_cast<int32_t>(position), metrics};
+    *record = {static_cast<int32_t>(prompt), static_cast<int32_t>(position),
+               CompareTarget(comparer, chunks, row, next),
+               chunks.baseline.finite[at] && chunks.target.finite[at]};
     if (reference == nullptr) return;
+    record->finite = record->finite && chunks.emulated.finite[at] &&
+                     (reference_ == nullptr || chunks.reference.finite[at]) &&
+                     (rounded_ == nullptr || chunks.rounded.finite[at]);
+    const std::span<const float> baseline = Row(chunks.baseline, row);
     reference->prompt = static_cast<int32_t>(prompt);
-    reference->target = metrics;
-    reference->reference =
-        reference_.empty() ? metrics
-                           : comparer.Compare(Row(reference_[prompt], position), baseline, next);
-    reference->emulated = comparer.Compare(baseline, Row(emulated_[prompt], position), next);
-    reference->rounding = rounded_.empty()
-                              ? reference->emulated
-                              : comparer.Compare(baseline, Row(rounded_[prompt], position), next);
+    reference->target = record->target;
+    reference->reference = reference_ == nullptr
+                               ? record->target
+                               : comparer.rows.Compare(Row(chunks.reference, row), baseline, next);
+    reference->emulated = CompareEmulated(comparer, chunks, chunks.emulated, row, next);
+    reference->rounding =
+        rounded_ == nullptr && !chunks.target.top
+            ? reference->emulated
+            : comparer.rows.Compare(
+                  baseline, Row(rounded_ == nullptr ? chunks.emulated : chunks.rounded, row), next);
   }
 
-  void AddFirstToken(RowComparer& comparer, const VerifyPrompt& prompt,
-                     std::span<const float> baseline, std::span<const float> target) {
-    const TopMetrics m = comparer.CompareTop(baseline, target);
+  void AddFirstToken(Comparer& comparer, const VerifyPrompt& prompt, const Chunks& chunks,
+                     int64_t row) {
+    const std::span<const float> baseline = Row(chunks.baseline, row);
+    const TopMetrics m = chunks.target.top
+                             ? comparer.rows.CompareTop(baseline, Listed(*chunks.target.top, row))
+                             : comparer.rows.CompareTop(baseline, Row(chunks.target, row));
     first_token_.rows.push_back({prompt.text, TokenText(tokenizer_, m.baseline_top1),
                                  TokenText(tokenizer_, m.target_top1),
                                  m.baseline_top1 == m.target_top1, m.cosine, m.kl, m.js, m.mae,
@@ -277,8 +372,8 @@ class Suite {
   std::vector<VerifyPrompt> prompts_;
   size_t n_reference_ = 0;  // the first so many prompts go through the reference back end
   int64_t longest_ = 0;
-  std::vector<std::vector<float>> reference_, emulated_,
-      rounded_;  // by prompt: (positions, vocab); reference_ empty: it is the baseline
+  // Of the reference prompts. reference_ nullptr: it is the baseline; rounded_: it is emulated_.
+  std::unique_ptr<LogitSource> reference_, emulated_, rounded_;
   std::vector<PositionRecord> positions_;
   std::vector<ReferenceRecord> references_;
   std::vector<Suspect> suspects_;

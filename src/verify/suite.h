@@ -23,6 +23,10 @@ struct VerifyOptions {
   int threads = 0;                         // 0: DefaultThreads()
   std::string against;  // a safetensors file of baseline logits (tools/dump_hf_logits.py); empty:
                         // our own fp32
+  std::string target_file{};  // a file of another device's logits, which are the target's; what is
+                              // emulated is the format that it computed in: target, target_kv
+  std::string prompts{};  // a file of the user's own (verify/user_prompts.h), after those of the
+                          // mode; empty: none
   // Whose fp32 is the baseline; nullptr: the checkpoint's own. Of the same vocabulary.
   const Checkpoint* original = nullptr;
   // What is being done now ("reference", "comparing"), and how far it is.

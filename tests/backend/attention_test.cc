@@ -163,6 +163,7 @@ class AttentionTest : public OnEveryTarget {
   void ExpectBoundCatches();
   void ExpectSameBits();
   void ExpectManySequencesToBeEachAlone();
+  void ExpectNaNsToShow();
   static void ExpectCopiesToBePages(Backend& backend);
 
   bool int8_ = false;
@@ -262,6 +263,45 @@ void AttentionTest::ExpectManySequencesToBeEachAlone() {
   }
 }
 
+// A NaN in q, or in k or v of any position, shows in every row that attends to it.
+void AttentionTest::ExpectNaNsToShow() {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(testing::Message() << "head_dim " << c.head_dim << ", context " << c.context);
+    Fill(c);
+    const auto kv_width = static_cast<size_t>(c.n_kv_heads * c.head_dim);
+    const auto q_width = static_cast<size_t>(c.n_heads * c.head_dim);
+    const auto total = static_cast<size_t>(c.context + c.rows);
+    // Whether the last row is NaN in the heads of the last K and V head.
+    const auto shows = [&](Backend& backend, const std::vector<float>& q,
+                           const std::vector<float>& k, const std::vector<float>& v) {
+      const auto out = Attend(backend, c, q, k, v, kContextThenRows);
+      return std::all_of(out.end() - c.n_heads / c.n_kv_heads * c.head_dim, out.end(),
+                         [](float value) { return std::isnan(value); });
+    };
+    for (Backend* backend : {cpu_.get(), reference_.get()}) {
+      EXPECT_FALSE(shows(*backend, q_, k_, v_));
+      auto q = q_;
+      for (int64_t i = 0; i < c.n_heads; ++i)
+        q[total * q_width - 1 - static_cast<size_t>(i * c.head_dim)] = kNaN;
+      EXPECT_TRUE(shows(*backend, q, k_, v_));
+      for (const size_t position : {size_t{0}, total / 2, total - 1}) {
+        auto k = k_, v = v_;
+        k[(position + 1) * kv_width - 1] = kNaN;
+        EXPECT_TRUE(shows(*backend, q_, k, v_)) << "k of " << position;
+        std::fill_n(v.begin() + static_cast<int64_t>((position + 1) * kv_width) - c.head_dim,
+                    c.head_dim, kNaN);
+        EXPECT_TRUE(shows(*backend, q_, k_, v)) << "v of " << position;
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, ANaNShows) { ExpectNaNsToShow(); }
+TEST_P(AttentionTest, ANaNShowsInAnInt8CacheToo) {
+  TakeInt8Cache();
+  ExpectNaNsToShow();
+}
 TEST_P(AttentionTest, LiesWithinTheBoundOfTheReference) { ExpectWithinBound(); }
 TEST_P(AttentionTest, TheBoundCatchesADroppedPositionAndANeighboursRow) { ExpectBoundCatches(); }
 TEST_P(AttentionTest, ChunksAndSingleStepsGiveTheSameBits) { ExpectSameBits(); }

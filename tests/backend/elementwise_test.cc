@@ -79,6 +79,19 @@ TEST_P(ElementwiseTest, SwiGluSaturates) {
   EXPECT_EQ(values[3], 0);
 }
 
+TEST_P(ElementwiseTest, SwiGluKeepsNaN) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (Backend* backend : {cpu_.get(), reference_.get()}) {
+    const Tensor out = backend->Allocate(1, 40);
+    std::vector<float> gate_up(80, 1.0f);
+    gate_up[3] = gate_up[38] = gate_up[40 + 7] = gate_up[40 + 39] = nan;
+    backend->SwiGlu(ToBackend(*backend, 1, 80, gate_up), out);
+    const auto values = FromBackend(*backend, out);
+    for (size_t i = 0; i < values.size(); ++i)
+      EXPECT_EQ(std::isnan(values[i]), i == 3 || i == 38 || i == 7 || i == 39) << i;
+  }
+}
+
 TEST_P(ElementwiseTest, AddIsExact) {
   for (const int64_t n : kSizes) {
     const auto x = RandomValues(kRows * n, 1), y = RandomValues(kRows * n, 2);

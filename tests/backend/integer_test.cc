@@ -102,6 +102,18 @@ TEST_P(IntegerTest, ARowOfZerosGivesTheBias) {
   EXPECT_EQ(std::vector(out.begin() + shape.out, out.begin() + 2 * shape.out), bias);
 }
 
+TEST_P(IntegerTest, ANaNShowsInAllOfItsRowAndNoOther) {
+  for (const Shape& shape : kShapes) {
+    const auto w = RandomValues(shape.in * shape.out, 4), bias = RandomValues(shape.out, 5);
+    const auto x = RandomValues(shape.rows * shape.in, 6);
+    for (Backend* backend : {cpu_.get(), reference_.get()})
+      for (const int64_t at : {int64_t{0}, shape.in / 2, shape.in - 1})
+        ExpectNaNsInTheLastRow(Run(*backend, shape, x, w, bias),
+                               Run(*backend, shape, NaNInTheLastRow(x, shape.rows, at), w, bias),
+                               shape.rows);
+  }
+}
+
 TEST_P(IntegerTest, EmbeddingsAreTheReferences) {
   const int64_t in = 130, out = 67;
   const MemoryTensor weight("w", {out, in}, RandomValues(in * out, 7));
@@ -159,6 +171,15 @@ INSTANTIATE_TEST_SUITE_P(Targets, IntegerTest,
                            return std::get<0>(suite_info.param) + "_" +
                                   std::string(PrecisionName(std::get<1>(suite_info.param)));
                          });
+
+TEST(QuantizeActivations, WhatIsNotFiniteIsInTheScale) {
+  for (const float value :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    std::vector<int8_t> q(3, 1);
+    EXPECT_TRUE(std::isnan(QuantizeActivations(std::vector<float>{1, value, 2}, q.data())));
+    EXPECT_EQ(q, std::vector<int8_t>(3));
+  }
+}
 
 // The worst a weight is off is half a step; int4 may cut the largest to make the rest better.
 TEST(QuantizeWeights, StaysWithinHalfAStep) {

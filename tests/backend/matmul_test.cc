@@ -85,6 +85,18 @@ TEST_P(MatMulTest, TheBoundCatchesADroppedElementAndANeighboursRow) {
   }
 }
 
+TEST_P(MatMulTest, ANaNShowsInAllOfItsRowAndNoOther) {
+  for (const Shape& shape : kShapes) {
+    const auto x = RandomValues(shape.rows * shape.in, 1),
+               w = RandomValues(shape.out * shape.in, 2);
+    for (Backend* backend : {cpu_.get(), reference_.get()})
+      for (const int64_t at : {int64_t{0}, shape.in - 1})
+        ExpectNaNsInTheLastRow(Run(*backend, shape, x, w, {}),
+                               Run(*backend, shape, NaNInTheLastRow(x, shape.rows, at), w, {}),
+                               shape.rows);
+  }
+}
+
 TEST_P(MatMulTest, ARowHasTheSameBitsInAnyBatch) {
   const Shape all{33, 172, 130};
   const auto x = RandomValues(all.rows * all.in, 1), w = RandomValues(all.out * all.in, 2);

@@ -229,6 +229,19 @@ TEST_P(StoredTest, TinyActivationsAreZeros) {
     EXPECT_EQ(Run(*cpu_, *Load(*cpu_, std::span(&part, 1)), 1, std::vector(256, value)), bias);
 }
 
+TEST_P(StoredTest, ANaNShowsInAllOfItsRowAndNoOther) {
+  constexpr int64_t kRows = 7, kIn = 256;
+  const BlockTensor weight(dtype(), 70, kIn, 12);
+  const MatrixPart part{&weight.view, nullptr};
+  const auto x = RandomValues(kRows * kIn, 13);
+  for (Backend* backend : {cpu_.get(), reference_.get()}) {
+    const auto matrix = Load(*backend, std::span(&part, 1));
+    for (const int64_t at : {0, 100, 255})
+      ExpectNaNsInTheLastRow(Run(*backend, *matrix, kRows, x),
+                             Run(*backend, *matrix, kRows, NaNInTheLastRow(x, kRows, at)), kRows);
+  }
+}
+
 TEST_P(StoredTest, NonFiniteScalesAreRefusedByName) {
   for (const size_t at : HalvesOf(dtype())) {
     BlockTensor weight(dtype(), 70, 256, 14);

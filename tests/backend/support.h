@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -56,6 +58,21 @@ inline std::vector<float> FromBackend(Backend& backend, const Tensor& tensor) {
   std::vector<float> values(static_cast<size_t>(tensor.rows * tensor.cols));
   backend.CopyOut(tensor, values);
   return values;
+}
+
+// Of `rows` equal rows, the last with NaN as its at-th value.
+inline std::vector<float> NaNInTheLastRow(std::vector<float> x, int64_t rows, int64_t at) {
+  const int64_t cols = std::ssize(x) / rows;
+  x[static_cast<size_t>((rows - 1) * cols + at)] = std::numeric_limits<float>::quiet_NaN();
+  return x;
+}
+
+// The last row is NaN throughout, the others are as without one.
+inline void ExpectNaNsInTheLastRow(const std::vector<float>& without,
+                                   const std::vector<float>& with, int64_t rows) {
+  const auto last = std::ssize(with) / rows * (rows - 1);
+  EXPECT_TRUE(std::equal(with.begin(), with.begin() + last, without.begin()));
+  EXPECT_TRUE(std::all_of(with.begin() + last, with.end(), [](float v) { return std::isnan(v); }));
 }
 
 // Unit roundoff of fp32, and the usual bound on the relative error of n roundings in a row (Higham,

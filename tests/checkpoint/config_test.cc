@@ -252,6 +252,14 @@ TEST(GenerationConfig, ReplacesTheEosIdsAndSetsDefaults) {
   EXPECT_EQ(config->generation.min_p, 0.1);
   EXPECT_EQ(config->generation.repetition_penalty, 1.1);
   EXPECT_EQ(config->generation.max_new_tokens, 99);
+  for (const int off : {-1, 0}) {
+    ASSERT_TRUE(ApplyGenerationConfig(fmt::format(R"({{"top_k": {}, "top_p": null}})", off), file,
+                                      &*config));
+    EXPECT_EQ(config->generation.top_k, off);
+  }
+  ASSERT_TRUE(ApplyGenerationConfig(R"({"top_k": null})", file, &*config));
+  EXPECT_EQ(config->generation.top_k, std::nullopt);
+  EXPECT_FALSE(ApplyGenerationConfig(R"({"top_k": -2})", file, &*config));
   EXPECT_TRUE(Contains(ErrorOf(ApplyGenerationConfig(R"({"top_p": 2})", file, &*config)),
                        "dir/generation_config.json: top_p: expected"));
 }

@@ -214,6 +214,34 @@ class Others(merope.Case):
                 self.assertIsInstance(json.loads(done.stdout), dict)
         self.refused(3, "no-such", "verify", self.model, "--quick", "--against", "no-such.safetensors")
 
+    def test_verify_judges_a_file_and_adds_prompts(self):
+        own, dump = self.scratch / "own.jsonl", self.scratch / "dump.safetensors"
+        own.write_text('{"prompt": "one of mine"}\n{"prompt": "and another"}\n')
+        arguments = ("verify", self.model, "--quick", "--prompts", own, "--json")
+        self.good(*arguments[:-1], "--dtype", "bf16", "--dump-logits", dump)
+        live, filed = (json.loads(merope.run(*arguments, *more).stdout) for more in ([], ["--target", dump]))
+        self.assertEqual([prompt["id"] for prompt in live["positions"]["by_prompt"]][-2:], ["user-1", "user-2"])
+        self.assertEqual(filed["target"], str(dump))
+        self.assertEqual(filed["positions"]["gates"], live["positions"]["gates"])
+        # The file has no logits of prompts that are not its own, and none at all is no file.
+        own.write_text('{"prompt": "another one"}\n{"prompt": "and another"}\n')
+        self.refused(3, ["dump.safetensors", "user-1"], *arguments, "--target", dump)
+        own.write_text('{"prompt": "one of mine"}\n{"text": 1}\n')
+        self.refused(3, ["own.jsonl: line 2", "prompt"], *arguments)
+        self.refused(3, "no-such", "verify", self.model, "--quick", "--target", "no-such.safetensors")
+        self.refused(64, "--against", "verify", self.model, "--target", dump, "--against", dump)
+
+    def test_verify_of_a_large_vocabulary_stays_small(self):
+        model = self.synth("vocabulary", vocab_size=131072, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                           num_attention_heads=1, num_key_value_heads=1, max_position_embeddings=8, tie_word_embeddings=True)
+        with subprocess.Popen([merope.BIN, "verify", model, "--quick"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as process:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertIn(process.returncode, (0, 1, 2))
+        # The reference rows alone, fp32 and emulated, are 2 × 320 positions of 512 KiB: 320 MiB.
+        self.assertLess(usage.ru_maxrss, 300 * 1024, "KiB at the peak")
+
 
 if __name__ == "__main__":
     merope.main()

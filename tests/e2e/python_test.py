@@ -48,7 +48,7 @@ class Python(merope.Case):
 
     def test_the_readmes_example(self):
         readme = (merope.ROOT / "README.md").read_text()
-        example, shown = re.search(r"^(    from merope import .*\n(?:(?:    .*)?\n)+)prints\n\n    (.*)\n", readme, re.M).groups()
+        example, shown = re.search(r"^(    from merope import .*\n(?:(?:    .*)?\n)+)prints\n\n(?:<!--.*-->\n\n)?    (.*)\n", readme, re.M).groups()
         example = textwrap.dedent(example)
         (path,) = re.findall(r'LLM\("(.*?)"', example)
         printed = self.call("-c", example.replace(path, MODEL or str(self.model)))

@@ -74,6 +74,36 @@ class EngineTest : public testing::Test {
   std::unique_ptr<Engine> engine_;
 };
 
+TEST_F(EngineTest, LogitsThatAreNoNumbersEndARequestWithAnError) {
+  const TinyCheckpoint overflowing(128, 1e15);
+  for (const Precision precision :
+       {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kInt4})
+    for (const KvStorage kv : {KvStorage::kAuto, KvStorage::kInt8}) {
+      SCOPED_TRACE(testing::Message() << PrecisionName(precision) << static_cast<int>(kv));
+      LoadedModel loaded = overflowing.Load({.precision = precision, .threads = 2, .kv = kv});
+      Engine engine(loaded.model(), loaded.tokenizer, {});
+      for (SamplingParams params : {Greedy(5), SamplingParams{.n = 3, .seed = 1, .max_tokens = 5},
+                                    SamplingParams{.max_tokens = 5, .prompt_logprobs = 1}}) {
+        const int64_t n = params.n;
+        EventQueue queue;
+        const auto id =
+            engine.Submit({.prompt = Prompt(9), .params = std::move(params)}, queue.Sink(0));
+        ASSERT_TRUE(id) << id.error().message;
+        int64_t ended = 0;
+        for (bool last = false; !last;)
+          for (const TaggedEvent& tagged : queue.Take(std::chrono::seconds(10))) {
+            EXPECT_EQ(tagged.event.finish_reason, FinishReason::kError);
+            EXPECT_NE(tagged.event.error.find("found NaN or infinity"), std::string::npos)
+                << tagged.event.error;
+            EXPECT_TRUE(tagged.event.ids.empty());
+            last = tagged.event.last;
+            ++ended;
+          }
+        EXPECT_EQ(ended, n);
+      }
+    }
+}
+
 // Every token is the likeliest one of the model's own logits over all before it, with its logprob;
 // and so are those of the prompt.
 TEST_F(EngineTest, FollowsTheModel) {

@@ -18,13 +18,16 @@ namespace merope {
 // Its files, for as long as it lives.
 class TinyCheckpoint {
  public:
-  explicit TinyCheckpoint(int64_t context) : TinyCheckpoint(LlamaSizes{.context = context}) {}
-  explicit TinyCheckpoint(const LlamaSizes& sizes, std::vector<int32_t> eos_token_ids = {2}) {
+  // With a std_dev of 1e15 the weights are finite, and scores overflow.
+  explicit TinyCheckpoint(int64_t context, double std_dev = 0.3)
+      : TinyCheckpoint(LlamaSizes{.context = context}, {2}, std_dev) {}
+  explicit TinyCheckpoint(const LlamaSizes& sizes, std::vector<int32_t> eos_token_ids = {2},
+                          double std_dev = 0.3) {
     ModelConfig config = LlamaConfig(sizes);
     config.eos_token_ids = std::move(eos_token_ids);
     const Status written =
         Synthesize(directory_.path(), config,
-                   {.seed = 11, .dtype = DType::kF32, .std_dev = 0.3, .force = true});
+                   {.seed = 11, .dtype = DType::kF32, .std_dev = std_dev, .force = true});
     CHECK(written.has_value(), "{}", written.error().message);
   }
   const std::string& path() const { return directory_.path(); }

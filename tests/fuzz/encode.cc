@@ -107,7 +107,7 @@ const std::vector<Subject>& Subjects() {
     add(ByteLevelWith({Split(kLlama3, "Isolated")}), false);
     add(ByteLevelWith({digits, Type("Punctuation")}, Type("NFC")), false);
     add(ByteLevelWith({Type("BertPreTokenizer")}, normalizers), false);
-    // Not known to the letter, so left to PCRE2.
+    // Not known to the letter, so left to Oniguruma.
     add(ByteLevelWith({Split("\\p{Lu}?[a-z]+|(\\s+)+$", "MergedWithPrevious"),
                        Split("[^ab]", "Contiguous", true), metaspace},
                       Type("NFKC")),

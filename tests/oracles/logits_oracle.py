@@ -93,8 +93,13 @@ class SmolLM2(unittest.TestCase):
             merope("verify", SMOLLM2, "--quick", "--dump-prompts", prompts_path)
             with open(prompts_path, encoding="utf-8") as file:
                 prompts = json.load(file)["prompts"]
-            save_file(dump_hf_logits.dump(dump_hf_logits.load(SMOLLM2), prompts), hf_path)
+            model = dump_hf_logits.load(SMOLLM2)
+            save_file(dump_hf_logits.dump(model, prompts), hf_path)
             result = json.loads(merope("verify", SMOLLM2, "--quick", "--dtype", "fp32", "--against", hf_path, "--json"))
+            save_file(dump_hf_logits.dump(model, prompts, top_k=20), hf_path)
+            judged = json.loads(merope("verify", SMOLLM2, "--quick", "--target", hf_path, "--json"))
+        self.assertEqual(judged["target"], f"{hf_path}, the 20 most probable tokens")
+        self.assertEqual(judged["verdict"], "PASS")
         self.assertEqual(result["baseline"], hf_path)
         self.assertEqual(result["verdict"], "PASS")
         self.assertEqual(result["positions"]["prompts"], len(prompts))

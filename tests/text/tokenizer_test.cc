@@ -8,6 +8,8 @@
 #include <string>
 #include <thread>
 
+#include "text/regex.h"
+
 namespace merope {
 namespace {
 
@@ -38,6 +40,23 @@ std::string ErrorOf(const std::string& json) {
 }
 
 constexpr const char* kSpecial = R"({"id": 13, "content": "<x>", "special": true})";
+
+GgufVocabulary SentencePiece() {
+  return {.model = "llama",
+          .pre = "",
+          .tokens = {"<unk>", "<s>", "</s>", "<0xC3>", "<0xA9>", "\u2581", "a", "b", "ab",
+                     "\u2581a", "xy"},
+          .scores = {0, 0, 0, 0, 0, -5, -6, -7, -1, -2, -3},
+          .types = {2, 3, 3, 6, 6, 1, 1, 1, 1, 1, 1},
+          .merges = {},
+          .bos = 1,
+          .eos = 2,
+          .unknown = 0,
+          .padding = std::nullopt,
+          .add_bos = std::nullopt,
+          .add_eos = std::nullopt,
+          .add_space_prefix = std::nullopt};
+}
 
 TEST(Tokenizer, MergesByRankFromTheLeft) {
   const Tokenizer t = Make(ByteLevelJson());
@@ -110,6 +129,72 @@ TEST(StreamDecoder, NeverSplitsACharacterAndJoinsToDecode) {
   EXPECT_EQ(*t.Decode(Ids{0, 8, 9, 8, 1, 8}), "aé\uFFFDb\uFFFD");
 }
 
+TEST(StreamDecoder, GoesOnFromTheTextBefore) {
+  const auto t = Tokenizer::FromGguf(SentencePiece(), "t.gguf");
+  ASSERT_TRUE(t) << t.error().message;
+  const auto text = [&t](const Ids& before, const Ids& ids) {
+    StreamDecoder stream(*t, true, before);
+    std::string joined;
+    for (const int32_t id : ids) joined += stream.Push(id);
+    return joined + stream.Finish();
+  };
+  EXPECT_EQ(text({}, {9, 9}), "a a");
+  EXPECT_EQ(text({1}, {9, 9}), "a a");  // a special token is no text
+  EXPECT_EQ(text({1, 9}, {9, 9}), " a a");
+  EXPECT_EQ(text({9, 1}, {9}), " a");
+  Ids special_after_text(100, 1);
+  special_after_text.front() = 6;
+  EXPECT_EQ(text(special_after_text, {9}), " a");
+  // A character that ends in the stream comes out whole; others of the text before do not.
+  EXPECT_EQ(text({9, 3}, {4, 9}), "\u00E9 a");
+  EXPECT_EQ(text({9, 3, 4}, {9}), " a");
+  EXPECT_EQ(text({9, 3, 4}, {3, 4}), "\u00E9");
+  EXPECT_EQ(text({9, 3}, {9}), " a");
+  EXPECT_EQ(text({9, 3}, {3, 4}), "\u00E9");
+  EXPECT_EQ(text({9, 3}, {}), "");
+  EXPECT_EQ(text({9}, {4, 9}), "\uFFFD a");
+}
+
+TEST(StreamDecoder, GoesOnFromBytesBefore) {
+  const Tokenizer t = Make(ByteLevelJson());
+  const auto text = [&t](const Ids& before, const Ids& ids) {
+    StreamDecoder stream(t, true, before);
+    std::string joined;
+    for (const int32_t id : ids) joined += stream.Push(id);
+    return joined + stream.Finish();
+  };
+  EXPECT_EQ(text({0}, {7}), " a");
+  EXPECT_EQ(text({0, 8}, {9, 0}), "\u00E9a");
+  EXPECT_EQ(text({0, 8}, {0}), "a");
+  EXPECT_EQ(text({0, 8}, {8, 9}), "\u00E9");
+  EXPECT_EQ(text({8}, {}), "");
+}
+
+// Metaspace strips the space of a text's first token; a separator stands between tokens.
+TEST(StreamDecoder, GoesOnWithEachKindOfDecoder) {
+  const auto with = [](const std::string& decoder) {
+    return Make(R"({"decoder": )" + decoder + R"(, "model": {"vocab":
+        {"\u2581a": 0, "b": 1}, "merges": []}})");
+  };
+  const auto first = [](const Tokenizer& t, const Ids& before) {
+    return StreamDecoder(t, true, before).Push(0);
+  };
+  const Tokenizer metaspace =
+      with(R"({"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"})");
+  EXPECT_EQ(first(metaspace, {}), "a");
+  EXPECT_EQ(first(metaspace, {1}), " a");
+  EXPECT_EQ(first(metaspace, Ids(40, 1)), " a");
+  const Tokenizer llama = with(R"({"type": "Sequence", "decoders": [
+      {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"},
+      {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]})");
+  EXPECT_EQ(first(llama, {}), "a");
+  EXPECT_EQ(first(llama, {1}), " a");
+  EXPECT_EQ(first(llama, Ids(40, 1)), " a");
+  const Tokenizer none = with("null");
+  EXPECT_EQ(first(none, {}), "\u2581a");
+  EXPECT_EQ(first(none, {1}), " \u2581a");
+}
+
 TEST(Tokenizer, LongWordsTakeNoQuadraticTime) {
   const Tokenizer t = Make(ByteLevelJson());
   const auto start = std::chrono::steady_clock::now();
@@ -168,6 +253,51 @@ TEST(TokenizerJson, RefusesByName) {
   expect(model(R"("vocab": ["a"], "merges": [])"), "expected an object");
 }
 
+// What Oniguruma reads otherwise than others do: what is cut off, "|" between.
+TEST(TokenizerJson, ReadsPatternsInOnigurumasDialect) {
+  const auto split = [](const char* regex, std::string_view text) -> std::string {
+    const auto matcher = RegexMatcher(regex, "t.json");
+    if (!matcher) return matcher.error().message;
+    std::vector<TextRange> matches;
+    if (const auto status = (*matcher)(text, &matches); !status) return status.error().message;
+    std::string found;
+    for (const auto& [begin, end] : matches) {
+      found.append(found.empty() ? "" : "|").append(text.substr(begin, end - begin));
+    }
+    return found;
+  };
+  EXPECT_EQ(split("[a[b-d]]+", "xabcdy[]"), "abcd");
+  EXPECT_EQ(split("[a-z&&[^aeiou]]+", "hello"), "h|ll");
+  EXPECT_EQ(split("\\h+", "xyzAF09 \t"), "AF09");  // hexadecimal digits, not white space
+  EXPECT_EQ(split("^.|.$", "ab\ncd"), "a|b|c|d");
+  EXPECT_EQ(split("xa{,2}y", "xy xaay xaaay"), "xy|xaay");
+  EXPECT_EQ(split("\\w+", "na\u00EFve \u65E5\u672C"), "na\u00EFve|\u65E5\u672C");
+  EXPECT_EQ(split("(?<n>a)\\k<n>", "aaa"), "aa");
+  EXPECT_EQ(split("a*", ""), "");
+  EXPECT_EQ(split("a*|b", "aab"), "aa|");  // no empty match right behind another
+}
+
+TEST(TokenizerJson, BoundsTheWorkOfPatterns) {
+  const auto fails = [](const std::string& regex) {
+    const auto matcher = RegexMatcher(regex, "t.json: pattern");
+    return matcher ? "no error" : matcher.error().message;
+  };
+  const auto nested = [](size_t n) { return std::string(n, '(') + "a" + std::string(n, ')'); };
+  EXPECT_EQ(fails(nested(60)), "no error");
+  EXPECT_TRUE(fails(nested(5000)).starts_with("t.json: pattern: ")) << fails(nested(5000));
+  EXPECT_NE(fails("(a").find("\"(a\""), std::string::npos);
+  EXPECT_NE(fails(std::string(70000, 'a')).find("at most 65536 bytes"), std::string::npos);
+  EXPECT_NE(fails(std::string(30000, '[') + "a").find("t.json"), std::string::npos);
+  for (const char* slow : {"(x+x+)+[yz]", "(?:x|x)+y"}) {
+    const auto matcher = RegexMatcher(slow, "t.json: pattern");
+    ASSERT_TRUE(matcher);
+    std::vector<TextRange> matches;
+    const auto status = (*matcher)(std::string(60, 'x'), &matches);
+    ASSERT_FALSE(status) << slow;
+    EXPECT_TRUE(status.error().message.starts_with("t.json: pattern: ")) << status.error().message;
+  }
+}
+
 TEST(TokenizerJson, BoundsRegularExpressionsAndGrowth) {
   const auto with = [](const std::string& steps) {
     return R"({)" + steps + R"("model": {"vocab": {"a": 0}, "merges": []}})";
@@ -183,23 +313,6 @@ TEST(TokenizerJson, BoundsRegularExpressionsAndGrowth) {
       Make(with(R"("normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": ")" +
                 std::string(100000, 'a') + R"("}, )"));
   EXPECT_FALSE(growing.Encode(std::string(1000, 'a')));
-}
-
-GgufVocabulary SentencePiece() {
-  return {.model = "llama",
-          .pre = "",
-          .tokens = {"<unk>", "<s>", "</s>", "<0xC3>", "<0xA9>", "\u2581", "a", "b", "ab",
-                     "\u2581a", "xy"},
-          .scores = {0, 0, 0, 0, 0, -5, -6, -7, -1, -2, -3},
-          .types = {2, 3, 3, 6, 6, 1, 1, 1, 1, 1, 1},
-          .merges = {},
-          .bos = 1,
-          .eos = 2,
-          .unknown = 0,
-          .padding = std::nullopt,
-          .add_bos = std::nullopt,
-          .add_eos = std::nullopt,
-          .add_space_prefix = std::nullopt};
 }
 
 TEST(TokenizerGguf, MergesByScoreWithByteFallback) {

@@ -133,6 +133,54 @@ TEST(Suite, ABiasInConfidenceIsSeen) {
   EXPECT_GT(o.Gate("delta_ln_ppl").value, 0.01);
 }
 
+GateResult Equivalence(double value, double reach, double noise, int64_t positions,
+                       bool narrow = false) {
+  return EquivalenceGate({.key = "delta_ln_ppl",
+                          .value = value,
+                          .interval = Interval{value - reach, value + reach},
+                          .confidence = 0.9},
+                         noise, positions, narrow);
+}
+
+TEST(Equivalence, ALimitThatFollowsFromTheFormatsNoiseSettlesWhatTheAbsoluteOneCannot) {
+  // Figures as a 135M model gives them at 835 positions, and at 9,349.
+  const GateResult quick = Equivalence(0.0012, 0.00165, 0.024, 835);
+  EXPECT_EQ(quick.verdict, Verdict::kPass);
+  EXPECT_EQ(quick.key, "delta_ln_ppl_noise");
+  EXPECT_NEAR(*quick.max, 0.0048, 1e-12);
+  EXPECT_EQ(Equivalence(0.00175, 0.0005, 0.024, 9349).verdict, Verdict::kPass);
+  // The absolute limit is shown where it suffices, and before 10,000 positions is the wider one.
+  const GateResult absolute = Equivalence(0.0005, 0.0014, 0.024, 9999);
+  EXPECT_EQ(absolute.key, "delta_ln_ppl");
+  EXPECT_EQ(*absolute.max, 0.002);
+  EXPECT_EQ(*Equivalence(0.0001, 0.0002, 0.024, 10000).max, 0.001);
+}
+
+TEST(Equivalence, ABiasFailsByBothLimits) {
+  EXPECT_EQ(Equivalence(0.008, 0.0016, 0.024, 835).verdict, Verdict::kFail);
+  EXPECT_EQ(Equivalence(-0.008, 0.0016, 0.024, 835).verdict, Verdict::kFail);
+  // A noisy format is granted no more than gate 1 does, but for one that is held to itself alone.
+  EXPECT_EQ(Equivalence(0.008, 0.0016, 0.1, 835).verdict, Verdict::kFail);
+  EXPECT_EQ(Equivalence(0.008, 0.0016, 0.1, 835, true).verdict, Verdict::kPass);
+  // A format without noise leaves the absolute limit alone.
+  EXPECT_EQ(Equivalence(0.001, 0.0005, 0, 835).verdict, Verdict::kPass);
+  EXPECT_EQ(Equivalence(0.003, 0.0005, 0, 835).verdict, Verdict::kFail);
+}
+
+TEST(Equivalence, ThePositionsNeededKnowThatTheLimitHalves) {
+  // Within ±0.002 the interval would lie at 4 times the positions: below 10,000 of them.
+  EXPECT_EQ(Equivalence(0.001, 0.002, 0.001, 2000).positions_needed, 8000);
+  // There the limit is ±0.001 already, which needs 16 times as many at 0.0005 ± 0.002.
+  EXPECT_EQ(Equivalence(0.0005, 0.002, 0.001, 9000).positions_needed, 144000);
+  // At ±0.001 the matter is settled as soon as that limit holds: the value lies wholly outside.
+  EXPECT_EQ(Equivalence(0.0018, 0.0006, 0.001, 9000).positions_needed, 10000);
+  // The relative limit is shown where it would settle earlier.
+  const GateResult relative = Equivalence(0.0015, 0.004, 0.02, 1000);
+  EXPECT_EQ(relative.verdict, Verdict::kInconclusive);
+  EXPECT_EQ(relative.key, "delta_ln_ppl_noise");
+  EXPECT_EQ(relative.positions_needed, 2560);
+}
+
 // Far from fp32, as its format is: only what it adds to that counts.
 TEST(Suite, ANarrowFormatIsHeldToItsOwn) {
   const Outcome o = Judged({.target = 0.01, .bf16 = 0.01, .narrow = 0.12});

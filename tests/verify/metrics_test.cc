@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numbers>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -114,6 +117,80 @@ TEST(Spearman, ConstantSeries) {
   EXPECT_EQ(Spearman(constant, constant), 1);
   EXPECT_EQ(Spearman(constant, rising), 0);
   EXPECT_DOUBLE_EQ(Spearman(rising, falling), -1);
+}
+
+// Of some tokens, the figures bound those of the whole rows; of all, they are them.
+TEST(ListedRows, BoundWholeRows) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  RowComparer comparer;
+  for (int round = 0; round < 50; ++round) {
+    std::vector<float> baseline(100), target(100);
+    for (size_t i = 0; i < baseline.size(); ++i) {
+      baseline[i] = 3 * normal(random);
+      target[i] = baseline[i] + 0.5f * normal(random);
+    }
+    const RowMetrics whole = comparer.Compare(baseline, target, 7);
+    for (const int32_t k : {20, 60, 100}) {
+      std::vector<int32_t> ids(100);
+      std::iota(ids.begin(), ids.end(), 0);
+      std::ranges::sort(ids, [&](int32_t a, int32_t b) {
+        return target[static_cast<size_t>(a)] > target[static_cast<size_t>(b)];
+      });
+      ids.resize(static_cast<size_t>(k));
+      std::ranges::shuffle(ids, random);
+      std::vector<float> logprobs;
+      const ListedRow row = comparer.List(target, ids, 7, &logprobs);
+      const RowMetrics m = comparer.Compare(baseline, row, 7);
+      constexpr double kRounding = 1e-5;  // of log-probabilities in fp32
+      EXPECT_LE(m.kl, whole.kl + kRounding);
+      EXPECT_LE(m.js, whole.js + kRounding);
+      EXPECT_LE(m.tv, whole.tv + kRounding);
+      EXPECT_LE(m.hellinger2, whole.hellinger2 + kRounding);
+      EXPECT_GE(*m.tv_most, whole.tv - kRounding);
+      EXPECT_EQ(m.target_top1, whole.target_top1);
+      EXPECT_EQ(m.gap, whole.gap);
+      EXPECT_NEAR(m.ln_q_next, whole.ln_q_next, kRounding);
+      EXPECT_EQ(m.ln_p_next, whole.ln_p_next);
+      if (k < 100) continue;
+      EXPECT_NEAR(m.kl, whole.kl, kRounding);
+      EXPECT_NEAR(*m.tv_most, whole.tv, kRounding);
+      EXPECT_NEAR(m.sigma_d, whole.sigma_d, kRounding);
+      EXPECT_NEAR(m.relative_l2, whole.relative_l2, kRounding);
+      EXPECT_NEAR(m.spearman, whole.spearman, kRounding);
+      const TopMetrics top = comparer.CompareTop(baseline, target),
+                       listed = comparer.CompareTop(baseline, row);
+      EXPECT_NEAR(listed.kl, top.kl, kRounding);
+      EXPECT_NEAR(listed.cosine, top.cosine, kRounding);
+    }
+  }
+}
+
+// By hand: p = (1/2, 1/4, 1/8, 1/8), q of the first two 1/4 and 1/2.
+TEST(ListedRows, TheTailIsOneOutcome) {
+  const float ln2 = std::numbers::ln2_v<float>;
+  const std::vector<float> baseline = {0, -ln2, -2 * ln2, -2 * ln2}, logprobs = {-2 * ln2, -ln2};
+  const std::vector<int32_t> ids = {0, 1};
+  RowComparer comparer;
+  const RowMetrics m = comparer.Compare(baseline, {ids, logprobs}, std::nullopt);
+  EXPECT_NEAR(m.kl, 0.25 * std::numbers::ln2, 1e-6);  // ½ ln 2 − ¼ ln 2, and nothing of the tails
+  EXPECT_NEAR(m.tv, 0.25, 1e-6);
+  EXPECT_NEAR(*m.tv_most, 0.5, 1e-6);  // should the tails have no token in common
+  EXPECT_EQ(m.target_top1, 1);
+}
+
+// A token that is not listed is at most as probable as the least that is.
+TEST(ListedRows, WhatIsNotListedOfTheTwentyCountsAsItSuits) {
+  std::vector<float> baseline(40, 0.0f), logprobs(20, std::log(0.05f));
+  std::vector<int32_t> ids(20);
+  std::iota(ids.begin(), ids.end(), 0);
+  RowComparer comparer;
+  const TopMetrics same = comparer.CompareTop(baseline, {ids, logprobs});
+  EXPECT_GT(same.kl, 0.1);  // p is 1/40 of each, q 1/20
+  std::iota(ids.begin(), ids.end(), 20);
+  const TopMetrics others = comparer.CompareTop(baseline, {ids, logprobs});
+  EXPECT_NEAR(others.kl, 0, 1e-9);  // q of the first twenty may be 1/40, as p is
+  EXPECT_EQ(others.target_top1, 20);
 }
 
 }  // namespace

@@ -28,11 +28,11 @@ class SuiteTest : public ::testing::Test {
     return config;
   }
 
-  Checkpoint Model(const char* name, uint64_t seed) {
+  Checkpoint Model(const char* name, uint64_t seed, double std_dev = 0.15) {
     SynthOptions options;
     options.seed = seed;
     options.dtype = DType::kF32;
-    options.std_dev = 0.15;
+    options.std_dev = std_dev;
     const std::string path = directory_.File(name);
     const Status made = Synthesize(path, Config(), options);
     EXPECT_TRUE(made) << ErrorOf(made);
@@ -127,6 +127,22 @@ TEST_F(SuiteTest, StoredAgainstOurOwnFp32) {
   EXPECT_EQ(result->reference.verdict, Verdict::kPass) << result->reference.worst_share_of_bound;
   EXPECT_NEAR(Gate(*result, "sigma_ratio").value, 1, 0.1);
   EXPECT_EQ(Gate(*result, "unexplained_flips").value, 0);
+}
+
+// Weights that are finite, with which scores overflow.
+TEST_F(SuiteTest, LogitsThatAreNoNumbersFail) {
+  const Checkpoint checkpoint = Model("model", 9, 1e15);
+  for (const Precision target :
+       {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kInt4})
+    for (const KvStorage kv : {KvStorage::kAuto, KvStorage::kInt8}) {
+      options_.target = target;
+      options_.target_kv = kv;
+      const auto result = Verify(checkpoint, TokenizerOf(checkpoint), options_);
+      ASSERT_TRUE(result) << ErrorOf(result);
+      EXPECT_EQ(result->verdict, Verdict::kFail);
+      EXPECT_EQ(Gate(*result, "not_finite").verdict, Verdict::kFail);
+      EXPECT_EQ(Gate(*result, "not_finite").value, result->positions.positions);
+    }
 }
 
 TEST_F(SuiteTest, Fp32AgainstDoubleSums) {

@@ -1,6 +1,7 @@
 #include "backend/cpu/targets.h"
 
-#include "base/error.h"
+#include <fmt/ranges.h>
+
 #include "hwy/highway.h"
 
 namespace merope::cpu {
@@ -21,13 +22,21 @@ std::vector<std::string> SelectableTargets() {
   return names;
 }
 
-void SelectTarget(std::string_view name) {
+Status ChooseTarget(std::string_view name) {
   hwy::SetSupportedTargetsForTest(0);
-  if (name.empty()) return;
+  if (name.empty()) return {};
   int64_t chosen = 0;
   ForSelectable([&](int64_t target) { chosen |= name == hwy::TargetName(target) ? target : 0; });
-  CHECK(chosen != 0, "no target {}", name);
+  if (chosen == 0)
+    return Err("expected an instruction set of this machine ({}), found \"{}\"",
+               fmt::join(SelectableTargets(), ", "), name);
   hwy::SetSupportedTargetsForTest(chosen);
+  return {};
+}
+
+void SelectTarget(std::string_view name) {
+  const Status chosen = ChooseTarget(name);
+  CHECK(chosen, "{}", chosen.error().message);
 }
 
 }  // namespace merope::cpu

@@ -17,7 +17,11 @@ std::vector<std::pair<std::string, std::string>> Formats() {
   const std::string time =
       "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?"
       "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])";
-  const std::string label = "[A-Za-z0-9]([A-Za-z0-9-]{0,14}[A-Za-z0-9])?";
+  // No label with hyphens in third and fourth place: those that begin so ("xn--") have rules of
+  // their own.
+  const std::string alnum = "[A-Za-z0-9]", any = "[A-Za-z0-9-]";
+  const std::string label = alnum + "(" + any + "?" + alnum + "|" + any + any + alnum + "|" + any +
+                            "(" + alnum + any + "|-" + alnum + ")" + any + "{0,11}" + alnum + ")?";
   const std::string host = label + "(\\." + label + "){1,3}";
   const std::string byte = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
   return {

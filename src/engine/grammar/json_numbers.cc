@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,35 +16,20 @@ namespace {
 // Doubles tell all decimals of so many digits apart.
 constexpr size_t kExactDigits = 15;
 
-// A bound's absolute value as it is written: no leading zeros in whole but "0" itself, no trailing
-// ones in fraction.
-struct Decimal {
+// More of them are not written on either side of the point.
+constexpr int64_t kMaxDigits = 20;
+
+// A bound's absolute value.
+struct Parts {
   std::string whole = "0", fraction = {};
-  bool is_zero() const { return whole == "0" && fraction.empty(); }
 };
 
-Result<Decimal> ToDecimal(double value) {
-  Decimal decimal;
-  std::string text = fmt::format("{}", std::fabs(value));
-  int exponent = 0;
-  if (const size_t e = text.find('e'); e != text.npos) {
-    exponent = std::stoi(text.substr(e + 1));
-    text.resize(e);
+Result<Parts> PartsOf(const Decimal& bound) {
+  if (bound.exponent > kMaxDigits || bound.exponent < -kMaxDigits) {
+    return Err("a bound of {}: expected at most {} digits before and after the point",
+               std::strtod(bound.Text().c_str(), nullptr), kMaxDigits);
   }
-  const size_t point = std::min(text.find('.'), text.size());
-  std::string digits = text.substr(0, point) + (point < text.size() ? text.substr(point + 1) : "");
-  const int64_t whole_digits = static_cast<int64_t>(point) + exponent;
-  if (whole_digits > 19 || whole_digits < -19) {
-    return Err("a bound of {}: expected at most 19 digits before and after the point", value);
-  }
-  if (whole_digits <= 0) digits.insert(0, static_cast<size_t>(1 - whole_digits), '0');
-  const auto split = static_cast<size_t>(std::max<int64_t>(whole_digits, 1));
-  if (digits.size() < split) digits.append(split - digits.size(), '0');
-  decimal.whole = digits.substr(0, split);
-  decimal.fraction = digits.substr(split);
-  while (decimal.whole.size() > 1 && decimal.whole[0] == '0') decimal.whole.erase(0, 1);
-  while (decimal.fraction.ends_with('0')) decimal.fraction.pop_back();
-  return decimal;
+  return Parts{bound.Whole(), bound.Fraction()};
 }
 
 // Terms for one number format: at most so many digits on either side of the point.
@@ -54,11 +40,11 @@ class Digits {
         fraction_(static_cast<int64_t>(fraction)),
         r_(*regular) {}
 
-  Regular::Term AtMost(const Decimal& bound, bool or_equal) {
+  Regular::Term AtMost(const Parts& bound, bool or_equal) {
     return r_.Either({r_.Join(WholeAround(bound.whole, false), AnyFraction()),
                       r_.Join(r_.Text(bound.whole), FractionBelow(bound.fraction, or_equal))});
   }
-  Regular::Term AtLeast(const Decimal& bound, bool or_equal) {
+  Regular::Term AtLeast(const Parts& bound, bool or_equal) {
     return r_.Either({r_.Join(WholeAround(bound.whole, true), AnyFraction()),
                       r_.Join(r_.Text(bound.whole), FractionAbove(bound.fraction, or_equal))});
   }
@@ -142,13 +128,13 @@ class Digits {
 };
 
 struct Bound {
-  double value = 0;
+  Decimal value;
   bool or_equal = true;
 };
 
 // The stricter of an inclusive and an exclusive bound.
-std::optional<Bound> Stricter(std::optional<double> with, std::optional<double> without,
-                              bool lower) {
+std::optional<Bound> Stricter(const std::optional<Decimal>& with,
+                              const std::optional<Decimal>& without, bool lower) {
   if (!with && !without) return std::nullopt;
   if (!without) return Bound{*with, true};
   if (!with || (lower ? *without >= *with : *without <= *with)) return Bound{*without, false};
@@ -156,50 +142,53 @@ std::optional<Bound> Stricter(std::optional<double> with, std::optional<double> 
 }
 
 // Numbers of one sign, without it, between bounds on their absolute value.
-Result<Regular::Term> OneSign(Digits* digits, std::optional<Bound> low, std::optional<Bound> high,
-                              Regular* regular) {
+Result<Regular::Term> OneSign(Digits* digits, const std::optional<Bound>& low,
+                              const std::optional<Bound>& high, Regular* regular) {
   Regular::Term term = digits->Any();
   if (low) {
-    TRY_ASSIGN(const Decimal bound, ToDecimal(low->value));
+    TRY_ASSIGN(const Parts bound, PartsOf(low->value));
     term = regular->Both(term, digits->AtLeast(bound, low->or_equal));
   }
   if (high) {
-    TRY_ASSIGN(const Decimal bound, ToDecimal(high->value));
+    TRY_ASSIGN(const Parts bound, PartsOf(high->value));
     term = regular->Both(term, digits->AtMost(bound, high->or_equal));
   }
   return term;
 }
 
-Result<Regular::Term> Numbers(const NumberBounds& bounds, size_t fraction, Regular* regular) {
-  const auto low = Stricter(bounds.min, bounds.above, true);
-  const auto high = Stricter(bounds.max, bounds.below, false);
+Result<Regular::Term> Numbers(const NumberBounds& bounds, const std::optional<Bound>& low,
+                              const std::optional<Bound>& high, size_t fraction, Regular* regular) {
+  static const Decimal zero;
   size_t needed = 1, finest = 0;
   for (const auto& bound : {low, high}) {
     if (!bound) continue;
-    TRY_ASSIGN(const Decimal decimal, ToDecimal(bound->value));
-    needed = std::max(needed, decimal.whole.size());
-    finest = std::max(finest, decimal.fraction.size());
+    TRY_ASSIGN(const Parts parts, PartsOf(bound->value));
+    needed = std::max(needed, parts.whole.size());
+    finest = std::max(finest, parts.fraction.size());
   }
+  // A fraction makes a number a double, which may be another than what is written, and beyond the
+  // bound; an integer is what it is.
+  if (needed > kExactDigits) fraction = 0;
   if (fraction > 0) {
-    fraction = std::max(finest, std::min(fraction, kExactDigits - std::min(needed, kExactDigits)));
+    fraction = std::max(finest, std::min(fraction, kExactDigits - needed));
     // Finer decimals than doubles tell apart might round to an exclusive bound.
     for (const auto& bound : {low, high}) {
       if (!bound || bound->or_equal || needed + fraction <= kExactDigits) continue;
-      return Err("an exclusive bound of {}: expected at most {} digits", bound->value,
+      return Err("an exclusive bound of {}: expected at most {} digits", bound->value.Text(),
                  kExactDigits);
     }
   }
   const size_t whole = std::max(needed, kExactDigits - std::min(fraction, kExactDigits - 1));
   Digits digits(whole, fraction, regular);
   std::vector<Regular::Term> signs;
-  if (!high || high->value > 0 || (high->value == 0 && high->or_equal)) {
-    const bool from_zero = !low || low->value < 0;
+  if (!high || high->value > zero || (high->value == zero && high->or_equal)) {
+    const bool from_zero = !low || low->value < zero;
     TRY_ASSIGN(const auto term, OneSign(&digits, from_zero ? std::nullopt : low, high, regular));
     signs.push_back(term);
   }
-  if (!low || low->value < 0) {
-    const bool from_zero = !high || high->value >= 0;  // no "-0"
-    const Bound least = from_zero ? Bound{0, false} : *high;
+  if (!low || low->value < zero) {
+    const bool from_zero = !high || high->value >= zero;  // no "-0"
+    const Bound least = from_zero ? Bound{zero, false} : *high;
     TRY_ASSIGN(const auto term, OneSign(&digits, least, low, regular));
     signs.push_back(regular->Join(regular->Text("-"), term));
   }
@@ -215,12 +204,73 @@ Result<Regular::Term> Numbers(const NumberBounds& bounds, size_t fraction, Regul
 
 }  // namespace
 
+Decimal Decimal::Of(std::string_view json) {
+  std::string text(json);
+  if (text.find_first_of(".eE") != text.npos) {
+    const double value = std::strtod(text.c_str(), nullptr);
+    text = std::fabs(value) < 0x1p53 ? fmt::format("{}", value) : fmt::format("{:.0f}", value);
+  }
+  Decimal decimal{.negative = text[0] == '-', .digits = {}, .exponent = 0};
+  if (decimal.negative) text.erase(0, 1);
+  if (const size_t e = text.find('e'); e != text.npos) {
+    decimal.exponent = std::stoi(text.substr(e + 1));
+    text.resize(e);
+  }
+  const size_t point = std::min(text.find('.'), text.size());
+  decimal.exponent += static_cast<int64_t>(point);
+  if (point < text.size()) text.erase(point, 1);
+  const size_t first = std::min(text.find_first_not_of('0'), text.size());
+  decimal.exponent -= static_cast<int64_t>(first);
+  decimal.digits = text.substr(first);
+  while (decimal.digits.ends_with('0')) decimal.digits.pop_back();
+  return decimal.is_zero() ? Decimal{} : decimal;
+}
+
+std::string Decimal::Whole() const {
+  if (exponent <= 0) return "0";
+  std::string whole = digits.substr(0, static_cast<size_t>(exponent));
+  whole.resize(static_cast<size_t>(exponent), '0');
+  return whole;
+}
+
+std::string Decimal::Fraction() const {
+  if (exponent <= 0) return std::string(static_cast<size_t>(-exponent), '0') + digits;
+  return digits.substr(std::min(static_cast<size_t>(exponent), digits.size()));
+}
+
+std::string Decimal::Text() const {
+  const std::string sign = negative ? "-" : "";
+  if (exponent < -kMaxDigits || exponent > kMaxDigits) {
+    return fmt::format("{}0.{}e{}", sign, digits, exponent);
+  }
+  const std::string fraction = Fraction();
+  return sign + Whole() + (fraction.empty() ? "" : "." + fraction);
+}
+
+std::strong_ordering operator<=>(const Decimal& a, const Decimal& b) {
+  if (a.negative != b.negative) return b.negative <=> a.negative;
+  const Decimal &less = a.negative ? b : a, &more = a.negative ? a : b;
+  if (a.is_zero() || b.is_zero()) return b.is_zero() <=> a.is_zero();
+  if (a.exponent != b.exponent) return less.exponent <=> more.exponent;
+  return less.digits <=> more.digits;
+}
+
 Result<Regular::Term> Integers(const NumberBounds& bounds, Regular* regular) {
-  return Numbers(bounds, 0, regular);
+  static const Decimal least = Decimal::Of("-9223372036854775808"),
+                       most = Decimal::Of("9223372036854775807"),
+                       most_unsigned = Decimal::Of("18446744073709551615");
+  auto low = Stricter(bounds.min, bounds.above, true);
+  auto high = Stricter(bounds.max, bounds.below, false);
+  if (!high) high = Bound{low && low->value >= most ? most_unsigned : most};
+  if (high->value > most_unsigned) high = Bound{most_unsigned};
+  if (!low || low->value < least) low = Bound{least};
+  if (low->value > high->value) return Err("no number is within its bounds");
+  return Numbers(bounds, low, high, 0, regular);
 }
 
 Result<Regular::Term> Decimals(const NumberBounds& bounds, Regular* regular) {
-  return Numbers(bounds, 6, regular);
+  return Numbers(bounds, Stricter(bounds.min, bounds.above, true),
+                 Stricter(bounds.max, bounds.below, false), 6, regular);
 }
 
 }  // namespace merope

@@ -1,6 +1,7 @@
 #include "engine/grammar/json_schema.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,28 +16,17 @@ namespace {
 constexpr int64_t kMaxCount = 4096;   // of items, properties, characters, where they are bounded
 constexpr size_t kMaxSchemas = 4096;  // different ones in a document
 constexpr int64_t kMaxRules = 32768;
-constexpr size_t kMaxMembers = 8192;  // of one object of a schema
 
 // Keywords that restrict documents and are not followed.
 constexpr std::string_view kNotSupported[] = {
     "not",          "if",       "dependentRequired", "dependentSchemas",
     "dependencies", "contains", "$dynamicRef",       "$recursiveRef"};
 
-Result<std::optional<double>> Bound(const OrderedJson& schema, const char* keyword) {
+Result<std::optional<Decimal>> Bound(const OrderedJson& schema, const char* keyword) {
   const auto value = schema.find(keyword);
   if (value == schema.end()) return std::nullopt;
   if (!value->is_number()) return Err("{}: expected a number, found {}", keyword, value->dump());
-  const double bound = value->get<double>();
-  if (value->is_number_integer() && OrderedJson(static_cast<int64_t>(bound)) != *value) {
-    return Err("{}: expected a number that a double holds, found {}", keyword, value->dump());
-  }
-  return bound;
-}
-
-// OrderedJson looks for each name among all of its object's.
-bool TooManyMembers(const Json& value) {
-  if (value.is_object() && value.size() > kMaxMembers) return true;
-  return value.is_structured() && std::ranges::any_of(value, TooManyMembers);
+  return Decimal::Of(value->dump());
 }
 
 }  // namespace
@@ -92,20 +82,11 @@ Status SchemaCompiler::Fill(RuleId rule, const OrderedJson& schema) {
   for (const std::string_view keyword : kNotSupported) {
     if (schema.contains(keyword)) return Err("\"{}\" is not supported", keyword);
   }
-  std::vector<std::string> saying;
-  for (const auto& [keyword, value] : schema.items()) {
-    if (SaysSomething(keyword)) saying.push_back(keyword);
-  }
-  if (saying.empty()) return Become(rule, text_.Value());
-  const auto reference = schema.find("$ref");
-  if (reference != schema.end() && saying.size() == 1) {
-    TRY_ASSIGN(const OrderedJson* target, parts_.Resolve(*reference));
-    return Become(rule, RuleOf(*target, reference->get<std::string>()));
-  }
-  if (reference != schema.end() || schema.contains("allOf")) {
-    TRY_ASSIGN(const OrderedJson merged, parts_.Merge(schema, OrderedJson(true)));
-    return Become(rule, RuleOf(merged, where_));
-  }
+  const bool says_something = std::ranges::any_of(
+      schema.items(), [](const auto& item) { return SaysSomething(item.key()); });
+  if (!says_something) return Become(rule, text_.Value());
+  TRY_ASSIGN(const OrderedJson plain, parts_.Plain(schema));
+  if (plain != schema) return Become(rule, RuleOf(plain, where_));
   for (const char* keyword : {"anyOf", "oneOf"}) {
     if (schema.contains(keyword)) return FillChoice(rule, schema, keyword);
   }
@@ -124,22 +105,47 @@ Status SchemaCompiler::FillChoice(RuleId rule, const OrderedJson& schema,
                                   const std::string& keyword) {
   const OrderedJson& choices = schema[keyword];
   if (!choices.is_array() || choices.empty()) return Err("{}: expected an array", keyword);
+  if (keyword == "oneOf") TRY(CheckExclusive(choices));
   OrderedJson beside = schema;
   beside.erase(keyword);
-  const bool alone = std::ranges::none_of(
-      beside.items(), [](const auto& item) { return SaysSomething(item.key()); });
+  OrderedJson values = OrderedJson::array();  // of all choices that are nothing else
   for (size_t i = 0; i < choices.size(); ++i) {
-    const std::string where = Below(fmt::format("{}/{}", keyword, i));
-    for (size_t j = 0; keyword == "oneOf" && j < i; ++j) {
-      TRY(regular_.work().Check());
-      if (parts_.Exclusive(choices[j], choices[i])) continue;
-      return Err("oneOf: {} and {} may both be valid for a document; use anyOf", j, i);
-    }
-    if (alone) {
-      TRY(Become(rule, RuleOf(choices[i], where)));
+    TRY_ASSIGN(const OrderedJson chosen, parts_.Choose(beside, choices[i]));
+    const bool only_values =
+        chosen.is_object() && std::ranges::all_of(chosen.items(), [](const auto& item) {
+          return item.key() == "const" || item.key() == "enum" || !SaysSomething(item.key());
+        });
+    const std::vector<OrderedJson> own = Values(chosen);
+    if (only_values && !own.empty()) {
+      for (const OrderedJson& value : own) values.push_back(value);
     } else {
-      TRY_ASSIGN(const OrderedJson merged, parts_.Merge(beside, choices[i]));
-      TRY(Become(rule, RuleOf(merged, where)));
+      TRY(Become(rule, RuleOf(chosen, Below(fmt::format("{}/{}", keyword, i)))));
+    }
+  }
+  if (!values.empty()) TRY(Become(rule, RuleOf(OrderedJson{{"enum", values}}, where_)));
+  return {};
+}
+
+Status SchemaCompiler::CheckExclusive(const OrderedJson& choices) {
+  const auto meet = [](size_t i, size_t j) {
+    return Err("oneOf: {} and {} may both be valid for a document; use anyOf", i, j);
+  };
+  // Values are looked up, of which there may be many; others are compared, each with each.
+  std::map<std::string, size_t> known;
+  std::vector<bool> has_values;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    TRY_ASSIGN(const OrderedJson plain, parts_.Plain(choices[i]));
+    const std::vector<OrderedJson> own =
+        plain.is_object() ? Values(plain) : std::vector<OrderedJson>();
+    has_values.push_back(!own.empty());
+    for (const OrderedJson& value : own) {
+      const auto first = known.try_emplace(Canonical(value), i).first;
+      if (first->second != i) return meet(first->second, i);
+    }
+    for (size_t j = 0; j < i; ++j) {
+      if (has_values[i] && has_values[j]) continue;
+      TRY(regular_.work().Check());
+      if (!parts_.Exclusive(choices[j], choices[i])) return meet(j, i);
     }
   }
   return {};
@@ -150,20 +156,8 @@ Status SchemaCompiler::FillValues(RuleId rule, const OrderedJson& schema) {
     if (keyword == "const" || keyword == "enum" || keyword == "type") continue;
     if (SaysSomething(keyword)) return Err("\"{}\" beside const or enum is not supported", keyword);
   }
-  OrderedJson values = OrderedJson::array();
-  const auto list = schema.find("enum"), one = schema.find("const");
-  if (list != schema.end()) {
-    if (!list->is_array()) return Err("enum: expected an array, found {}", list->dump());
-    values = *list;
-  }
-  if (one != schema.end()) {
-    if (list != schema.end() && std::find(values.begin(), values.end(), *one) == values.end()) {
-      return {};
-    }
-    values = OrderedJson::array({*one});
-  }
   TRY_ASSIGN(const auto types, TypesOf(schema));
-  for (const OrderedJson& value : values) {
+  for (const OrderedJson& value : Values(schema)) {
     const std::string type = TypeOf(value);
     const bool allowed = std::ranges::any_of(types, [&](const std::string& known) {
       return known == type || (known == "number" && type == "integer");
@@ -218,16 +212,17 @@ Status SchemaCompiler::FillNumber(RuleId rule, const OrderedJson& schema, const 
   TRY_ASSIGN(bounds.max, Bound(schema, "maximum"));
   TRY_ASSIGN(bounds.above, Bound(schema, "exclusiveMinimum"));
   TRY_ASSIGN(bounds.below, Bound(schema, "exclusiveMaximum"));
-  TRY_ASSIGN(const auto multiple, Bound(schema, "multipleOf"));
-  if (multiple) {
-    if (*multiple < 1 || *multiple > 1000 || *multiple != static_cast<int>(*multiple)) {
-      return Err("multipleOf: expected an integer from 1 to 1000, found {}", *multiple);
+  if (const auto multiple = schema.find("multipleOf"); multiple != schema.end()) {
+    const double value = multiple->is_number() ? multiple->get<double>() : 0;
+    if (value < 1 || value > 1000 || value != std::floor(value)) {
+      return Err("multipleOf: expected an integer from 1 to 1000, found {}", multiple->dump());
     }
-    bounds.multiple_of = static_cast<int64_t>(*multiple);
+    bounds.multiple_of = static_cast<int64_t>(value);
   }
-  const bool bounded = bounds.min || bounds.max || bounds.above || bounds.below || multiple;
+  const bool bounded =
+      bounds.min || bounds.max || bounds.above || bounds.below || bounds.multiple_of;
   if (type == "number" && !bounded) return Become(rule, text_.Number());
-  TRY_ASSIGN(const Regular::Term numbers, type == "integer" || multiple
+  TRY_ASSIGN(const Regular::Term numbers, type == "integer" || bounds.multiple_of
                                               ? Integers(bounds, &regular_)
                                               : Decimals(bounds, &regular_));
   TRY_ASSIGN(const RuleId bare, text_.Bare(numbers));
@@ -235,10 +230,7 @@ Status SchemaCompiler::FillNumber(RuleId rule, const OrderedJson& schema, const 
 }
 
 Result<Rules> JsonSchemaRules(std::string_view schema) {
-  TRY_ASSIGN(const Json sorted, ParseJson(schema, "schema"));  // for its limits and its errors
-  if (TooManyMembers(sorted)) return Err("an object of more than {} members", kMaxMembers);
-  const auto document = OrderedJson::parse(schema, nullptr, false);
-  CHECK(!document.is_discarded());
+  TRY_ASSIGN(const OrderedJson document, SchemaDocument(schema));
   return SchemaCompiler(document).Compile();
 }
 

@@ -42,12 +42,20 @@ class SchemaCompiler {
   Status Fill(RuleId rule, const OrderedJson& schema);
   Status Become(RuleId rule, RuleId other);
   Status FillChoice(RuleId rule, const OrderedJson& schema, const std::string& keyword);
+  // An error where two choices of oneOf may both be valid.
+  Status CheckExclusive(const OrderedJson& choices);
   Status FillValues(RuleId rule, const OrderedJson& schema);
   Status FillType(RuleId rule, const OrderedJson& schema, const std::string& type);
   Status FillNumber(RuleId rule, const OrderedJson& schema, const std::string& type);
   Status FillArray(RuleId rule, const OrderedJson& schema);
   Status FillObject(RuleId rule, const OrderedJson& schema);
-  Status AddOthers(Regular::Term names, RuleId value, ObjectShape* shape);
+  struct NamedPart;
+  Result<std::vector<NamedPart>> NamedParts(const OrderedJson& schema);
+  // What the value of a property of this name must be.
+  OrderedJson ValueOf(const std::string& name, const std::vector<NamedPart>& parts);
+  // The properties of these names, those that no pattern matches only if asked for.
+  Status AddOthers(Regular::Term names, const std::vector<NamedPart>& parts, bool unmatched,
+                   ObjectShape* shape);
 
   Result<Regular::Term> Strings(const OrderedJson& schema);
   // The names that "propertyNames" allows.

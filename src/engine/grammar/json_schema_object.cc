@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7,6 +8,11 @@
 #include "engine/grammar/regex.h"
 
 namespace merope {
+namespace {
+
+constexpr size_t kMaxCells = 64;
+
+}  // namespace
 
 Status SchemaCompiler::FillArray(RuleId rule, const OrderedJson& schema) {
   TRY_ASSIGN(const auto given_min, CountOf(schema, "minItems"));
@@ -17,16 +23,13 @@ Status SchemaCompiler::FillArray(RuleId rule, const OrderedJson& schema) {
   }
   std::vector<RuleId> first;
   std::optional<RuleId> rest;
-  for (const char* keyword : {"prefixItems", "items", "unevaluatedItems"}) {
-    const auto items = schema.find(keyword);
-    if (items == schema.end() || rest) continue;
-    if (items->is_array()) {
-      for (size_t i = 0; i < items->size(); ++i) {
-        first.push_back(RuleOf((*items)[i], Below(fmt::format("{}/{}", keyword, i))));
-      }
-    } else {
-      rest = RuleOf(*items, Below(keyword));
+  if (const auto items = schema.find("prefixItems"); items != schema.end()) {
+    for (size_t i = 0; i < items->size(); ++i) {
+      first.push_back(RuleOf((*items)[i], Below(fmt::format("prefixItems/{}", i))));
     }
+  }
+  if (const auto items = schema.find("items"); items != schema.end()) {
+    rest = RuleOf(*items, Below("items"));
   }
   if (first.empty() && !rest) {
     if (min == 0 && !max) return Become(rule, text_.Array());
@@ -57,15 +60,35 @@ Status SchemaCompiler::FillArray(RuleId rule, const OrderedJson& schema) {
   return {};
 }
 
+// What a schema says of properties by name: PropertyParts, each with its patterns' languages.
+struct SchemaCompiler::NamedPart {
+  OrderedJson properties, patterns;  // objects
+  std::vector<Regular::Term> languages;
+  std::optional<OrderedJson> additional;
+};
+
+Result<std::vector<SchemaCompiler::NamedPart>> SchemaCompiler::NamedParts(
+    const OrderedJson& schema) {
+  std::vector<NamedPart> parts;
+  for (const OrderedJson& given : PropertyParts(schema)) {
+    NamedPart& part = parts.emplace_back();
+    for (const auto& [keyword, to] : {std::pair("properties", &part.properties),
+                                      std::pair("patternProperties", &part.patterns)}) {
+      *to = given.value(keyword, OrderedJson::object());
+      if (!to->is_object()) return Err("{}: expected an object, found {}", keyword, to->dump());
+    }
+    for (const auto& [pattern, value] : part.patterns.items()) {
+      const auto language = ParseSearchRegex(pattern, &regular_);
+      if (!language) return Within("patternProperties", language.error());
+      part.languages.push_back(*language);
+    }
+    if (given.contains("additionalProperties")) part.additional = given["additionalProperties"];
+  }
+  return parts;
+}
+
 Status SchemaCompiler::FillObject(RuleId rule, const OrderedJson& schema) {
-  const auto object = [&](const char* keyword) -> Result<OrderedJson> {
-    const auto value = schema.find(keyword);
-    if (value == schema.end()) return OrderedJson::object();
-    if (!value->is_object()) return Err("{}: expected an object, found {}", keyword, value->dump());
-    return *value;
-  };
-  TRY_ASSIGN(const OrderedJson properties, object("properties"));
-  TRY_ASSIGN(const OrderedJson pattern_properties, object("patternProperties"));
+  TRY_ASSIGN(const std::vector<NamedPart> parts, NamedParts(schema));
   TRY_ASSIGN(const auto min, CountOf(schema, "minProperties"));
   TRY_ASSIGN(const auto max, CountOf(schema, "maxProperties"));
   std::vector<std::string> required;
@@ -76,100 +99,135 @@ Status SchemaCompiler::FillObject(RuleId rule, const OrderedJson& schema) {
       required.push_back(name.get<std::string>());
     }
   }
-  // Other properties than those named: none, unless the schema asks for them, or says nothing of
-  // any.
-  OrderedJson additional = !schema.contains("properties") && !schema.contains("patternProperties");
-  if (const auto given = schema.find("additionalProperties"); given != schema.end())
-    additional = *given;
-  if (schema.contains("propertyNames") && !schema.contains("additionalProperties"))
-    additional = true;
-  if (properties.empty() && pattern_properties.empty() && required.empty() && additional == true &&
-      !schema.contains("propertyNames") && !min && !max) {
+  // Other properties than those named: none, unless the schema asks for them, or names none.
+  bool asks = schema.contains("propertyNames"), names_any = false, says_nothing = !asks;
+  int64_t n_names = 0;
+  for (const NamedPart& part : parts) {
+    n_names += std::ssize(part.properties);
+    asks |= part.additional.has_value();
+    names_any |= !part.properties.empty() || !part.patterns.empty();
+    says_nothing &= part.additional.value_or(true) == true;
+  }
+  if (says_nothing && !names_any && required.empty() && !min && !max) {
     return Become(rule, text_.Object());
   }
-
-  Regular::Term names = regular_.Not(Regular::kNothing);  // that any property may have
+  Regular::Term left = regular_.Not(Regular::kNothing);  // names of properties not known
   if (const auto given = schema.find("propertyNames"); given != schema.end()) {
-    TRY_ASSIGN(names, NameLanguage(*given));
+    TRY_ASSIGN(left, NameLanguage(*given));
   }
-  struct Pattern {
-    Regular::Term names;
-    OrderedJson schema;
-    std::string where;
-  };
-  std::vector<Pattern> patterns;
-  for (const auto& [pattern, value] : pattern_properties.items()) {
-    const auto language = ParseSearchRegex(pattern, &regular_);
-    if (!language) return Within("patternProperties", language.error());
-    for (const Pattern& other : patterns) {
-      TRY_ASSIGN(const bool meet, regular_.HasText(regular_.Both(other.names, *language)));
-      if (meet) return Err("patternProperties: two patterns match the same name");
-    }
-    patterns.push_back({*language, value, Below("patternProperties/" + pattern)});
-  }
-
-  regular_.work().Spend((std::ssize(properties) + std::ssize(required)) * std::ssize(required) / 4);
+  regular_.work().Spend((n_names + std::ssize(required)) * std::ssize(required) / 4);
   TRY(regular_.work().Check());
   ObjectShape shape{.known = {}, .others = {}, .min = min.value_or(0), .max = max};
+  std::set<std::string> seen;
   std::vector<Regular::Term> known;
-  const auto add = [&](const std::string& name, const OrderedJson* own) -> Status {
-    OrderedJson value = own ? *own : additional;
-    for (const Pattern& pattern : patterns) {
-      if (!regular_.Holds(pattern.names, name)) continue;
-      value = own ? OrderedJson{{"allOf", {value, pattern.schema}}} : pattern.schema;
-    }
+  const auto add = [&](const std::string& name) {
+    if (!seen.insert(name).second) return;
     // Where the name itself is not allowed, no value is.
-    if (!regular_.Holds(names, name)) value = false;
+    const OrderedJson value =
+        regular_.Holds(left, name) ? ValueOf(name, parts) : OrderedJson(false);
     shape.known.push_back({name, RuleOf(value, Below("properties/" + name)),
                            std::ranges::find(required, name) != required.end()});
     known.push_back(regular_.Text(name));
-    return {};
   };
-  for (const auto& [name, value] : properties.items()) TRY(add(name, &value));
-  for (const std::string& name : required) {
-    if (!properties.contains(name)) TRY(add(name, nullptr));
+  for (const NamedPart& part : parts) {
+    for (const auto& [name, value] : part.properties.items()) add(name);
   }
-
-  Regular::Term left = regular_.Both(names, regular_.Not(regular_.Either(known)));
-  for (const Pattern& pattern : patterns) {
-    TRY(AddOthers(regular_.Both(left, pattern.names), RuleOf(pattern.schema, pattern.where),
-                  &shape));
-  }
-  if (additional != false) {
-    for (const Pattern& pattern : patterns) left = regular_.Both(left, regular_.Not(pattern.names));
-    TRY(AddOthers(left, RuleOf(additional, Below("additionalProperties")), &shape));
-  }
+  for (const std::string& name : required) add(name);
+  left = regular_.Both(left, regular_.Not(regular_.Either(known)));
+  TRY(AddOthers(left, parts, asks || !names_any, &shape));
   return AddObject(shape, &text_, &rules_, rule);
 }
 
-Status SchemaCompiler::AddOthers(Regular::Term names, RuleId value, ObjectShape* shape) {
-  TRY_ASSIGN(const bool any, regular_.HasText(names));
-  if (!any) return {};
-  TRY_ASSIGN(const RuleId name, text_.String(names));
-  shape->others.push_back({name, value});
+OrderedJson SchemaCompiler::ValueOf(const std::string& name, const std::vector<NamedPart>& parts) {
+  OrderedJson value = true;
+  for (const NamedPart& part : parts) {
+    const auto own = part.properties.find(name);
+    bool known = own != part.properties.end();
+    if (known) value = BothOf(value, *own);
+    for (size_t i = 0; const auto& [pattern, schema] : part.patterns.items()) {
+      if (!regular_.Holds(part.languages[i++], name)) continue;
+      value = BothOf(value, schema);
+      known = true;
+    }
+    if (!known && part.additional) value = BothOf(value, *part.additional);
+  }
+  return value;
+}
+
+Status SchemaCompiler::AddOthers(Regular::Term names, const std::vector<NamedPart>& parts,
+                                 bool unmatched, ObjectShape* shape) {
+  // The names are split by the patterns that match them.
+  struct Cell {
+    Regular::Term names;
+    std::vector<bool> matched;  // by a pattern of this part
+    OrderedJson value = true;
+  };
+  std::vector<Cell> cells = {{names, std::vector<bool>(parts.size())}};
+  for (size_t p = 0; p < parts.size(); ++p) {
+    for (size_t i = 0; const auto& [pattern, value] : parts[p].patterns.items()) {
+      const Regular::Term language = parts[p].languages[i++];
+      std::vector<Cell> split;
+      for (Cell& cell : cells) {
+        const Regular::Term in = regular_.Both(cell.names, language),
+                            out = regular_.Both(cell.names, regular_.Not(language));
+        TRY_ASSIGN(const bool any_in, regular_.HasText(in));
+        TRY_ASSIGN(const bool any_out, regular_.HasText(out));
+        if (any_in) {
+          Cell& matched = split.emplace_back(cell);
+          if (any_out) matched.names = in;
+          matched.matched[p] = true;
+          matched.value = BothOf(matched.value, value);
+        }
+        if (any_out) {
+          if (any_in) cell.names = out;
+          split.push_back(std::move(cell));
+        }
+      }
+      if (split.size() > kMaxCells) {
+        return Err("patternProperties: the patterns match names in more than {} combinations",
+                   kMaxCells);
+      }
+      cells = std::move(split);
+    }
+  }
+  for (Cell& cell : cells) {
+    const bool matched = std::ranges::find(cell.matched, true) != cell.matched.end();
+    for (size_t p = 0; p < parts.size(); ++p) {
+      if (!cell.matched[p] && parts[p].additional) {
+        cell.value = BothOf(cell.value, *parts[p].additional);
+      }
+    }
+    TRY_ASSIGN(const bool any, regular_.HasText(cell.names));
+    if (!any || cell.value == false || (!matched && !unmatched)) continue;
+    TRY_ASSIGN(const RuleId name, text_.String(cell.names));
+    const char* where = matched ? "patternProperties" : "additionalProperties";
+    shape->others.push_back({name, RuleOf(cell.value, Below(where))});
+  }
   return {};
 }
 
 Result<Regular::Term> SchemaCompiler::NameLanguage(const OrderedJson& schema) {
-  TRY_ASSIGN(const OrderedJson flat, parts_.Merge(schema, OrderedJson(true)));
-  if (flat == true) return regular_.Not(Regular::kNothing);
-  if (flat == false) return Regular::kNothing;
-  if (!flat.is_object()) return Err("propertyNames: expected a schema, found {}", flat.dump());
-  std::vector<Regular::Term> values;
-  for (const auto& [keyword, value] : flat.items()) {
-    if (keyword == "enum" && value.is_array()) {
-      for (const OrderedJson& name : value) {
-        if (name.is_string()) values.push_back(regular_.Text(name.get<std::string>()));
-      }
-    } else if (keyword == "const" && value.is_string()) {
-      values.push_back(regular_.Text(value.get<std::string>()));
-    } else if (SaysSomething(keyword) && keyword != "type" && keyword != "pattern" &&
-               keyword != "format" && keyword != "minLength" && keyword != "maxLength") {
+  TRY_ASSIGN(const OrderedJson plain, parts_.Plain(schema));
+  if (plain == true) return regular_.Not(Regular::kNothing);
+  if (plain == false) return Regular::kNothing;
+  // What speaks of other types than strings says nothing of names.
+  for (const auto& [keyword, value] : plain.items()) {
+    if (keyword != "enum" && keyword != "const" && keyword != "type" && keyword != "allOf" &&
+        SaysSomething(keyword) && TypeOfKeyword(keyword).empty()) {
       return Err("\"{}\" in propertyNames is not supported", keyword);
     }
   }
-  TRY_ASSIGN(const Regular::Term strings, Strings(flat));
-  return values.empty() ? strings : regular_.Both(strings, regular_.Either(std::move(values)));
+  if (plain.contains("type")) {
+    TRY_ASSIGN(const auto types, TypesOf(plain));
+    if (std::ranges::find(types, "string") == types.end()) return Regular::kNothing;
+  }
+  TRY_ASSIGN(const Regular::Term strings, Strings(plain));
+  if (!plain.contains("enum") && !plain.contains("const")) return strings;
+  std::vector<Regular::Term> names;
+  for (const OrderedJson& value : Values(plain)) {
+    if (value.is_string()) names.push_back(regular_.Text(value.get<std::string>()));
+  }
+  return regular_.Both(strings, regular_.Either(std::move(names)));
 }
 
 }  // namespace merope

@@ -1,15 +1,17 @@
 #include "engine/grammar/json_schema_parts.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <set>
 #include <utility>
 
+#include "engine/grammar/json_numbers.h"
+
 namespace merope {
 namespace {
 
-constexpr int kMaxDepth = 32;
 constexpr std::string_view kTypes[] = {"object",  "array",   "string", "number",
                                        "integer", "boolean", "null"};
 
@@ -63,18 +65,6 @@ constexpr std::string_view kKeywords[] = {"type",
                                           "$dynamicRef",
                                           "$recursiveRef"};
 
-// The values of enum or const; none where there is neither.
-std::vector<OrderedJson> Values(const OrderedJson& schema) {
-  if (const auto value = schema.find("const"); value != schema.end()) return {*value};
-  const auto values = schema.find("enum");
-  if (values == schema.end() || !values->is_array()) return {};
-  return {values->begin(), values->end()};
-}
-
-bool TypesMeet(const std::string& a, const std::string& b) {
-  return a == b || (a == "number" && b == "integer") || (a == "integer" && b == "number");
-}
-
 std::string Unescaped(std::string_view part) {
   std::string out;
   for (size_t i = 0; i < part.size(); ++i) {
@@ -95,45 +85,40 @@ std::string Unescaped(std::string_view part) {
   return out;
 }
 
-// One keyword's values of two schemas, as the one value that says both.
-Result<OrderedJson> MergeKeyword(const std::string& keyword, const OrderedJson& a,
-                                 const OrderedJson& b) {
-  const auto number = [](const OrderedJson& value) { return value.get<double>(); };
-  const bool numbers = a.is_number() && b.is_number();
-  if (a == b) return a;
-  if (numbers && (keyword.starts_with("min") || keyword == "exclusiveMinimum")) {
-    return number(a) > number(b) ? a : b;
-  }
-  if (numbers && (keyword.starts_with("max") || keyword == "exclusiveMaximum")) {
-    return number(a) < number(b) ? a : b;
-  }
-  if (keyword == "required" && a.is_array() && b.is_array()) {
-    OrderedJson all = a;
-    for (const OrderedJson& name : b) {
-      if (std::find(a.begin(), a.end(), name) == a.end()) all.push_back(name);
+// What a plain schema says of the property of this name, by "properties" alone.
+OrderedJson PropertyOf(const OrderedJson& schema, const std::string& name) {
+  OrderedJson all = true;
+  for (const OrderedJson& part : PropertyParts(schema)) {
+    const auto properties = part.find("properties");
+    if (properties == part.end() || !properties->is_object()) continue;
+    if (const auto found = properties->find(name); found != properties->end()) {
+      all = BothOf(all, *found);
     }
-    return all;
   }
-  if (keyword == "properties" && a.is_object() && b.is_object()) {
-    OrderedJson all = a;
-    for (const auto& [name, schema] : b.items()) {
-      all[name] = all.contains(name) ? OrderedJson{{"allOf", {all[name], schema}}} : schema;
-    }
-    return all;
-  }
-  if (keyword == "items" && !a.is_array() && !b.is_array()) {
-    return OrderedJson{{"allOf", {a, b}}};
-  }
-  if (keyword == "uniqueItems") return OrderedJson(a == true || b == true);
-  return Err("schemas that must both hold have different values of \"{}\"", keyword);
+  return all;
 }
 
 }  // namespace
 
+std::vector<OrderedJson> Values(const OrderedJson& schema) {
+  if (const auto value = schema.find("const"); value != schema.end()) return {*value};
+  const auto values = schema.find("enum");
+  if (values == schema.end() || !values->is_array()) return {};
+  return {values->begin(), values->end()};
+}
+
+bool TypesMeet(const std::string& a, const std::string& b) {
+  return a == b || (a == "number" && b == "integer") || (a == "integer" && b == "number");
+}
+
 bool SaysSomething(std::string_view keyword) {
   return std::ranges::find(kKeywords, keyword) != std::end(kKeywords) ||
-         std::ranges::find(kTypedKeywords, keyword, &TypedKeyword::keyword) !=
-             std::end(kTypedKeywords);
+         !TypeOfKeyword(keyword).empty();
+}
+
+std::string_view TypeOfKeyword(std::string_view keyword) {
+  const auto found = std::ranges::find(kTypedKeywords, keyword, &TypedKeyword::keyword);
+  return found == std::end(kTypedKeywords) ? std::string_view() : found->type;
 }
 
 std::string TypeOf(const OrderedJson& value) {
@@ -144,6 +129,20 @@ std::string TypeOf(const OrderedJson& value) {
   if (value.is_string()) return "string";
   const auto number = value.get<double>();
   return value.is_number_integer() || std::floor(number) == number ? "integer" : "number";
+}
+
+std::string Canonical(const OrderedJson& value) {
+  if (value.is_number()) return Decimal::Of(value.dump()).Text();
+  if (!value.is_structured()) return value.dump();
+  std::vector<std::string> parts;
+  for (const auto& [name, part] : value.items()) {
+    parts.push_back(value.is_array() ? std::string() : OrderedJson(name).dump());
+    parts.back() += ':';
+    parts.back() += Canonical(part);
+  }
+  if (value.is_object()) std::ranges::sort(parts);
+  const std::string all = fmt::format("{}", fmt::join(parts, ","));
+  return value.is_array() ? fmt::format("[{}]", all) : fmt::format("{{{}}}", all);
 }
 
 Result<std::vector<std::string>> TypesOf(const OrderedJson& schema) {
@@ -171,6 +170,7 @@ Result<std::vector<std::string>> TypesOf(const OrderedJson& schema) {
   for (const TypedKeyword& typed : kTypedKeywords) {
     if (schema.contains(typed.keyword)) add(std::string(typed.type));
   }
+  if (schema.contains("allOf")) add("object");  // in a plain schema
   if (types.empty()) {
     for (const std::string_view type : kTypes) {
       if (type != "integer") add(std::string(type));
@@ -225,98 +225,21 @@ Status SchemaParts::Count(const OrderedJson& value) const {
   return {};
 }
 
-// $ref and allOf replaced by what they say.
-Result<OrderedJson> SchemaParts::Flat(const OrderedJson& schema, int depth) const {
-  if (depth > kMaxDepth) return Err("$ref, allOf: more than {} inside each other", kMaxDepth);
-  TRY(Count(schema));
-  if (!schema.is_object() || (!schema.contains("$ref") && !schema.contains("allOf"))) return schema;
-  OrderedJson own = schema;
-  own.erase("$ref");
-  own.erase("allOf");
-  if (const auto reference = schema.find("$ref"); reference != schema.end()) {
-    TRY_ASSIGN(const OrderedJson* target, Resolve(*reference));
-    TRY_ASSIGN(own, Merge(*target, own, depth + 1));
-  }
-  if (const auto all = schema.find("allOf"); all != schema.end()) {
-    if (!all->is_array()) return Err("allOf: expected an array, found {}", all->dump());
-    for (const OrderedJson& part : *all) {
-      TRY_ASSIGN(own, Merge(own, part, depth + 1));
-    }
-  }
-  return own;
-}
-
-Result<OrderedJson> SchemaParts::Merge(const OrderedJson& first, const OrderedJson& second,
-                                       int depth) const {
-  TRY_ASSIGN(OrderedJson a, Flat(first, depth));
-  TRY_ASSIGN(OrderedJson b, Flat(second, depth));
-  if (a == false || b == false) return OrderedJson(false);
-  if (b == true) return a;
-  if (a == true) return b;
-  if (!a.is_object() || !b.is_object()) return Err("expected a schema");
-  // Names that one leaves to additionalProperties may be known to the other.
-  for (const char* keyword : {"additionalProperties", "patternProperties", "propertyNames"}) {
-    const bool same = a.value("properties", OrderedJson()) == b.value("properties", OrderedJson());
-    for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)}) {
-      if (!one->contains(keyword) || same) continue;
-      if (other->contains("properties") || other->contains("patternProperties") ||
-          other->contains("additionalProperties")) {
-        return Err("schemas that must both hold have \"{}\" and other properties", keyword);
-      }
-    }
-  }
-  if (a.contains("type") && b.contains("type")) {
-    TRY_ASSIGN(const auto a_types, TypesOf(a));
-    TRY_ASSIGN(const auto b_types, TypesOf(b));
-    OrderedJson both = OrderedJson::array();
-    for (const std::string& x : a_types) {
-      for (const std::string& y : b_types) {
-        if (TypesMeet(x, y)) both.push_back(x == "number" ? y : x);
-      }
-    }
-    if (both.empty()) return OrderedJson(false);
-    a["type"] = b["type"] = both;
-  }
-  const auto a_values = Values(a), b_values = Values(b);
-  work_.Spend(std::ssize(a_values) * std::ssize(b_values));
-  TRY(work_.Check());
-  if (!a_values.empty() && !b_values.empty()) {
-    OrderedJson both = OrderedJson::array();
-    for (const OrderedJson& value : a_values) {
-      if (std::ranges::find(b_values, value) != b_values.end()) both.push_back(value);
-    }
-    if (both.empty()) return OrderedJson(false);
-    for (OrderedJson* schema : {&a, &b}) {
-      schema->erase("const");
-      (*schema)["enum"] = both;
-    }
-  }
-  for (const auto& [keyword, value] : b.items()) {
-    if (!a.contains(keyword)) {
-      a[keyword] = value;
-    } else if (SaysSomething(keyword)) {
-      // Lists and objects are looked through for each name of the other.
-      work_.Spend(static_cast<int64_t>(a[keyword].size() * value.size()) / 4);
-      TRY(work_.Check());
-      TRY_ASSIGN(a[keyword], MergeKeyword(keyword, a[keyword], value));
-    }
-  }
-  return a;
-}
-
 bool SchemaParts::Exclusive(const OrderedJson& first, const OrderedJson& second, int depth) const {
-  const auto flat_a = Flat(first, 0), flat_b = Flat(second, 0);
+  if (depth > 4) return false;
+  const auto flat_a = Plain(first), flat_b = Plain(second);
   if (work_.spent()) return true;  // whatever it is, the schema is refused
-  if (depth > 4 || !flat_a || !flat_b) return false;
+  if (!flat_a || !flat_b) return false;
   const OrderedJson &a = *flat_a, &b = *flat_b;
   if (a == false || b == false) return true;
   if (!a.is_object() || !b.is_object()) return false;
   const auto a_values = Values(a), b_values = Values(b);
-  if (!work_.Spend(std::ssize(a_values) * std::ssize(b_values))) return true;
+  if (!work_.Spend(8 * (std::ssize(a_values) + std::ssize(b_values)))) return true;
   if (!a_values.empty() && !b_values.empty()) {
-    return std::ranges::none_of(a_values, [&](const OrderedJson& value) {
-      return std::ranges::find(b_values, value) != b_values.end();
-    });
+    std::set<std::string> known;
+    for (const OrderedJson& value : a_values) known.insert(Canonical(value));
+    return std::ranges::none_of(
+        b_values, [&](const OrderedJson& value) { return known.contains(Canonical(value)); });
   }
   const auto a_types = TypesOf(a), b_types = TypesOf(b);
   if (!a_types || !b_types) return false;
@@ -332,17 +255,13 @@ bool SchemaParts::Exclusive(const OrderedJson& first, const OrderedJson& second,
       !a.contains("type") || !b.contains("type")) {
     return false;
   }
-  const auto property = [](const OrderedJson& schema,
-                           const OrderedJson& name) -> const OrderedJson* {
-    const auto required = schema.find("required"), properties = schema.find("properties");
-    if (required == schema.end() || properties == schema.end() || !name.is_string()) return nullptr;
-    if (std::find(required->begin(), required->end(), name) == required->end()) return nullptr;
-    const auto found = properties->find(name.get<std::string>());
-    return found == properties->end() ? nullptr : &*found;
-  };
   for (const OrderedJson& name : a.value("required", OrderedJson::array())) {
-    const OrderedJson *in_a = property(a, name), *in_b = property(b, name);
-    if (in_a && in_b && Exclusive(*in_a, *in_b, depth + 1)) return true;
+    if (!name.is_string() || !b.contains("required")) continue;
+    const OrderedJson& others = b["required"];
+    if (!work_.Spend(std::ssize(others) / 4)) return true;
+    if (std::find(others.begin(), others.end(), name) == others.end()) continue;
+    const OrderedJson in_a = PropertyOf(a, name), in_b = PropertyOf(b, name);
+    if (Exclusive(in_a, in_b, depth + 1)) return true;
   }
   return false;
 }

@@ -140,9 +140,9 @@ RuleId JsonText::Number() {
   const auto digits = [&](int64_t min, int64_t max) {
     return regular_.Repeat(regular_.Set(digit), min, max);
   };
-  // Digits enough for any double, and exponents that none overflows with.
+  // Digits enough for any double and 64-bit integer, and exponents that none overflows with.
   const Regular::Term whole =
-      regular_.Either({regular_.Text("0"), regular_.Join(regular_.Set(first), digits(0, 14))});
+      regular_.Either({regular_.Text("0"), regular_.Join(regular_.Set(first), digits(0, 18))});
   const Regular::Term fraction = regular_.Join(regular_.Text("."), digits(1, 15));
   const Regular::Term exponent =
       regular_.Join({regular_.Set(e), regular_.Optional(regular_.Set(sign)), digits(1, 2)});

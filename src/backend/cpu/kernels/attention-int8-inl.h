@@ -135,14 +135,14 @@ void PagesTile(const uint32_t* x, int64_t rows, const float* scales, float* out,
 }
 
 // One row's probabilities p (pages · 64), of a head, to weights p · scale of V ≈ unit · (256 · high
-// + low), bytes in each of pages · 16 units. Returns the unit.
+// + low), bytes in each of pages · 16 units. Returns the unit, NaN where a weight is.
 inline float WeightsInBytes(const AttentionArgs& args, int64_t head, float* p, int64_t pages,
                             uint32_t* high, uint32_t* low) {
   constexpr float kMost = 65280;  // 255 · 256: 255.9… would round up to a high byte of 256
   const DF df;
   const hn::Rebind<uint8_t, DF> d8;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
-  VF most = hn::Zero(df);
+  VI most = hn::Zero(DI());
   for (int64_t page = 0; page < pages; ++page) {
     const float* scales =
         reinterpret_cast<const float*>(static_cast<const uint32_t*>(args.v_pages[page])) +
@@ -151,10 +151,10 @@ inline float WeightsInBytes(const AttentionArgs& args, int64_t head, float* p, i
     for (int64_t t = 0; t < kInt8KvSlots; t += lanes) {
       const VF weight = hn::Mul(hn::LoadU(df, row + t), hn::LoadU(df, scales + t));
       hn::StoreU(weight, df, row + t);
-      most = hn::Max(most, weight);
+      most = MostMagnitude(most, weight);
     }
   }
-  const float largest = hn::ReduceMax(df, most);
+  const float largest = std::bit_cast<float>(hn::ReduceMax(DI(), most));
   const VF factor = hn::Set(df, largest > 0 ? kMost / largest : 0.0f);
   auto* high_bytes = reinterpret_cast<uint8_t*>(high);
   auto* low_bytes = reinterpret_cast<uint8_t*>(low);

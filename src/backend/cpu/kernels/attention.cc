@@ -131,7 +131,8 @@ HWY_INLINE float Probabilities(Fp32 /*products*/, float* row, int64_t begin, int
     if (t % kPage == 0) fetch(t / kPage);
     VF p = hn::Zero(df);
     if (t < length) {
-      p = hn::Exp(df, hn::Sub(hn::Mul(hn::LoadU(df, row + t), factor), most));
+      const VF y = hn::Sub(hn::Mul(hn::LoadU(df, row + t), factor), most);
+      p = hn::IfThenElse(hn::IsNaN(y), y, hn::Exp(df, y));  // Exp makes 0 of NaN
       p = hn::IfThenElseZero(hn::FirstN(df, static_cast<size_t>(length - t)), p);
     }
     sum = hn::Add(sum, p);

@@ -294,16 +294,23 @@ struct IntegerRows {
   }
 };
 
+// The larger of `most` and the magnitudes, as the bits of them, whose order is that of the numbers:
+// with NaN above all, which a maximum of floats may drop.
+HWY_INLINE VI MostMagnitude(VI most, VF values) {
+  return hn::Max(most, hn::BitCast(DI(), hn::Abs(values)));
+}
+
 // n values to integers from -127 to 127, padded with zeros to whole runs; returns their scale.
+// Where one of them is NaN, so is the scale.
 inline float QuantizeRun(const float* HWY_RESTRICT x, int64_t n, int64_t run,
                          int8_t* HWY_RESTRICT out) {
   const DF df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
-  VF most = hn::Zero(df);
+  VI most = hn::Zero(DI());
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) most = hn::Max(most, hn::Abs(hn::LoadU(df, x + i)));
-  float largest = hn::ReduceMax(df, most);
-  for (; i < n; ++i) largest = HWY_MAX(largest, x[i] < 0 ? -x[i] : x[i]);
+  for (; i + lanes <= n; i += lanes) most = MostMagnitude(most, hn::LoadU(df, x + i));
+  if (i < n) most = MostMagnitude(most, hn::LoadN(df, x + i, static_cast<size_t>(n - i)));
+  const float largest = std::bit_cast<float>(hn::ReduceMax(DI(), most));
   const float inverse = largest > kLeastMagnitude ? 127.0f / largest : 0.0f;
 
   const hn::Rebind<int8_t, DF> d8;

@@ -1,0 +1,190 @@
+"""Random command lines: options of each command's own --help with values good and bad, on models good and bad.
+
+However it is called, merope ends with an exit code that docs/cli.md names, never by a signal, and says nothing of an internal
+error. MEROPE_FUZZ_SECONDS says for how long (60; 600 with MEROPE_WHOLE), MEROPE_FUZZ_SEED from which seed: the i-th command
+line depends on the seed and i alone.
+"""
+
+import concurrent.futures
+import itertools
+import json
+import os
+import pathlib
+import random
+import re
+import resource
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+
+import merope
+import tiny
+
+SECONDS = float(os.environ.get("MEROPE_FUZZ_SECONDS", 600 if os.environ.get("MEROPE_WHOLE") else 60))
+SEED = int(os.environ.get("MEROPE_FUZZ_SEED", 1))
+COMMANDS = ["run", "batch", "inspect", "verify", "report", "bench latency", "bench throughput", "bench roofline", "tokenize",
+            "detokenize", "quantize", "synth"]
+VERDICTS = ("inspect", "verify", "report")  # which alone end with 1 and 2
+LONGEST = 4  # seconds that a command is let run; then Ctrl-C
+
+# Values that an option may get, whatever it asks for. Of numbers, none that is in range and makes a command run for hours:
+# that would be no fault.
+NUMBERS = ["0", "1", "2", "3", "7", "64", "100", "-1", "-0", "1.5", "1e3", "0x10", "010", "+1", " 1", "2147483647", "2147483648", "4294967296",
+           "9223372036854775807", "9223372036854775808", "18446744073709551616", "-9223372036854775809", "1e400", "-1e400",
+           "nan", "inf", "1e-400", "1,2", "1,,2", ",", "1K", "1M", "8M", "1G", "99999999999T", "-1K"]
+TEXTS = ["", " ", "a", "-", "--", "[", "]", "[]", "[a,b]", "{", "{}", "[INST]", "é", "\U0001F469", "\n", "a" * 5000, "%s%n", "'", '"', "\\", "auto",
+         "bf16", "fp32", "int8", "int4", "stored", "float16", "plain", "packed", "eager", "en", "zh", "random", "quoting", "stories",
+         "shared-prefix", "pleias-rag-350m", '{"type":"object"}', '{"type":"integer"}', '{"enum":["a","b"]}', "(a|b)*", "a{1,5}", "(", '"root"',
+         'root ::= "a"', "root ::= root"]
+FILES = ["{model}", "{scratch}", "{scratch}/none", "{scratch}/notes.txt", "{scratch}/empty", "{scratch}/in.jsonl",
+         "{scratch}/prompts.json", "/dev/null", "/dev/full", "{out}", "{out}/new"]
+REQUESTS = """{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"prompt":"hi","max_tokens":3}}
+{"custom_id":"b","method":"POST","url":"/v1/chat/completions","body":{"messages":[{"role":"user","content":"hi"}],"max_tokens":3}}
+{"custom_id":"c"}
+[]
+"""
+MANY = ["0", "1", "2", "3", "-1", "1.5", "x", "", "1,2", "9223372036854775808"]  # of what multiplies the work
+# By name, since a good value cannot be told from the help, or a bad one would run for hours.
+VALUES = {
+    "--seconds": ["0.1", "0", "-1", "nan", "inf", "x"], "--like": ["{scratch}/config.json", "{model}", "x", ""],
+    "--dtype": ["bf16", "fp32", "int8", "int4", "stored", "auto", "f16", "f32", "bf16,fp32", "", ",", "BF16", "int3"],
+    "--max-tokens": ["0", "1", "5", "16", "-1", "-2", "9223372036854775807", "9223372036854775808", "x"],
+    **{name: MANY for name in ("--repeats", "--warmup", "--num-prompts", "--input-len", "--output-len", "--batch-size", "--context",
+                               "--num-prefixes", "--prefix-len")},
+    "--threads": ["1", "2", "3", "0", "-1", "1025", "99999999", "18446744073709551616", "x", ""],
+    "-o": ["{out}", "{out}/new", "{scratch}/notes.txt", "/dev/null", "/dev/null/x", ""],
+    "--output": ["{out}", "/dev/full"], "--dump-prompts": ["{out}/p", "/dev/null", "/dev/full", "{out}/no/p", ""],
+    "--dump-logits": ["{out}/l", "/dev/null", "/dev/full", "{out}/no/l", ""],
+    "--lines": ["{scratch}/lines", "{scratch}/in.jsonl", "{scratch}", "{scratch}/none", "{model}"],
+}
+POSITIONALS = {
+    "run": ["{model}", "TEXT"], "batch": ["{model}", "{scratch}/in.jsonl", "{out}/results"], "bench roofline": [],
+    "tokenize": ["{model}", "TEXT"], "detokenize": ["{model}", "NUMBER", "NUMBER"], "quantize": ["{model}", "{out}/quantized"],
+    "synth": ["{out}/made"]}
+# What makes a valid command line short work, and stands first, so that a random option may follow it.
+BASIS = {
+    "run": ["--max-tokens", "5"], "verify": ["--quick"], "report": ["-o", "{out}", "--quick", "--lang", "en"], "quantize": ["--dtype", "int8"],
+    "synth": ["--like", "{scratch}/config.json"], "bench roofline": ["--seconds", "0.1"],
+    "bench latency": ["--input-len", "4", "--output-len", "3", "--repeats", "1", "--warmup", "0"],
+    "bench throughput": ["--num-prompts", "2", "--input-len", "8", "--output-len", "4", "--repeats", "1", "--warmup", "0"]}
+
+
+def options(command):
+    """The options of a command's --help: names, and whether each takes a value."""
+    found = []
+    for line in merope.run(*command.split(), "--help").stdout.decode().splitlines():
+        match = re.match(r" {2,4}((?:-\w|--[\w-]+)(?:,--?[\w-]+)*)(?:\{false\})?(?: ((?:TEXT|INT|UINT|FLOAT|SIZE)\S*))?", line)
+        if match:
+            found += [(name, match[2]) for name in match[1].split(",") if name not in ("-h", "--help")]
+    return found
+
+
+class Fuzz(merope.Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.models = [str(tiny.make(kind, cls.scratch)) for kind in tiny.KINDS]
+        (cls.scratch / "notes.txt").write_text("no model")
+        (cls.scratch / "empty").write_bytes(b"")
+        (cls.scratch / "in.jsonl").write_text(REQUESTS)
+        (cls.scratch / "lines").write_text('"hi"\n"a"\n')
+        (cls.scratch / "config.json").write_text(json.dumps(merope.CONFIG))
+        (cls.scratch / "prompts.json").write_text('[{"id": "a", "ids": [1, 2, 3]}]')
+        cut = pathlib.Path(cls.models[-1]).read_bytes()
+        (cls.scratch / "cut.gguf").write_bytes(cut[:len(cut) // 2])
+        cls.options = {command: options(command) for command in COMMANDS}
+
+    def draw(self, number, out):
+        """The command line of a number, and the environment's additions."""
+        chance = random.Random(f"{SEED} {number}")
+        # reports take seconds: one in fifty
+        command = chance.choice([c for c in COMMANDS if c != "report"]) if chance.random() > 0.02 else "report"
+        places = {"model": chance.choice(self.models), "scratch": self.scratch, "out": out}
+        if chance.random() < 0.1:
+            places["model"] = chance.choice([self.scratch / name for name in ("cut.gguf", "notes.txt", "none", "empty")] + ["", "/dev/null"])
+
+        def value(name, kind):
+            if name in VALUES and chance.random() < 0.9:
+                return chance.choice(VALUES[name])
+            choices = re.search(r"\{([^}]+)\}", kind)
+            if choices and chance.random() < 0.8:
+                return chance.choice(choices[1].split(","))
+            if chance.random() < 0.5:  # a good value, as a rule
+                return "2" if re.match("U?INT|SIZE", kind) else "0.5" if kind.startswith("FLOAT") else chance.choice(["auto", "a"])
+            pool = chance.choice([NUMBERS, NUMBERS, TEXTS, FILES] if name not in VALUES else [TEXTS])
+            return chance.choice(pool)
+
+        line = [*BASIS.get(command, [])]
+        for _ in range(chance.choice([0, 1, 1, 2, 3, 5])):
+            name, kind = chance.choice(self.options[command])
+            if chance.random() < 0.03:
+                name += chance.choice(["x", "=", "=1"])
+            line.append(name)
+            if kind and chance.random() < 0.97 or chance.random() < 0.02:
+                line.append(value(name, kind or "TEXT"))
+        for word in POSITIONALS.get(command, ["{model}"]):
+            if chance.random() < 0.97:
+                line.append(chance.choice(TEXTS) if word == "TEXT" else chance.choice(NUMBERS) if word == "NUMBER" else word)
+        if chance.random() < 0.1:
+            chance.shuffle(line)
+        filled = [re.sub(r"\{(model|scratch|out)\}", lambda m: str(places[m[1]]), word) for word in line]
+        return command, command.split() + filled
+
+    def check(self, number):
+        """Runs a command line; what is wrong with it, or None."""
+        out = self.scratch / f"out{number}"
+        out.mkdir()
+        command, line = self.draw(number, out)
+        shown = f"seed {SEED}, number {number}: merope {shlex.join(line)}"
+        process = subprocess.Popen(
+            [merope.BIN, *line], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=out,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+        allowed = {0, 3, 64} | ({1, 2} if command in VERDICTS else set())
+        try:
+            _, error = process.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            allowed |= {130, -signal.SIGINT}
+            try:
+                _, error = process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                return f"{shown}\n  does not end on Ctrl-C"
+        shutil.rmtree(out, ignore_errors=True)
+        error = error.decode(errors="replace")
+        wrong = [word for word in ("internal error", "Sanitizer", "runtime error", "terminate called") if word in error]
+        if process.returncode not in allowed:
+            wrong.append(f"exit code {process.returncode}")
+        if process.returncode == 3 and error.count("merope: error: ") != 1:
+            wrong.append("no line of error, or more than one")
+        if process.returncode == 64 and not error.strip():
+            wrong.append("a wrong command line, and not a word")
+        self.codes[process.returncode] = self.codes.get(process.returncode, 0) + 1
+        return f"{shown}\n  {'; '.join(wrong)}\n  {error[-400:]}" if wrong else None
+
+    def work(self):
+        wrong = []
+        while time.monotonic() < self.end and len(wrong) < 10:
+            if message := self.check(next(self.numbers)):
+                wrong.append(message)
+        return wrong
+
+    def test_no_command_line_does_harm(self):
+        for command, found in self.options.items():
+            self.assertGreater(len(found), 1, f"options of {command}")
+        self.codes = {}
+        self.end, self.numbers, wrong = time.monotonic() + SECONDS, itertools.count(), []
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for worker in [pool.submit(self.work) for _ in range(os.cpu_count())]:
+                wrong += worker.result()
+        print(f"seed {SEED}: {sum(self.codes.values())} command lines, exit codes {dict(sorted(self.codes.items()))}")
+        self.assertEqual(wrong, [], "\n".join(wrong))
+        for code in (0, 3, 64):
+            self.assertIn(code, self.codes)
+
+
+if __name__ == "__main__":
+    merope.main()

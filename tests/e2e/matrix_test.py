@@ -1,0 +1,243 @@
+"""Every subcommand on every kind of model, from one table: which exit code, and what the output must parse to.
+
+CELLS is the table. A row is a command line; it runs once on each kind of model that tiny.py makes, and, where it says so, on
+SmolLM2 (MEROPE_SMOLLM2). {model} is the model, {here} a directory of the cell's own.
+"""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import signal
+import unittest
+
+import merope
+import tiny
+
+SMOLLM2 = os.environ.get("MEROPE_SMOLLM2", "")
+VERDICTS = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
+REQUESTS = [{"prompt": "hi", "max_tokens": 3, "ignore_eos": True}, {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 3},
+            {"prompt": "hi", "top_p": 2}]
+
+
+class Done:
+    """How a cell ended. kind is None for SmolLM2."""
+
+    def __init__(self, process, here, kind):
+        self.code, self.here, self.kind = process.returncode, here, kind
+        self.out, self.error = process.stdout.decode(errors="replace"), process.stderr.decode(errors="replace")
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+def same(expected, found, what=""):
+    assert expected == found, f"{what}: expected {expected!r}, found {found!r}"
+
+
+def lines(*patterns):
+    """Each pattern matches a line of standard output."""
+    def check(done):
+        for pattern in patterns:
+            assert re.search(pattern, done.out, re.M), f"no line matches {pattern!r}:\n{done.out}"
+    return check
+
+
+def ran(tokens, threads=None):
+    def check(done):
+        answer = done.json
+        same(tokens, len(answer["ids"]), "ids")
+        same(tokens, len(answer["logprobs"]), "logprobs")
+        assert all(isinstance(value, float) and value <= 0 for value in answer["logprobs"]), answer["logprobs"]
+        same("length", answer["finish_reason"], "finish_reason")
+        if threads:
+            same(threads, answer["threads"], "threads")
+    return check
+
+
+def fills(length):
+    """Prompt and answer are as long as this together."""
+    def check(done):
+        answer = done.json
+        same(length, answer["prompt_tokens"] + len(answer["ids"]), "tokens")
+    return check
+
+
+def chatted(done):
+    if done.code == 0:
+        same(3, len(done.json["ids"]), "ids")
+    else:
+        assert "--chat: expected a chat template in the checkpoint, found none" in done.error, done.error
+
+
+def answered(done):
+    results = {r["custom_id"]: r for r in map(json.loads, (done.here / "out.jsonl").read_text().splitlines())}
+    chat = 200 if done.kind is None or done.kind.chat else 400
+    same([200, chat, 400], [results[str(i)]["response"]["status_code"] for i in range(3)], "status codes")
+    same(3, results["0"]["response"]["body"]["usage"]["completion_tokens"], "completion_tokens")
+    lines(r"out\.jsonl: 3 requests answered, %d of them with an error" % (1 if chat == 200 else 2))(done)
+
+
+def inspected(done):
+    found, kind = done.json, done.kind
+    same(True, found["weights"]["ok"], "weights.ok")
+    same(0, found["weights"]["nan"] + found["weights"]["inf"], "NaN and infinities")
+    if kind:
+        same(kind.context, found["config"]["max_position_embeddings"], "context")
+        same(kind.tied, found["config"]["tie_word_embeddings"], "tied")
+        same("yes" if kind.chat else "none", found["chat_template"], "chat_template")
+        same(1 if kind.eos else 0, len(found["eos_token_ids"]), "eos_token_ids")
+        same("gguf" if kind.form == "gguf" else "safetensors", found["format"], "format")
+
+
+def tokenized(done):
+    same(len(done.json["ids"]), len(done.json["pieces"]), "pieces")
+    same("hiĠa", "".join(done.json["pieces"]), "pieces")
+
+
+def verdict(done):
+    """The exit code is the verdict that is printed."""
+    found = done.json["verdict"] if done.out.startswith("{") else re.findall(r"^(PASS|FAIL|INCONCLUSIVE)\b", done.out, re.M)[-1]
+    same(VERDICTS[found], done.code, f"exit code of {found}")
+    assert done.out.startswith("{") or re.search(r"^  \(9\) ", done.out, re.M), done.out
+
+
+def reported(done):
+    report = json.loads((done.here / "report.json").read_text())
+    for name in ("report.en.md", "report.en.html", "report.zh.md", "report.zh.html"):
+        assert (done.here / name).stat().st_size > 5000, f"{name} is short"
+        assert str(done.here / name) in done.out, done.out
+    same(True, report["weights"]["ok"], "weights.ok")
+    same(["eager", "compiled"] * (len(report["latency"]["cases"]) // 2), [c["mode"] for c in report["latency"]["cases"]], "modes")
+    same(VERDICTS[report["verify"]["verdict"]], done.code, "exit code")
+
+
+def timed(*cases):
+    def check(done):
+        found = [(c["mode"], c["batch_size"], c["input_len"], c["output_len"]) for r in done.json["results"] for c in r["cases"]]
+        same(list(cases), found, "cases")
+    return check
+
+
+def throughput(done):
+    same((24, 12), (done.json["prompt_tokens"], done.json["output_tokens"]), "tokens")
+    assert done.json["cases"][0]["elapsed_s"]["p50"] > 0
+
+
+def quantized(done):
+    inspected = merope.run("inspect", done.here / "q", "--json")
+    same(0, inspected.returncode, "inspect of what was written")
+    same("INT8", json.loads(inspected.stdout)["config"]["dtype"], "dtype")
+
+
+def any_of(*codes):
+    return codes
+
+
+def own_integers(kind):
+    return kind is not None and kind.weights in ("int8", "int4")
+
+
+RUN = ["run", "{model}", "hi a", "--ignore-eos"]
+BATCH = ["batch", "{model}", "{here}/in.jsonl", "{here}/out.jsonl"]
+LATENCY = ["bench", "latency", "{model}", "--input-len", 4, "--output-len", 3, "--repeats", 1, "--warmup", 0]
+THROUGHPUT = ["bench", "throughput", "{model}", "--num-prompts", 3, "--input-len", 8, "--output-len", 4, "--repeats", 1,
+              "--warmup", 0]
+SMALL = ["--max-model-len", 64, "--threads", 1]
+VERDICT = any_of(0, 1, 2)  # and verdict says which
+ALL, TINY = "all", "tiny"  # on SmolLM2, too; on tiny models only
+
+# The command line; the exit code, or those that the check chooses from, or a function of the kind; the check; where it runs.
+CELLS = [
+    (["inspect", "{model}"], 0, lines(r"^Weight check +OK$", r"^Chat template (yes|none)$"), ALL),
+    (["inspect", "{model}", "--json"], 0, inspected, ALL),
+    (["tokenize", "{model}", "hi a"], 0, lines(r'^ +\d+  "\w'), ALL),
+    (["tokenize", "{model}", "hi a", "--json"], 0, tokenized, TINY),
+    (["detokenize", "{model}", 40, 41], 0, lines(r"^.+$"), ALL),
+    (RUN + ["--max-tokens", 5], 0, lines("."), ALL),
+    (RUN + ["--max-tokens", 5, "--json"], 0, ran(5), ALL),
+    (RUN + ["--max-tokens", 5, "--json", "--threads", 3], 0, ran(5, threads=3), ALL),
+    (RUN + ["--max-tokens", -1, "--json", "--max-model-len", 64], 0, fills(64), ALL),
+    (RUN + ["--max-tokens", -1, "--json", "--max-model-len", 128], 0, fills(128), TINY),
+    (RUN + ["--max-model-len", 1 << 20], 3, lambda done: lines_of_error(done, "max_model_len"), ALL),
+    (RUN + ["--max-tokens", 2, "--dtype", "int8", "--kv-dtype", "int8", "--enforce-eager"],
+     lambda kind: 3 if kind and kind.weights == "int4" else 0, lambda done: None, ALL),
+    (["run", "{model}", "hi", "--chat", "--max-tokens", 3, "--ignore-eos", "--json"],
+     lambda kind: 0 if kind is None or kind.chat else 3, chatted, ALL),
+    (BATCH, 0, answered, ALL),
+    (BATCH + SMALL + ["--kv-cache-memory", "8M"], 0, answered, ALL),
+    (BATCH + ["--kv-cache-memory", 1], 3, lambda done: lines_of_error(done, "kv_cache_memory"), ALL),
+    (["verify", "{model}", "--quick"], VERDICT, verdict, TINY),
+    (["verify", "{model}", "--quick", "--json", "--threads", 1], VERDICT, verdict, ALL),
+    (["verify", "{model}", "--quick", "--json", "--dtype", "int4"], VERDICT, verdict, TINY),
+    (LATENCY + ["--mode", "compiled"], 0, lines(r"^  \w+ +compiled +1 +0 +4 +3 "), ALL),
+    (LATENCY + ["--json", "--threads", 1, "--batch-size", "1,2"], 0,
+     timed(("eager", 1, 4, 3), ("compiled", 1, 4, 3), ("eager", 2, 4, 3), ("compiled", 2, 4, 3)), TINY),
+    (THROUGHPUT, 0, lines(r"^Total num prompt tokens: +24$", r"^Total num output tokens: +12$"), ALL),
+    (THROUGHPUT + SMALL + ["--kv-cache-memory", "8M", "--json"], 0, throughput, ALL),
+    (["quantize", "{model}", "{here}/q", "--dtype", "int8"], lambda kind: 3 if own_integers(kind) else 0,
+     lambda done: own_integers(done.kind) or quantized(done), ALL),
+    (["report", "{model}", "--quick", "-o", "{here}"], VERDICT, reported, TINY),
+]
+# Those without a model run once.
+ONCE = [
+    (["bench", "roofline", "--seconds", 0.1], 0, lines("^  memory read, GB/s", "^  int8 dot product"), TINY),
+    (["bench", "roofline", "--seconds", 0.1, "--threads", 1, "--json"], 0, lambda done: same(1, len(done.json["rows"]), "rows"), TINY),
+    (["synth", "--like", "{here}/config.json", "{here}/made", "--dtype", "f16"], 0, lines("F16, seed 0$"), TINY),
+]
+
+
+def lines_of_error(done, word):
+    same(1, sum(line.startswith("merope: error: ") and word in line for line in done.error.splitlines()), f"errors about {word}")
+
+
+def run_cell(cell, model, kind, here):
+    """What is wrong with the cell, or None."""
+    arguments, expected, check, _ = cell
+    here.mkdir()
+    (here / "config.json").write_text(json.dumps(merope.CONFIG))
+    (here / "in.jsonl").write_text("".join(json.dumps({
+        "custom_id": str(i), "method": "POST", "body": body,
+        "url": "/v1/chat/completions" if "messages" in body else "/v1/completions"}) + "\n" for i, body in enumerate(REQUESTS)))
+    line = [str(a).format(model=model, here=here) for a in arguments]
+    shown = "merope " + " ".join(line)
+    done = Done(merope.run(*line, timeout=900), here, kind)
+    expected = expected(kind) if callable(expected) else expected
+    try:
+        if done.code < 0:
+            raise AssertionError(f"ended by {signal.Signals(-done.code).name}")
+        if done.code not in (expected if isinstance(expected, tuple) else (expected,)):
+            raise AssertionError(f"expected exit code {expected}, found {done.code}")
+        for word in ("internal error", "Sanitizer", "runtime error", "terminate called"):
+            assert word not in done.error, f"standard error has {word!r}"
+        check(done)
+    except (AssertionError, KeyError, IndexError, ValueError, OSError) as wrong:
+        return f"{shown}\n  {type(wrong).__name__}: {wrong}\n  {done.error[-500:]}"
+    return None
+
+
+class Matrix(merope.Case):
+    def check(self, jobs):
+        """Runs jobs (cell, model, kind), as many at a time as there are cores."""
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            running = [pool.submit(run_cell, cell, model, kind, self.scratch / f"{self.id()}-{i}")
+                       for i, (cell, model, kind) in enumerate(jobs)]
+        wrong = [message for message in (job.result() for job in running) if message]
+        self.assertEqual(wrong, [], f"{len(wrong)} of {len(running)} cells:\n" + "\n".join(wrong))
+
+    def test_tiny_models(self):
+        models = [(kind, tiny.make(kind, self.scratch)) for kind in tiny.KINDS]
+        # The longest first, so that the cores end together.
+        cells = sorted(CELLS, key=lambda cell: ["report", "verify", "bench"].index(cell[0][0]) if cell[0][0] in
+                       ("report", "verify", "bench") else 3)
+        self.check([(cell, model, kind) for cell in cells for kind, model in models] + [(cell, "", None) for cell in ONCE])
+
+    @unittest.skipUnless(SMOLLM2, "MEROPE_SMOLLM2 is not set (scripts/test sets it)")
+    def test_smollm2(self):
+        self.check([(cell, pathlib.Path(SMOLLM2).resolve(), None) for cell in CELLS if cell[3] == ALL])
+
+
+if __name__ == "__main__":
+    merope.main()

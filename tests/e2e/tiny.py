@@ -1,0 +1,143 @@
+"""Tiny models of every kind that merope loads, made from nothing in a second: both formats, each type of weights, with and
+without a chat template and an EOS, of a short and a long context."""
+
+import json
+import pathlib
+import random
+import struct
+import sys
+
+import merope
+
+sys.path.insert(0, str(merope.ROOT / "tests/fuzz"))
+import seeds  # noqa: E402
+
+CHAT = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant: "
+SHORT, LONG = 128, 131072
+
+
+class Kind:
+    """A kind of model: its format ("hf" or "gguf"), type of weights, and what it has."""
+
+    def __init__(self, name, form, weights, context=SHORT, tied=False, chat=True, eos=True):
+        self.name, self.form, self.weights, self.context = name, form, weights, context
+        self.tied, self.chat, self.eos = tied, chat, eos
+        self.quantized = weights not in ("bf16", "f16", "F16")
+
+
+KINDS = [
+    Kind("hf-f16", "hf", "f16"),
+    Kind("hf-bf16-tied-long", "hf", "bf16", context=LONG, tied=True),
+    Kind("hf-f16-without-chat", "hf", "f16", context=LONG, chat=False),
+    Kind("hf-bf16-without-eos", "hf", "bf16", tied=True, eos=False),
+    Kind("hf-int8", "hf", "int8"),
+    Kind("hf-int4-tied-long", "hf", "int4", context=LONG, tied=True),
+    Kind("gguf-f16-long", "gguf", "F16", context=LONG),
+    Kind("gguf-f16-without-eos", "gguf", "F16", tied=True, eos=False, chat=False),
+    Kind("gguf-q8_0-tied", "gguf", "Q8_0", tied=True),
+    Kind("gguf-q4_0-long", "gguf", "Q4_0", context=LONG),
+    Kind("gguf-legacy-mixed", "gguf", "Q4_1 Q5_0 Q5_1", tied=True, chat=False),
+    Kind("gguf-k-mixed-long", "gguf", "Q4_K Q5_K Q6_K", context=LONG, eos=False),
+]
+
+
+def half(value):
+    return struct.pack("<e", value)
+
+
+# ggml's number of each type, elements and bytes of a block, and where in it the scales stand (a scale, perhaps a minimum).
+TYPES = {"Q4_0": (2, 32, 18, [0]), "Q4_1": (3, 32, 20, [0, 2]), "Q5_0": (6, 32, 22, [0]), "Q5_1": (7, 32, 24, [0, 2]),
+         "Q8_0": (8, 32, 34, [0]), "Q4_K": (12, 256, 144, [0, 2]), "Q5_K": (13, 256, 176, [0, 2]), "Q6_K": (14, 256, 210, [208])}
+# What the scales are, so that weights are of the size of 0.05.
+SCALES = {"Q4_0": [0.006], "Q4_1": [0.006, -0.045], "Q5_0": [0.003], "Q5_1": [0.003, -0.045], "Q8_0": [0.0004],
+          "Q4_K": [0.0001, 0.0012], "Q5_K": [0.00006, 0.0012], "Q6_K": [0.00003]}
+
+
+def matrix(kind, columns, rows, chance):
+    """Random weights: ggml's number of their type, and their bytes."""
+    if kind == "F16":
+        return 1, b"".join(half(chance.gauss(0, 0.05)) for _ in range(columns * rows))
+    number, elements, size, places = TYPES[kind]
+    out = bytearray(chance.randbytes(columns * rows // elements * size))
+    for block in range(0, len(out), size):
+        for place, scale in zip(places, SCALES[kind]):
+            out[block + place:block + place + 2] = half(scale)
+    return number, bytes(out)
+
+
+def gguf(kind):
+    """The bytes of a GGUF file. The types of kind.weights take turns; all but the embedding's come with its turn."""
+    chance, types = random.Random(kind.name), kind.weights.split()
+    hidden, wide = (256, 512) if "K" in kind.weights else (64, 96)
+    kv, tokens = hidden // 2, [*seeds.byte_alphabet(), "ab", "Ġa", "<|begin|>", "<|end|>"]
+    keys = {
+        "general.architecture": "llama", "llama.block_count": 2, "llama.context_length": kind.context,
+        "llama.embedding_length": hidden, "llama.feed_forward_length": wide, "llama.attention.head_count": 4,
+        "llama.attention.head_count_kv": 2, "llama.rope.freq_base": 10000.0, "llama.vocab_size": len(tokens),
+        "llama.attention.layer_norm_rms_epsilon": 1e-5, "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "smollm",
+        "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": [1] * (len(tokens) - 2) + [3, 3],
+        "tokenizer.ggml.merges": ["a b", "Ġ a"], "tokenizer.ggml.add_bos_token": False}
+    if kind.eos:
+        keys |= {"tokenizer.ggml.bos_token_id": len(tokens) - 2, "tokenizer.ggml.eos_token_id": len(tokens) - 1}
+    if kind.chat:
+        keys["tokenizer.chat_template"] = CHAT
+    tensors = []
+
+    def add(name, columns, rows):
+        number, content = matrix(types[len(tensors) % len(types)], columns, rows, chance)
+        tensors.append((name, number, [columns, rows], content))
+
+    def norm(name):
+        tensors.append((name, 0, [hidden], struct.pack("<f", 1) * hidden))
+
+    add("token_embd.weight", hidden, len(tokens))
+    for layer in range(2):
+        block = f"blk.{layer}."
+        norm(block + "attn_norm.weight")
+        norm(block + "ffn_norm.weight")
+        for name, columns, rows in (("attn_q", hidden, hidden), ("attn_k", hidden, kv), ("attn_v", hidden, kv),
+                                    ("attn_output", hidden, hidden), ("ffn_gate", hidden, wide), ("ffn_up", hidden, wide),
+                                    ("ffn_down", wide, hidden)):
+            add(f"{block}{name}.weight", columns, rows)
+    norm("output_norm.weight")
+    if not kind.tied:
+        add("output.weight", hidden, len(tokens))
+    return seeds.gguf(keys, tensors)
+
+
+def edit(file, change):
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def command(*arguments):
+    done = merope.run(*arguments)
+    if done.returncode != 0:
+        raise RuntimeError(f"{arguments}: {done.stderr.decode()}")
+
+
+def hugging_face(kind, directory):
+    own = kind.weights in ("int8", "int4")
+    plain = directory.with_name(directory.name + "-plain") if own else directory
+    like = directory.with_name(directory.name + ".json")
+    like.write_text(json.dumps({**merope.CONFIG, "max_position_embeddings": kind.context, "tie_word_embeddings": kind.tied}))
+    command("synth", "--like", like, plain, "--dtype", "bf16" if own else kind.weights)
+    if kind.chat:
+        (plain / "chat_template.jinja").write_text(CHAT)
+    if not kind.eos:
+        for name in ("config.json", "generation_config.json"):
+            edit(plain / name, lambda content: content.update(eos_token_id=None))
+        edit(plain / "tokenizer_config.json", lambda content: content.pop("eos_token", None))
+    if own:
+        command("quantize", plain, directory, "--dtype", kind.weights)
+
+
+def make(kind, scratch):
+    """Makes a model of this kind in the directory scratch; its path."""
+    path = pathlib.Path(scratch) / (kind.name + (".gguf" if kind.form == "gguf" else ""))
+    if kind.form == "gguf":
+        path.write_bytes(gguf(kind))
+    else:
+        hugging_face(kind, path)
+    return path

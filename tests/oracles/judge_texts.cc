@@ -1,0 +1,106 @@
+// Which texts JSON schemas let a model write, for json_schema_oracle.py: on standard input a JSON
+// line a schema, {"schema": TEXT, "texts": [TEXT], "walks": N, "seed"}; on standard output a line
+// each, in order: {"error": MESSAGE}, or {"accepted": [whether each text is], "written": [texts
+// that the masks led N random walks to]}. The vocabulary is the 256 bytes, so that every byte is
+// asked for, and compiling takes a millisecond.
+#include <array>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <string_view>
+
+#include "engine/constraint.h"
+#include "text/pieces.h"
+#include "text/tokenizer.h"
+
+namespace merope {
+namespace {
+
+constexpr int32_t kEnd = 256, kVocabulary = 257;
+constexpr size_t kMaxWalk = 400;
+using MaskWords = std::array<uint32_t, (kVocabulary + 31) / 32>;
+
+Tokenizer Bytes() {
+  GgufVocabulary vocabulary;
+  vocabulary.model = "gpt2";
+  vocabulary.pre = "smollm";
+  for (int byte = 0; byte < 256; ++byte) {
+    vocabulary.tokens.emplace_back();
+    byte_level::AppendMapped(std::string(1, static_cast<char>(byte)), &vocabulary.tokens.back());
+    vocabulary.types.push_back(1);
+  }
+  vocabulary.tokens.emplace_back("<end>");
+  vocabulary.types.push_back(3);
+  auto tokenizer = Tokenizer::FromGguf(std::move(vocabulary), "bytes");
+  CHECK(tokenizer.has_value(), "{}", tokenizer.error().message);
+  return std::move(*tokenizer);
+}
+
+bool Allows(Constraint* constraint, int32_t token) {
+  MaskWords mask;
+  constraint->Mask(mask);
+  return (mask[static_cast<size_t>(token) / 32] >> (token % 32) & 1) != 0;
+}
+
+bool Accepts(const std::shared_ptr<const Grammar>& grammar, std::string_view text) {
+  Constraint constraint(grammar);
+  for (const char byte : text) {
+    const int32_t token = static_cast<unsigned char>(byte);
+    if (!Allows(&constraint, token)) return false;
+    constraint.Accept(token);
+  }
+  return Allows(&constraint, kEnd);
+}
+
+// A random walk along the masks, in a hurry to end; nothing where it has not after kMaxWalk bytes.
+std::optional<std::string> Walk(const std::shared_ptr<const Grammar>& grammar, std::mt19937* rng) {
+  Constraint constraint(grammar);
+  std::string text;
+  MaskWords mask;
+  while (text.size() < kMaxWalk) {
+    constraint.Mask(mask);
+    std::vector<int32_t> allowed;
+    for (int32_t token = 0; token < kVocabulary; ++token) {
+      if ((mask[static_cast<size_t>(token) / 32] >> (token % 32) & 1) == 0) continue;
+      const bool ends = token == kEnd || token == '"' || token == '}' || token == ']';
+      const bool common = token < 0x7F && token > 0x20 && token != '\\';
+      allowed.insert(allowed.end(), ends ? 60 : common ? 4 : 1, token);
+    }
+    CHECK(!allowed.empty());
+    const int32_t token = allowed[(*rng)() % allowed.size()];
+    if (token == kEnd) return text;
+    text.push_back(static_cast<char>(token));
+    constraint.Accept(token);
+  }
+  return std::nullopt;
+}
+
+int Main() {
+  const Tokenizer tokenizer = Bytes();
+  GrammarCompiler compiler(tokenizer, kVocabulary, std::array{kEnd});
+  for (std::string line; std::getline(std::cin, line);) {
+    const auto request = nlohmann::json::parse(line);
+    const auto grammar = compiler.Compile({.json = request["schema"].get<std::string>()});
+    nlohmann::json answer;
+    if (!grammar) {
+      answer["error"] = grammar.error().message;
+    } else {
+      answer["accepted"] = answer["written"] = nlohmann::json::array();
+      for (const auto& text : request["texts"]) {
+        answer["accepted"].push_back(Accepts(*grammar, text.get_ref<const std::string&>()));
+      }
+      std::mt19937 rng(request.value("seed", 0U));
+      for (int i = request.value("walks", 0); i > 0; --i) {
+        if (auto text = Walk(*grammar, &rng)) answer["written"].push_back(std::move(*text));
+      }
+    }
+    std::cout << answer.dump() << '\n';
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace merope
+
+int main() { return merope::Main(); }
