@@ -116,6 +116,7 @@ void BindEvents(nb::module_& m) {
           },
           nb::sig("def times(self) -> list[float]"))
       .def_prop_ro("last", [](const TaggedEvent& self) { return self.event.last; })
+      .def_prop_ro("refused", [](const TaggedEvent& self) { return self.event.refused; })
       .def_prop_ro("error", [](const TaggedEvent& self) { return self.event.error; });
 
   nb::class_<Events>(m, "Events")

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <system_error>
 
 #include "backend/cpu/targets.h"
 #include "cli/commands.h"
@@ -53,6 +54,8 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "merope: error: %s\n", code.error().message.c_str());
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "merope: error: out of memory\n");
+  } catch (const std::system_error& error) {
+    std::fprintf(stderr, "merope: error: no thread could be made: %s\n", error.what());
   }
   return kExitError;
 }

@@ -1,15 +1,19 @@
 #include "engine/constraint.h"
 
 #include <dlpack/dlpack.h>
+#include <time.h>
 #include <xgrammar/xgrammar.h>
 
 #include <algorithm>
 #include <array>
+#include <condition_variable>
 #include <exception>
 #include <list>
 #include <map>
 #include <mutex>
+#include <new>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -21,8 +25,34 @@
 #include "engine/grammar/rules.h"
 #include "text/utf8.h"
 
-// What xgrammar was built to call (XGRAMMAR_LOG_CUSTOMIZE): its errors, and what it would print.
+namespace {
+
+// Of one grammar, whose counts below say only roughly what xgrammar does; sanitizers and debuggers
+// take several times as long.
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+constexpr double kMaxSeconds = 1.8;
+#else
+constexpr double kMaxSeconds = 60;
+#endif
+thread_local double seconds_end = 0;  // of this thread's time
+
+double ThreadSeconds() {
+  timespec now = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+}  // namespace
+
+// What xgrammar was built to call (XGRAMMAR_LOG_CUSTOMIZE, cmake/xgrammar.cmake): its errors, what
+// it would print, and whether it may go on.
 namespace xgrammar {
+
+void BeforePlace() {
+  if (ThreadSeconds() > seconds_end)
+    throw std::runtime_error(
+        fmt::format("too large: compiling it takes more than {} s", kMaxSeconds));
+}
 
 [[noreturn]] void LogFatalImpl(const std::string& /*file*/, int /*line*/,
                                const std::string& message) {
@@ -38,13 +68,15 @@ namespace {
 
 constexpr size_t kMaxText = 1 << 18;  // bytes of a schema, an expression, all choices
 constexpr int64_t kMaxRulesSize = 1 << 17;
-// Checks of a token at a state of the grammar, all together: about a quarter of a microsecond each.
+// Checks of a token at a state of the grammar, all together: 0.02 to 0.2 microseconds each.
 constexpr int64_t kMaxChecks = 32'000'000;
 // Of Rules::Predictions: about two nanoseconds each.
-constexpr int64_t kMaxPredictions = 500'000'000;
+constexpr int64_t kMaxPredictions = 300'000'000;
+// Of Rules::Ambiguity: about five nanoseconds each, in every step.
+constexpr int64_t kMaxAmbiguity = 5'000'000;
 // Of compiled grammars, with what they share.
 constexpr size_t kMaxCached = 256;
-constexpr int64_t kMaxCachedBytes = 256 << 20;
+constexpr int64_t kMaxCachedBytes = 128 << 20;
 
 Result<Rules> ChoiceRules(const std::vector<std::string>& choices) {
   if (choices.empty()) return Err("expected at least one, found none");
@@ -74,6 +106,7 @@ Result<Rules> RegexRules(const std::string& regex) {
 struct Wanted {
   const char* field = nullptr;
   std::string text;
+  std::string Key() const { return fmt::format("{} {}", field, text); }
 };
 
 Result<Wanted> What(const StructuredOutputs& outputs) {
@@ -198,7 +231,7 @@ struct Vocabulary {
              const std::vector<int32_t>& end)
       : tokenizer(tokens, xgrammar::VocabType::RAW, vocab_size, end),
         // One thread, the caller's: an exception of another one would end the process.
-        compiler(tokenizer, 1, true, kMaxCachedBytes) {
+        compiler(tokenizer, 1, true, kMaxCachedBytes / 2) {
     for (const std::string& token : tokens) {
       if (!token.empty()) ++beginning[static_cast<unsigned char>(token[0])];
     }
@@ -250,6 +283,13 @@ struct Vocabulary {
       return Err("too large: too many rules begin with each other; more than {} predictions",
                  kMaxPredictions);
     }
+    if (rules.Ambiguity(beginning, kMaxAmbiguity) >= kMaxAmbiguity) {
+      return Err(
+          "too ambiguous: it has too many ways to begin with the same character; more than {} "
+          "checks "
+          "of a token",
+          kMaxAmbiguity);
+    }
     try {
       return std::make_shared<const Grammar>(compiler.CompileGrammar(rules.Print(), "root"));
     } catch (const std::exception& error) {
@@ -272,14 +312,18 @@ struct GrammarCompiler::State {
   int64_t vocab_size;
   std::vector<int32_t> end;
 
-  std::mutex compiling;                  // one at a time: memory, and each grammar once
+  std::once_flag begun;
   std::optional<Vocabulary> vocabulary;  // made for the first grammar: it takes its time
 
+  using Compiled = Result<std::shared_ptr<const Grammar>>;
   struct Entry {
     std::string key;
-    std::shared_ptr<const Grammar> grammar;
+    Compiled grammar;
+    int64_t bytes = 0;
   };
-  std::mutex mutex;          // of what follows
+  std::mutex mutex;  // of what follows
+  std::condition_variable done;
+  std::set<std::string, std::less<>> compiling;
   std::list<Entry> entries;  // those used last first
   std::map<std::string, std::list<Entry>::iterator, std::less<>> by_key;
 
@@ -293,26 +337,22 @@ struct GrammarCompiler::State {
     }
     vocabulary.emplace(tokens, static_cast<int>(vocab_size), end);
   }
-  std::shared_ptr<const Grammar> Find(const std::string& key) {
-    const std::lock_guard lock(mutex);
+  // Under the mutex.
+  std::optional<Compiled> Find(const std::string& key) {
     const auto found = by_key.find(key);
-    if (found == by_key.end()) return nullptr;
+    if (found == by_key.end()) return std::nullopt;
     entries.splice(entries.begin(), entries, found->second);
     return found->second->grammar;
   }
-  void Keep(const std::string& key, std::shared_ptr<const Grammar> grammar) {
-    const std::lock_guard lock(mutex);
-    entries.push_front({key, std::move(grammar)});
+  void Keep(const std::string& key, Compiled grammar, int64_t bytes) {
+    entries.push_front({key, std::move(grammar), bytes + std::ssize(key)});
     by_key[key] = entries.begin();
-    int64_t bytes = 0;
-    for (const Entry& entry : entries) {
-      bytes += static_cast<int64_t>(entry.grammar->compiled.MemorySizeBytes() + entry.key.size());
-    }
-    while (entries.size() > 1 && (entries.size() > kMaxCached || bytes > kMaxCachedBytes)) {
-      bytes -= static_cast<int64_t>(entries.back().grammar->compiled.MemorySizeBytes() +
-                                    entries.back().key.size());
+    int64_t all = 0;
+    for (const Entry& entry : entries) all += entry.bytes;
+    for (; entries.size() > 1 && (entries.size() > kMaxCached || all > kMaxCachedBytes);
+         entries.pop_back()) {
+      all -= entries.back().bytes;
       by_key.erase(entries.back().key);
-      entries.pop_back();
     }
   }
 };
@@ -326,16 +366,40 @@ GrammarCompiler::GrammarCompiler(const Tokenizer& tokenizer, int64_t vocab_size,
 }
 GrammarCompiler::~GrammarCompiler() = default;
 
+Result<std::shared_ptr<const Grammar>> GrammarCompiler::Known(const StructuredOutputs& outputs) {
+  TRY_ASSIGN(const Wanted wanted, What(outputs));
+  const std::lock_guard lock(state_->mutex);
+  return state_->Find(wanted.Key()).value_or(nullptr);
+}
+
 Result<std::shared_ptr<const Grammar>> GrammarCompiler::Compile(const StructuredOutputs& outputs) {
   TRY_ASSIGN(const Wanted wanted, What(outputs));
-  const std::string key = fmt::format("{} {}", wanted.field, wanted.text);
-  if (auto known = state_->Find(key)) return known;
-  const std::lock_guard lock(state_->compiling);
-  if (auto known = state_->Find(key)) return known;  // by another thread, meanwhile
-  if (!state_->vocabulary) state_->MakeVocabulary();
-  const auto compiled = state_->vocabulary->Compile(outputs);
-  if (!compiled) return Within(wanted.field, compiled.error());
-  state_->Keep(key, *compiled);
+  const std::string key = wanted.Key();
+  std::unique_lock lock(state_->mutex);
+  state_->done.wait(lock, [&] { return !state_->compiling.contains(key); });
+  if (auto known = state_->Find(key)) return *std::move(known);
+  state_->compiling.insert(key);
+  lock.unlock();
+  State::Compiled compiled;
+  int64_t bytes = 0;
+  bool has_memory = true;
+  seconds_end = ThreadSeconds() + kMaxSeconds;
+  try {
+    std::call_once(state_->begun, [this] { state_->MakeVocabulary(); });
+    compiled = state_->vocabulary->Compile(outputs);
+    if (compiled) bytes = static_cast<int64_t>((*compiled)->compiled.MemorySizeBytes());
+  } catch (const std::bad_alloc&) {
+    compiled = Err("there is no memory left to compile it");
+    has_memory = false;
+  }
+  if (!compiled) compiled = Within(wanted.field, compiled.error());
+  lock.lock();
+  state_->compiling.erase(key);
+  // Another time there may be more of the machine.
+  if (compiled || (has_memory && ThreadSeconds() <= seconds_end))
+    state_->Keep(key, compiled, bytes);
+  lock.unlock();
+  state_->done.notify_all();
   return compiled;
 }
 

@@ -50,8 +50,9 @@ struct Event {
   int64_t cached_tokens = 0;
   std::vector<PositionLogprobs> prompt_logprobs;
   RequestTimes times;
-  bool last = false;  // nothing more comes of this request
-  std::string error;  // with finish_reason kError
+  bool last = false;     // nothing more comes of this request
+  std::string error;     // with finish_reason kError
+  bool refused = false;  // the error is the request's fault: what it asks for cannot be
 };
 
 }  // namespace merope

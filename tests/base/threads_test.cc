@@ -1,6 +1,8 @@
 #include "base/threads.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cfenv>
 #include <chrono>
@@ -8,6 +10,7 @@
 #include <ctime>
 #include <mutex>
 #include <set>
+#include <system_error>
 #include <thread>
 
 namespace merope {
@@ -173,6 +176,24 @@ TEST(ThreadTeam, RunsInTheDefaultFloatEnvironment) {
 }
 
 TEST(ThreadTeam, EndsWithoutEverHavingRun) { const ThreadTeam team(4); }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// Where the system has no memory for so many stacks: an exception that can be caught, and no worker
+// left behind.
+TEST(ThreadTeam, ThreadsThatCannotBeMadeAreAnError) {
+  const auto make = [] {
+    const rlimit little = {.rlim_cur = 1 << 30, .rlim_max = 1 << 30};
+    if (setrlimit(RLIMIT_AS, &little) != 0) _exit(1);
+    try {
+      ThreadTeam team(4000);
+    } catch (const std::system_error&) {
+      _exit(3);
+    }
+    _exit(0);
+  };
+  EXPECT_EXIT(make(), testing::ExitedWithCode(3), "");
+}
+#endif
 
 }  // namespace
 }  // namespace merope
