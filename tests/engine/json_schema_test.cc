@@ -311,6 +311,42 @@ TEST(JsonSchema, WhatIsNotFollowedIsRefusedByName) {
   }
 }
 
+TEST(JsonSchema, AnEnumOfThreeThousandIsFollowed) {
+  // Letters begin many tokens, as in the vocabularies of models.
+  std::vector<std::string> words, values;
+  for (int i = 0; i < 20000; ++i) {
+    std::string& word = words.emplace_back();
+    for (int left = i + 26; left > 0; left /= 26) {
+      word.push_back(static_cast<char>('a' + left % 26));
+    }
+  }
+  std::string schema = R"({"enum":[)";
+  for (int i = 0; i < 3000; ++i) {
+    values.push_back(fmt::format("\"{} of the {} é{}\"", words[static_cast<size_t>(i * 7 % 20000)],
+                                 words[static_cast<size_t>(i)], i % 10));
+    schema += (i == 0 ? "" : ",") + values.back();
+  }
+  schema += "]}";
+  TestGrammars grammars(words);
+  const auto grammar = grammars.Must({.json = schema});
+  ASSERT_TRUE(grammar);
+  for (size_t i = 0; i < values.size(); i += 300) {
+    EXPECT_TRUE(grammars.Accepts(grammar, values[i])) << values[i];
+    EXPECT_FALSE(grammars.Accepts(grammar, values[i].substr(0, values[i].size() - 1)));
+    EXPECT_FALSE(grammars.Accepts(grammar, values[i].insert(3, "q"))) << values[i];
+  }
+}
+
+TEST(Texts, ShareTheirBeginnings) {
+  TestGrammars grammars;
+  const std::vector<std::string> texts = {"é", "è", "a", "ab", "abc", "abd", "x", "日本", "日本語"};
+  const auto grammar = grammars.Must({.choice = texts});
+  for (const std::string& text : texts) EXPECT_TRUE(grammars.Accepts(grammar, text)) << text;
+  for (const char* text : {"", "ac", "abcd", "日", "\xC3", "éa"}) {
+    EXPECT_FALSE(grammars.Accepts(grammar, text)) << text;
+  }
+}
+
 TEST(JsonObject, IsAnyObject) {
   TestGrammars grammars;
   const auto grammar = grammars.Must({.json_object = true});
