@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "engine/grammar/json_numbers.h"
@@ -334,6 +335,43 @@ TEST(JsonSchema, AnEnumOfThreeThousandIsFollowed) {
     EXPECT_TRUE(grammars.Accepts(grammar, values[i])) << values[i];
     EXPECT_FALSE(grammars.Accepts(grammar, values[i].substr(0, values[i].size() - 1)));
     EXPECT_FALSE(grammars.Accepts(grammar, values[i].insert(3, "q"))) << values[i];
+  }
+}
+
+TEST(JsonSchema, LongStringsAreCounted) {
+  TestGrammars grammars({"aa", "aaaaaaa", "a\"", "aa\"", "aaa\"", "\\n", "\\nab", "ab\\", "éé"});
+  const std::tuple<const char*, int, int> cases[] = {
+      {R"({"type":"string","maxLength":2000})", 0, 2000},
+      {R"({"type":"string","minLength":130,"maxLength":131})", 130, 131},
+      {R"({"type":"string","minLength":70,"maxLength":2010})", 70, 2010},
+      {R"({"type":"string","minLength":2000})", 2000, -1},
+      {R"({"type":"string","pattern":"^[a-é]{1,2000}$"})", 1, 2000},
+      {R"({"type":"array","items":{"type":"string","maxLength":192},"maxItems":2000})", -1, 192},
+  };
+  for (const auto& [schema, min, max] : cases) {
+    const auto grammar = grammars.Must({.json = schema});
+    ASSERT_TRUE(grammar);
+    const std::string begin = min < 0 ? "[\"\",\"" : "\"", end = min < 0 ? "\"]" : "\"";
+    for (const int at : {0, 1, 31, 32, 33, min - 1, min, min + 1, max - 1, max, max + 1}) {
+      if (at < 0) continue;
+      std::string text = begin;
+      for (int i = 0; i < at; ++i) text += i % 7 == 3 ? "é" : "a";
+      text += end;
+      EXPECT_EQ(grammars.Accepts(grammar, text), at >= min && (max < 0 || at <= max))
+          << schema << ": " << at;
+    }
+    // No token that is allowed leads beyond the bounds; those of one byte are all there.
+    for (const int at : {0, 30, max - 3}) {
+      if (at < 0 || min > 0) continue;
+      const std::string text = begin + std::string(static_cast<size_t>(at), 'a');
+      Constraint constraint(grammar);
+      ASSERT_TRUE(grammars.Follow(constraint, text));
+      for (const int32_t id : grammars.Allowed(constraint)) {
+        if (id < kTestFirstByte + 256) continue;
+        Constraint other(grammar);
+        EXPECT_TRUE(grammars.Follow(other, text + grammars.tokenizer().TokenBytes(id))) << at;
+      }
+    }
   }
 }
 
