@@ -23,6 +23,7 @@
 #include "engine/grammar/json_schema.h"
 #include "engine/grammar/regex.h"
 #include "engine/grammar/rules.h"
+#include "engine/grammar/texts.h"
 #include "text/utf8.h"
 
 namespace {
@@ -84,12 +85,8 @@ Result<Rules> ChoiceRules(const std::vector<std::string>& choices) {
   rules.root = rules.Add();
   for (const std::string& choice : choices) {
     if (choice.contains('\0')) return Err("a choice has the character NUL");
-    if (choice.empty()) {
-      rules[rules.root].alternatives.emplace_back();
-    } else {
-      rules[rules.root].alternatives.push_back({choice});
-    }
   }
+  AddTexts(choices, rules.root, &rules);
   return rules;
 }
 
@@ -232,8 +229,15 @@ struct Vocabulary {
       : tokenizer(tokens, xgrammar::VocabType::RAW, vocab_size, end),
         // One thread, the caller's: an exception of another one would end the process.
         compiler(tokenizer, 1, true, kMaxCachedBytes / 2) {
+    std::vector<bool> pairs(size_t{1} << 16);
     for (const std::string& token : tokens) {
-      if (!token.empty()) ++beginning[static_cast<unsigned char>(token[0])];
+      if (token.empty()) continue;
+      const auto first = static_cast<unsigned char>(token[0]);
+      ++beginning[first];
+      const size_t pair =
+          first * 256 + (token.size() > 1 ? static_cast<unsigned char>(token[1]) : 0);
+      if (!pairs[pair]) ++going_on[first];
+      pairs[pair] = true;
     }
   }
 
@@ -259,7 +263,11 @@ struct Vocabulary {
         for (const Symbol& symbol : alternative) {
           if (const auto* set = std::get_if<CharSet>(&symbol)) checks += Beginning(*set);
           if (const auto* text = std::get_if<std::string>(&symbol)) {
-            for (const char c : *text) checks += beginning[static_cast<unsigned char>(c)];
+            // Of a text, few tokens fit: others are skipped, all that begin alike at once.
+            for (const char c : *text) {
+              const auto byte = static_cast<unsigned char>(c);
+              checks += 2 * going_on[byte] + beginning[byte] / 32;
+            }
           }
         }
       }
@@ -300,6 +308,7 @@ struct Vocabulary {
   xgrammar::TokenizerInfo tokenizer;
   xgrammar::GrammarCompiler compiler;
   std::array<int64_t, 256> beginning = {};  // tokens by first byte
+  std::array<int64_t, 256> going_on = {};   // by first byte, how many second ones there are
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "engine/grammar/json_numbers.h"
@@ -308,6 +309,79 @@ TEST(JsonSchema, WhatIsNotFollowedIsRefusedByName) {
   };
   for (const auto& [schema, message] : cases) {
     EXPECT_EQ(ErrorOf(grammars.Compile({.json = schema})), message) << schema;
+  }
+}
+
+TEST(JsonSchema, AnEnumOfThreeThousandIsFollowed) {
+  // Letters begin many tokens, as in the vocabularies of models.
+  std::vector<std::string> words, values;
+  for (int i = 0; i < 20000; ++i) {
+    std::string& word = words.emplace_back();
+    for (int left = i + 26; left > 0; left /= 26) {
+      word.push_back(static_cast<char>('a' + left % 26));
+    }
+  }
+  std::string schema = R"({"enum":[)";
+  for (int i = 0; i < 3000; ++i) {
+    values.push_back(fmt::format("\"{} of the {} é{}\"", words[static_cast<size_t>(i * 7 % 20000)],
+                                 words[static_cast<size_t>(i)], i % 10));
+    schema += (i == 0 ? "" : ",") + values.back();
+  }
+  schema += "]}";
+  TestGrammars grammars(words);
+  const auto grammar = grammars.Must({.json = schema});
+  ASSERT_TRUE(grammar);
+  for (size_t i = 0; i < values.size(); i += 300) {
+    EXPECT_TRUE(grammars.Accepts(grammar, values[i])) << values[i];
+    EXPECT_FALSE(grammars.Accepts(grammar, values[i].substr(0, values[i].size() - 1)));
+    EXPECT_FALSE(grammars.Accepts(grammar, values[i].insert(3, "q"))) << values[i];
+  }
+}
+
+TEST(JsonSchema, LongStringsAreCounted) {
+  TestGrammars grammars({"aa", "aaaaaaa", "a\"", "aa\"", "aaa\"", "\\n", "\\nab", "ab\\", "éé"});
+  const std::tuple<const char*, int, int> cases[] = {
+      {R"({"type":"string","maxLength":2000})", 0, 2000},
+      {R"({"type":"string","minLength":130,"maxLength":131})", 130, 131},
+      {R"({"type":"string","minLength":70,"maxLength":2010})", 70, 2010},
+      {R"({"type":"string","minLength":2000})", 2000, -1},
+      {R"({"type":"string","pattern":"^[a-é]{1,2000}$"})", 1, 2000},
+      {R"({"type":"array","items":{"type":"string","maxLength":192},"maxItems":2000})", -1, 192},
+  };
+  for (const auto& [schema, min, max] : cases) {
+    const auto grammar = grammars.Must({.json = schema});
+    ASSERT_TRUE(grammar);
+    const std::string begin = min < 0 ? "[\"\",\"" : "\"", end = min < 0 ? "\"]" : "\"";
+    for (const int at : {0, 1, 31, 32, 33, min - 1, min, min + 1, max - 1, max, max + 1}) {
+      if (at < 0) continue;
+      std::string text = begin;
+      for (int i = 0; i < at; ++i) text += i % 7 == 3 ? "é" : "a";
+      text += end;
+      EXPECT_EQ(grammars.Accepts(grammar, text), at >= min && (max < 0 || at <= max))
+          << schema << ": " << at;
+    }
+    // No token that is allowed leads beyond the bounds; those of one byte are all there.
+    for (const int at : {0, 30, max - 3}) {
+      if (at < 0 || min > 0) continue;
+      const std::string text = begin + std::string(static_cast<size_t>(at), 'a');
+      Constraint constraint(grammar);
+      ASSERT_TRUE(grammars.Follow(constraint, text));
+      for (const int32_t id : grammars.Allowed(constraint)) {
+        if (id < kTestFirstByte + 256) continue;
+        Constraint other(grammar);
+        EXPECT_TRUE(grammars.Follow(other, text + grammars.tokenizer().TokenBytes(id))) << at;
+      }
+    }
+  }
+}
+
+TEST(Texts, ShareTheirBeginnings) {
+  TestGrammars grammars;
+  const std::vector<std::string> texts = {"é", "è", "a", "ab", "abc", "abd", "x", "日本", "日本語"};
+  const auto grammar = grammars.Must({.choice = texts});
+  for (const std::string& text : texts) EXPECT_TRUE(grammars.Accepts(grammar, text)) << text;
+  for (const char* text : {"", "ac", "abcd", "日", "\xC3", "éa"}) {
+    EXPECT_FALSE(grammars.Accepts(grammar, text)) << text;
   }
 }
 

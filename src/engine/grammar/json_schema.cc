@@ -9,6 +9,7 @@
 #include "engine/grammar/json_numbers.h"
 #include "engine/grammar/json_schema_compiler.h"
 #include "engine/grammar/regex.h"
+#include "engine/grammar/texts.h"
 
 namespace merope {
 namespace {
@@ -157,13 +158,15 @@ Status SchemaCompiler::FillValues(RuleId rule, const OrderedJson& schema) {
     if (SaysSomething(keyword)) return Err("\"{}\" beside const or enum is not supported", keyword);
   }
   TRY_ASSIGN(const auto types, TypesOf(schema));
+  std::vector<std::string> texts;
   for (const OrderedJson& value : Values(schema)) {
     const std::string type = TypeOf(value);
     const bool allowed = std::ranges::any_of(types, [&](const std::string& known) {
       return known == type || (known == "number" && type == "integer");
     });
-    if (allowed) rules_[rule].alternatives.push_back({value.dump()});
+    if (allowed) texts.push_back(value.dump());
   }
+  AddTexts(std::move(texts), rule, &rules_);
   return {};
 }
 

@@ -294,6 +294,12 @@ Result<std::vector<Regular::Step>> Regular::Steps(Term term) {
   return steps;
 }
 
+std::optional<Regular::Counted> Regular::AsCounted(Term term) const {
+  const Node& node = At(term);
+  if (node.kind != Kind::kRepeat || At(node.parts[0]).kind != Kind::kSet) return std::nullopt;
+  return Counted{sets_[static_cast<size_t>(At(node.parts[0]).a)], node.a, node.b};
+}
+
 bool Regular::Holds(Term term, std::string_view utf8) {
   for (size_t at = 0; at < utf8.size() && term != kNothing;) {
     term = Derive(term, utf8::Next(utf8, &at));

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -50,6 +51,12 @@ class Regular {
   };
   Result<std::vector<Step>> Steps(Term term);
   Result<bool> HasText(Term term);
+  // A term that is one set of characters, so many times; max may be kUnbounded.
+  struct Counted {
+    CharSet set;
+    int64_t min = 0, max = 0;
+  };
+  std::optional<Counted> AsCounted(Term term) const;
 
  private:
   enum class Kind : uint8_t {
