@@ -179,6 +179,8 @@ class OutputBuilder:
     def _add(self, events: Iterable[_native.Event], outputs: list[CompletionOutput]) -> Sequence[int]:
         changed = dict[int, None]()
         for event in events:
+            if event.refused:
+                raise ValueError(event.error)
             output = outputs[event.index]
             changed[event.index] = None
             output.text += event.text

@@ -105,6 +105,7 @@ void BindEvents(nb::module_& m) {
           [](const TaggedEvent& self) { return ToPython(self.event.prompt_logprobs); },
           nb::sig("def prompt_logprobs(self) -> list[list[tuple[int, float, int]]]"))
       .def_prop_ro("last", [](const TaggedEvent& self) { return self.event.last; })
+      .def_prop_ro("refused", [](const TaggedEvent& self) { return self.event.refused; })
       .def_prop_ro("error", [](const TaggedEvent& self) { return self.event.error; });
 
   nb::class_<Events>(m, "Events")

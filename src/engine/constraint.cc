@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <condition_variable>
 #include <exception>
 #include <list>
 #include <map>
 #include <mutex>
+#include <new>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -39,13 +42,15 @@ namespace {
 
 constexpr size_t kMaxText = 1 << 18;  // bytes of a schema, an expression, all choices
 constexpr int64_t kMaxRulesSize = 1 << 17;
-// Checks of a token at a state of the grammar, all together: about a quarter of a microsecond each.
-constexpr int64_t kMaxChecks = 32'000'000;
+// Checks of a token at a state of the grammar, all together: some 0.15 microseconds each.
+constexpr int64_t kMaxChecks = 10'000'000;
 // Of Rules::Predictions: about two nanoseconds each.
-constexpr int64_t kMaxPredictions = 500'000'000;
+constexpr int64_t kMaxPredictions = 300'000'000;
+// Of Rules::Ambiguity: about five nanoseconds each, in every step.
+constexpr int64_t kMaxAmbiguity = 5'000'000;
 // Of compiled grammars, with what they share.
 constexpr size_t kMaxCached = 256;
-constexpr int64_t kMaxCachedBytes = 256 << 20;
+constexpr int64_t kMaxCachedBytes = 128 << 20;
 
 Result<Rules> ChoiceRules(const std::vector<std::string>& choices) {
   if (choices.empty()) return Err("expected at least one, found none");
@@ -71,6 +76,7 @@ Result<Rules> RegexRules(const std::string& regex) {
 struct Wanted {
   const char* field = nullptr;
   std::string text;
+  std::string Key() const { return fmt::format("{} {}", field, text); }
 };
 
 Result<Wanted> What(const StructuredOutputs& outputs) {
@@ -195,7 +201,7 @@ struct Vocabulary {
              const std::vector<int32_t>& end)
       : tokenizer(tokens, xgrammar::VocabType::RAW, vocab_size, end),
         // One thread, the caller's: an exception of another one would end the process.
-        compiler(tokenizer, 1, true, kMaxCachedBytes) {
+        compiler(tokenizer, 1, true, kMaxCachedBytes / 2) {
     std::vector<bool> pairs(size_t{1} << 16);
     for (const std::string& token : tokens) {
       if (token.empty()) continue;
@@ -233,7 +239,7 @@ struct Vocabulary {
             // Of a text, few tokens fit: others are skipped, all that begin alike at once.
             for (const char c : *text) {
               const auto byte = static_cast<unsigned char>(c);
-              checks += 2 * going_on[byte] + beginning[byte] / 32;
+              checks += going_on[byte] + beginning[byte] / 64;
             }
           }
         }
@@ -258,6 +264,13 @@ struct Vocabulary {
       return Err("too large: too many rules begin with each other; more than {} predictions",
                  kMaxPredictions);
     }
+    if (rules.Ambiguity(beginning, kMaxAmbiguity) >= kMaxAmbiguity) {
+      return Err(
+          "too ambiguous: it has too many ways to begin with the same character; more than {} "
+          "checks "
+          "of a token",
+          kMaxAmbiguity);
+    }
     try {
       return std::make_shared<const Grammar>(compiler.CompileGrammar(rules.Print(), "root"));
     } catch (const std::exception& error) {
@@ -281,14 +294,18 @@ struct GrammarCompiler::State {
   int64_t vocab_size;
   std::vector<int32_t> end;
 
-  std::mutex compiling;                  // one at a time: memory, and each grammar once
+  std::once_flag begun;
   std::optional<Vocabulary> vocabulary;  // made for the first grammar: it takes its time
 
+  using Compiled = Result<std::shared_ptr<const Grammar>>;
   struct Entry {
     std::string key;
-    std::shared_ptr<const Grammar> grammar;
+    Compiled grammar;
+    int64_t bytes = 0;
   };
-  std::mutex mutex;          // of what follows
+  std::mutex mutex;  // of what follows
+  std::condition_variable done;
+  std::set<std::string, std::less<>> compiling;
   std::list<Entry> entries;  // those used last first
   std::map<std::string, std::list<Entry>::iterator, std::less<>> by_key;
 
@@ -302,26 +319,22 @@ struct GrammarCompiler::State {
     }
     vocabulary.emplace(tokens, static_cast<int>(vocab_size), end);
   }
-  std::shared_ptr<const Grammar> Find(const std::string& key) {
-    const std::lock_guard lock(mutex);
+  // Under the mutex.
+  std::optional<Compiled> Find(const std::string& key) {
     const auto found = by_key.find(key);
-    if (found == by_key.end()) return nullptr;
+    if (found == by_key.end()) return std::nullopt;
     entries.splice(entries.begin(), entries, found->second);
     return found->second->grammar;
   }
-  void Keep(const std::string& key, std::shared_ptr<const Grammar> grammar) {
-    const std::lock_guard lock(mutex);
-    entries.push_front({key, std::move(grammar)});
+  void Keep(const std::string& key, Compiled grammar, int64_t bytes) {
+    entries.push_front({key, std::move(grammar), bytes + std::ssize(key)});
     by_key[key] = entries.begin();
-    int64_t bytes = 0;
-    for (const Entry& entry : entries) {
-      bytes += static_cast<int64_t>(entry.grammar->compiled.MemorySizeBytes() + entry.key.size());
-    }
-    while (entries.size() > 1 && (entries.size() > kMaxCached || bytes > kMaxCachedBytes)) {
-      bytes -= static_cast<int64_t>(entries.back().grammar->compiled.MemorySizeBytes() +
-                                    entries.back().key.size());
+    int64_t all = 0;
+    for (const Entry& entry : entries) all += entry.bytes;
+    for (; entries.size() > 1 && (entries.size() > kMaxCached || all > kMaxCachedBytes);
+         entries.pop_back()) {
+      all -= entries.back().bytes;
       by_key.erase(entries.back().key);
-      entries.pop_back();
     }
   }
 };
@@ -335,16 +348,35 @@ GrammarCompiler::GrammarCompiler(const Tokenizer& tokenizer, int64_t vocab_size,
 }
 GrammarCompiler::~GrammarCompiler() = default;
 
+Result<std::shared_ptr<const Grammar>> GrammarCompiler::Known(const StructuredOutputs& outputs) {
+  TRY_ASSIGN(const Wanted wanted, What(outputs));
+  const std::lock_guard lock(state_->mutex);
+  return state_->Find(wanted.Key()).value_or(nullptr);
+}
+
 Result<std::shared_ptr<const Grammar>> GrammarCompiler::Compile(const StructuredOutputs& outputs) {
   TRY_ASSIGN(const Wanted wanted, What(outputs));
-  const std::string key = fmt::format("{} {}", wanted.field, wanted.text);
-  if (auto known = state_->Find(key)) return known;
-  const std::lock_guard lock(state_->compiling);
-  if (auto known = state_->Find(key)) return known;  // by another thread, meanwhile
-  if (!state_->vocabulary) state_->MakeVocabulary();
-  const auto compiled = state_->vocabulary->Compile(outputs);
-  if (!compiled) return Within(wanted.field, compiled.error());
-  state_->Keep(key, *compiled);
+  const std::string key = wanted.Key();
+  std::unique_lock lock(state_->mutex);
+  state_->done.wait(lock, [&] { return !state_->compiling.contains(key); });
+  if (auto known = state_->Find(key)) return *std::move(known);
+  state_->compiling.insert(key);
+  lock.unlock();
+  State::Compiled compiled;
+  int64_t bytes = 0;
+  try {
+    std::call_once(state_->begun, [this] { state_->MakeVocabulary(); });
+    compiled = state_->vocabulary->Compile(outputs);
+    if (compiled) bytes = static_cast<int64_t>((*compiled)->compiled.MemorySizeBytes());
+  } catch (const std::bad_alloc&) {
+    compiled = Err("there is no memory left to compile it");
+  }
+  if (!compiled) compiled = Within(wanted.field, compiled.error());
+  lock.lock();
+  state_->compiling.erase(key);
+  state_->Keep(key, compiled, bytes);
+  lock.unlock();
+  state_->done.notify_all();
   return compiled;
 }
 

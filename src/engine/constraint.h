@@ -33,15 +33,19 @@ class Constraint {
   std::unique_ptr<State> state_;
 };
 
-// Any thread; compiling is done on the caller's.
+// Any thread; compiling is done on the caller's, and holds no lock that another one waits for but
+// for the same grammar.
 class GrammarCompiler {
  public:
   // The tokenizer outlives it. Nothing is made of it before the first grammar.
   GrammarCompiler(const Tokenizer& tokenizer, int64_t vocab_size,
                   std::span<const int32_t> eos_token_ids);
   ~GrammarCompiler();
-  // Errors say what of it is not supported or malformed; bounded in time and memory. Cached.
+  // Errors say what of it is not supported or malformed; bounded in time and memory. Cached, errors
+  // too.
   Result<std::shared_ptr<const Grammar>> Compile(const StructuredOutputs& outputs);
+  // What needs no compiling: a cached grammar, or an error; null for all others.
+  Result<std::shared_ptr<const Grammar>> Known(const StructuredOutputs& outputs);
 
  private:
   struct State;

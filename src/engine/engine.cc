@@ -12,6 +12,9 @@ namespace {
 // the weights takes.
 constexpr int64_t kDraftRows = 16;
 
+// A grammar takes seconds at most, but only what the machine leaves of its time.
+constexpr std::chrono::seconds kGrammarDeadline{300};
+
 SchedulerOptions ForScheduler(const Llama& model, const EngineOptions& options) {
   const int64_t most = model.max_batch_tokens();
   const int64_t tokens =
@@ -29,8 +32,10 @@ struct Engine::Job {
   RequestId id = 0;
   GenerationSetup setup;
   EventSink sink;
-  std::vector<std::unique_ptr<Generation>> generations = {};  // those that have begun
-  int64_t ended = 0;
+  std::vector<std::unique_ptr<Generation>> generations = {};  // those that are there
+  const Generation* newest = nullptr;                         // of them
+  int64_t begun = 0, ended = 0;                               // of its n
+  bool compiling = false;                                     // it waits for its grammar
 };
 
 Engine::Engine(Llama& model, const Tokenizer& tokenizer, const EngineOptions& options)
@@ -38,7 +43,14 @@ Engine::Engine(Llama& model, const Tokenizer& tokenizer, const EngineOptions& op
       tokenizer_(tokenizer),
       options_(options),
       grammars_(tokenizer, model.config().vocab_size, model.config().eos_token_ids),
-      scheduler_(model.kv(), ForScheduler(model, options)) {
+      scheduler_(model.kv(), ForScheduler(model, options)),
+      pool_(grammars_, [this](RequestId id, CompiledGrammar grammar) {
+        {
+          const std::lock_guard lock(mutex_);
+          compiled_.emplace_back(id, std::move(grammar));
+        }
+        wake_.notify_one();
+      }) {
   CHECK(model.kv().capacity_tokens() >= model.max_model_len());
   stats_.kv_pages = model.kv().capacity_tokens() / kPageTokens;
   published_ = stats_;
@@ -76,9 +88,15 @@ Result<RequestId> Engine::Submit(Request request, EventSink sink) {
   TRY_ASSIGN(setup.bad_words,
              EncodeBadWords(tokenizer_, setup.params.bad_words, config.vocab_size));
   if (setup.params.structured_outputs) {
-    TRY_ASSIGN(setup.grammar, grammars_.Compile(*setup.params.structured_outputs));
+    TRY_ASSIGN(setup.grammar, grammars_.Known(*setup.params.structured_outputs));
+    job->compiling = setup.grammar == nullptr;
   }
+  std::optional<StructuredOutputs> wanted =
+      std::exchange(setup.params.structured_outputs, std::nullopt);
+  const bool compiling = job->compiling;
   setup.prompt = std::move(request.prompt);
+  if (setup.params.repetition_penalty != 1)
+    setup.prompt_ids = DistinctIds(setup.prompt, config.vocab_size);
   setup.speculative_tokens = options_.speculative_tokens;
   setup.priority = request.priority;
   setup.cache_salt = std::move(request.cache_salt);
@@ -88,6 +106,7 @@ Result<RequestId> Engine::Submit(Request request, EventSink sink) {
     id = job->id = next_id_++;
     submitted_.push_back(std::move(job));
   }
+  if (compiling) pool_.Add(id, *std::move(wanted));
   wake_.notify_one();
   return id;
 }
@@ -116,15 +135,23 @@ EngineStats Engine::stats() const {
 void Engine::Loop() {
   std::vector<std::unique_ptr<Job>> submitted;
   std::vector<RequestId> aborted;
+  std::vector<std::pair<RequestId, CompiledGrammar>> compiled;
+  const auto any = [this] { return scheduler_.running() + scheduler_.waiting() > 0; };
   while (true) {
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] {
-        return stopping_ || !jobs_.empty() || !submitted_.empty() || !aborted_.empty() ||
-               resets_wanted_ > resets_done_;
-      });
+      const auto called = [&] {
+        return stopping_ || any() || !submitted_.empty() || !aborted_.empty() ||
+               !compiled_.empty() || resets_wanted_ > resets_done_;
+      };
+      if (compiling_.empty()) {
+        wake_.wait(lock, called);
+      } else {
+        wake_.wait_until(lock, compiling_.front().deadline, called);
+      }
       submitted.swap(submitted_);
       aborted.swap(aborted_);
+      compiled.swap(compiled_);
       if (resets_wanted_ > resets_done_) {
         reset_result_ = model_.kv().ResetPrefixes();
         resets_done_ = resets_wanted_;
@@ -133,10 +160,13 @@ void Engine::Loop() {
       if (stopping_ && submitted.empty()) break;
     }
     for (std::unique_ptr<Job>& job : submitted) Admit(std::move(job));
+    for (auto& [id, grammar] : compiled) TakeGrammar(id, std::move(grammar));
     for (const RequestId id : aborted) EndEarly(id, FinishReason::kAbort);
     submitted.clear();
     aborted.clear();
-    if (!jobs_.empty()) Step();
+    compiled.clear();
+    RefuseLateGrammars();
+    if (any()) Step();
     PublishStats();
   }
   while (!jobs_.empty()) EndEarly(jobs_.begin()->first, FinishReason::kAbort);
@@ -145,16 +175,55 @@ void Engine::Loop() {
 
 void Engine::Admit(std::unique_ptr<Job> job) {
   Job& admitted = *jobs_.emplace(job->id, std::move(job)).first->second;
-  // The others of its n begin when the prompt is computed, and find it in the prefix cache.
-  Begin(admitted);
+  if (admitted.compiling) {
+    compiling_.push_back({std::chrono::steady_clock::now() + kGrammarDeadline, admitted.id});
+  } else {
+    Begin(admitted);
+  }
+}
+
+void Engine::TakeGrammar(RequestId id, CompiledGrammar grammar) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;  // aborted meanwhile
+  Job& job = *found->second;
+  job.compiling = false;
+  if (!grammar) return EndEarly(id, FinishReason::kError, grammar.error().message, true);
+  job.setup.grammar = *std::move(grammar);
+  Begin(job);
+}
+
+void Engine::RefuseLateGrammars() {
+  const auto now = std::chrono::steady_clock::now();
+  while (!compiling_.empty()) {
+    const auto [deadline, id] = compiling_.front();
+    const auto found = jobs_.find(id);
+    const bool waits = found != jobs_.end() && found->second->compiling;
+    if (waits && deadline > now) return;
+    compiling_.pop_front();
+    if (waits)
+      EndEarly(id, FinishReason::kError,
+               fmt::format("structured_outputs: no time was left to compile it within {} s",
+                           kGrammarDeadline.count()));
+  }
 }
 
 void Engine::Begin(Job& job) {
-  const int64_t index = std::ssize(job.generations);
-  job.generations.push_back(std::make_unique<Generation>(job.setup, index, model_.kv()));
+  job.generations.push_back(std::make_unique<Generation>(job.setup, job.begun++, model_.kv()));
   Generation& generation = *job.generations.back();
+  job.newest = &generation;
   generation.request = job.id;
   scheduler_.Add(&generation);
+}
+
+// The others of its n begin when the prompt is computed, and find it in the prefix cache: as many
+// as there is room for, and one that waits for room like other requests.
+void Engine::BeginOthers(Job& job) {
+  const auto room = [this] {
+    return scheduler_.running() + scheduler_.waiting() < scheduler_.max_num_seqs();
+  };
+  while (job.begun < job.setup.params.n &&
+         (job.newest == nullptr || job.newest->admitted || room()))
+    Begin(job);
 }
 
 void Engine::Step() {
@@ -195,9 +264,8 @@ void Engine::Step() {
   }
   for (Generation* generation : batch_) {
     Job& job = *jobs_.at(generation->request);
-    if (generation->generated() > 0)
-      while (std::ssize(job.generations) < job.setup.params.n) Begin(job);
     if (generation->finished()) scheduler_.Remove(generation);
+    if (generation->generated() > 0 || generation->finished()) BeginOthers(job);
     Emit(*generation);
   }
 }
@@ -217,10 +285,21 @@ void Engine::Take(Generation& generation, std::span<const float> logits) {
   stats_.accepted_tokens += generation.accepted();
 }
 
+// A sequence is gone after its last event.
 void Engine::Emit(Generation& generation) {
   if (!generation.HasNews()) return;
   Job& job = *jobs_.at(generation.request);
   Event event = generation.News();
+  if (generation.finished()) {
+    if (job.newest == &generation) job.newest = nullptr;
+    std::erase_if(job.generations, [&](const auto& own) { return own.get() == &generation; });
+  }
+  Send(job, std::move(event));
+}
+
+// The job is gone after its last event.
+void Engine::Send(Job& job, Event event) {
+  const RequestId id = job.id;
   if (event.finish_reason) {
     ++stats_.finished[static_cast<size_t>(*event.finish_reason)];
     event.last = ++job.ended == job.setup.params.n;
@@ -228,21 +307,31 @@ void Engine::Emit(Generation& generation) {
   const bool last = event.last;
   if (last) PublishStats();  // who has seen the end of a request finds it counted
   job.sink(std::move(event));
-  if (last) jobs_.erase(generation.request);
+  if (last) jobs_.erase(id);
 }
 
-void Engine::EndEarly(RequestId id, FinishReason reason, const std::string& error) {
+void Engine::EndEarly(RequestId id, FinishReason reason, const std::string& error, bool refused) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;  // it has ended by itself
   Job& job = *found->second;
-  while (std::ssize(job.generations) < job.setup.params.n) Begin(job);
+  if (job.compiling) pool_.Drop(id);
+  const int64_t begun = job.begun, n = job.setup.params.n;
   std::vector<Generation*> left;
   for (const std::unique_ptr<Generation>& generation : job.generations)
-    if (!generation->finished()) left.push_back(generation.get());
+    left.push_back(generation.get());
+  for (Generation* generation : left) scheduler_.Remove(generation);
   for (Generation* generation : left) {
     generation->Finish(reason, error);
-    scheduler_.Remove(generation);
     Emit(*generation);
+  }
+  // With the last of these events the job is gone.
+  for (int64_t index = begun; index < n; ++index) {
+    Event event;
+    event.index = index;
+    event.finish_reason = reason;
+    event.error = error;
+    event.refused = refused;
+    Send(job, std::move(event));
   }
 }
 

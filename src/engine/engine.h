@@ -2,8 +2,10 @@
 // samples and emits, step by step; every other thread speaks to it through Submit and Abort.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -14,6 +16,7 @@
 
 #include "base/error.h"
 #include "engine/constraint.h"
+#include "engine/grammar_pool.h"
 #include "engine/output.h"
 #include "engine/sampling_params.h"
 #include "engine/scheduler.h"
@@ -65,7 +68,9 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Refuses, by name, what cannot be: a parameter out of its range, a token outside the vocabulary,
-  // a prompt that leaves no room for a token (with both lengths). Any thread.
+  // a prompt that leaves no room for a token (with both lengths). Any thread. A grammar that is not
+  // known yet is compiled by other threads meanwhile; where that fails, the request's events are
+  // errors, and `refused`.
   Result<RequestId> Submit(Request request, EventSink sink);
   // Its sequences that have not ended end with kAbort. Any thread.
   void Abort(RequestId id);
@@ -80,10 +85,15 @@ class Engine {
   void Loop();
   void Admit(std::unique_ptr<Job> job);
   void Begin(Job& job);  // the next of its n
+  void BeginOthers(Job& job);
+  void TakeGrammar(RequestId id, CompiledGrammar grammar);
+  void RefuseLateGrammars();
   void Step();
   void Take(Generation& generation, std::span<const float> logits);
   void Emit(Generation& generation);  // the job is gone after its last event
-  void EndEarly(RequestId id, FinishReason reason, const std::string& error = {});
+  void EndEarly(RequestId id, FinishReason reason, const std::string& error = {},
+                bool refused = false);
+  void Send(Job& job, Event event);
   void PublishStats();
 
   Llama& model_;
@@ -96,6 +106,7 @@ class Engine {
   std::condition_variable wake_, reset_done_;
   std::vector<std::unique_ptr<Job>> submitted_;
   std::vector<RequestId> aborted_;
+  std::vector<std::pair<RequestId, CompiledGrammar>> compiled_;
   int64_t resets_wanted_ = 0, resets_done_ = 0;
   bool reset_result_ = false, stopping_ = false;
   RequestId next_id_ = 1;
@@ -104,12 +115,18 @@ class Engine {
   // The engine's thread's own.
   Scheduler scheduler_;
   std::unordered_map<RequestId, std::unique_ptr<Job>> jobs_;
+  struct Late {
+    std::chrono::steady_clock::time_point deadline;
+    RequestId id;
+  };
+  std::deque<Late> compiling_;      // requests that wait for their grammars, or did; in order
   std::vector<Generation*> batch_;  // of the step
   std::vector<int32_t> step_tokens_;
   std::vector<SequenceStep> steps_;
   std::vector<float> logits_;
   std::vector<RequestId> failed_;
   EngineStats stats_;
+  GrammarPool pool_;
   std::thread thread_;  // last: it uses all of the above
 };
 

@@ -10,8 +10,8 @@ Generation::Generation(const GenerationSetup& setup, int64_t index, KvCache& kv)
       setup_(setup),
       params_(setup.params),
       index_(index),
-      sampler_(setup.params, index,
-               {setup.prompt, setup.eos_token_ids, setup.bad_words, setup.vocab_size}),
+      sampler_(std::shared_ptr<const SamplingParams>(std::shared_ptr<void>(), &setup.params), index,
+               {setup.prompt_ids, setup.eos_token_ids, setup.bad_words, setup.vocab_size}),
       decoder_(setup.tokenizer, setup.params.skip_special_tokens),
       stops_(setup.params.stop, setup.params.include_stop_str_in_output),
       lookup_(setup.speculative_tokens) {
@@ -71,6 +71,7 @@ void Generation::TakePromptLogprobs(std::span<const float> logits, int64_t first
 }
 
 void Generation::TakeToken(std::span<const float> logits) {
+  if (EndsByItself()) return End(FinishReason::kStop, {});  // the empty text alone is allowed
   if (constraint_) constraint_->Mask(mask_);
   const int32_t id = sampler_.Sample(logits, mask_);
   if (constraint_) constraint_->Accept(id);
@@ -88,7 +89,7 @@ void Generation::TakeToken(std::span<const float> logits) {
       return std::ranges::find(ids, id) != ids.end();
     };
     const bool eos = among(setup_.eos_token_ids), ends = eos && !params_.ignore_eos;
-    const bool stops = !ends && among(params_.stop_token_ids);
+    const bool stops = !ends && std::ranges::binary_search(params_.stop_token_ids, id);
     // Ignored or not, nothing can follow an EOS that ends the structure.
     const bool is_over = eos && constraint_ && constraint_->finished();
     if (ends || stops || is_over) reason = FinishReason::kStop;
@@ -96,10 +97,17 @@ void Generation::TakeToken(std::span<const float> logits) {
   }
   if (params_.detokenize) AddText(id, reason.has_value());
   if (stops_.stopped_by()) return End(FinishReason::kStop, *stops_.stopped_by());
+  if (!reason && EndsByItself()) reason = FinishReason::kStop;
   if (!reason && generated() == setup_.max_tokens) reason = FinishReason::kLength;
   if (!reason && generated() >= params_.min_tokens && RepeatsItself())
     reason = FinishReason::kRepetition;
   if (reason) End(*reason, std::move(stopped_by));
+}
+
+bool Generation::EndsByItself() const {
+  const auto in_vocabulary = [this](int32_t id) { return id >= 0 && id < setup_.vocab_size; };
+  return constraint_ && std::ranges::none_of(setup_.eos_token_ids, in_vocabulary) &&
+         constraint_->finished();
 }
 
 // The token that ends a sequence is no part of its text, unless asked for.
@@ -116,8 +124,8 @@ bool Generation::RepeatsItself() const {
   const std::span output = std::span(tokens).subspan(static_cast<size_t>(prompt_tokens));
   for (int64_t size = std::max<int64_t>(wanted.min_pattern_size, 1);
        size <= wanted.max_pattern_size; ++size) {
+    if (wanted.min_count > std::ssize(output) / size) break;
     const int64_t repeated = size * wanted.min_count;
-    if (repeated > std::ssize(output)) break;
     const std::span end = output.last(static_cast<size_t>(repeated));
     if (std::ranges::equal(end.first(end.size() - static_cast<size_t>(size)),
                            end.subspan(static_cast<size_t>(size))))

@@ -24,7 +24,8 @@ struct GenerationSetup {
   std::span<const int32_t> eos_token_ids;
   int64_t vocab_size = 0;
   std::vector<int32_t> prompt = {};
-  SamplingParams params = {};  // settled
+  std::vector<int32_t> prompt_ids = {};  // DistinctIds of it, where penalties want them
+  SamplingParams params = {};            // settled
   int64_t max_tokens = 0;
   std::vector<std::vector<int32_t>> bad_words = {};
   std::shared_ptr<const Grammar> grammar = {};  // may be null
@@ -63,6 +64,8 @@ class Generation : public Work {
   void TakeToken(std::span<const float> logits);
   void AddText(int32_t id, bool ends);
   void End(FinishReason reason, StopReason stop_reason);
+  // Without an EOS in the vocabulary, nothing else says that a structured text is whole.
+  bool EndsByItself() const;
   bool RepeatsItself() const;
 
   const GenerationSetup& setup_;

@@ -160,10 +160,13 @@ double LogSumExp(std::span<const float> logits) {
 
 }  // namespace
 
-Sampler::Sampler(const SamplingParams& params, int64_t index, SamplerContext context)
-    : params_(params),
+Sampler::Sampler(std::shared_ptr<const SamplingParams> params, int64_t index,
+                 SamplerContext context)
+    : shared_params_(std::move(params)),
+      params_(*shared_params_),
       vocab_size_(static_cast<size_t>(context.vocab_size)),
-      bad_words_(std::move(context.bad_words)) {
+      bad_words_(std::move(context.bad_words)),
+      prompt_(context.prompt) {
   if (params_.seed) {
     seed_ = static_cast<uint64_t>(*params_.seed) + static_cast<uint64_t>(index);
   } else if (!params_.greedy()) {
@@ -181,9 +184,6 @@ Sampler::Sampler(const SamplingParams& params, int64_t index, SamplerContext con
     for (const int32_t id : *params_.allowed_token_ids)
       if (in_vocabulary(id)) allowed_[static_cast<size_t>(id) / 32] |= uint32_t{1} << (id % 32);
   }
-  if (penalizes())
-    for (const int32_t id : context.prompt)
-      if (in_vocabulary(id)) See(id, 0);
 }
 
 int32_t Sampler::Sample(std::span<const float> logits, std::span<const uint32_t> mask) {
@@ -197,7 +197,7 @@ int32_t Sampler::Sample(std::span<const float> logits, std::span<const uint32_t>
     token = Draw(changed, token);
   }
   generated_.push_back(token);
-  if (penalizes()) See(token, 1);
+  if (penalizes()) See(token);
   return token;
 }
 
@@ -206,17 +206,17 @@ bool Sampler::penalizes() const {
          params_.presence_penalty != 0;
 }
 
-void Sampler::See(int32_t id, int32_t generated) {
+void Sampler::See(int32_t id) {
   const auto [place, is_new] = places_.try_emplace(id, seen_.size());
-  if (is_new) seen_.push_back({id, 0});
-  seen_[place->second].generated += generated;
+  if (is_new) seen_.push_back({id, 0, std::ranges::binary_search(prompt_, id)});
+  ++seen_[place->second].times;
 }
 
 std::span<const float> Sampler::Change(std::span<const float> logits,
                                        std::span<const uint32_t> mask) const {
   const bool goes_on = std::ssize(generated_) < params_.min_tokens && !ends_.empty();
   if (mask.empty() && allowed_.empty() && bad_words_.empty() && !goes_on &&
-      params_.logit_bias.empty() && seen_.empty())
+      params_.logit_bias.empty() && !penalizes())
     return logits;
   std::vector<float>& changed = scratch.logits;
   changed.assign(logits.begin(), logits.end());
@@ -245,11 +245,16 @@ void Sampler::Penalize(std::span<float> logits) const {
   const auto repetition = static_cast<float>(params_.repetition_penalty);
   const auto frequency = static_cast<float>(params_.frequency_penalty);
   const auto presence = static_cast<float>(params_.presence_penalty);
-  for (const auto& [id, generated] : seen_) {
-    float& logit = logits[static_cast<size_t>(id)];
+  const auto repeated = [&](float& logit) {
     logit = logit > 0 ? logit / repetition : logit * repetition;
-    if (generated == 0) continue;
-    logit -= frequency * static_cast<float>(generated);
+  };
+  if (repetition != 1) {
+    for (const int32_t id : prompt_) repeated(logits[static_cast<size_t>(id)]);
+  }
+  for (const auto& [id, times, in_prompt] : seen_) {
+    float& logit = logits[static_cast<size_t>(id)];
+    if (!in_prompt) repeated(logit);
+    logit -= frequency * static_cast<float>(times);
     logit -= presence;
   }
 }
@@ -313,6 +318,15 @@ int32_t Sampler::WhereNothingIsLeft(std::span<const float> logits,
     if (best >= 0) return best;
   }
   return has_eos_ ? ends_.front() : 0;
+}
+
+std::vector<int32_t> DistinctIds(std::span<const int32_t> ids, int64_t vocab_size) {
+  std::vector<int32_t> distinct;
+  std::ranges::copy_if(ids, std::back_inserter(distinct),
+                       [&](int32_t id) { return id >= 0 && id < vocab_size; });
+  std::ranges::sort(distinct);
+  distinct.erase(std::ranges::unique(distinct).begin(), distinct.end());
+  return distinct;
 }
 
 Result<std::vector<std::vector<int32_t>>> EncodeBadWords(const Tokenizer& tokenizer,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -17,8 +18,10 @@
 
 namespace merope {
 
-// prompt and eos_token_ids are read while a Sampler is made, not later.
+// eos_token_ids are read while a Sampler is made, not later.
 struct SamplerContext {
+  // The prompt's distinct tokens, in order (DistinctIds); they outlive the Sampler, and a request's
+  // samplers share them.
   std::span<const int32_t> prompt = {};
   std::span<const int32_t> eos_token_ids = {};
   std::vector<std::vector<int32_t>> bad_words = {};  // of EncodeBadWords
@@ -27,9 +30,9 @@ struct SamplerContext {
 
 class Sampler {
  public:
-  // params are settled. index: which of the request's n sequences; it is added to the seed. A
-  // request without a seed draws one from the system.
-  Sampler(const SamplingParams& params, int64_t index, SamplerContext context);
+  // params are settled, and shared with the request's others. index: which of its n sequences; it
+  // is added to the seed. A request without a seed draws one from the system.
+  Sampler(std::shared_ptr<const SamplingParams> params, int64_t index, SamplerContext context);
 
   // The token that follows, counted from then on as generated. mask, if not empty, is what a
   // constraint allows: bit id % 32 of word id / 32.
@@ -47,14 +50,15 @@ class Sampler {
   int32_t Sample(std::span<const float> logits, std::span<const uint32_t> mask = {});
 
  private:
-  // A token of the prompt or generated, and how often generated; kept where penalties want it.
+  // A token that was generated, and how often; kept where penalties want it.
   struct Seen {
     int32_t id;
-    int32_t generated;
+    int32_t times;
+    bool in_prompt;
   };
 
   bool penalizes() const;
-  void See(int32_t id, int32_t generated);
+  void See(int32_t id);
   // The row as everything before the temperature leaves it: itself where nothing changes it.
   std::span<const float> Change(std::span<const float> logits,
                                 std::span<const uint32_t> mask) const;
@@ -63,17 +67,22 @@ class Sampler {
   int32_t Draw(std::span<const float> logits, int32_t best) const;
   int32_t WhereNothingIsLeft(std::span<const float> logits, std::span<const uint32_t> mask) const;
 
-  SamplingParams params_;
+  std::shared_ptr<const SamplingParams> shared_params_;
+  const SamplingParams& params_;
   uint64_t seed_ = 0;
   size_t vocab_size_;
   std::vector<uint32_t> allowed_;  // allowed_token_ids as a mask; empty: all
   std::vector<int32_t> ends_;      // EOS (first) and stop tokens
   bool has_eos_ = false;
   std::vector<std::vector<int32_t>> bad_words_;
+  std::span<const int32_t> prompt_;
   std::vector<int32_t> generated_;
   std::vector<Seen> seen_;
   std::unordered_map<int32_t, size_t> places_;  // of ids in seen_
 };
+
+// The ids of the vocabulary among these, each once, in order.
+std::vector<int32_t> DistinctIds(std::span<const int32_t> ids, int64_t vocab_size);
 
 // The tokens of words that must not be generated, each word as at the start of a text and, where
 // that is another first token and not more or fewer of them, after a space. Errors: a word that is

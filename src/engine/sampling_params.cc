@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <utility>
 
 namespace merope {
 namespace {
 
 constexpr int64_t kMaxSequences = 16384;  // of one request; as vLLM's later versions have it
+// Of the lists of texts that every step looks for.
+constexpr int64_t kMaxTexts = 1024, kMaxTextBytes = 65536;
 constexpr double kLeastTemperature = 0.01, kMostBias = 100;
 
 // Comparisons are written so that NaN fails them.
@@ -56,6 +59,14 @@ Status CheckLength(const SamplingParams& params) {
 }
 
 Status CheckTexts(const SamplingParams& params) {
+  for (const auto& [field, texts] :
+       {std::pair("stop", &params.stop), std::pair("bad_words", &params.bad_words)}) {
+    int64_t bytes = 0;
+    for (const std::string& text : *texts) bytes += std::ssize(text);
+    if (std::ssize(*texts) > kMaxTexts || bytes > kMaxTextBytes)
+      return Err("{}: expected at most {} strings of {} bytes together, found {} of {}", field,
+                 kMaxTexts, kMaxTextBytes, texts->size(), bytes);
+  }
   if (std::ranges::find(params.stop, "") != params.stop.end())
     return Err("stop: expected strings that are not empty, found an empty one");
   if (!params.stop.empty() && !params.detokenize)
@@ -73,12 +84,21 @@ Status CheckIds(std::string_view field, std::span<const int32_t> ids, int64_t vo
 }
 
 Status SettleTokens(SamplingParams* params, int64_t vocab_size) {
+  const auto sort = [](std::vector<int32_t>* ids) {
+    std::ranges::sort(*ids);
+    ids->erase(std::ranges::unique(*ids).begin(), ids->end());
+  };
   TRY(CheckIds("stop_token_ids", params->stop_token_ids, vocab_size));
+  sort(&params->stop_token_ids);
   if (params->allowed_token_ids) {
     if (params->allowed_token_ids->empty())
       return Err("allowed_token_ids: expected at least one token, found none");
     TRY(CheckIds("allowed_token_ids", *params->allowed_token_ids, vocab_size));
+    sort(&*params->allowed_token_ids);
   }
+  if (std::ssize(params->logit_bias) > vocab_size)
+    return Err("logit_bias: expected at most one for each of {} tokens, found {}", vocab_size,
+               params->logit_bias.size());
   for (auto& [id, bias] : params->logit_bias) {
     TRY(CheckIds("logit_bias", std::span(&id, 1), vocab_size));
     if (std::isnan(bias)) return Err("logit_bias: expected a number for token {}, found nan", id);

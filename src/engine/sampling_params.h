@@ -72,7 +72,8 @@ struct SamplingLimits {
 
 // Errors name the field, what was expected and what was found. Then the values are what the sampler
 // takes: a temperature above 0 is 0.01 or more, a greedy request's top_p, top_k and min_p are off,
-// a seed of −1 is none, a bias lies in ±100, a request for prompt_logprobs reads no cached prefix.
+// a seed of −1 is none, lists of ids are in order and have each once, a bias lies in ±100, a
+// request for prompt_logprobs reads no cached prefix.
 //
 // Stricter than vLLM 0.18, as 0.32 is: numbers are finite, n is at most 16,384, stop_token_ids lie
 // in the vocabulary, a regex has no NUL; stricter than either: a bias is no NaN. 0.32 refuses

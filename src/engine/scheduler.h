@@ -71,6 +71,7 @@ class Scheduler {
   // it was kept; its full pages may be found by others from now on.
   void Commit(Work* work);
 
+  int64_t max_num_seqs() const { return options_.max_num_seqs; }
   int64_t running() const { return std::ssize(running_); }
   int64_t waiting() const { return std::ssize(waiting_); }
   int64_t preemptions() const { return preemptions_; }

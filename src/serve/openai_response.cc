@@ -55,6 +55,7 @@ void OpenAiAnswer::Add(size_t prompt, Event event) {
   if (!event.finish_reason) return;
   sequence.finish_reason = *event.finish_reason;
   sequence.stop_reason = std::move(event.stop_reason);
+  refused_ = refused_ || event.refused;
   if (sequence.finish_reason == FinishReason::kError)
     error_ = event.error.empty() ? "the engine failed" : std::move(event.error);
   if (sequence.finish_reason == FinishReason::kAbort) error_ = "the request was aborted";
@@ -115,7 +116,8 @@ std::string OpenAiAnswer::ChatChoice(size_t index, const ServedModel& model) con
 // memory than as text.
 std::expected<std::string, ApiError> OpenAiAnswer::Body(const ServedModel& model,
                                                         int64_t created) const {
-  if (!error_.empty()) return std::unexpected(ApiError::Internal(error_));
+  if (!error_.empty())
+    return std::unexpected(refused_ ? ApiError(Error{error_}) : ApiError::Internal(error_));
   const bool chat = request_.endpoint == Endpoint::kChatCompletions;
   const std::string id = request_.id.empty() ? RandomId() : request_.id;
   std::string body =

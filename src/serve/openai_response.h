@@ -50,6 +50,7 @@ class OpenAiAnswer {
   std::vector<std::vector<PositionLogprobs>> prompt_logprobs_;  // (prompts)
   size_t ended_ = 0;
   std::string error_;
+  bool refused_ = false;  // the error is the request's
   Usage usage_;
 };
 

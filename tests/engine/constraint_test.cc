@@ -152,12 +152,6 @@ TEST(GrammarCompiler, ForgetsTheGrammarsUsedLongestAgo) {
   EXPECT_TRUE(forgotten.expired());
 }
 
-std::string Repeated(const std::string& text, int count) {
-  std::string all;
-  for (int i = 0; i < count; ++i) all += text;
-  return all;
-}
-
 // Each is refused, or compiled, within seconds and without a crash.
 TEST(GrammarCompiler, HostileGrammarsAreBounded) {
   TestGrammars grammars;

@@ -10,6 +10,7 @@
 #include "engine/event_queue.h"
 #include "engine/generate.h"
 #include "engine/sampler.h"
+#include "tests/engine/grammar.h"
 #include "tests/engine/tiny_model.h"
 
 namespace merope {
@@ -358,9 +359,90 @@ TEST_F(EngineTest, WhatCannotBeIsRefused) {
   EXPECT_NE(Refusal(params, {5}).find("stop"), std::string::npos);
   params = Greedy(0);
   EXPECT_NE(Refusal(params, {5}).find("max_tokens"), std::string::npos);
-  params = Greedy(1);
+}
+
+TEST_F(EngineTest, AGrammarIsCompiledWhileOthersRun) {
+  // One that takes its time, then one that is small: its request does not wait for the other's turn
+  // in the engine, and an abort does not wait for the grammar.
+  SamplingParams params = Greedy(4);
+  params.logprobs = std::nullopt;
+  params.structured_outputs = {.regex = Repeated("a?", 130'000)};
+  EventQueue queue;
+  const auto slow = engine_->Submit({.prompt = Prompt(9), .params = params}, queue.Sink(0));
+  ASSERT_TRUE(slow) << slow.error().message;
+  params.structured_outputs = {.regex = "[b-d]+"};
+  const auto result = Generate(*engine_, {.prompt = Prompt(9), .params = params});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->text.find_first_not_of("bcd"), std::string::npos);
+  engine_->Abort(*slow);
+  const auto events = queue.Take(std::chrono::seconds(10));
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_TRUE(events[0].event.last);
+  EXPECT_EQ(events[0].event.finish_reason, FinishReason::kAbort);
+}
+
+TEST_F(EngineTest, AGrammarThatCannotBeIsTheRequestsError) {
+  SamplingParams params{.n = 3, .seed = 1, .max_tokens = 4};
   params.structured_outputs = {.regex = "("};
-  EXPECT_NE(Refusal(params, {5}).find("regex: at 1: a group without end"), std::string::npos);
+  for (int again = 0; again < 2; ++again) {
+    EventQueue queue;
+    const auto id = engine_->Submit({.prompt = Prompt(9), .params = params}, queue.Sink(0));
+    if (again == 1) {  // known by now
+      ASSERT_FALSE(id);
+      EXPECT_EQ(id.error().message, "regex: at 1: a group without end, from 0");
+      continue;
+    }
+    ASSERT_TRUE(id);
+    std::vector<Event> events;
+    while (events.empty() || !events.back().last)
+      for (TaggedEvent& tagged : queue.Take(std::chrono::seconds(60)))
+        events.push_back(std::move(tagged.event));
+    ASSERT_EQ(events.size(), 3u);  // one for each of n
+    for (const Event& event : events) {
+      EXPECT_EQ(event.finish_reason, FinishReason::kError);
+      EXPECT_EQ(event.error, "regex: at 1: a group without end, from 0");
+      EXPECT_TRUE(event.refused);
+    }
+  }
+}
+
+// Of 16,384 sequences no more are there than run, and an abort ends them all.
+TEST_F(EngineTest, SequencesBeginAsThereIsRoom) {
+  Make({.max_num_seqs = 4});
+  SamplingParams params{
+      .n = 16384, .repetition_penalty = 1.5, .seed = 1, .max_tokens = 50, .ignore_eos = true};
+  EventQueue queue;
+  const auto many = engine_->Submit({.prompt = Prompt(500), .params = params}, queue.Sink(0));
+  ASSERT_TRUE(many);
+  // Another request gets its turn among them.
+  EXPECT_EQ(Run(Greedy(20)).ids.size(), 20u);
+  EXPECT_LE(engine_->stats().running + engine_->stats().waiting, 5);
+  engine_->Abort(*many);
+  std::vector<int> ends(16384);
+  for (bool last = false; !last;) {
+    for (const TaggedEvent& tagged : queue.Take(std::chrono::seconds(10))) {
+      last = tagged.event.last;
+      ends[static_cast<size_t>(tagged.event.index)] += tagged.event.finish_reason.has_value();
+    }
+  }
+  EXPECT_TRUE(std::ranges::all_of(ends, [](int n) { return n == 1; }));
+  EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0);
+}
+
+// Without an EOS id, a structured text ends where it is whole.
+TEST(EngineWithoutEos, AWholeTextEnds) {
+  const TinyCheckpoint checkpoint(LlamaSizes{}, {});
+  const LoadedModel loaded = checkpoint.Load({.threads = 1});
+  ASSERT_TRUE(loaded.config().eos_token_ids.empty());
+  Engine engine(loaded.model(), loaded.tokenizer, {});
+  for (const char* choice : {"ab", ""}) {
+    SamplingParams params{.temperature = 0, .max_tokens = 50, .min_tokens = 20};
+    params.structured_outputs = {.choice = {{choice}}};
+    const auto result = Generate(engine, {.prompt = {5, 6}, .params = params});
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(result->text, choice);
+    EXPECT_EQ(result->finish_reason, FinishReason::kStop);
+  }
 }
 
 }  // namespace

@@ -110,4 +110,10 @@ class TestGrammars {
   GrammarCompiler compiler_;
 };
 
+inline std::string Repeated(const std::string& text, int count) {
+  std::string all;
+  for (int i = 0; i < count; ++i) all += text;
+  return all;
+}
+
 }  // namespace merope

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <optional>
 #include <random>
 #include <set>
@@ -21,7 +22,7 @@ Sampler Make(SamplingParams params, size_t vocab_size, SamplerContext context = 
   context.vocab_size = static_cast<int64_t>(vocab_size);
   const Status settled = Settle(&params, {.vocab_size = context.vocab_size});
   CHECK(settled.has_value(), "{}", settled.error().message);
-  return {params, 0, std::move(context)};
+  return {std::make_shared<const SamplingParams>(params), 0, std::move(context)};
 }
 
 // The tokens that many draws give, and how often.
@@ -77,8 +78,11 @@ TEST(SamplerTest, GreedyFindsItAnywhere) {
 TEST(SamplerTest, SameSeedSameTokens) {
   const std::vector<float> logits(1000, 0.0f);
   const SamplerContext context{.vocab_size = 1000};
-  Sampler a({.seed = 42}, 0, context), b({.seed = 42}, 0, context), c({.seed = 43}, 0, context),
-      second({.seed = 42}, 1, context), systems({}, 0, context), others({}, 0, context);
+  const auto make = [&](const SamplingParams& params, int64_t index) {
+    return Sampler(std::make_shared<const SamplingParams>(params), index, context);
+  };
+  Sampler a = make({.seed = 42}, 0), b = make({.seed = 42}, 0), c = make({.seed = 43}, 0),
+          second = make({.seed = 42}, 1), systems = make({}, 0), others = make({}, 0);
   int equal = 0, by_chance = 0;
   for (int i = 0; i < 200; ++i) {
     const int32_t token = a.Sample(logits);

@@ -5,6 +5,8 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "checkpoint/synth.h"
 #include "engine/load.h"
@@ -13,18 +15,15 @@
 
 namespace merope {
 
-inline ModelConfig TinyConfig(int64_t context) {
-  ModelConfig config = LlamaConfig({.context = context});
-  config.eos_token_ids = {2};
-  return config;
-}
-
 // Its files, for as long as it lives.
 class TinyCheckpoint {
  public:
-  explicit TinyCheckpoint(int64_t context) {
+  explicit TinyCheckpoint(int64_t context) : TinyCheckpoint(LlamaSizes{.context = context}) {}
+  explicit TinyCheckpoint(const LlamaSizes& sizes, std::vector<int32_t> eos_token_ids = {2}) {
+    ModelConfig config = LlamaConfig(sizes);
+    config.eos_token_ids = std::move(eos_token_ids);
     const Status written =
-        Synthesize(directory_.path(), TinyConfig(context),
+        Synthesize(directory_.path(), config,
                    {.seed = 11, .dtype = DType::kF32, .std_dev = 0.3, .force = true});
     CHECK(written.has_value(), "{}", written.error().message);
   }

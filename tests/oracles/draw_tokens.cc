@@ -114,7 +114,7 @@ Json Drawn(const Json& line) {
   for (const Json& row : line["rows"]) rows.push_back(Row(row));
   const auto vocab_size = static_cast<int64_t>(rows[0].size());
   const auto masks = line["masks"].get<std::vector<std::vector<uint32_t>>>();  // one a row, or none
-  const Ids prompt = line["prompt"], eos = line["eos"];
+  const Ids prompt = DistinctIds(line["prompt"].get<Ids>(), vocab_size), eos = line["eos"];
   const SamplerContext context{prompt, eos, line["bad_words"], vocab_size};
   SamplingParams params = ToParams(line["draw"]);
   if (const Status status = Settle(&params, {.vocab_size = vocab_size}); !status)
@@ -126,12 +126,12 @@ Json Drawn(const Json& line) {
   std::map<Ids, int64_t> counts;
   if (line["stream"]) {
     params.seed = 0;
-    Sampler sampler(params, 0, context);
+    Sampler sampler(std::make_shared<const SamplingParams>(params), 0, context);
     for (int64_t i = 0; i < sequences; ++i) ++counts[{sampler.Sample(rows[0], mask(0))}];
   } else {
     for (int64_t i = 0; i < sequences; ++i) {
       params.seed = i;
-      Sampler sampler(params, 0, context);
+      Sampler sampler(std::make_shared<const SamplingParams>(params), 0, context);
       Ids tokens;
       for (size_t row = 0; row < rows.size(); ++row)
         tokens.push_back(sampler.Sample(rows[row], mask(row)));

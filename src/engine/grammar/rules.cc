@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <map>
 
@@ -10,6 +11,8 @@
 
 namespace merope {
 namespace {
+
+constexpr int64_t kMaxClosure = 4'000'000;  // of Ambiguity: rules that begin with each other
 
 void PrintCharacter(char32_t c, std::string* out) {
   const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
@@ -107,14 +110,17 @@ int64_t Rules::Predictions(int64_t limit) const {
   const std::vector<bool> nullable = Closed(false);
   std::vector<size_t> seen_by(rules_.size(), rules_.size());
   std::vector<size_t> pending;
-  int64_t predictions = 0;
-  for (size_t i = 0; i < rules_.size() && predictions < limit; ++i) {
+  std::vector<int64_t> places(rules_.size());  // where a text of each rule may begin
+  int64_t looked_at = 0, predictions = 0;
+  for (size_t i = 0; i < rules_.size() && looked_at < limit; ++i) {
+    const int64_t before = looked_at;
     pending.assign(1, i);
     seen_by[i] = i;
     for (size_t at = 0; at < pending.size(); ++at) {
       for (const Alternative& alternative : rules_[pending[at]].alternatives) {
+        ++looked_at;
         for (const Symbol& symbol : alternative) {
-          ++predictions;
+          ++looked_at;
           const auto* part = std::get_if<RuleId>(&symbol);
           if (!part) break;
           const auto rule = static_cast<size_t>(*part);
@@ -123,9 +129,85 @@ int64_t Rules::Predictions(int64_t limit) const {
         }
       }
     }
-    predictions += std::ssize(pending) * std::ssize(pending);
+    places[i] = looked_at - before;
   }
-  return predictions;
+  if (looked_at >= limit) return limit;
+  for (const Rule& rule : rules_) {
+    for (const Alternative& alternative : rule.alternatives) {
+      int64_t here = 0;  // from this symbol on, and those after it while there may be none of it
+      for (size_t i = alternative.size(); i > 0 && predictions < limit; --i) {
+        const auto* part = std::get_if<RuleId>(&alternative[i - 1]);
+        if (!part || !nullable[static_cast<size_t>(*part)]) here = 0;
+        here += part ? places[static_cast<size_t>(*part)] : 1;
+        predictions += here * here;
+      }
+    }
+  }
+  return std::min(looked_at + predictions, limit);
+}
+
+int64_t Rules::Ambiguity(std::span<const int64_t, 256> beginning, int64_t limit) const {
+  // Of each rule: how many of its places may be the first of a text that begins with a byte.
+  // Longer texts share their beginnings, and few tokens have them.
+  using Places = std::array<int32_t, 256>;
+  const std::vector<bool> nullable = Closed(false);
+  std::vector<Places> own(rules_.size()), all(rules_.size());
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    for (const Alternative& alternative : rules_[i].alternatives) {
+      for (const Symbol& symbol : alternative) {
+        if (const auto* text = std::get_if<std::string>(&symbol); text && text->size() == 1)
+          ++own[i][static_cast<unsigned char>(text->front())];
+        if (const auto* set = std::get_if<CharSet>(&symbol)) {
+          for (const CharSet::Range& range : set->ranges()) {
+            for (char32_t c = range.first; c <= std::min<char32_t>(range.last, 0x7F); ++c)
+              ++own[i][c];
+          }
+          const bool wide = !set->empty() && set->ranges().back().last > 0x7F;
+          for (size_t byte = 0x80; wide && byte < 256; ++byte) ++own[i][byte];
+        }
+        const auto* part = std::get_if<RuleId>(&symbol);
+        if (!part || !nullable[static_cast<size_t>(*part)]) break;
+      }
+    }
+  }
+  std::vector<size_t> seen_by(rules_.size(), rules_.size()), pending;
+  int64_t steps = 0;
+  for (size_t i = 0; i < rules_.size() && steps < kMaxClosure; ++i) {
+    pending.assign(1, i);
+    seen_by[i] = i;
+    for (size_t at = 0; at < pending.size() && steps < kMaxClosure; ++at, ++steps) {
+      const size_t rule = pending[at];
+      for (size_t c = 0; c < 256; ++c) all[i][c] += own[rule][c];
+      for (const Alternative& alternative : rules_[rule].alternatives) {
+        for (const Symbol& symbol : alternative) {
+          const auto* part = std::get_if<RuleId>(&symbol);
+          if (!part) break;
+          if (std::exchange(seen_by[static_cast<size_t>(*part)], i) != i)
+            pending.push_back(static_cast<size_t>(*part));
+          if (!nullable[static_cast<size_t>(*part)]) break;
+        }
+      }
+    }
+  }
+  if (steps >= kMaxClosure) return limit;
+  int64_t most = 0;
+  for (const Rule& rule : rules_) {
+    for (const Alternative& alternative : rule.alternatives) {
+      std::array<int64_t, 256> here = {};
+      for (size_t i = alternative.size(); i > 0 && most < limit; --i) {
+        const auto* part = std::get_if<RuleId>(&alternative[i - 1]);
+        if (!part || !nullable[static_cast<size_t>(*part)]) here = {};
+        if (!part) continue;
+        int64_t checks = 0;
+        for (size_t c = 0; c < 256; ++c) {
+          here[c] += all[static_cast<size_t>(*part)][c];
+          if (here[c] > 1) checks += beginning[c] * here[c] * here[c];
+        }
+        most = std::max(most, checks);
+      }
+    }
+  }
+  return std::min(most, limit);
 }
 
 std::vector<bool> Rules::Needed() const {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -50,9 +51,13 @@ class Rules {
 
   // Of all rules: symbols, and the bytes and ranges in them.
   int64_t Size() const;
-  // What a parser that predicts has to do at all places: the squares of how many rules a text of
-  // each rule may begin in, and the symbols that are looked at. Counted up to the limit.
+  // What a parser that predicts has to do: over all symbols, the squares of how many others a text
+  // that begins there may begin with. Counted up to the limit.
   int64_t Predictions(int64_t limit) const;
+  // What a parser that follows all readings at once has to do at its worst place: over all tokens,
+  // which begin with each byte so often, the squares of how many places of the grammar such a token
+  // may begin in, where there are several. Counted up to the limit.
+  int64_t Ambiguity(std::span<const int64_t, 256> beginning, int64_t limit) const;
   // Drops the alternatives that have no text, for want of an end ("a" ::= "x" "a"). Errors: nothing
   // is left.
   Status Prune();

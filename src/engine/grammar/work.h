@@ -1,6 +1,6 @@
-// How much work compiling one grammar takes, counted: what a request asks for is bounded by steps, not
-// by its size or its depth, so that it is refused on every machine or on none. Owned by whoever compiles,
-// used by its thread.
+// How much work compiling one grammar takes, counted: what a request asks for is bounded by steps,
+// not by its size or its depth, so that it is refused on every machine or on none. Owned by whoever
+// compiles, used by its thread.
 #pragma once
 
 #include <cstdint>
