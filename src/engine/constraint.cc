@@ -266,7 +266,7 @@ struct Vocabulary {
             // Of a text, few tokens fit: others are skipped, all that begin alike at once.
             for (const char c : *text) {
               const auto byte = static_cast<unsigned char>(c);
-              checks += 2 * going_on[byte] + beginning[byte] / 32;
+              checks += going_on[byte] + beginning[byte] / 64;
             }
           }
         }
