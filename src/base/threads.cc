@@ -93,8 +93,15 @@ int DefaultThreads() {
 }
 
 ThreadTeam::ThreadTeam(int n_threads) {
-  for (int thread = 1; thread < n_threads; ++thread)
-    workers_.emplace_back([this, thread] { WorkerLoop(thread); });
+  try {
+    for (int thread = 1; thread < n_threads; ++thread)
+      workers_.emplace_back([this, thread] { WorkerLoop(thread); });
+  } catch (...) {  // those that could be made would wait for ever
+    stop_.store(true, std::memory_order_relaxed);
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+    throw;
+  }
 }
 
 ThreadTeam::~ThreadTeam() {

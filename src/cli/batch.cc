@@ -10,6 +10,7 @@
 
 #include "base/progress.h"
 #include "base/stopwatch.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/model_options.h"
@@ -23,6 +24,7 @@ struct BatchArguments {
   ModelOptions model;
   std::string requests, results;
   std::vector<std::string> names;
+  bool json = false;
 };
 
 double Ratio(int64_t part, double whole) {
@@ -41,8 +43,18 @@ std::string Summary(const BatchCounts& counts, double seconds) {
                     counts.generated_tokens, seconds, Ratio(counts.generated_tokens, seconds));
 }
 
+std::string ToJson(const std::string& results, const BatchCounts& counts, double seconds) {
+  return JsonLine({{"results", results},
+                   {"answered", counts.answered},
+                   {"failed", counts.failed},
+                   {"before", counts.before},
+                   {"prompt_tokens", counts.prompt_tokens},
+                   {"cached_tokens", counts.cached_tokens},
+                   {"generated_tokens", counts.generated_tokens},
+                   {"seconds", seconds}});
+}
+
 Result<int> RunBatch(const BatchArguments& arguments) {
-  HandleInterrupts();
   TRY_ASSIGN(Batch batch, Batch::Open(arguments.requests, arguments.results));
   if (batch.dropped_bytes() > 0)
     Say("{}: the last result was not whole; its {} bytes are dropped", arguments.results,
@@ -67,7 +79,9 @@ Result<int> RunBatch(const BatchArguments& arguments) {
                                   .interrupted = &interrupt.raised(),
                                   .progress = progress}));
   }
-  TRY(WriteOutput(fmt::format("{}: {}\n", arguments.results, Summary(counts, watch.Seconds()))));
+  TRY(WriteOutput(arguments.json ? ToJson(arguments.results, counts, watch.Seconds())
+                                 : fmt::format("{}: {}\n", arguments.results,
+                                               Summary(counts, watch.Seconds()))));
   if (!interrupt.raised()) return 0;
   Say("interrupted: the same command goes on with the rest");
   return kExitInterrupted;
@@ -92,12 +106,10 @@ void AddBatch(CLI::App& app, Action* chosen) {
           "{\"status_code\", \"request_id\", \"body\"}, \"error\"}, the first to end first")
       ->required();
   AddEngineOptions(*batch, &a->model);
-  batch
-      ->add_option("--served-model-name", a->names,
-                   "A name that requests may give as their model; may be given more than once, and "
-                   "the first stands in the results (default: any name, and MODEL)")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  AddTexts(*batch, "--served-model-name", &a->names,
+           "A name that requests may give as their model; may be given more than once, and the "
+           "first stands in the results (default: any name, and MODEL)");
+  batch->add_flag("--json", a->json, "Print the counts at the end as one JSON object");
   batch->footer(
       "Killed at any moment and started again, it goes on where it stopped: requests whose "
       "results\n"
