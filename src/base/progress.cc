@@ -1,5 +1,7 @@
 #include "base/progress.h"
 
+#include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +11,36 @@
 #include <utility>
 
 namespace merope {
+namespace {
+
+int TerminalWidth() {
+  constexpr int kUsual = 80;
+  winsize size = {};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
+}
+
+// "9 s", "12 min", "3 h".
+std::string Duration(double seconds) {
+  if (seconds < 100) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 6000) return fmt::format("{:.0f} min", seconds / 60);
+  return fmt::format("{:.0f} h", seconds / 3600);
+}
+
+bool BeginsCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
+
+// Labels and notes are our own, without wide characters: a character is a column.
+int Columns(std::string_view text) {
+  return static_cast<int>(std::ranges::count_if(text, BeginsCharacter));
+}
+
+std::string Cut(const std::string& text, int columns) {
+  int left = std::max(columns, 0);
+  const auto end =
+      std::ranges::find_if(text, [&left](char c) { return BeginsCharacter(c) && left-- == 0; });
+  return {text.begin(), end};
+}
+
+}  // namespace
 
 bool ErrorIsTerminal() { return isatty(STDERR_FILENO) != 0; }
 bool OutputIsTerminal() { return isatty(STDOUT_FILENO) != 0; }
@@ -24,7 +56,8 @@ ProgressBar::ProgressBar(std::string label, std::chrono::milliseconds delay)
     : label_(std::move(label)),
       terminal_(ErrorIsTerminal()),
       color_(WantColor()),
-      first_(std::chrono::steady_clock::now() + delay),
+      begin_(std::chrono::steady_clock::now()),
+      first_(begin_ + delay),
       last_(first_) {}
 
 ProgressBar::~ProgressBar() {
@@ -33,20 +66,43 @@ ProgressBar::~ProgressBar() {
 
 void ProgressBar::Update(int64_t done, int64_t total, std::string_view note) {
   constexpr auto kInterval = std::chrono::milliseconds(100);
-  constexpr int kWidth = 30;
   const auto now = std::chrono::steady_clock::now();
   if (!terminal_ || now < first_ || (drawn_ && now - last_ < kInterval && done < total)) return;
   last_ = now;
   drawn_ = true;
   const double share =
       total > 0 ? std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0) : 0;
-  const int filled = static_cast<int>(share * kWidth);
-  const std::string bar(static_cast<size_t>(filled), '#'),
-      rest(static_cast<size_t>(kWidth - filled), '.');
-  std::fprintf(stderr, "\r%s [%s%s%s%s] %3.0f%%%s%.*s\x1b[K", label_.c_str(),
-               color_ ? "\x1b[32m" : "", bar.c_str(), color_ ? "\x1b[0m" : "", rest.c_str(),
-               share * 100, note.empty() ? "" : "  ", static_cast<int>(note.size()), note.data());
+  const double seconds = std::chrono::duration<double>(now - begin_).count();
+  const std::string line = ProgressLine(label_, share, seconds, note, TerminalWidth() - 1, color_);
+  std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
   std::fflush(stderr);
+}
+
+void PhaseBars::Update(std::string_view phase, int64_t done, int64_t total) {
+  if (phase != phase_ || !bar_) {
+    bar_.reset();  // wipes its line before the next one draws
+    if (phase != phase_) ++number_;
+    phase_ = phase;
+    bar_.emplace(number_ <= phases_ ? fmt::format("{} ({} of {})", phase, number_, phases_)
+                                    : phase_);
+  }
+  bar_->Update(done, total);
+  if (done == total) bar_.reset();
+}
+
+std::string ProgressLine(std::string_view label, double share, double seconds,
+                         std::string_view note, int width, bool color) {
+  constexpr int kBar = 30, kLeast = 5;
+  std::string before(label), after = fmt::format(" {:3.0f}%", share * 100);
+  // What is left, once there is something to tell it by.
+  if (share > 0.01 && share < 1 && seconds > 1)
+    after += fmt::format("  {} left", Duration(seconds * (1 - share) / share));
+  if (!note.empty()) after += fmt::format("  {}", note);
+  const int room = width - Columns(before) - Columns(after) - 3;  // " [" and "]"
+  if (room < kLeast) return Cut(before + after, width);
+  const int bar = std::min(room, kBar), filled = static_cast<int>(share * bar);
+  return fmt::format("{} [{}{:#<{}}{}{:.<{}}]{}", before, color ? "\x1b[32m" : "", "", filled,
+                     color ? "\x1b[0m" : "", "", bar - filled, after);
 }
 
 }  // namespace merope

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,14 +19,33 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  // note: what is said behind the bar.
+  // note: what is said behind the bar. The line is cut to the terminal's width.
   void Update(int64_t done, int64_t total, std::string_view note = {});
 
  private:
   std::string label_;
   bool terminal_, color_, drawn_ = false;
-  std::chrono::steady_clock::time_point first_, last_;
+  std::chrono::steady_clock::time_point begin_, first_, last_;
 };
+
+// The same of work in phases, one bar after the other: "comparing (3 of 4)".
+class PhaseBars {
+ public:
+  // How many phases there will be; 0: nobody knows.
+  explicit PhaseBars(int phases = 0) : phases_(phases) {}
+  void Update(std::string_view phase, int64_t done, int64_t total);
+  void Clear() { bar_.reset(); }
+
+ private:
+  int phases_, number_ = 0;
+  std::string phase_;
+  std::optional<ProgressBar> bar_;
+};
+
+// A bar's line, of at most `width` columns: "label [####....]  40%  12 s left  note". seconds:
+// since the work began.
+std::string ProgressLine(std::string_view label, double share, double seconds,
+                         std::string_view note, int width, bool color);
 
 // Whether standard error (standard output) is a terminal, and whether colours are wanted (NO_COLOR,
 // TERM=dumb).

@@ -67,6 +67,15 @@ Checkpoint::~Checkpoint() = default;
 const std::string& Checkpoint::path() const { return state_->contents.path; }
 CheckpointFormat Checkpoint::format() const { return state_->contents.format; }
 const ModelConfig& Checkpoint::config() const { return state_->contents.config; }
+Status Checkpoint::LimitContext(int64_t tokens) {
+  int64_t& context = state_->contents.config.max_position_embeddings;
+  if (tokens < 1 || tokens > context)
+    return Err(
+        "max_model_len: expected 1 to {} (the checkpoint's max_position_embeddings), found {}",
+        context, tokens);
+  context = tokens;
+  return {};
+}
 std::span<const TensorView> Checkpoint::tensors() const { return state_->contents.tensors; }
 std::span<const MappedFile> Checkpoint::files() const { return state_->contents.files; }
 std::span<const std::string> Checkpoint::ignored() const { return state_->contents.ignored; }

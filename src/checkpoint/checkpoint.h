@@ -36,6 +36,8 @@ class Checkpoint {
   const std::string& path() const;
   CheckpointFormat format() const;
   const ModelConfig& config() const;
+  // The model is one of a context of so many tokens from here on: 1 to max_position_embeddings.
+  Status LimitContext(int64_t tokens);
   std::span<const TensorView> tensors() const;  // in the files' order
   const TensorView* Find(std::string_view name) const;
   // The tensor of that name and shape; the error says what was expected and found.

@@ -150,7 +150,8 @@ std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config) {
 }
 
 Result<WeightReport> CheckWeights(const Checkpoint& checkpoint,
-                                  const std::function<void(int64_t, int64_t)>& progress) {
+                                  const std::function<void(int64_t, int64_t)>& progress,
+                                  int n_threads) {
   WeightReport report;
   report.tied = checkpoint.config().tie_word_embeddings;
   const auto expected = ExpectedTensors(checkpoint.config());
@@ -174,7 +175,7 @@ Result<WeightReport> CheckWeights(const Checkpoint& checkpoint,
     done += bytes;
     if (progress) progress(done, total);
   };
-  ThreadTeam threads(DefaultThreads());
+  ThreadTeam threads(n_threads > 0 ? n_threads : DefaultThreads());
   for (const TensorView& tensor : checkpoint.tensors()) {
     const NonFinite found = CountTensor(tensor, &threads);
     report.nan_count += found.nan;

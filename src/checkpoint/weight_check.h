@@ -43,11 +43,13 @@ struct WeightReport {
   }
 };
 
-// Reads every weight once. progress(done, total) counts bytes.
 // Of a checkpoint of INT8: the signs that its weights were turned with.
 inline constexpr const char* kSignsTensor = "model.rotation_signs";
 
+// Reads every weight once, on DefaultThreads() where n_threads is 0. progress(done, total) counts
+// bytes.
 Result<WeightReport> CheckWeights(const Checkpoint& checkpoint,
-                                  const std::function<void(int64_t, int64_t)>& progress = {});
+                                  const std::function<void(int64_t, int64_t)>& progress = {},
+                                  int n_threads = 0);
 
 }  // namespace merope

@@ -10,6 +10,7 @@
 
 #include "base/progress.h"
 #include "base/stopwatch.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/model_options.h"
@@ -24,6 +25,7 @@ struct BatchArguments {
   std::string requests, results;
   std::vector<std::string> names;
   std::optional<std::tm> date;
+  bool json = false;
 };
 
 double Ratio(int64_t part, double whole) {
@@ -40,6 +42,17 @@ std::string Summary(const BatchCounts& counts, double seconds) {
                     counts.prompt_tokens,
                     100 * Ratio(counts.cached_tokens, static_cast<double>(counts.prompt_tokens)),
                     counts.generated_tokens, seconds, Ratio(counts.generated_tokens, seconds));
+}
+
+std::string ToJson(const std::string& results, const BatchCounts& counts, double seconds) {
+  return JsonLine({{"results", results},
+                   {"answered", counts.answered},
+                   {"failed", counts.failed},
+                   {"before", counts.before},
+                   {"prompt_tokens", counts.prompt_tokens},
+                   {"cached_tokens", counts.cached_tokens},
+                   {"generated_tokens", counts.generated_tokens},
+                   {"seconds", seconds}});
 }
 
 Result<int> RunBatch(const BatchArguments& arguments) {
@@ -70,7 +83,9 @@ Result<int> RunBatch(const BatchArguments& arguments) {
                                   .interrupted = &interrupt.raised(),
                                   .progress = progress}));
   }
-  TRY(WriteOutput(fmt::format("{}: {}\n", arguments.results, Summary(counts, watch.Seconds()))));
+  TRY(WriteOutput(arguments.json ? ToJson(arguments.results, counts, watch.Seconds())
+                                 : fmt::format("{}: {}\n", arguments.results,
+                                               Summary(counts, watch.Seconds()))));
   if (!interrupt.raised()) return 0;
   Say("interrupted: the same command goes on with the rest");
   return kExitInterrupted;
@@ -96,12 +111,10 @@ void AddBatch(CLI::App& app, Action* chosen) {
       ->required();
   AddEngineOptions(*batch, &a->model);
   AddDateOption(*batch, &a->date);
-  batch
-      ->add_option("--served-model-name", a->names,
-                   "A name that requests may give as their model; may be given more than once, and "
-                   "the first stands in the results (default: any name, and MODEL)")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  AddTexts(*batch, "--served-model-name", &a->names,
+           "A name that requests may give as their model; may be given more than once, and the "
+           "first stands in the results (default: any name, and MODEL)");
+  batch->add_flag("--json", a->json, "Print the counts at the end as one JSON object");
   batch->footer(
       "Killed at any moment and started again, it goes on where it stopped: requests whose "
       "results\n"

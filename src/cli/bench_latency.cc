@@ -10,6 +10,7 @@
 #include "bench/bench_json.h"
 #include "bench/latency.h"
 #include "cli/commands.h"
+#include "cli/model_options.h"
 #include "cli/table.h"
 #include "engine/load.h"
 
@@ -22,6 +23,8 @@ struct LatencyArguments {
   std::string weights = "auto", kv = "auto";
   bool json = false;
   LatencyOptions latency;
+  int64_t max_model_len = 0;
+  std::optional<uint64_t> kv_cache_bytes;
 };
 
 // One dtype's figures, and how long the model took to load.
@@ -129,6 +132,8 @@ Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
   latency.eager_too = arguments.modes.size() > 1;
   options.threads = latency.threads;
   options.llama.kv_tokens = KvTokens(latency);
+  options.llama.max_model_len = arguments.max_model_len;
+  options.kv_cache_bytes = arguments.kv_cache_bytes;
   RestartPeakMemory();
   TRY_ASSIGN(const Runtime runtime, LoadRuntime(checkpoint, options));
   latency.threads = runtime.threads;
@@ -144,7 +149,8 @@ Result<int> RunLatency(const LatencyArguments& arguments) {
   TRY(ParseWeightStorage(arguments.weights));
   TRY(ParseKvStorage(arguments.kv));
   const Stopwatch open_watch;
-  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
+  TRY_ASSIGN(const Checkpoint checkpoint,
+             OpenLimited(arguments.model, {arguments.max_model_len, {}}));
   const double open_seconds = open_watch.Seconds();
   TRY(Validate(arguments.latency, checkpoint.config().max_position_embeddings));
   std::vector<Loaded> all;
@@ -205,6 +211,9 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
   number("--repeats", latency.repeats, "Runs of each row that count");
   number("--seed", latency.seed, "Seed of the random prompts");
   number("--threads", latency.threads, "Threads (0: the usable cores)");
+  command->get_option("--threads")->check(CLI::Range(0, 1024));
+  AddMaxModelLen(*command, &arguments->max_model_len);
+  AddKvCacheMemory(*command, &arguments->kv_cache_bytes, "; the grid's must fit");
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
       "Example: merope bench latency ./model --dtype bf16,fp32 --batch-size 1,8 --context 0,2048");

@@ -4,11 +4,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <new>
 #include <system_error>
 
 #include "backend/cpu/targets.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/version.h"
 
 namespace merope {
 namespace {
@@ -31,7 +34,7 @@ int Main(int argc, char** argv) {
   CLI::App app(
       "merope runs small language models on this machine and proves that it runs them right.",
       "merope");
-  app.set_version_flag("--version", "merope " MEROPE_VERSION);
+  app.set_version_flag("--version", VersionLine);
   app.require_subcommand(1);
   Action chosen;
   AddRun(app, &chosen);
@@ -43,19 +46,27 @@ int Main(int argc, char** argv) {
   AddTokenize(app, &chosen);
   AddQuantize(app, &chosen);
   AddSynth(app, &chosen);
+  AddDoctor(app, &chosen);
+  AddCompletion(app, &chosen);
+  RefuseBadNumbers(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kExitUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::fprintf(stderr, "merope: error: %s\nRun %s --help for more information.\n",
+                 Explain(app, error).c_str(), CommandPath(ChosenCommand(app)).c_str());
+    return kExitUsage;
   }
   try {
     const Result<int> code = RunPinned(chosen);
     if (code) return *code;
     std::fprintf(stderr, "merope: error: %s\n", code.error().message.c_str());
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "merope: error: out of memory\n");
+    std::fputs("merope: error: out of memory\n", stderr);
   } catch (const std::system_error& error) {
-    std::fprintf(stderr, "merope: error: no thread could be made: %s\n", error.what());
+    const bool threads = error.code() == std::errc::resource_unavailable_try_again;
+    std::fprintf(stderr, "merope: error: %s%s\n", threads ? "a thread cannot be made: " : "",
+                 error.code().message().c_str());
   }
   return kExitError;
 }

@@ -24,6 +24,8 @@ void AddBatch(CLI::App& app, Action* chosen);
 void AddVerify(CLI::App& app, Action* chosen);
 void AddBench(CLI::App& app, Action* chosen);
 void AddReport(CLI::App& app, Action* chosen);
+void AddDoctor(CLI::App& app, Action* chosen);
+void AddCompletion(CLI::App& app, Action* chosen);
 
 // bench's own.
 void AddBenchLatency(CLI::App& bench, Action* chosen);

@@ -8,7 +8,9 @@
 #include "base/progress.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/weight_check.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/load.h"
 
@@ -17,22 +19,15 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-constexpr int64_t kRequestTokens = 4096;
+constexpr int64_t kRequestTokens = 4096;  // where --max-model-len does not say
 
 struct InspectArguments {
   std::string path;
   uint64_t kv_memory = 0;  // 0: half of what is available
+  int64_t request_tokens = 0;
+  int threads = 0;
   bool json = false;
 };
-
-// How much text state fits a budget at one width of KV elements.
-struct KvFit {
-  int64_t bytes_per_token, tokens, requests;
-};
-KvFit Fit(const ModelConfig& config, int64_t element_bytes, int64_t budget) {
-  const int64_t per_token = config.KvBytesPerToken(element_bytes);
-  return {per_token, budget / per_token, budget / (per_token * kRequestTokens)};
-}
 
 struct TokenizerFacts {
   bool present = false;
@@ -45,9 +40,18 @@ struct TokenizerFacts {
 struct Inspection {
   WeightReport weights;
   TokenizerFacts tokenizer;
-  int64_t budget = 0;
+  int64_t budget = 0, request_tokens = kRequestTokens;
   bool budget_given = false;
 };
+
+// How much text state fits a budget at one width of KV elements.
+struct KvFit {
+  int64_t bytes_per_token, tokens, requests;
+};
+KvFit Fit(const ModelConfig& config, int64_t element_bytes, const Inspection& found) {
+  const int64_t per_token = config.KvBytesPerToken(element_bytes);
+  return {per_token, found.budget / per_token, found.budget / (per_token * found.request_tokens)};
+}
 
 // A tokenizer that is there but cannot be used is an error; none at all is a fact.
 Result<TokenizerFacts> InspectTokenizer(const Checkpoint& checkpoint) {
@@ -159,10 +163,10 @@ OrderedJson WeightsJson(const WeightReport& weights) {
 OrderedJson ToJson(const Checkpoint& checkpoint, const Inspection& found) {
   const ModelConfig& config = checkpoint.config();
   const auto fit = [&](int64_t element_bytes) -> OrderedJson {
-    const KvFit kv = Fit(config, element_bytes, found.budget);
+    const KvFit kv = Fit(config, element_bytes, found);
     return {{"bytes_per_token", kv.bytes_per_token},
             {"tokens", kv.tokens},
-            {"requests_of_4096_tokens", kv.requests}};
+            {fmt::format("requests_of_{}_tokens", found.request_tokens), kv.requests}};
   };
   OrderedJson tokenizer = nullptr;
   if (found.tokenizer.present) {
@@ -279,7 +283,7 @@ std::string ToText(const Checkpoint& checkpoint, const Inspection& found) {
             static_cast<float>(config.rms_norm_eps));
   lines.Add("RoPE", "{}", RopeText(config));
   lines.Add("dtype", "{}, runs in {}", DTypeName(config.dtype),
-            DescribePrecision(checkpoint, DefaultPrecision(config.dtype)));
+            DescribePrecision(checkpoint, DefaultPrecision(checkpoint)));
   if (IsOwnInteger(config.dtype))
     lines.Add(
         "Quantized", "matrices to {} in groups of {} with bf16 scales{}; from {}, by merope {}",
@@ -297,26 +301,34 @@ std::string ToText(const Checkpoint& checkpoint, const Inspection& found) {
             config.eos_source);
   lines.Add("Chat template", "{}", found.tokenizer.chat_template);
   AddWeightLines(found.weights, &lines);
-  const KvFit bf16 = Fit(config, 2, found.budget), fp32 = Fit(config, 4, found.budget);
+  const KvFit bf16 = Fit(config, 2, found), fp32 = Fit(config, 4, found);
   lines.Add("KV cache", "{} bytes a token in bf16, {} in fp32", Grouped(bf16.bytes_per_token),
             Grouped(fp32.bytes_per_token));
   lines.Add("", "{} ({}) hold {} tokens in bf16, {} in fp32", Size(found.budget),
             found.budget_given ? "--kv-memory" : "half of the memory available now",
             Grouped(bf16.tokens), Grouped(fp32.tokens));
   lines.Add("", "or {} requests of {} tokens at once in bf16, {} in fp32", Grouped(bf16.requests),
-            Grouped(kRequestTokens), Grouped(fp32.requests));
+            Grouped(found.request_tokens), Grouped(fp32.requests));
   return lines.text();
 }
 
 Result<int> Inspect(const InspectArguments& arguments) {
   TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.path));
   Inspection found;
+  if (arguments.request_tokens > 0) {
+    found.request_tokens = arguments.request_tokens;
+    if (found.request_tokens > checkpoint.config().max_position_embeddings)
+      return Err(
+          "max_model_len: expected 1 to {} (the checkpoint's max_position_embeddings), found {}",
+          checkpoint.config().max_position_embeddings, found.request_tokens);
+  }
   TRY_ASSIGN(found.tokenizer, InspectTokenizer(checkpoint));
   {
     ProgressBar bar("Checking the weights");
-    TRY_ASSIGN(found.weights, CheckWeights(checkpoint, [&bar](int64_t done, int64_t total) {
-                 bar.Update(done, total);
-               }));
+    TRY_ASSIGN(found.weights,
+               CheckWeights(
+                   checkpoint, [&bar](int64_t done, int64_t total) { bar.Update(done, total); },
+                   arguments.threads));
   }
   found.budget_given = arguments.kv_memory > 0;
   found.budget = found.budget_given ? static_cast<int64_t>(arguments.kv_memory)
@@ -339,12 +351,17 @@ void AddInspect(CLI::App& app, Action* chosen) {
   inspect->add_option("MODEL", a->path, "A Hugging Face directory, or a .gguf file")->required();
   inspect
       ->add_option(
-          "--kv-memory", a->kv_memory,
+          "--kv-memory,--kv-cache-memory", a->kv_memory,
           "Say how many tokens fit this much KV cache, as 8GiB (default: half of the memory "
           "that is available)")
-      ->transform(CLI::AsSizeValue(true))
+      ->transform(Bytes())
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 50))
       ->type_name("SIZE");
+  inspect
+      ->add_option("--max-model-len", a->request_tokens,
+                   "Tokens of each of the requests that are said to fit (default: 4096)")
+      ->check(CLI::PositiveNumber);
+  AddThreads(*inspect, &a->threads);
   inspect->add_flag("--json", a->json, "Print one JSON object");
   inspect->footer(
       "Ends with 1 when tensors are missing, extra, of the wrong shape or not finite.\n\n"

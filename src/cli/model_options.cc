@@ -5,22 +5,50 @@
 #include <cstdio>
 
 #include "base/progress.h"
+#include "cli/command_line.h"
 #include "text/chat_date.h"
 
 namespace merope {
+
+CLI::Option* AddThreads(CLI::App& command, int* threads) {
+  return command.add_option("--threads", *threads, "Default: the cores this process may use")
+      ->check(CLI::Range(1, 1024));
+}
+
+CLI::Option* AddMaxModelLen(CLI::App& command, int64_t* tokens) {
+  return command
+      .add_option("--max-model-len", *tokens,
+                  "Tokens of prompt and answer at most (default: the checkpoint's)")
+      ->check(CLI::PositiveNumber);
+}
+
+CLI::Option* AddKvCacheMemory(CLI::App& command, std::optional<uint64_t>* bytes,
+                              const std::string& meaning) {
+  return command
+      .add_option("--kv-cache-memory", *bytes,
+                  "Bytes that keys and values may take (as 512M, 8GiB)" + meaning)
+      ->transform(Bytes())
+      ->type_name("SIZE");
+}
+
+void AddContextLimit(CLI::App& command, ContextLimit* limit) {
+  AddMaxModelLen(command, &limit->max_model_len);
+  AddKvCacheMemory(command, &limit->kv_cache_bytes,
+                   " of one sequence in fp32; prompts are cut to what they hold");
+}
 
 void AddModelOptions(CLI::App& command, ModelOptions* options) {
   ModelOptions& o = *options;
   LlamaOptions& llama = o.load.runtime.llama;
   command.add_option("MODEL", o.load.path, "A Hugging Face directory, or a .gguf file")->required();
   command
-      .add_option("--dtype", o.dtype,
-                  "fp32, bf16, int8, int4, stored (a GGUF's own integers) or auto: BF16 runs in "
-                  "bf16, F32 and F16 in fp32, quantized weights as stored")
+      .add_option(
+          "--dtype", o.dtype,
+          "fp32, bf16, int8, int4, stored (a GGUF's own integers) or auto: BF16 runs in "
+          "bf16, F32 and F16 in fp32, quantized weights in bf16 up to 500 million of them, above "
+          "as stored")
       ->capture_default_str();
-  command
-      .add_option("--threads", o.load.runtime.threads, "Default: the cores this process may use")
-      ->check(CLI::Range(1, 1024));
+  AddThreads(command, &o.load.runtime.threads);
   command
       .add_option("--weights", o.weights,
                   "How bf16 weights are kept: plain, packed (in 12 bits, losslessly), or auto, "
@@ -33,10 +61,10 @@ void AddModelOptions(CLI::App& command, ModelOptions* options) {
       ->capture_default_str();
   command.add_flag("--enforce-eager", llama.eager,
                    "Run the ops one by one instead of a captured plan; the results are the same");
-  command
-      .add_option("--max-model-len", llama.max_model_len,
-                  "Tokens of prompt and answer at most (default: the checkpoint's)")
-      ->check(CLI::PositiveNumber);
+  AddMaxModelLen(command, &llama.max_model_len);
+  AddKvCacheMemory(command, &o.load.runtime.kv_cache_bytes,
+                   "; default: what the machine has left, up to what the sequences that run "
+                   "together need. Taken as needed");
   command
       .add_option("--speculative-tokens", o.engine.speculative_tokens,
                   "Tokens at most that are proposed from what stood in prompt and answer before, "
@@ -68,11 +96,6 @@ void AddEngineOptions(CLI::App& command, ModelOptions* options) {
                   "Tokens of one step at most")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
-  command
-      .add_option("--kv-cache-memory", options->load.runtime.kv_cache_bytes,
-                  "Bytes that keys and values may take (K, M, G: times 1024 each); default: what "
-                  "the machine has left, up to what --max-num-seqs sequences need. Taken as needed")
-      ->transform(CLI::AsSizeValue(false));
   command.add_flag("!--no-prefix-cache", engine.prefix_cache,
                    "Compute every prompt whole; the results are the same");
 }

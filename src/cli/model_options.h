@@ -21,9 +21,19 @@ struct ModelOptions {
   bool many = false;  // requests at once
 };
 
+// --threads of a command that computes, --max-model-len, and --kv-cache-memory, whose meaning the
+// command says.
+CLI::Option* AddThreads(CLI::App& command, int* threads);
+CLI::Option* AddMaxModelLen(CLI::App& command, int64_t* tokens);
+CLI::Option* AddKvCacheMemory(CLI::App& command, std::optional<uint64_t>* bytes,
+                              const std::string& meaning);
+
+// The two last of a command that chooses its prompts itself.
+void AddContextLimit(CLI::App& command, ContextLimit* limit);
+
 // MODEL, and how it is loaded.
 void AddModelOptions(CLI::App& command, ModelOptions* options);
-// Of a command that runs many requests: how many together, in how much memory.
+// Of a command that runs many requests: how many together.
 void AddEngineOptions(CLI::App& command, ModelOptions* options);
 // Of a command that renders chats: --date.
 void AddDateOption(CLI::App& command, std::optional<std::tm>* date);

@@ -23,6 +23,10 @@ Result<bool> WriteOutput(std::string_view text) {
   return true;
 }
 
+std::string JsonLine(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
 Result<std::string> ReadInput(size_t max_bytes) {
   std::string text;
   std::array<char, 1 << 16> block;

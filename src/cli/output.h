@@ -2,6 +2,8 @@
 // other failed write is an error.
 #pragma once
 
+#include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -10,6 +12,9 @@ namespace merope {
 
 // Writes and flushes. False: the reader has gone, and there is nobody left to write for.
 Result<bool> WriteOutput(std::string_view text);
+
+// One line; bytes that are no UTF-8 become U+FFFD.
+std::string JsonLine(const nlohmann::ordered_json& json);
 
 // All of standard input, at most max_bytes.
 Result<std::string> ReadInput(size_t max_bytes = size_t{1} << 28);

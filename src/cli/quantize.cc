@@ -9,6 +9,7 @@
 #include "base/stopwatch.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
+#include "cli/model_options.h"
 #include "cli/output.h"
 
 namespace merope {
@@ -17,6 +18,7 @@ namespace {
 struct QuantizeArguments {
   std::string model, directory, dtype;
   QuantizeOptions options;
+  bool json = false;
 };
 
 Result<int> RunQuantize(QuantizeArguments arguments) {
@@ -28,6 +30,15 @@ Result<int> RunQuantize(QuantizeArguments arguments) {
     ProgressBar bar("quantizing");
     TRY_ASSIGN(result, Quantize(checkpoint, arguments.directory, arguments.options,
                                 [&bar](int64_t done, int64_t total) { bar.Update(done, total); }));
+  }
+  if (arguments.json) {
+    TRY(WriteOutput(JsonLine({{"directory", arguments.directory},
+                              {"dtype", arguments.dtype},
+                              {"model", arguments.model},
+                              {"bytes", result.bytes},
+                              {"source_bytes", result.source_bytes},
+                              {"seconds", watch.Seconds()}})));
+    return 0;
   }
   TRY(WriteOutput(fmt::format("{}: {} of {}, {:.1f} MB of weights ({:.1f} MB before), {:.1f} s\n",
                               arguments.directory, arguments.dtype, arguments.model,
@@ -47,8 +58,8 @@ void AddQuantize(CLI::App& app, Action* chosen) {
   quantize->add_option("--dtype", a->dtype, "int8 or int4")
       ->required()
       ->check(CLI::IsMember({"int8", "int4"}));
-  quantize->add_option("--threads", a->options.threads, "Default: the cores this process may use")
-      ->check(CLI::Range(1, 1024));
+  AddThreads(*quantize, &a->options.threads);
+  quantize->add_flag("--json", a->json, "Print one JSON object: what was written, and its bytes");
   quantize->add_flag("--force", a->options.force, "Replace a model that is there");
   quantize->footer(
       "The integers are those that --dtype makes at every load: the results are the same bits.\n"

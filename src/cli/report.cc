@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/load.h"
 #include "report/write_report.h"
@@ -17,27 +18,31 @@ namespace {
 struct ReportArguments {
   std::string directory, lang = "both";
   std::vector<std::string> dtypes = {"bf16"};
-  bool quick = false, full = false;
+  bool quick = false, full = false, json = false;
   ReportOptions options;
 };
 
-// One bar at a time, named for what is being done.
-class PhaseBars {
- public:
-  void Update(std::string_view phase, int64_t done, int64_t total) {
-    if (phase != phase_) {
-      bar_.reset();  // wipes its line before the next one draws
-      phase_ = phase;
-      bar_ = std::make_unique<ProgressBar>(phase_);
-    }
-    bar_->Update(done, total);
-    if (done == total) bar_.reset(), phase_.clear();
-  }
+using Files = std::vector<std::string>;
 
- private:
-  std::string phase_;
-  std::unique_ptr<ProgressBar> bar_;
-};
+std::string ToText(const ReportData& data, const std::string& directory, const Files& files) {
+  std::string text;
+  for (const std::string& file : files)
+    if (!file.ends_with(".svg")) text += fmt::format("{}/{}\n", directory, file);
+  return text + fmt::format(
+                    "weights: {}\n(a) the reference report's table: {}\n(b) every position, full "
+                    "vocabulary: {}\n",
+                    VerdictName(data.weights.ok() ? Verdict::kPass : Verdict::kFail),
+                    VerdictName(data.verify.first_token.verdict),
+                    VerdictName(data.verify.positions.verdict));
+}
+
+std::string ToJson(const ReportData& data, const std::string& directory, const Files& files) {
+  return JsonLine({{"directory", directory},
+                   {"files", files},
+                   {"first_token", VerdictName(data.verify.first_token.verdict)},
+                   {"positions", VerdictName(data.verify.positions.verdict)},
+                   {"weights_ok", data.weights.ok()}});
+}
 
 Result<int> RunReport(ReportArguments arguments) {
   ReportOptions& options = arguments.options;
@@ -66,15 +71,8 @@ Result<int> RunReport(ReportArguments arguments) {
   TRY_ASSIGN(const std::vector<std::string> files,
              WriteReport(data, arguments.directory, languages));
 
-  std::string text;
-  for (const std::string& file : files)
-    if (!file.ends_with(".svg")) text += fmt::format("{}/{}\n", arguments.directory, file);
-  text += fmt::format(
-      "weights: {}\n(a) the reference report's table: {}\n(b) every position, full vocabulary: "
-      "{}\n",
-      VerdictName(data.weights.ok() ? Verdict::kPass : Verdict::kFail),
-      VerdictName(data.verify.first_token.verdict), VerdictName(data.verify.positions.verdict));
-  TRY(WriteOutput(text));
+  TRY(WriteOutput(arguments.json ? ToJson(data, arguments.directory, files)
+                                 : ToText(data, arguments.directory, files)));
   return ExitCode(data.verdict());
 }
 
@@ -102,10 +100,12 @@ void AddReport(CLI::App& app, Action* chosen) {
           "What is verified and measured against fp32: bf16 (default), int8, int4, stored, or fp32 "
           "(against double sums). Of several, as bf16,int8,int4, the first is the report's; the "
           "others are verified and measured, too, and one table sets all side by side")
-      ->check(CLI::IsMember({"bf16", "fp32", "int8", "int4", "stored"}))
+      ->check(CLI::IsMember({"bf16", "bfloat16", "fp32", "float32", "float", "float16", "half",
+                             "int8", "int4", "stored"}))
       ->delimiter(',');
-  report->add_option("--threads", a->options.threads, "Default: the cores this process may use")
-      ->check(CLI::Range(1, 1024));
+  AddContextLimit(*report, &a->options.limit);
+  AddThreads(*report, &a->options.threads);
+  report->add_flag("--json", a->json, "Print one JSON object: the files, and the verdicts");
   report->footer(
       "Writes report.{en,zh}.{md,html}, figures/ and report.json. Exit code, as verify's: 0 PASS; "
       "1 FAIL, or the weights do not\n"

@@ -1,8 +1,13 @@
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "base/mapped_file.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/model_options.h"
@@ -22,6 +27,7 @@ struct RunArguments {
   std::optional<int64_t> top_k, max_tokens;
   SamplingParams params;
   StructuredOutputs structured;
+  std::optional<std::string> json_schema;
   bool chat = false, json = false;
   std::optional<std::tm> date;
 };
@@ -68,13 +74,30 @@ void SayDefaults(const RunArguments& arguments, const GenerationDefaults& defaul
   if (!used.empty()) Say("from the checkpoint's generation defaults: {}", used);
 }
 
+// For those who ask a chat model without saying so: its answer would be a continuation.
+void SayChatHint(const Checkpoint& checkpoint) {
+  const auto chat = checkpoint.LoadChatTemplate();
+  if (chat && chat->has_value())
+    return Say(
+        "the checkpoint has a chat template: --chat asks through it; without, the prompt is "
+        "continued as it stands");
+  std::string name = std::filesystem::path(checkpoint.path()).filename().string();
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (chat && (name.contains("instruct") || name.contains("chat")))
+    Say("the name says that this is a chat model, but the checkpoint has no chat template: the "
+        "prompt is continued as it stands");
+}
+
 Result<std::vector<int32_t>> Prompt(const RunArguments& arguments, const LoadedModel& loaded) {
   std::string text = arguments.prompt;
   if (text == "-") {
     TRY_ASSIGN(text, ReadInput());
     if (text.ends_with('\n')) text.pop_back();
   }
-  if (!arguments.chat) return EncodePrompt(loaded.tokenizer, text);
+  if (!arguments.chat) {
+    SayChatHint(loaded.checkpoint);
+    return EncodePrompt(loaded.tokenizer, text);
+  }
   TRY_ASSIGN(const std::optional<ChatTemplate> chat, loaded.checkpoint.LoadChatTemplate());
   if (!chat)
     return Err("{}: --chat: expected a chat template in the checkpoint, found none",
@@ -140,7 +163,21 @@ void SaySummary(const GenerateResult& result, const EngineStats& stats) {
   Say("{}; finish: {}", line, FinishReasonName(result.finish_reason));
 }
 
-Result<int> Run(const RunArguments& arguments) {
+// The value of --json-schema: a schema, or the path of one.
+Result<std::string> ReadSchema(const std::string& value) {
+  if (value.find_first_not_of(" \t\r\n") == value.npos)
+    return Err("--json-schema: expected a schema or a file, found \"{}\"", value);
+  const char first = value[value.find_first_not_of(" \t\r\n")];
+  if (first == '{' || value == "true" || value == "false") return value;
+  auto text = ReadFile(value);
+  if (!text) return Within("--json-schema", text.error());
+  return text;
+}
+
+Result<int> Run(RunArguments arguments) {
+  if (arguments.json_schema) {
+    TRY_ASSIGN(arguments.structured.json, ReadSchema(*arguments.json_schema));
+  }
   SamplingParams checked = Params(arguments, {});
   TRY(Settle(&checked, {.vocab_size = std::numeric_limits<int32_t>::max()}));  // before loading
   TRY_ASSIGN(const LoadedModel loaded, LoadAndSay(arguments.model));
@@ -196,18 +233,15 @@ void AddRun(CLI::App& app, Action* chosen) {
                               "checkpoint's max_new_tokens, or else {})",
                               kDefaultMaxTokens));
   run->add_option("--min-tokens", a->params.min_tokens, "Tokens to generate at least");
-  run->add_option("--stop", a->params.stop, "End before this text; may be given more than once")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  AddTexts(*run, "--stop", &a->params.stop, "End before this text; may be given more than once");
   auto* form = run->add_option_group("Structured output", "What the answer must be");
   form->require_option(0, 1);
-  form->add_option("--json-schema", a->structured.json, "JSON that matches this schema");
+  AddText(*form, "--json-schema", &a->json_schema,
+          "JSON that matches this schema: a file that holds it, or the schema itself, from { on");
   form->add_flag("--json-object", a->structured.json_object, "A JSON object");
-  form->add_option("--regex", a->structured.regex, "Text that matches this, as a whole");
-  form->add_option("--choice", a->structured.choice, "One of these texts, given one each")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  form->add_option("--grammar", a->structured.grammar, "Text that matches this EBNF grammar");
+  AddText(*form, "--regex", &a->structured.regex, "Text that matches this, as a whole");
+  AddTexts(*form, "--choice", &a->structured.choice, "One of these texts, given one each");
+  AddText(*form, "--grammar", &a->structured.grammar, "Text that matches this EBNF grammar");
   run->add_flag("--chat", a->chat, "The prompt is a user's message, for the chat template");
   run->add_option("--system", a->system, "The system message that comes first")->needs("--chat");
   AddDateOption(*run, &a->date);

@@ -17,6 +17,7 @@ namespace {
 struct SynthArguments {
   std::string directory, like, dtype;
   SynthOptions options;
+  bool json = false;
 };
 
 Result<ModelConfig> ConfigLike(const std::string& like) {
@@ -40,6 +41,13 @@ Result<int> Synth(SynthArguments arguments) {
     TRY(Synthesize(arguments.directory, *config, options,
                    [&bar](int64_t done, int64_t total) { bar.Update(done, total); }));
   }
+  if (arguments.json) {
+    TRY(WriteOutput(JsonLine({{"directory", arguments.directory},
+                              {"like", arguments.like},
+                              {"dtype", DTypeName(options.dtype)},
+                              {"seed", options.seed}})));
+    return 0;
+  }
   TRY(WriteOutput(fmt::format("{}: random weights in the shape of {}, {}, seed {}\n",
                               arguments.directory, arguments.like, DTypeName(options.dtype),
                               options.seed)));
@@ -62,6 +70,7 @@ void AddSynth(CLI::App& app, Action* chosen) {
   synth->add_option("--dtype", a->dtype, "f32, f16 or bf16 (default: the config's)")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   synth->add_flag("--force", a->options.force, "Write into a directory that is not empty");
+  synth->add_flag("--json", a->json, "Print one JSON object: what was written");
   synth->footer(
       "The model says nothing sensible, but loads, runs and measures like the real one.\n\n"
       "Example: merope synth --like pleias-rag-350m /tmp/pleias");

@@ -12,7 +12,9 @@
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "checkpoint/checkpoint.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "text/tokenizer.h"
 
 namespace merope {
@@ -91,7 +93,7 @@ struct DetokenizeOptions {
   std::string model;
   std::vector<int32_t> ids;
   std::string lines;
-  bool skip_special = false;
+  bool json = false, skip_special = false;
 };
 
 Result<int> DetokenizeLines(const DetokenizeOptions& o, const Tokenizer& tokenizer) {
@@ -117,7 +119,7 @@ void AddTokenize(CLI::App& app, Action* chosen) {
       ->add_option("MODEL", o->model,
                    "Directory with a tokenizer.json, or .gguf file (a vocabulary-only one, too)")
       ->required();
-  tokenize->add_option("TEXT", o->text, "The text; - or none: standard input");
+  AddText(*tokenize, "TEXT", &o->text, "The text; - or none: standard input");
   tokenize->add_flag("--json", o->json, "Print {\"ids\": […], \"pieces\": […]}");
   tokenize->add_flag("--no-special", o->no_special, "Take special tokens as plain text");
   tokenize->add_flag("--add-special", o->add_special,
@@ -140,6 +142,7 @@ void AddTokenize(CLI::App& app, Action* chosen) {
   detokenize->add_option(
       "--lines", d->lines,
       "Detokenize a file: one JSON array of ids a line in, one JSON string a line out");
+  detokenize->add_flag("--json", d->json, "Print {\"text\": …}");
   detokenize->add_flag("--skip-special", d->skip_special, "Leave special tokens out");
   detokenize->footer("Example: merope detokenize models/SmolLM2 19556 28 905");
   detokenize->callback([d, chosen] {
@@ -147,7 +150,7 @@ void AddTokenize(CLI::App& app, Action* chosen) {
       TRY_ASSIGN(const Tokenizer tokenizer, LoadTokenizerFrom(d->model));
       if (!d->lines.empty()) return DetokenizeLines(*d, tokenizer);
       TRY_ASSIGN(const std::string text, tokenizer.Decode(d->ids, d->skip_special));
-      fmt::print("{}\n", text);
+      TRY(WriteOutput(d->json ? fmt::format("{{\"text\":{}}}\n", Quoted(text)) : text + "\n"));
       return 0;
     };
   });

@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/model_options.h"
 #include "cli/output.h"
 #include "cli/verify_table.h"
 #include "engine/load.h"
@@ -19,6 +20,7 @@ namespace {
 struct VerifyArguments {
   std::string model, original, dtype, kv = "auto", dump_prompts, dump_logits;
   VerifyOptions options;
+  ContextLimit limit;
   bool quick = false, full = false, json = false, reference = false;
 };
 
@@ -66,11 +68,11 @@ Result<int> RunVerify(VerifyArguments arguments) {
                  : arguments.full ? VerifyMode::kFull
                                   : VerifyMode::kDefault;
   TRY_ASSIGN(options.target_kv, ParseKvStorage(arguments.kv));
-  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
+  TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(arguments.model, arguments.limit));
   const DType dtype = checkpoint.config().dtype;
   options.target = arguments.dtype.empty() && (!IsOwnInteger(dtype) || !options.target_file.empty())
                        ? Precision::kBf16
-                       : precision.value_or(DefaultPrecision(dtype));
+                       : precision.value_or(DefaultPrecision(checkpoint));
   if (!arguments.dump_prompts.empty() || !arguments.dump_logits.empty())
     return Dump(arguments, checkpoint);
 
@@ -83,19 +85,12 @@ Result<int> RunVerify(VerifyArguments arguments) {
     TRY_ASSIGN(original, Checkpoint::Open(arguments.original));
     options.original = &*original;
   }
-  std::string phase;
-  std::unique_ptr<ProgressBar> bar;
-  options.progress = [&](std::string_view now, int64_t done, int64_t total) {
-    if (now != phase || bar == nullptr) {
-      bar.reset();  // wipes its line before the next one draws
-      phase = now;
-      bar = std::make_unique<ProgressBar>(phase);
-    }
-    bar->Update(done, total);
-    if (done == total) bar.reset();
+  PhaseBars bars(VerifyPhases(options));
+  options.progress = [&bars](std::string_view phase, int64_t done, int64_t total) {
+    bars.Update(phase, done, total);
   };
   TRY_ASSIGN(const VerifyResult result, Verify(checkpoint, tokenizer, options));
-  bar.reset();
+  bars.Clear();
   TRY_ASSIGN(const bool written,
              WriteOutput(arguments.json ? ToJson(result).dump(
                                               2, ' ', false,
@@ -142,8 +137,8 @@ void AddVerify(CLI::App& app, Action* chosen) {
       ->add_option("--baseline", a->original,
                    "Take the fp32 baseline from this model: the original of a quantized one")
       ->excludes("--against");
-  verify->add_option("--threads", a->options.threads, "Default: the cores this process may use")
-      ->check(CLI::Range(1, 1024));
+  AddContextLimit(*verify, &a->limit);
+  AddThreads(*verify, &a->options.threads);
   verify->add_flag("--json", a->json, "Print the result as one JSON object");
   verify->add_option("--dump-prompts", a->dump_prompts,
                      "Only write the prompts of the mode, as token ids (JSON)");

@@ -41,6 +41,11 @@ int64_t ExpectedWeightBytes(const Checkpoint& checkpoint, Precision precision) {
 // the requests' texts and other processes.
 constexpr double kKvShare = 0.8;
 
+int64_t KvBytes(const Checkpoint& checkpoint, const Backend& backend, int64_t tokens) {
+  const ModelConfig& c = checkpoint.config();
+  return tokens * backend.KvTokenBytes({c.num_layers, c.num_kv_heads, c.head_dim});
+}
+
 Result<int64_t> KvTokens(const Checkpoint& checkpoint, const Backend& backend,
                          const RuntimeOptions& options) {
   const ModelConfig& c = checkpoint.config();
@@ -48,7 +53,7 @@ Result<int64_t> KvTokens(const Checkpoint& checkpoint, const Backend& backend,
   const int64_t longest = options.llama.max_model_len > 0
                               ? std::min(options.llama.max_model_len, c.max_position_embeddings)
                               : c.max_position_embeddings;
-  const int64_t token = backend.KvTokenBytes({c.num_layers, c.num_kv_heads, c.head_dim});
+  const int64_t token = KvBytes(checkpoint, backend, 1);
   const int64_t one = (longest + kPageTokens - 1) / kPageTokens * kPageTokens;
   int64_t bytes = 0;
   if (options.kv_cache_bytes) {
@@ -75,8 +80,13 @@ Result<int64_t> KvTokens(const Checkpoint& checkpoint, const Backend& backend,
 
 }  // namespace
 
-Precision DefaultPrecision(DType dtype) {
-  if (IsQuantized(dtype)) return Precision::kStored;
+Precision DefaultPrecision(const Checkpoint& checkpoint) {
+  const DType dtype = checkpoint.config().dtype;
+  if (IsQuantized(dtype)) {
+    int64_t weights = 0;
+    for (const TensorView& tensor : checkpoint.tensors()) weights += tensor.elements();
+    return weights <= kSmallModel ? Precision::kBf16 : Precision::kStored;
+  }
   if (dtype == DType::kInt8) return Precision::kInt8;
   if (dtype == DType::kInt4) return Precision::kInt4;
   return dtype == DType::kF32 || dtype == DType::kF16 ? Precision::kFp32 : Precision::kBf16;
@@ -87,7 +97,15 @@ Result<std::optional<Precision>> ParsePrecision(std::string_view name) {
   for (const Precision precision :
        {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kInt4, Precision::kStored})
     if (name == PrecisionName(precision)) return precision;
-  return Err("dtype: expected auto, stored, fp32, bf16, int8 or int4, found \"{}\"", name);
+  // vLLM's and PyTorch's names. All values of fp16 are values of fp32, and nothing here runs in
+  // fp16.
+  if (name == "bfloat16") return Precision::kBf16;
+  if (name == "float32" || name == "float" || name == "float16" || name == "half")
+    return Precision::kFp32;
+  return Err(
+      "dtype: expected auto, stored, fp32 (float32, float, float16, half), bf16 (bfloat16), int8 "
+      "or int4, found \"{}\"",
+      name);
 }
 
 std::string DescribePrecision(const Checkpoint& checkpoint, Precision precision) {
@@ -115,16 +133,17 @@ Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& 
   const Stopwatch watch;
   Runtime runtime;
   runtime.threads = options.threads > 0 ? options.threads : DefaultThreads();
-  const CpuOptions cpu{options.precision.value_or(DefaultPrecision(checkpoint.config().dtype)),
-                       runtime.threads, options.weights, options.kv};
+  const CpuOptions cpu{options.precision.value_or(DefaultPrecision(checkpoint)), runtime.threads,
+                       options.weights, options.kv};
   if (cpu.precision == Precision::kStored && QuantizedTypes(checkpoint).empty())
     return Err("{}: dtype stored: expected a GGUF file's quantized weights, found {}",
                checkpoint.path(), DTypeName(checkpoint.config().dtype));
   const DType dtype = checkpoint.config().dtype;
-  if (IsOwnInteger(dtype) && IsInteger(cpu.precision) && cpu.precision != DefaultPrecision(dtype))
+  if (IsOwnInteger(dtype) && IsInteger(cpu.precision) &&
+      cpu.precision != DefaultPrecision(checkpoint))
     return Err("{}: dtype {}: its weights are quantized to {} already: expected that, bf16 or fp32",
                checkpoint.path(), PrecisionName(cpu.precision),
-               PrecisionName(DefaultPrecision(dtype)));
+               PrecisionName(DefaultPrecision(checkpoint)));
   const bool reference = options.backend == BackendKind::kReference;
   runtime.backend = reference ? MakeReferenceBackend(cpu) : MakeCpuBackend(cpu);
   ProgressBar bar("loading weights");
@@ -132,10 +151,30 @@ Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& 
   LlamaOptions llama = options.llama;
   if (llama.kv_tokens == 0) {
     TRY_ASSIGN(llama.kv_tokens, KvTokens(checkpoint, *runtime.backend, options));
+  } else if (const int64_t bytes = KvBytes(checkpoint, *runtime.backend, llama.kv_tokens);
+             options.kv_cache_bytes && static_cast<uint64_t>(bytes) > *options.kv_cache_bytes) {
+    return Err("kv_cache_memory: expected at least {} bytes, for {} tokens, found {}", bytes,
+               llama.kv_tokens, *options.kv_cache_bytes);
   }
   TRY_ASSIGN(runtime.model, Llama::Load(checkpoint, *runtime.backend, llama, progress));
   runtime.load_seconds = watch.Seconds();
   return runtime;
+}
+
+Result<Checkpoint> OpenLimited(const std::string& path, const ContextLimit& limit) {
+  TRY_ASSIGN(Checkpoint checkpoint, Checkpoint::Open(path));
+  if (limit.max_model_len != 0) TRY(checkpoint.LimitContext(limit.max_model_len));
+  if (limit.kv_cache_bytes) {
+    const int64_t page = checkpoint.config().KvBytesPerToken(sizeof(float)) * kPageTokens;
+    const uint64_t pages = *limit.kv_cache_bytes / static_cast<uint64_t>(page);
+    const int64_t context = checkpoint.config().max_position_embeddings;
+    if (pages == 0)
+      return Err("kv_cache_memory: expected at least {} bytes, for {} tokens in fp32, found {}",
+                 page, kPageTokens, *limit.kv_cache_bytes);
+    if (pages < static_cast<uint64_t>(context) / kPageTokens)
+      TRY(checkpoint.LimitContext(static_cast<int64_t>(pages) * kPageTokens));
+  }
+  return checkpoint;
 }
 
 Result<LoadedModel> LoadModel(const LoadOptions& options) {

@@ -18,12 +18,13 @@ namespace merope {
 enum class BackendKind : uint8_t { kCpu, kReference };
 
 struct RuntimeOptions {
-  std::optional<Precision> precision = {};  // nullopt: DefaultPrecision of the checkpoint's dtype
+  std::optional<Precision> precision = {};  // nullopt: DefaultPrecision of the checkpoint
   BackendKind backend = BackendKind::kCpu;
   int threads = 0;  // 0: DefaultThreads()
   WeightStorage weights = WeightStorage::kAuto;
   KvStorage kv = KvStorage::kAuto;
-  // Where llama.kv_tokens is 0, the KV cache is made for: these bytes; or else what is left of the
+  // Where llama.kv_tokens is 0, the KV cache is made for: these bytes (elsewhere they must hold
+  // kv_tokens); or else what is left of the
   // memory that this process may use, but no more than max_num_seqs sequences of max_model_len
   // need. One sequence must fit.
   std::optional<uint64_t> kv_cache_bytes = {};
@@ -62,11 +63,22 @@ struct LoadedModel {
 // The id of the tokenizer's own EOS, for EngineOptions; nullopt where it names none.
 std::optional<int32_t> EosTokenId(const LoadedModel& loaded);
 
+// A limit for commands that choose their prompts themselves (verify, report): no context is longer
+// than max_model_len (0: the checkpoint's), nor than one whose keys and values kv_cache_bytes hold
+// in fp32.
+struct ContextLimit {
+  int64_t max_model_len = 0;
+  std::optional<uint64_t> kv_cache_bytes = {};
+};
+Result<Checkpoint> OpenLimited(const std::string& path, const ContextLimit& limit);
+
 Result<LoadedModel> LoadModel(const LoadOptions& options);
 
-// The checkpoint's own: BF16 runs in bf16; F32 and F16 in fp32, which holds all their values;
-// quantized weights as they are stored.
-Precision DefaultPrecision(DType dtype);
+// The checkpoint's own: BF16 runs in bf16; F32 and F16 in fp32, which holds all their values; our
+// integers as they are. A quantized GGUF runs in bf16 up to kSmallModel weights, where that takes a
+// GB at most and the 8-bit activations of kStored show (docs/quantization.md); above, as stored.
+inline constexpr int64_t kSmallModel = 500'000'000;
+Precision DefaultPrecision(const Checkpoint& checkpoint);
 // Its name; of kStored, with the file's types: "stored (Q4_1, Q8_0)".
 std::string DescribePrecision(const Checkpoint& checkpoint, Precision precision);
 // "auto" (nullopt) or a precision's name, as --dtype takes them.

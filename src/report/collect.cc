@@ -138,7 +138,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
 
   // Loading comes first, while nothing else has touched memory.
   const Stopwatch open_watch;
-  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(options.model));
+  TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(options.model, options.limit));
   data.load.open_seconds = open_watch.Seconds();
   const Stopwatch tokenizer_watch;
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
@@ -181,7 +181,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   grid.progress = phase("performance");
   TRY_ASSIGN(data.latency, MeasureLatency(*target.model, grid));
   TRY_ASSIGN(data.modes, MeasureLatency(*target.model, Modes(grid, phase("eager, compiled"))));
-  TRY_ASSIGN(data.weights, CheckWeights(checkpoint, phase("weights")));
+  TRY_ASSIGN(data.weights, CheckWeights(checkpoint, phase("weights"), options.threads));
   data.weight_rounding = WeightRoundingError(checkpoint);
 
   {

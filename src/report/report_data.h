@@ -14,6 +14,7 @@
 #include "bench/latency.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/weight_check.h"
+#include "engine/load.h"
 #include "report/error_sample.h"
 #include "verify/suite.h"
 
@@ -25,6 +26,7 @@ struct ReportOptions {
   Precision target = Precision::kBf16;
   std::vector<Precision> others = {};  // dtypes that one table sets beside the target
   int threads = 0;                     // 0: DefaultThreads()
+  ContextLimit limit = {};
 };
 
 // What the checkpoint says of itself.

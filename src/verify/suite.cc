@@ -383,6 +383,13 @@ class Suite {
 
 }  // namespace
 
+int VerifyPhases(const VerifyOptions& options) {
+  const bool reference = options.target != Precision::kFp32 || !options.against.empty();
+  const bool rounded = EmulatedPrecision(options.target) != Precision::kBf16 ||
+                       options.target_kv != KvStorage::kAuto;
+  return 3 + reference + rounded;  // beside the emulation, the comparison and the suspects
+}
+
 Result<VerifyResult> Verify(const Checkpoint& checkpoint, const Tokenizer& tokenizer,
                             const VerifyOptions& options) {
   return Suite(checkpoint, tokenizer, options).Run();

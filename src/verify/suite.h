@@ -33,6 +33,9 @@ struct VerifyOptions {
   std::function<void(std::string_view phase, int64_t done, int64_t total)> progress;
 };
 
+// How many phases progress will see; the last, of suspects, may be missing.
+int VerifyPhases(const VerifyOptions& options);
+
 Result<VerifyResult> Verify(const Checkpoint& checkpoint, const Tokenizer& tokenizer,
                             const VerifyOptions& options);
 

@@ -1,15 +1,21 @@
 """The program as a person uses it: help, exit codes, streams, signals."""
 
+import fcntl
 import json
 import os
 import pty
 import re
+import resource
 import signal
+import struct
 import subprocess
+import termios
+import time
 
 import merope
 
-COMMANDS = ["run", "batch", "inspect", "verify", "bench latency", "bench roofline", "report", "tokenize", "detokenize", "synth"]
+COMMANDS = ["run", "batch", "inspect", "verify", "bench latency", "bench throughput", "bench roofline", "report", "tokenize",
+            "detokenize", "quantize", "synth", "doctor", "completion"]
 
 
 class Help(merope.Case):
@@ -23,7 +29,8 @@ class Help(merope.Case):
 
     def test_version_is_that_of_the_file(self):
         version = (merope.ROOT / "VERSION").read_text().strip()
-        self.assertEqual(self.good("--version").stdout.decode(), f"merope {version}\n")
+        line = self.good("--version").stdout.decode()
+        self.assertRegex(line, rf"^merope {re.escape(version)} \(commit ([0-9a-f]{{12}}(\+changes)?|unknown), (g\+\+|clang) [^,]+, \w+\)\n$")
 
     def test_a_wrong_command_line_is_64(self):
         for arguments in ([], ["frobnicate"], ["run"], ["run", "--frobnicate", "m", "p"], ["bench"],
@@ -96,12 +103,201 @@ class Run(merope.Case):
         self.refused(3, ["chat", "template"], "run", self.model, "x", "--chat")
         self.refused(3, "UTF-8", "run", self.model, "-", stdin=b"caf\xe9")
 
-
     def test_the_instruction_set_can_be_pinned(self):
         pinned = lambda name: {"env": {"MEROPE_TARGET": name}}
         error = self.refused(3, ["MEROPE_TARGET", "ABACUS"], "run", self.model, "x", **pinned("ABACUS"))
         least = re.search(r"\(([^)]*)\)", error)[1].split(", ")[-1]
         self.assertIn(f"({least}, ", self.run_json("x", "--max-tokens", 1, **pinned(least))["backend"])
+
+
+class CommandLine(merope.Case):
+    def run_json(self, *arguments):
+        return json.loads(self.good("run", self.model, *arguments, "--json").stdout)
+
+    def test_texts_are_what_was_typed(self):
+        for text in ("[a,b]", "[]", "{}", "%%", "[INST]", "a,b", "", " "):
+            with self.subTest(text):
+                self.assertEqual(self.run_json("x", "--choice", text)["text"], text)
+                self.assertIn(self.run_json("--choice", text, "--choice", "other", "x")["text"], (text, "other"))
+        for stop in ("[INST]", "[]", "[a,b]", "{}", "%%"):
+            with self.subTest(stop):
+                result = self.run_json("--choice", f"q{stop}r", "--stop", "zzz", "--stop", stop, "x")
+                self.assertEqual((result["text"], result["stop_reason"]), ("q", stop))
+        self.assertEqual(self.run_json("--regex", "[ab]", "[INST] x [/INST]")["text"] in "ab", True)
+        self.assertEqual(json.loads(self.good("tokenize", self.model, "", "--json").stdout)["ids"], [])
+        ids = [json.loads(self.good("tokenize", self.model, text, "--json").stdout)["ids"] for text in ("[a,b]", "a,b")]
+        self.assertNotEqual(*ids)
+
+    def test_a_schema_is_a_file_or_itself(self):
+        schema = '{"type": "array", "items": {"const": 7}, "minItems": 2, "maxItems": 2}'
+        file = self.scratch / "schema.json"
+        file.write_text(schema)
+        for value in (schema, "  " + schema, file):
+            self.assertEqual(json.loads(self.run_json("x", "--json-schema", value)["text"]), [7, 7])
+        self.refused(3, ["--json-schema", "no-such.json"], "run", self.model, "x", "--json-schema", "no-such.json")
+        self.refused(3, "--json-schema", "run", self.model, "x", "--json-schema", "")
+
+    def test_numbers_out_of_range_are_refused(self):
+        for arguments in (["--seed", 2**64], ["--seed", 2**63], ["--seed", -2**64], ["--seed", "0x10"], ["--seed", ""], ["--seed", "1.5"],
+                          ["--max-tokens", 2**63], ["--max-tokens", "1e3"], ["--top-k", 10**30], ["--threads", 2**32 + 1],
+                          ["--threads", "-1"], ["--max-model-len", 2**63], ["--max-model-len", "0"],
+                          ["--temperature", "1e999"], ["--temperature", "1,5"], ["--temperature", ""],
+                          ["--speculative-tokens", 2**32], ["--kv-cache-memory", "99999999999G"],
+                          ["--kv-cache-memory", 2**64], ["--kv-cache-memory", "-1"], ["--kv-cache-memory", "G"],
+                          ["--kv-cache-memory", "8X"], ["--kv-cache-memory", "8iB1"]):
+            with self.subTest(arguments):
+                self.refused(64, arguments[0], "run", self.model, "x", *arguments)
+        for arguments in (["inspect", self.model, "--kv-memory", "8EB"], ["bench", "latency", self.model, "--batch-size", 2**64],
+                          ["bench", "roofline", "--seconds", "1e400"],
+                          ["synth", "--like", "pleias-rag-350m", "d", "--seed", 2**64], ["detokenize", self.model, 2**32]):
+            with self.subTest(arguments):
+                self.refused(64, "expected", *arguments) if arguments[0] != "detokenize" else self.refused(64, "IDS", *arguments)
+        self.assertEqual(self.good("detokenize", self.model, "010").stdout, self.good("detokenize", self.model, 10).stdout)
+        self.run_json("x", "--seed", 2**63 - 1, "--temperature", 1, "--max-tokens", "02")
+        self.run_json("x", "--kv-cache-memory", "1 MiB", "--max-tokens", 2)
+
+    def test_what_is_unknown_is_named_with_the_nearest(self):
+        for arguments, names in (
+                (["run", "m", "p", "--max-token", "3"], ["--max-token", "did you mean --max-tokens?"]),
+                (["run", "m", "p", "--max_tokens=3"], ["--max_tokens", "did you mean --max-tokens?"]),
+                (["run", "--tempreature", "1", "m", "p"], ["--tempreature", "did you mean --temperature?"]),
+                (["run", "m", "--jsn-schema", "f"], ["--jsn-schema", "did you mean --json-schema?"]),
+                (["bench", "latency", "m", "--batchsize", "1"], ["--batchsize", "did you mean --batch-size?"]),
+                (["bench", "latncy"], ['"latncy"', "did you mean latency?"]),
+                (["verfy", "m"], ['"verfy"', "did you mean verify?"]),
+                (["--verison"], ["--verison", "did you mean --version?"]),
+                (["run", "m", "two", "words"], ['"words"', "quotes"]),
+                (["run", "m", "-x y z"], ["-x y z", "comes after --"])):
+            with self.subTest(arguments):
+                error = self.refused(64, names, *arguments)
+                self.assertEqual(error.count("merope: error: "), 1)
+                self.assertIn("--help", error)
+        self.assertNotIn("did you mean", self.refused(64, "--quux", "run", "m", "p", "--quux"))
+
+    def test_dtype_has_vllm_s_spellings(self):
+        for name, dtype in (("auto", "bf16"), ("bfloat16", "bf16"), ("half", "fp32"), ("float16", "fp32"),
+                            ("float", "fp32"), ("float32", "fp32")):
+            self.assertEqual(self.run_json("x", "--max-tokens", 1, "--dtype", name)["dtype"], dtype)
+
+    def test_a_chat_model_without_chat_gets_a_hint(self):
+        hint = lambda model, *more: "chat template" in self.good("run", model, "x", "--max-tokens", 1, *more).stderr.decode()
+        self.assertFalse(hint(self.model))
+        instruct = self.synth("Tiny-Instruct")
+        self.assertTrue(hint(instruct))
+        (instruct / "chat_template.jinja").write_text("{{ messages[0].content }}")
+        self.assertTrue(hint(instruct))
+        self.assertFalse(hint(instruct, "--chat"))
+
+    def test_what_the_machine_refuses_is_an_error(self):
+        def limited(address_space, *arguments):
+            limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+            return subprocess.run([merope.BIN, *map(str, arguments)], capture_output=True, preexec_fn=limit, timeout=120)
+        many = ["--threads", 1000]  # 8 MB of stack each
+        for arguments in (["run", self.model, "x", *many], ["inspect", self.model, *many], ["bench", "roofline", *many],
+                          ["verify", self.model, "--quick", *many], ["bench", "latency", self.model, "--input-len", 4, "--output-len", 3, *many],
+                          ["quantize", self.model, self.scratch / "q", "--dtype", "int8", *many]):
+            with self.subTest(arguments):
+                done = limited(1 << 30, *arguments)
+                self.assertEqual(done.returncode, 3, done.stderr)
+                self.assertRegex(done.stderr, b"error: (a thread cannot be made|out of memory)")
+        done = limited(1 << 29, "batch", self.model, os.devnull, self.scratch / "out.jsonl", "--max-num-batched-tokens", 65536,
+                       "--threads", 1, "--max-num-seqs", 4096, "--kv-cache-memory", "1G")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn(b"memory", done.stderr)
+
+    def test_options_that_every_command_has(self):
+        own = ["--max-model-len", 48, "--kv-cache-memory", "1M", "--threads", 1, "--json"]
+        requests = self.scratch / "requests.jsonl"
+        requests.write_text(json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/completions",
+                                        "body": {"prompt": "x", "max_tokens": 3}}) + "\n")
+        for arguments in (["run", self.model, "x", "--max-tokens", 2, *own], ["batch", self.model, requests, self.scratch / "r.jsonl", *own],
+                          ["inspect", self.model, *own],
+                          ["bench", "latency", self.model, "--input-len", 4, "--output-len", 3, "--warmup", 0, "--repeats", 1, *own],
+                          ["bench", "throughput", self.model, "--num-prompts", 2, "--input-len", 4, "--output-len", 3,
+                           "--warmup", 0, "--repeats", 1, *own],
+                          ["quantize", self.model, self.scratch / "int8", "--dtype", "int8", "--threads", 1, "--json"],
+                          ["synth", self.scratch / "again", "--like", self.model, "--json"], ["detokenize", self.model, 5, "--json"]):
+            with self.subTest(arguments):
+                self.assertIsInstance(json.loads(self.good(*arguments).stdout), dict)
+        verified = merope.run("verify", self.model, "--quick", *own)
+        self.assertIn(verified.returncode, (0, 1, 2), verified.stderr)
+        json.loads(verified.stdout)
+        for command in (["run", self.model, "x"], ["inspect", self.model], ["verify", self.model, "--quick"],
+                        ["bench", "latency", self.model, "--input-len", 4, "--output-len", 3], ["report", self.model, "-o", self.scratch / "report"]):
+            with self.subTest(command):
+                self.refused(3, ["max_model_len", "64", "65"], *command, "--max-model-len", 65)
+                if command[0] != "inspect":
+                    self.refused(3, "kv_cache_memory", *command, "--kv-cache-memory", 9)
+
+
+class Tools(merope.Case):
+    def options(self, command):
+        text = self.good(*command.split(), "--help").stdout.decode()
+        return {name for column in re.findall(r"(?m)^  (-\S+)", text) for name in re.findall(r"--[a-z-]+", column)}
+
+    def test_completion_knows_every_option(self):
+        scripts = {shell: self.good("completion", shell).stdout.decode() for shell in ("bash", "zsh", "fish")}
+        for command in COMMANDS:
+            options = self.options(command)
+            self.assertIn("--help", options)
+            *_, last = command.split()
+            for option in options:
+                self.assertIn(f" '{option}:", scripts["zsh"], command)
+                self.assertRegex(scripts["fish"], rf"seen_subcommand_from {last}'[^\n]* -l {option[2:]} ")
+            words = ["merope", *command.split(), "--"]
+            found = subprocess.run(["bash", "-c", 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _merope; echo "${COMPREPLY[@]}"',
+                                    "/dev/stdin", *words], input=scripts["bash"].encode(), capture_output=True, check=True)
+            self.assertLessEqual(options, set(found.stdout.decode().split()), command)
+        commands = {command.split()[0] for command in COMMANDS}
+        found = subprocess.run(["bash", "-c", 'source /dev/stdin; COMP_WORDS=(merope ""); COMP_CWORD=1; _merope; echo "${COMPREPLY[@]}"'],
+                               input=scripts["bash"].encode(), capture_output=True, check=True)
+        self.assertEqual(set(found.stdout.decode().split()), commands)
+        self.refused(64, "tcsh", "completion", "tcsh")
+
+    def test_doctor_says_what_a_bug_report_needs(self):
+        found = json.loads(self.good("doctor", "--json").stdout)
+        self.assertEqual(found["merope"]["version"], (merope.ROOT / "VERSION").read_text().strip())
+        self.assertGreater(found["memory"]["total_bytes"], 0)
+        self.assertGreater(found["machine"]["usable_cores"], 0)
+        text = self.good("doctor").stdout.decode()
+        for part, values in found.items():
+            self.assertIn(f"{part}\n", text)
+            for name in values:
+                self.assertIn(f"  {name} ", text)
+        limited = subprocess.run(["bash", "-c", 'ulimit -Sn 77; "$0" doctor --json', merope.BIN], capture_output=True, check=True)
+        self.assertEqual(json.loads(limited.stdout)["limits"]["open_files"], 77)
+
+
+class Terminal(merope.Case):
+    def interrupted(self, columns):
+        """What a terminal of so many columns shows of a command that is interrupted after two seconds."""
+        terminal, side = pty.openpty()
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen([merope.BIN, "bench", "roofline", "--seconds", "60", "--threads", "1"],
+                                   stdout=subprocess.DEVNULL, stderr=side, env={**os.environ, "NO_COLOR": "1"})
+        os.close(side)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGINT)
+        seen = b""
+        try:
+            while block := os.read(terminal, 4096):
+                seen += block
+        except OSError:
+            pass
+        os.close(terminal)
+        self.assertEqual(process.wait(60), 130)
+        return seen.decode()
+
+    def test_a_bar_fits_the_terminal_and_leaves_the_prompt_a_line(self):
+        for columns in (100, 44, 12):
+            seen = self.interrupted(columns)
+            self.assertTrue(seen.endswith("\n"), seen)
+            lines = [re.sub(r"\x1b\[K", "", line) for line in re.split(r"[\r\n]+", seen) if line]
+            self.assertTrue(lines)
+            for line in lines:
+                self.assertLess(len(line), columns)
+            if columns > 40:
+                self.assertRegex(lines[-1], r"^measuring \[#*\.*\] +\d+%  \d+ s left$")
 
 
 class Streams(merope.Case):

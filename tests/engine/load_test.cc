@@ -15,7 +15,7 @@ ModelConfig Config() {
   return config;
 }
 
-TEST(LoadRuntime, AQuantizedGgufRunsAsItIsStoredUnlessToldOtherwise) {
+TEST(LoadRuntime, ASmallQuantizedGgufRunsInBf16UnlessToldOtherwise) {
   const TempDir directory;
   const std::string path =
       WriteQuantizedModel(directory, Config(), 0.1f, [](const std::string& name) {
@@ -25,7 +25,7 @@ TEST(LoadRuntime, AQuantizedGgufRunsAsItIsStoredUnlessToldOtherwise) {
   ASSERT_TRUE(checkpoint) << ErrorOf(checkpoint);
   const auto runtime = LoadRuntime(*checkpoint, {.threads = 1});
   ASSERT_TRUE(runtime) << ErrorOf(runtime);
-  EXPECT_EQ(runtime->backend->precision(), Precision::kStored);
+  EXPECT_EQ(runtime->backend->precision(), Precision::kBf16);
   EXPECT_EQ(DescribePrecision(*checkpoint, Precision::kStored), "stored (Q8_0, Q4_0)");
   EXPECT_EQ(DescribePrecision(*checkpoint, Precision::kInt8), "int8");
   for (const char* name : {"fp32", "bf16", "int8", "int4", "stored"}) {

@@ -1,0 +1,51 @@
+// What CLI11 leaves to us: texts that stay as they were typed, numbers that are refused where they
+// do not fit, and errors that name what was meant.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace merope {
+
+// An option or argument whose value is any text: brackets, braces and "" are nothing special.
+template <class T>
+CLI::Option* AddText(CLI::App& command, const std::string& name, T* text, const std::string& help) {
+  const CLI::callback_t take = [text](const CLI::results_t& found) {
+    *text = found.back();
+    return true;
+  };
+  return command.add_option(name, take, help)->type_name("TEXT");
+}
+// The same, given once for each of several.
+template <class T>
+CLI::Option* AddTexts(CLI::App& command, const std::string& name, T* texts,
+                      const std::string& help) {
+  const CLI::callback_t take = [texts](const CLI::results_t& found) {
+    *texts = found;
+    return true;
+  };
+  return command.add_option(name, take, help)
+      ->type_name("TEXT")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+// Makes bytes of "512", "8M", "8MiB" or "8 mb" (1024 each); an option's transform.
+CLI::Validator Bytes();
+
+std::vector<CLI::App*> Subcommands(CLI::App& command);
+// Those of its groups, too.
+void ForEachOption(CLI::App& command, const std::function<void(CLI::Option*)>& each);
+// Every option whose values are numbers takes decimal ones alone, and none that would have to be
+// cut.
+void RefuseBadNumbers(CLI::App& app);
+
+// The command that the command line chose: app itself, where it named none.
+CLI::App& ChosenCommand(CLI::App& app);
+// "merope bench latency".
+std::string CommandPath(const CLI::App& command);
+// What was wrong with the command line, with the nearest name there is in place of an unknown one.
+std::string Explain(CLI::App& app, const CLI::ParseError& error);
+
+}  // namespace merope

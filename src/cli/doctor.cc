@@ -1,0 +1,105 @@
+// merope doctor: what a bug report needs to say of machine and build. And --version, which is the
+// short form of it.
+#include <hwy/base.h>
+#include <openssl/crypto.h>
+#include <sys/resource.h>
+
+#include <CLI/Version.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "backend/cpu/kernels/kernels.h"
+#include "base/machine.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/version.h"
+
+namespace merope {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json Limit(int resource) {
+  rlimit limit = {};
+  if (getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0) return nullptr;
+  return limit.rlim_cur == RLIM_INFINITY ? Json("unlimited") : Json(limit.rlim_cur);
+}
+
+Json Findings() {
+  const Machine m = ReadMachine();
+  return {
+      {"merope",
+       {{"version", m.merope},
+        {"commit", Commit()},
+        {"compiler", m.compiler},
+        {"kernels", cpu::GetElementwiseKernels().target}}},
+      {"machine",
+       {{"cpu", m.cpu},
+        {"architecture", m.architecture},
+        {"logical_cpus", m.logical_cpus},
+        {"usable_cores", m.usable_cores},
+        {"instruction_sets", m.instruction_sets},
+        {"l2_bytes", m.l2_bytes},
+        {"l3_bytes", m.l3_bytes}}},
+      {"memory",
+       {{"total_bytes", m.memory_total},
+        {"available_bytes", m.memory_available},
+        {"cgroup_limit_bytes", m.memory_limit > 0 ? Json(m.memory_limit) : Json("none")},
+        {"usable_bytes", m.UsableMemory()}}},
+      {"system", {{"os", m.os}, {"kernel", m.kernel}, {"libc", m.libc}}},
+      {"limits",
+       {{"address_space_bytes", Limit(RLIMIT_AS)},
+        {"processes", Limit(RLIMIT_NPROC)},
+        {"open_files", Limit(RLIMIT_NOFILE)},
+        {"stack_bytes", Limit(RLIMIT_STACK)}}},
+      {"libraries",
+       {{"highway", fmt::format("{}.{}.{}", HWY_MAJOR, HWY_MINOR, HWY_PATCH)},
+        {"nlohmann_json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR,
+                                      NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
+        {"fmt",
+         fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
+        {"cli11", CLI11_VERSION},
+        {"openssl", OpenSSL_version(OPENSSL_VERSION)}}}};
+}
+
+// A line a value, under a heading for each part.
+std::string ToText(const Json& findings) {
+  std::string text;
+  for (const auto& [part, values] : findings.items()) {
+    text += part + "\n";
+    for (const auto& [name, value] : values.items()) {
+      std::string shown;
+      if (value.is_array())
+        for (const Json& item : value)
+          shown += (shown.empty() ? "" : " ") + item.get<std::string>();
+      else
+        shown = value.is_string() ? value.get<std::string>() : value.dump();
+      text += fmt::format("  {:<20} {}\n", name, shown);
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string VersionLine() {
+  return fmt::format("merope {} (commit {}, {}, {})", MEROPE_VERSION, Commit(),
+                     ReadMachine().compiler, cpu::GetElementwiseKernels().target);
+}
+
+void AddDoctor(CLI::App& app, Action* chosen) {
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "Say what a bug report needs: version, machine, memory, limits, libraries");
+  const auto json = std::make_shared<bool>(false);
+  doctor->add_flag("--json", *json, "Print one JSON object");
+  doctor->footer("Example: merope doctor");
+  doctor->callback([json, chosen] {
+    *chosen = [json]() -> Result<int> {
+      const Json findings = Findings();
+      TRY(WriteOutput(*json ? JsonLine(findings) : ToText(findings)));
+      return 0;
+    };
+  });
+}
+
+}  // namespace merope
