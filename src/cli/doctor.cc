@@ -1,5 +1,6 @@
 // merope doctor: what a bug report needs to say of machine and build. And --version, which is the
 // short form of it.
+#include <fmt/ranges.h>
 #include <hwy/base.h>
 #include <openssl/crypto.h>
 #include <sys/resource.h>
@@ -7,6 +8,8 @@
 #include <CLI/Version.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "backend/cpu/kernels/kernels.h"
 #include "base/machine.h"
@@ -70,8 +73,7 @@ std::string ToText(const Json& findings) {
     for (const auto& [name, value] : values.items()) {
       std::string shown;
       if (value.is_array())
-        for (const Json& item : value)
-          shown += (shown.empty() ? "" : " ") + item.get<std::string>();
+        shown = fmt::format("{}", fmt::join(value.get<std::vector<std::string>>(), " "));
       else
         shown = value.is_string() ? value.get<std::string>() : value.dump();
       text += fmt::format("  {:<20} {}\n", name, shown);

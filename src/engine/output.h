@@ -49,7 +49,7 @@ struct Event {
   // asked for, the logprobs of each token of the prompt but the first.
   int64_t cached_tokens = 0;
   std::vector<PositionLogprobs> prompt_logprobs;
-  RequestTimes times;
+  RequestTimes times = {};
   bool last = false;     // nothing more comes of this request
   std::string error;     // with finish_reason kError
   bool refused = false;  // the error is the request's fault: what it asks for cannot be
