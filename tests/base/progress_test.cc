@@ -13,7 +13,7 @@ TEST(ProgressLine, SaysShareAndWhatIsLeft) {
   EXPECT_EQ(ProgressLine("x", 0.25, 100, "", 80, false),
             "x [#######.......................]  25%  5 min left");
   EXPECT_EQ(ProgressLine("x", 0.5, 10800, "", 40, false),
-            "x [########..............]  50%  3 h left");
+            "x [##########...........]  50%  3 h left");
   // Nothing to tell it by yet, and nothing left.
   EXPECT_EQ(ProgressLine("x", 0.001, 5, "", 18, false), "x [.........]   0%");
   EXPECT_EQ(ProgressLine("x", 1, 5, "", 18, false), "x [#########] 100%");
