@@ -25,14 +25,16 @@ namespace {
   "ℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ" \
   "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
 
+// To llama.cpp, white space beyond ASCII is a vertical tab, which no range of these holds.
+#define EAST_ASIAN "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF&&\\S]+"
+
 constexpr auto kPatterns = std::to_array<GgufPatterns>({
     {.names = {"deepseek-llm"},
      .patterns = {"[\\r\\n]", "\\s?[" CASED_LETTERS "]+",
-                  "\\s?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3000-\u3002]+", "\\s+\\z",
-                  "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+", "\\p{N}+"}},
+                  "\\s?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3001\u3002]+", "\\s+\\z",
+                  EAST_ASIAN, "\\p{N}+"}},
     {.names = {"deepseek-coder"},
-     .patterns = {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+",
-                  "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+", "\\p{N}"}},
+     .patterns = {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", EAST_ASIAN, "\\p{N}"}},
     {.names = {"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
      .patterns = {"\\p{N}{1,3}", IDEOGRAPHS, SYMBOL_OR_WORD "[\\r\\n]*" NEWLINES}},
     {.names = {"spark2_5"},
