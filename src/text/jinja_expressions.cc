@@ -8,13 +8,13 @@ namespace {
 using Kind = Expression::Kind;
 
 // Bounds the recursion of parsing, rendering and freeing.
-constexpr int kMaxDepth = 100;
+constexpr int kMaxExpressionDepth = 100;
 
 class Nesting {
  public:
   explicit Nesting(int& level) : level_(++level) {}
   ~Nesting() { --level_; }
-  bool too_deep() const { return level_ > kMaxDepth; }
+  bool too_deep() const { return level_ > kMaxExpressionDepth; }
 
  private:
   int& level_;
@@ -36,8 +36,8 @@ Result<ExpressionPtr> ExpressionParser::Finish(Expression expression) const {
     expression.depth = std::max(expression.depth, child->depth + 1);
   for (const ExpressionPtr* child : {&expression.spread, &expression.named_spread})
     if (*child != nullptr) expression.depth = std::max(expression.depth, (*child)->depth + 1);
-  if (expression.depth > kMaxDepth)
-    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxDepth));
+  if (expression.depth > kMaxExpressionDepth)
+    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxExpressionDepth));
   return std::make_unique<const Expression>(std::move(expression));
 }
 
@@ -73,7 +73,7 @@ Result<Target> ExpressionParser::ParseTarget() {
 Result<ExpressionPtr> ExpressionParser::ParseExpression() {
   const Nesting nesting(nesting_);
   if (nesting.too_deep())
-    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxDepth));
+    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxExpressionDepth));
   const size_t known = unknown_.size();
   TRY_ASSIGN(ExpressionPtr value, ParseOr());
   while (AtName("if")) {
@@ -127,7 +127,7 @@ Result<ExpressionPtr> ExpressionParser::ParseNot() {
   if (!AtName("not")) return ParseCompare();
   const Nesting nesting(nesting_);
   if (nesting.too_deep())
-    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxDepth));
+    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxExpressionDepth));
   Expression negation = Start(Kind::kNot);
   Next();
   TRY_ASSIGN(ExpressionPtr operand, ParseNot());
@@ -212,7 +212,7 @@ Result<ExpressionPtr> ExpressionParser::ParsePower() {
 Result<ExpressionPtr> ExpressionParser::ParseUnary(bool with_filters) {
   const Nesting nesting(nesting_);
   if (nesting.too_deep())
-    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxDepth));
+    return Fail(fmt::format("an expression nested deeper than {} levels", kMaxExpressionDepth));
   ExpressionPtr value;
   if (AtOperator("-") || AtOperator("+")) {
     Expression unary = Start(Kind::kUnary);

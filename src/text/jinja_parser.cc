@@ -8,9 +8,7 @@
 namespace merope::jinja {
 namespace {
 
-using Kind = Statement::Kind;
-
-constexpr int kMaxDepth = 50;
+constexpr int kMaxStatementDepth = 50;
 
 class Parser {
  public:
@@ -28,8 +26,8 @@ class Parser {
   // there are none.
   Result<Body> ParseBody(std::initializer_list<std::string_view> ends) {
     Body body;
-    if (++depth_ > kMaxDepth)
-      return in_.Fail(fmt::format("statements nested deeper than {} levels", kMaxDepth));
+    if (++depth_ > kMaxStatementDepth)
+      return in_.Fail(fmt::format("statements nested deeper than {} levels", kMaxStatementDepth));
     while (true) {
       Statement statement;
       statement.line = in_.Current().line;
@@ -40,11 +38,11 @@ class Parser {
         break;
       }
       if (in_.Current().kind == TokenKind::kText) {
-        statement.kind = Kind::kText;
+        statement.kind = Statement::Kind::kText;
         statement.text = in_.Next().text;
       } else if (in_.Current().kind == TokenKind::kOutputBegin) {
         in_.Next();
-        statement.kind = Kind::kOutput;
+        statement.kind = Statement::Kind::kOutput;
         TRY_ASSIGN(statement.expression, in_.TupleOrExpression());
         TRY(in_.Expect(TokenKind::kOutputEnd, "\"}}\""));
       } else {
@@ -78,21 +76,21 @@ class Parser {
     if (is("with")) return With(statement);
     if (is("filter")) return Filter(statement);
     if (is("generation")) {
-      statement->kind = Kind::kScope;
+      statement->kind = Statement::Kind::kScope;
       TRY(EndStatement());
       return ScopeUntil("endgeneration", statement);
     }
     if (in_.AtName("break") || in_.AtName("continue")) {
       if (loops_ == 0) return in_.Fail(in_.Found() + " outside of a for");
-      statement->kind = is("break") ? Kind::kBreak : Kind::kContinue;
-      if (statement->kind == Kind::kContinue) in_.Next();
+      statement->kind = is("break") ? Statement::Kind::kBreak : Statement::Kind::kContinue;
+      if (statement->kind == Statement::Kind::kContinue) in_.Next();
       return EndStatement();
     }
     return in_.Fail(fmt::format("the statement {} is not supported here", in_.Found()));
   }
 
   Status If(Statement* statement) {
-    statement->kind = Kind::kIf;
+    statement->kind = Statement::Kind::kIf;
     const size_t known = in_.unknown_count();
     do {
       Statement::Branch branch;
@@ -111,7 +109,7 @@ class Parser {
   }
 
   Status For(Statement* statement) {
-    statement->kind = Kind::kFor;
+    statement->kind = Statement::Kind::kFor;
     TRY_ASSIGN(statement->target, in_.ParseTarget());
     if (!statement->target.attribute.empty() ||
         std::ranges::find(statement->target.names, "loop") != statement->target.names.end())
@@ -144,11 +142,11 @@ class Parser {
   Status Set(Statement* statement) {
     TRY_ASSIGN(statement->target, in_.ParseTarget());
     if (in_.TakeOperator("=")) {
-      statement->kind = Kind::kSet;
+      statement->kind = Statement::Kind::kSet;
       TRY_ASSIGN(statement->expression, in_.TupleOrExpression());
       return EndStatement();
     }
-    statement->kind = Kind::kSetBlock;
+    statement->kind = Statement::Kind::kSetBlock;
     if (statement->target.names.size() != 1)
       return in_.Fail("set: expected \"=\", found " + in_.Found());
     TRY(BlockFilters(statement));
@@ -157,7 +155,7 @@ class Parser {
   }
 
   Status Filter(Statement* statement) {
-    statement->kind = Kind::kFilter;
+    statement->kind = Statement::Kind::kFilter;
     Expression text;
     text.kind = Expression::Kind::kName;
     text.line = statement->line;
@@ -185,7 +183,7 @@ class Parser {
   }
 
   Status With(Statement* statement) {
-    statement->kind = Kind::kScope;
+    statement->kind = Statement::Kind::kScope;
     while (in_.Current().kind != TokenKind::kBlockEnd) {
       if (!statement->assignments.empty()) TRY(in_.ExpectOperator(","));
       std::pair<Target, ExpressionPtr> assignment;
@@ -200,7 +198,7 @@ class Parser {
   }
 
   Status Macro(Statement* statement) {
-    statement->kind = Kind::kMacro;
+    statement->kind = Statement::Kind::kMacro;
     // Such a macro would see the variables of a statement after its end.
     if (loops_ > 0 || macros_ > 0 || scopes_ > 0)
       return in_.Fail("macro: inside of another statement than if: not supported");
@@ -214,7 +212,7 @@ class Parser {
 
   // {% call(parameters) f(arguments) %} body {% endcall %}: the body is f's argument caller.
   Status Call(Statement* statement) {
-    statement->kind = Kind::kCall;
+    statement->kind = Statement::Kind::kCall;
     auto macro = std::make_unique<MacroNode>();
     macro->name = "caller";
     if (in_.TakeOperator("(")) TRY(Parameters(macro.get()));

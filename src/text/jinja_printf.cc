@@ -21,11 +21,11 @@ struct Spec {
   int64_t width = 0, precision = -1;
 };
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDecimal(char c) { return c >= '0' && c <= '9'; }
 
 Result<int64_t> TakeNumber(std::string_view* text) {
   int64_t number = 0;
-  while (!text->empty() && IsDigit(text->front()) && number <= kMaxWidth) {
+  while (!text->empty() && IsDecimal(text->front()) && number <= kMaxWidth) {
     number = number * 10 + (text->front() - '0');
     text->remove_prefix(1);
   }
@@ -65,7 +65,7 @@ Result<Spec> ParseSpec(std::string_view text) {
   TRY_ASSIGN(spec.width, TakeNumber(&text));
   TakeAny(&text, ",_", &spec.grouping);
   if (Take(&text, '.')) {
-    if (text.empty() || !IsDigit(text.front())) return Err("format: expected a precision");
+    if (text.empty() || !IsDecimal(text.front())) return Err("format: expected a precision");
     TRY_ASSIGN(spec.precision, TakeNumber(&text));
   }
   TakeAny(&text, "sdoxXbeEfFgG%", &spec.type);
@@ -91,7 +91,7 @@ std::string_view SignOf(bool negative, const Spec& spec) {
 
 // Separators between groups of three digits before the point.
 void Group(char separator, std::string* body) {
-  const auto end = std::ranges::find_if_not(*body, IsDigit);
+  const auto end = std::ranges::find_if_not(*body, IsDecimal);
   for (auto i = end - body->begin() - 3; i > 0; i -= 3)
     body->insert(static_cast<size_t>(i), 1, separator);
 }
@@ -235,7 +235,7 @@ Result<Value> FieldValue(std::string_view field, const Arguments& arguments, int
   const std::string_view first = field.substr(0, end);
   std::string_view rest = field.substr(end);
   Value value;
-  if (first.empty() || std::ranges::all_of(first, IsDigit)) {
+  if (first.empty() || std::ranges::all_of(first, IsDecimal)) {
     // −1: fields are numbered.
     if (first.empty() ? *automatic < 0 : *automatic > 0)
       return Err("format: fields with and without a number");
@@ -265,7 +265,7 @@ Result<Value> FieldValue(std::string_view field, const Arguments& arguments, int
     if (rest.front() != '[' || close == rest.npos || close == 1)
       return Err("format: the field \"{}\" is not supported", field);
     std::string_view key = rest.substr(1, close - 1);
-    if (std::ranges::all_of(key, IsDigit)) {
+    if (std::ranges::all_of(key, IsDecimal)) {
       TRY_ASSIGN(const int64_t index, TakeNumber(&key));
       TRY_ASSIGN(value, Item(value, Value::Int(index)));
     } else {

@@ -7,8 +7,6 @@
 namespace merope::jinja {
 namespace {
 
-using Kind = Statement::Kind;
-
 constexpr int64_t kMaxSteps = 2'000'000;
 constexpr int64_t kMaxBytes = int64_t{256} << 20;  // of all strings made, together
 
@@ -67,50 +65,50 @@ Result<Renderer::Flow> Renderer::Run(const Body& body) {
 
 Result<Renderer::Flow> Renderer::RunStatement(const Statement& statement) {
   switch (statement.kind) {
-    case Kind::kText:
+    case Statement::Kind::kText:
       TRY(Write(statement, statement.text));
       break;
-    case Kind::kOutput: {
+    case Statement::Kind::kOutput: {
       TRY_ASSIGN(const Value value, Evaluate(*statement.expression));
       TRY_ASSIGN(const std::string text, ToText(value));
       TRY(Write(statement, text));
       break;
     }
-    case Kind::kIf:
+    case Statement::Kind::kIf:
       return RunIf(statement);
-    case Kind::kFor:
+    case Statement::Kind::kFor:
       return RunFor(statement);
-    case Kind::kSet: {
+    case Statement::Kind::kSet: {
       TRY_ASSIGN(Value value, Evaluate(*statement.expression));
       TRY(Assign(statement, statement.target, std::move(value)));
       break;
     }
-    case Kind::kSetBlock: {
+    case Statement::Kind::kSetBlock: {
       TRY_ASSIGN(Value value, RunToText(statement.body, *statement.expression));
       TRY(Assign(statement, statement.target, std::move(value)));
       break;
     }
-    case Kind::kFilter: {
+    case Statement::Kind::kFilter: {
       TRY_ASSIGN(const Value value, RunToText(statement.body, *statement.expression));
       TRY_ASSIGN(const std::string text, ToText(value));
       TRY(Write(statement, text));
       break;
     }
-    case Kind::kMacro: {
+    case Statement::Kind::kMacro: {
       const MacroNode* macro = statement.macro.get();
       scope_->Set(
           macro->name,
           Value(Value::Data(std::make_shared<const Callable>(macro->name, std::nullopt, macro))));
       break;
     }
-    case Kind::kCall:
+    case Statement::Kind::kCall:
       TRY(RunCallBlock(statement));
       break;
-    case Kind::kScope:
+    case Statement::Kind::kScope:
       return RunScope(statement);
-    case Kind::kBreak:
+    case Statement::Kind::kBreak:
       return Flow::kBreak;
-    case Kind::kContinue:
+    case Statement::Kind::kContinue:
       return Flow::kContinue;
   }
   return Flow::kNext;

@@ -8,7 +8,7 @@ namespace merope::jinja {
 namespace {
 
 constexpr size_t kMaxItems = 100'000;
-constexpr int kMaxDepth = 64;
+constexpr int kMaxValueDepth = 64;
 
 int Depth(const Value& value) {
   if (const Sequence* sequence = value.sequence()) return sequence->depth;
@@ -18,7 +18,7 @@ int Depth(const Value& value) {
 
 Status CheckSize(size_t items, int depth) {
   if (items > kMaxItems) return Err("a value of more than {} items", kMaxItems);
-  if (depth > kMaxDepth) return Err("a value nested deeper than {} levels", kMaxDepth);
+  if (depth > kMaxValueDepth) return Err("a value nested deeper than {} levels", kMaxValueDepth);
   return {};
 }
 

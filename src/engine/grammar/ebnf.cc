@@ -11,7 +11,7 @@
 namespace merope {
 namespace {
 
-constexpr int kMaxDepth = 100;
+constexpr int kMaxRuleDepth = 100;
 constexpr int64_t kMaxRepeat = 4096, kUnbounded = -1;
 constexpr int64_t kMaxSize = 1 << 17;  // of the symbols written by repetitions
 
@@ -89,7 +89,7 @@ class EbnfParser {
   }
 
   Result<std::vector<Alternative>> Alternatives(int depth) {
-    if (depth > kMaxDepth) return Fail("more than {} groups inside each other", kMaxDepth);
+    if (depth > kMaxRuleDepth) return Fail("more than {} groups inside each other", kMaxRuleDepth);
     std::vector<Alternative> alternatives;
     do {
       TRY_ASSIGN(Alternative alternative, Sequence(depth));

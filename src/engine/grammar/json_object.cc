@@ -9,8 +9,8 @@
 namespace merope {
 namespace {
 
-constexpr size_t kMaxStates = 16384;
-constexpr int64_t kMaxMembers = 1 << 16;
+constexpr size_t kMaxObjectStates = 16384;
+constexpr int64_t kMaxObjectSize = 1 << 16;
 
 // How far an object is: the next known property, whether there was one at all, those that count for
 // min, those that count for max, whether one of the others has come.
@@ -39,7 +39,7 @@ class ObjectWriter {
     rules_[rule].alternatives.push_back({"{", RuleOf({})});
     for (size_t done = 0; done < pending_.size();) {
       const auto [state, own] = pending_[done++];
-      if (pending_.size() > kMaxStates) return Err("minProperties, maxProperties: too large");
+      if (pending_.size() > kMaxObjectStates) return Err("minProperties, maxProperties: too large");
       // All that may be the next member, directly: a chain of rules each of which may be empty
       // takes a parser cubic time.
       const RuleId members = rules_.Add();
@@ -76,11 +76,11 @@ class ObjectWriter {
   }
   bool MayBe(const State& state) const { return !shape_.max || state.all <= *shape_.max; }
   Status AddMember(RuleId members, RuleId member, const State& after) {
-    if (++n_members_ > kMaxMembers) {
+    if (++n_members_ > kMaxObjectSize) {
       return Err(
           "properties: too many that may be left out one after the other: more than {} ways "
           "from one to the next",
-          kMaxMembers);
+          kMaxObjectSize);
     }
     rules_[members].alternatives.push_back({member, RuleOf(after)});
     return {};

@@ -53,7 +53,7 @@ std::string Below(const std::string& place, std::string_view part) {
 }
 
 // Numbers that JSON's reader would round, since they are integers of more than 64 bits.
-struct Integers : nlohmann::json_sax<OrderedJson> {
+struct IntegerChecks : nlohmann::json_sax<OrderedJson> {
   std::string too_large;
   bool number_float(number_float_t /*value*/, const string_t& text) override {
     if (text.find_first_of(".eE") == text.npos) too_large = text;
@@ -148,7 +148,7 @@ bool TooManyMembers(const Json& value) {
 Result<OrderedJson> SchemaDocument(std::string_view text) {
   TRY_ASSIGN(const Json sorted, ParseJson(text, "schema"));  // for its limits and its errors
   if (TooManyMembers(sorted)) return Err("an object of more than {} members", kMaxMembers);
-  Integers integers;
+  IntegerChecks integers;
   OrderedJson::sax_parse(text, &integers);
   if (!integers.too_large.empty()) {
     return Err("expected integers of at most 64 bits, found {}", integers.too_large);

@@ -10,7 +10,7 @@
 namespace merope {
 namespace {
 
-constexpr int kMaxDepth = 32;
+constexpr int kMaxMergeDepth = 32;
 constexpr std::array kOfProperties = {"properties", "patternProperties", "additionalProperties"};
 constexpr std::array kUnevaluated = {"unevaluatedProperties", "unevaluatedItems"};
 
@@ -229,7 +229,8 @@ OrderedJson BothOf(const OrderedJson& first, const OrderedJson& second) {
 }
 
 Result<OrderedJson> SchemaParts::Plain(const OrderedJson& schema, int depth) const {
-  if (depth > kMaxDepth) return Err("$ref, allOf: more than {} inside each other", kMaxDepth);
+  if (depth > kMaxMergeDepth)
+    return Err("$ref, allOf: more than {} inside each other", kMaxMergeDepth);
   TRY(Count(schema));
   if (schema.is_boolean()) return schema;
   if (!schema.is_object()) return Err("expected a schema, found {}", schema.dump());

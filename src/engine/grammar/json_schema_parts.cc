@@ -209,7 +209,7 @@ Result<const OrderedJson*> SchemaParts::Resolve(const OrderedJson& reference) co
 Status SchemaParts::Count(const OrderedJson& value) const {
   std::vector<const OrderedJson*> level = {&value}, next;
   for (int64_t depth = 0; !level.empty(); ++depth, level.swap(next)) {
-    if (depth > Work::kMostDepth) work_.SpendAll();
+    if (depth > CompileWork::kMostDepth) work_.SpendAll();
     next.clear();
     for (const OrderedJson* at : level) {
       const auto size = static_cast<int64_t>(at->size());

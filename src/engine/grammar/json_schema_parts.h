@@ -22,7 +22,7 @@ Result<OrderedJson> SchemaDocument(std::string_view text);
 
 class SchemaParts {
  public:
-  SchemaParts(const OrderedJson& document, Work* work) : document_(document), work_(*work) {}
+  SchemaParts(const OrderedJson& document, CompileWork* work) : document_(document), work_(*work) {}
 
   // Counts what going through the value takes, the names of an object looked up one by one. Errors:
   // too much, or nested too deep.
@@ -45,7 +45,7 @@ class SchemaParts {
 
  private:
   const OrderedJson& document_;
-  Work& work_;
+  CompileWork& work_;
 };
 
 // All of properties, patternProperties and additionalProperties that a plain schema's objects must

@@ -11,7 +11,7 @@
 namespace merope {
 namespace {
 
-constexpr int kMaxDepth = 100;
+constexpr int kMaxGroupDepth = 100;
 constexpr int64_t kMaxRepeat = 4096;
 
 struct Flags {
@@ -59,7 +59,8 @@ class RegexParser {
 
   // Up to the end, or to the ')' of the group that it is in.
   Result<Piece> Alternatives(bool at_start, int depth) {
-    if (depth > kMaxDepth) return Fail("more than {} groups inside each other", kMaxDepth);
+    if (depth > kMaxGroupDepth)
+      return Fail("more than {} groups inside each other", kMaxGroupDepth);
     const Regular::Term anything = regular_.Not(Regular::kNothing);
     std::vector<Regular::Term> terms;
     Piece all;

@@ -13,7 +13,7 @@ constexpr size_t kMaxStates = 4096;
 constexpr size_t kMaxSize = 1 << 20;
 
 // The coarsest partition of all characters of which each of the sets is a union.
-std::vector<CharSet> Partition(const std::vector<CharSet>& sets, Work* work) {
+std::vector<CharSet> Partition(const std::vector<CharSet>& sets, CompileWork* work) {
   std::vector<char32_t> borders = {0, 0x110000};
   for (const CharSet& set : sets) {
     for (const CharSet::Range& range : set.ranges()) {
@@ -50,7 +50,7 @@ Regular::Term Regular::Make(Node node) {
     const bool goes_on = node.kind == Kind::kJoin && i > 0;
     node.depth = std::max(node.depth, At(node.parts[i]).depth + (goes_on ? 0 : 1));
   }
-  if (node.depth > Work::kMostDepth) work_.SpendAll();
+  if (node.depth > CompileWork::kMostDepth) work_.SpendAll();
   if (!work_.Spend(4 + std::ssize(node.parts))) return kNothing;
   const auto [known, is_new] = known_.try_emplace(node, static_cast<Term>(nodes_.size()));
   if (is_new) {

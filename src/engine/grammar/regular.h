@@ -27,7 +27,7 @@ class Regular {
   static constexpr int64_t kUnbounded = -1;
 
   Regular();
-  Work& work() { return work_; }
+  CompileWork& work() { return work_; }
   Term Set(const CharSet& set);  // one character of it
   Term Text(std::string_view utf8);
   Term Join(Term first, Term second);
@@ -87,7 +87,7 @@ class Regular {
   // Steps to all states, those without texts, too.
   Status Expand(Term term);
 
-  Work work_;
+  CompileWork work_;
   std::vector<Node> nodes_;
   std::map<Node, Term> known_;
   std::vector<CharSet> sets_;

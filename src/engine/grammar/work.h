@@ -9,7 +9,7 @@
 
 namespace merope {
 
-class Work {
+class CompileWork {
  public:
   // A step is a place of a term, a value or a symbol that is looked at: 20 to 50 ns.
   static constexpr int64_t kMost = 12'000'000;
