@@ -37,6 +37,15 @@ function(merope_layer name)
     add_library(merope_${name} STATIC ${sources})
     set(scope PUBLIC)
   endif()
+  # Several sources a compilation take half the time, where nobody compiles one of them again. Kernels include themselves once
+  # an instruction set, and are large enough alone.
+  if(MEROPE_PYTHON AND sources)
+    set(alone ${sources})
+    list(FILTER alone INCLUDE REGEX "/kernels/|/unicode_tables")
+    set_source_files_properties(${alone} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+    set_target_properties(merope_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    target_compile_options(merope_${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>) # of a source's own classes
+  endif()
   target_include_directories(merope_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(merope_${name} ${scope} merope_flags ${ARG_LIBS})
   foreach(layer ${ARG_USES})

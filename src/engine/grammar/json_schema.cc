@@ -23,7 +23,7 @@ constexpr std::string_view kNotSupported[] = {
     "not",          "if",       "dependentRequired", "dependentSchemas",
     "dependencies", "contains", "$dynamicRef",       "$recursiveRef"};
 
-Result<std::optional<Decimal>> Bound(const OrderedJson& schema, const char* keyword) {
+Result<std::optional<Decimal>> BoundOf(const OrderedJson& schema, const char* keyword) {
   const auto value = schema.find(keyword);
   if (value == schema.end()) return std::nullopt;
   if (!value->is_number()) return Err("{}: expected a number, found {}", keyword, value->dump());
@@ -211,10 +211,10 @@ Result<Regular::Term> SchemaCompiler::Strings(const OrderedJson& schema) {
 
 Status SchemaCompiler::FillNumber(RuleId rule, const OrderedJson& schema, const std::string& type) {
   NumberBounds bounds;
-  TRY_ASSIGN(bounds.min, Bound(schema, "minimum"));
-  TRY_ASSIGN(bounds.max, Bound(schema, "maximum"));
-  TRY_ASSIGN(bounds.above, Bound(schema, "exclusiveMinimum"));
-  TRY_ASSIGN(bounds.below, Bound(schema, "exclusiveMaximum"));
+  TRY_ASSIGN(bounds.min, BoundOf(schema, "minimum"));
+  TRY_ASSIGN(bounds.max, BoundOf(schema, "maximum"));
+  TRY_ASSIGN(bounds.above, BoundOf(schema, "exclusiveMinimum"));
+  TRY_ASSIGN(bounds.below, BoundOf(schema, "exclusiveMaximum"));
   if (const auto multiple = schema.find("multipleOf"); multiple != schema.end()) {
     const double value = multiple->is_number() ? multiple->get<double>() : 0;
     if (value < 1 || value > 1000 || value != std::floor(value)) {
