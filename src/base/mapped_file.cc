@@ -88,7 +88,16 @@ Result<std::string> ReadFile(const std::string& path, size_t max_bytes) {
   return content;
 }
 
+Status CheckReplaceable(const std::string& path) {
+  struct stat found = {};
+  if (stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode))
+    return Err("{}: expected a file or nothing, found {}", path,
+               S_ISDIR(found.st_mode) ? "a directory" : "something else");
+  return {};
+}
+
 Status WriteFile(const std::string& path, std::string_view content) {
+  TRY(CheckReplaceable(path));
   const std::string part = path + ".part";
   FILE* file = std::fopen(part.c_str(), "wb");
   if (file == nullptr) return Err("{}: cannot write: {}", path, std::strerror(errno));

@@ -35,6 +35,9 @@ class MappedFile {
 
 // The whole of a small file. Errors name the path; a file of more than max_bytes is refused.
 Result<std::string> ReadFile(const std::string& path, size_t max_bytes = size_t{1} << 30);
+// An error where path is there and is no regular file: a rename would put a file in a device's
+// place.
+Status CheckReplaceable(const std::string& path);
 // Replaces the file at path in one step (written beside it, then renamed).
 Status WriteFile(const std::string& path, std::string_view content);
 

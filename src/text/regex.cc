@@ -59,7 +59,7 @@ size_t Boundary(std::string_view text, size_t at) {
 
 struct Pattern {
   std::shared_ptr<regex_t> regex;
-  bool in_parts;  // whether a search may be cut in two
+  bool by_places;  // whether it may be tried at each place by itself
   std::string where;
 };
 
@@ -79,19 +79,21 @@ Status FindAll(const Pattern& pattern, std::string_view text, std::vector<TextRa
   const double deadline =
       ThreadSeconds() + kMaxSeconds + kMaxSecondsPerByte * static_cast<double>(text.size());
   const unsigned char *const begin = Bytes(text), *const end = begin + text.size();
+  // onig_search ends a match where its range ends, so a long text is matched place by place
+  // instead.
+  const bool by_places = pattern.by_places && text.size() > kPlaces;
   size_t last_end = SIZE_MAX, places = 0;  // places: since the clock was looked at
   for (size_t at = 0;;) {
-    const size_t part_end = pattern.in_parts ? Boundary(text, at + kPlaces) : text.size();
-    const int found =
-        onig_search_with_param(pattern.regex.get(), begin, end, begin + at, begin + part_end,
-                               region.get(), ONIG_OPTION_NONE, limits.get());
+    const int found = by_places
+                          ? onig_match_with_param(pattern.regex.get(), begin, end, begin + at,
+                                                  region.get(), ONIG_OPTION_NONE, limits.get())
+                          : onig_search_with_param(pattern.regex.get(), begin, end, begin + at, end,
+                                                   region.get(), ONIG_OPTION_NONE, limits.get());
     if (found < 0 && found != ONIG_MISMATCH) {
       return Err("{}: the regular expression fails at byte {} of a text: {}", pattern.where, at,
                  ErrorText(found));
     }
-    const size_t next = found < 0 ? part_end : static_cast<size_t>(region->end[0]);
-    places += next - std::min(at, next) + 1;
-    if (places >= kPlaces) {
+    if (++places >= kPlaces) {
       places = 0;
       if (ThreadSeconds() > deadline) {
         return Err("{}: the regular expression takes too long at byte {} of a text of {}",
@@ -99,10 +101,11 @@ Status FindAll(const Pattern& pattern, std::string_view text, std::vector<TextRa
       }
     }
     if (found < 0) {
-      if (part_end == text.size()) break;
-      at = part_end;
+      if (!by_places || at == text.size()) break;
+      utf8::Next(text, &at);
       continue;
     }
+    const size_t next = static_cast<size_t>(region->end[0]);
     const TextRange match{static_cast<size_t>(region->beg[0]), next};
     if (match.begin < at || match.end < match.begin || IsInsideCharacter(text, match.begin) ||
         IsInsideCharacter(text, match.end)) {

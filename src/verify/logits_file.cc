@@ -202,6 +202,7 @@ std::string Header(std::span<const VerifyPrompt> prompts, int64_t vocab,
 class PartFile {
  public:
   static Result<PartFile> Create(const std::string& path) {
+    TRY(CheckReplaceable(path));
     PartFile part(path);
     part.file_.reset(std::fopen(part.part_path_.c_str(), "wb"));
     if (part.file_ == nullptr)

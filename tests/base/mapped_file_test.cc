@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include <algorithm>
 
 #include "tests/support/temp_dir.h"
@@ -73,6 +75,15 @@ TEST(WriteFile, ReplacesInOneStepAndLeavesNothingBehind) {
   EXPECT_NE(failed.error().message.find("no/such/place: cannot write"), std::string::npos);
   const auto entries = std::filesystem::directory_iterator(directory.path());
   EXPECT_EQ(std::distance(begin(entries), end(entries)), 1);
+}
+
+TEST(WriteFile, LeavesDevicesAndDirectoriesAlone) {
+  for (const char* path : {"/dev/null", "/tmp"}) {
+    const Status status = WriteFile(path, "text");
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().message.find("expected a file or nothing, found "), std::string::npos);
+    EXPECT_FALSE(std::filesystem::is_regular_file(path));
+  }
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 GPT4O = TEKKEN.replace(r"\p{M}]+|", r"\p{M}]+" + CONTRACTION + "|", 1).replace(
     r"\p{M}]*|\p{N}|", r"\p{M}]*" + CONTRACTION + r"|\p{N}{1,3}|")
 
-# What Oniguruma reads otherwise than other engines, or alone.
-DIALECT = ["[a[b-d][x-z&&[^y]]]+", "[\\w&&[^aeiou\\d]]+", r"\h+", "^.", ".$", "^$", r"[A-Za-z]{,2}\.", r"\w+", r"\b\d+", r"\s*\R",
+# What Oniguruma reads otherwise than other engines, or alone. Debian 12's (6.9.8) never matches \s*\R, HF's does.
+DIALECT = ["[a[b-d][x-z&&[^y]]]+", "[\\w&&[^aeiou\\d]]+", r"\h+", "^.", ".$", "^$", r"[A-Za-z]{,2}\.", r"\w+", r"\b\d+", r"\R",
            r"(?<q>['\"])[^\n]*?\k<q>", "a*", "(?>[a-z]+)s?", "[[:upper:]][[:lower:]]+", r"\p{Han}|\p{^Letter}", "(?i)ss|k", r"\X"]
 ON_ONIGURUMA = {f"{kind} {regex}" for regex in DIALECT for kind in ("Split", "normalizer Replace")}
 SAMPLES = [
@@ -161,6 +161,8 @@ def configurations(texts):
         yield f"Split {name}", lambda: pairs(split(Regex(regex), "isolated"))
     for regex in DIALECT:
         yield f"Split {regex}", lambda: pairs(split(Regex(regex), "isolated"))
+        if regex in ("^$", "a*"):  # HF 0.23.3 panics where an empty match is replaced
+            continue
         yield f"normalizer Replace {regex}", lambda: pairs(normalizer=normalizers.Replace(Regex(regex), "#"))
     yield "Split cl100k removed inverted", lambda: pairs(split(Regex(LLAMA3), "removed", invert=True))
     for behavior in "removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous":
