@@ -4,18 +4,36 @@ execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/fetch-xgrammar
   OUTPUT_VARIABLE xgrammar_folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 file(GLOB xgrammar_sources ${xgrammar_folder}/cpp/*.cc ${xgrammar_folder}/cpp/converter_ext/*.cc
   ${xgrammar_folder}/cpp/support/*.cc)
-# Its compiler asks us before each place of a grammar whether to go on (BeforePlace, in engine/constraint.cc): nothing else can
-# stop it.
-set(xgrammar_compiler ${CMAKE_CURRENT_BINARY_DIR}/xgrammar_grammar_compiler.cc)
-set(xgrammar_call "      add_task_adaptive_token_mask(cur_stack_element, rule_id == root_rule_id);")
-file(READ ${xgrammar_folder}/cpp/grammar_compiler.cc xgrammar_text)
-string(FIND "${xgrammar_text}" "${xgrammar_call}" xgrammar_place)
-if(xgrammar_place EQUAL -1)
-  message(FATAL_ERROR "xgrammar's grammar_compiler.cc: expected the call of add_task_adaptive_token_mask, found none")
-endif()
-string(REPLACE "${xgrammar_call}" "      BeforePlace();\n${xgrammar_call}" xgrammar_text "${xgrammar_text}")
-file(CONFIGURE OUTPUT ${xgrammar_compiler} CONTENT "namespace xgrammar { void BeforePlace(); }\n@xgrammar_text@" @ONLY)
-list(TRANSFORM xgrammar_sources REPLACE ".*/cpp/grammar_compiler.cc" ${xgrammar_compiler})
+# It asks us at the places below whether to go on (engine/constraint.cc), since nothing else bounds its time: before each place
+# of a grammar that it compiles, and while it follows a text.
+function(xgrammar_ask file function) # [LINE CALL...]: the call stands behind the line
+  set(changed ${CMAKE_CURRENT_BINARY_DIR}/xgrammar_${file})
+  file(READ ${xgrammar_folder}/cpp/${file} text)
+  foreach(i RANGE 2 ${ARGC} 2)
+    if(i EQUAL ARGC)
+      break()
+    endif()
+    math(EXPR j "${i} + 1")
+    string(FIND "${text}" "${ARGV${i}}" place)
+    if(place EQUAL -1)
+      message(FATAL_ERROR "xgrammar's ${file}: expected '${ARGV${i}}', found none")
+    endif()
+    string(REPLACE "${ARGV${i}}" "${ARGV${i}} ${ARGV${j}}" text "${text}")
+  endforeach()
+  file(CONFIGURE OUTPUT ${changed} CONTENT "#include <cstdint>\nnamespace xgrammar { ${function} }\n@text@" @ONLY)
+  list(TRANSFORM xgrammar_sources REPLACE ".*/cpp/${file}" ${changed})
+  set(xgrammar_sources ${xgrammar_sources} PARENT_SCOPE)
+endfunction()
+xgrammar_ask(grammar_compiler.cc "void BeforePlace();"
+  "      if (!rule_fsm->GetFsm().IsScanableState(i)) {\n        continue;\n      }" "BeforePlace();")
+xgrammar_ask(earley_parser.cc "void BeforeWork(int64_t amount);"
+  "const auto& parent_states_map = rule_id_to_completable_states_[state.rule_start_pos];" "BeforeWork(parent_states_map.size());"
+  "const auto& latest_states = scanable_state_history_[scanable_state_history_.size() - 1];" "BeforeWork(latest_states.size());"
+  "const auto state = std::move(tmp_process_state_queue_.front());" "BeforeWork(1);"
+  "const auto state = tmp_process_state_queue_.front();" "BeforeWork(1);"
+  "const auto in_vec = [&](const ParserState& state_) {" "BeforeWork(1 + rule_id_to_completable_states_.Back().size() / 16);")
+xgrammar_ask(grammar_matcher.cc "void BeforeWork(int64_t amount);"
+  "const auto& uncertain_indices = adaptive_token_mask.uncertain_indices;" "BeforeWork(uncertain_indices.size() / 8);")
 add_library(xgrammar STATIC EXCLUDE_FROM_ALL ${xgrammar_sources})
 target_include_directories(xgrammar SYSTEM
   PUBLIC ${xgrammar_folder}/include ${xgrammar_folder}/3rdparty/dlpack/include

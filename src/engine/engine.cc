@@ -16,6 +16,15 @@ constexpr int64_t kDraftRows = 16;
 
 // A grammar takes seconds at most, but only what the machine leaves of its time.
 constexpr std::chrono::seconds kGrammarDeadline{300};
+// At the lowest priority. Two, so that one costly grammar does not hold up the others; each more
+// may need its memory at once.
+constexpr size_t kCompilers = 2;
+constexpr int kCompilersNice = 19;
+
+// What is prepared elsewhere is waited for, by a sequence: its threads take a quarter of a core
+// that the engine wants, too.
+constexpr size_t kPreparers = 2;
+constexpr int kPreparersNice = 5;
 
 SchedulerOptions ForScheduler(const Llama& model, const EngineOptions& options) {
   const int64_t most = model.max_batch_tokens();
@@ -51,13 +60,8 @@ Engine::Engine(Llama& model, const Tokenizer& tokenizer, const EngineOptions& op
       options_(options),
       grammars_(tokenizer, model.config().vocab_size, model.config().eos_token_ids),
       scheduler_(model.kv(), ForScheduler(model, options)),
-      pool_(grammars_, [this](RequestId id, CompiledGrammar grammar) {
-        {
-          const std::lock_guard lock(mutex_);
-          compiled_.emplace_back(id, std::move(grammar));
-        }
-        wake_.notify_one();
-      }) {
+      compilers_(kCompilers, kCompilersNice),
+      preparers_(kPreparers, kPreparersNice) {
   CHECK(model.kv().capacity_tokens() >= model.max_model_len());
   stats_.kv_pages = model.kv().capacity_tokens() / kPageTokens;
   published_ = stats_;
@@ -106,6 +110,7 @@ Result<RequestId> Engine::Submit(Request request, EventSink sink) {
   if (setup.params.repetition_penalty != 1)
     setup.prompt_ids = DistinctIds(setup.prompt, config.vocab_size);
   setup.speculative_tokens = options_.speculative_tokens;
+  setup.constraint_work = options_.constraint_work;
   setup.priority = request.priority;
   setup.cache_salt = std::move(request.cache_salt);
   job->times.queued = Now();
@@ -115,8 +120,23 @@ Result<RequestId> Engine::Submit(Request request, EventSink sink) {
     id = job->id = next_id_++;
     submitted_.push_back(std::move(job));
   }
-  if (compiling) pool_.Add(id, *std::move(wanted));
   wake_.notify_one();
+  if (!compiling) return id;
+  const auto compiled = [this, id](CompiledGrammar grammar) {
+    {
+      const std::lock_guard lock(mutex_);
+      compiled_.emplace_back(id, std::move(grammar));
+    }
+    wake_.notify_one();
+  };
+  const bool added = compilers_.Add(id, [this, compiled, outputs = *std::move(wanted)] {
+    try {
+      compiled(grammars_.Compile(outputs));
+    } catch (const std::exception& error) {  // no memory
+      compiled(Err("structured_outputs: {}", error.what()));
+    }
+  });
+  if (!added) compiled(Err("structured_outputs: no thread could be made to compile it"));
   return id;
 }
 
@@ -145,13 +165,15 @@ void Engine::Loop() {
   std::vector<std::unique_ptr<Job>> submitted;
   std::vector<RequestId> aborted;
   std::vector<std::pair<RequestId, CompiledGrammar>> compiled;
+  std::vector<Prepared> prepared;
+  bool all_wait = false;
   const auto any = [this] { return scheduler_.running() + scheduler_.waiting() > 0; };
   while (true) {
     {
       std::unique_lock lock(mutex_);
       const auto called = [&] {
-        return stopping_ || any() || !submitted_.empty() || !aborted_.empty() ||
-               !compiled_.empty() || resets_wanted_ > resets_done_;
+        return stopping_ || (any() && !all_wait) || !submitted_.empty() || !aborted_.empty() ||
+               !compiled_.empty() || !prepared_.empty() || resets_wanted_ > resets_done_;
       };
       if (compiling_.empty()) {
         wake_.wait(lock, called);
@@ -161,6 +183,7 @@ void Engine::Loop() {
       submitted.swap(submitted_);
       aborted.swap(aborted_);
       compiled.swap(compiled_);
+      prepared.swap(prepared_);
       if (resets_wanted_ > resets_done_) {
         reset_result_ = model_.kv().ResetPrefixes();
         resets_done_ = resets_wanted_;
@@ -172,12 +195,14 @@ void Engine::Loop() {
       for (std::unique_ptr<Job>& job : submitted)
         if (job) Admit(std::move(job));  // null: had its turn before memory ran out
       for (auto& [id, grammar] : compiled) TakeGrammar(id, std::move(grammar));
+      for (const auto& [id, index, done] : prepared) TakePrepared(id, index, done);
       for (const RequestId id : aborted) EndEarly(id, FinishReason::kAbort);
       submitted.clear();
       aborted.clear();
       compiled.clear();
+      prepared.clear();
       RefuseLateGrammars();
-      if (any()) Step();
+      all_wait = any() && !Step();
     } catch (const std::bad_alloc&) {  // whoever it was that asked for it
       while (!jobs_.empty())
         EndEarly(jobs_.begin()->first, FinishReason::kError, "there is no memory left");
@@ -222,6 +247,42 @@ void Engine::RefuseLateGrammars() {
   }
 }
 
+void Engine::PrepareElsewhere(const Generation& generation) {
+  const RequestId id = generation.request;
+  const auto prepared = [this, id, index = generation.index()](Status done) {
+    {
+      const std::lock_guard lock(mutex_);
+      prepared_.push_back({id, index, std::move(done)});
+    }
+    wake_.notify_one();
+  };
+  const int64_t tokens = generation.generated(), work = Constraint::MostWork(tokens);
+  const bool added =
+      preparers_.Add(id, [prepared, work, tokens, constraint = generation.constraint()] {
+        try {
+          if (constraint->Prepare(std::max<int64_t>(work - constraint->work(), 0))) {
+            prepared({});
+          } else {
+            prepared(
+                Err("structured_outputs: too ambiguous: more than {} states of its parser "
+                    "within {} tokens",
+                    work, tokens));
+          }
+        } catch (const std::exception& error) {  // no memory
+          prepared(Err("structured_outputs: {}", error.what()));
+        }
+      });
+  if (!added) prepared(Err("structured_outputs: no thread could be made for it"));
+}
+
+void Engine::TakePrepared(RequestId id, int64_t index, const Status& done) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;  // aborted meanwhile
+  if (!done) return EndEarly(id, FinishReason::kError, done.error().message, true);
+  for (const std::unique_ptr<Generation>& generation : found->second->generations)
+    if (generation->index() == index) generation->waits = false;
+}
+
 void Engine::Begin(Job& job) {
   job.generations.reserve(job.generations.size() + 1);  // what takes memory comes first
   auto generation = std::make_unique<Generation>(job.setup, job.begun, model_.kv());
@@ -243,7 +304,7 @@ void Engine::BeginOthers(Job& job) {
     Begin(job);
 }
 
-void Engine::Step() {
+bool Engine::Step() {
   batch_.clear();
   step_tokens_.clear();
   steps_.clear();
@@ -260,7 +321,8 @@ void Engine::Step() {
     steps_.push_back({&generation.sequence, std::span(step_tokens_).subspan(begin), part.n_logits});
     batch_.push_back(&generation);
   }
-  CHECK(!batch_.empty() && std::ssize(step_tokens_) <= model_.max_batch_tokens());
+  if (batch_.empty()) return false;
+  CHECK(std::ssize(step_tokens_) <= model_.max_batch_tokens());
   const double begun = Now();
   const Status done = model_.Forward(steps_, &logits_);
   ++stats_.steps;
@@ -268,7 +330,7 @@ void Engine::Step() {
     for (const Generation* generation : batch_) failed_.push_back(generation->request);
     for (const RequestId id : failed_) EndEarly(id, FinishReason::kError, done.error().message);
     failed_.clear();
-    return;
+    return true;
   }
   std::span<const float> rows = logits_;
   for (size_t i = 0; i < batch_.size(); ++i) {
@@ -290,8 +352,10 @@ void Engine::Step() {
     }
     if (generation->finished()) scheduler_.Remove(generation);
     if (generation->generated() > 0 || generation->finished()) BeginOthers(job);
+    if (generation->waits) PrepareElsewhere(*generation);
     Emit(*generation);
   }
+  return true;
 }
 
 void Engine::Take(Generation& generation, std::span<const float> logits) {
@@ -339,7 +403,8 @@ void Engine::EndEarly(RequestId id, FinishReason reason, const std::string& erro
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;  // it has ended by itself
   Job& job = *found->second;
-  if (job.compiling) pool_.Drop(id);
+  if (job.compiling) compilers_.Drop(id);
+  preparers_.Drop(id);
   const int64_t begun = job.begun, n = job.setup.params.n;
   std::vector<Generation*> left;
   for (const std::unique_ptr<Generation>& generation : job.generations)

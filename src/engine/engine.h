@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "engine/constraint.h"
-#include "engine/grammar_pool.h"
+#include "engine/background_pool.h"
+#include "engine/grammar_compiler.h"
 #include "engine/output.h"
 #include "engine/sampling_params.h"
 #include "engine/scheduler.h"
@@ -38,6 +38,9 @@ struct EngineOptions {
   std::optional<int32_t> eos_token_id = {};
   // Prompt lookup: tokens proposed for one step at most, 0: no speculation.
   int64_t speculative_tokens = 0;
+  // Of Constraint::Prepare, by the engine's own thread for a token, with others waiting: below a
+  // millisecond. What takes more is done by others, and the sequence waits.
+  int64_t constraint_work = 40'000;
 };
 
 struct Request {
@@ -91,7 +94,9 @@ class Engine {
   void BeginOthers(Job& job);
   void TakeGrammar(RequestId id, CompiledGrammar grammar);
   void RefuseLateGrammars();
-  void Step();
+  void PrepareElsewhere(const Generation& generation);
+  void TakePrepared(RequestId id, int64_t index, const Status& done);
+  bool Step();  // false where all sequences wait
   void Take(Generation& generation, std::span<const float> logits);
   void Emit(Generation& generation);  // the job is gone after its last event
   void EndEarly(RequestId id, FinishReason reason, const std::string& error = {},
@@ -110,6 +115,12 @@ class Engine {
   std::vector<std::unique_ptr<Job>> submitted_;
   std::vector<RequestId> aborted_;
   std::vector<std::pair<RequestId, CompiledGrammar>> compiled_;
+  struct Prepared {
+    RequestId id = 0;
+    int64_t index = 0;
+    Status done = {};
+  };
+  std::vector<Prepared> prepared_;
   int64_t resets_wanted_ = 0, resets_done_ = 0;
   bool reset_result_ = false, stopping_ = false;
   RequestId next_id_ = 1;
@@ -129,7 +140,7 @@ class Engine {
   std::vector<float> logits_;
   std::vector<RequestId> failed_;
   EngineStats stats_;
-  GrammarPool pool_;
+  BackgroundPool compilers_, preparers_;
   std::thread thread_;  // last: it uses all of the above
 };
 

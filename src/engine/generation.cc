@@ -35,8 +35,7 @@ Generation::Generation(const GenerationSetup& setup, int64_t index, KvCache& kv)
   reads_prefix_cache = !params_.skip_reading_prefix_cache;
   cache_salt = setup.cache_salt;
   if (setup.grammar) {
-    constraint_.emplace(setup.grammar);
-    mask_.resize(static_cast<size_t>((setup.vocab_size + 31) / 32));
+    constraint_ = std::make_shared<Constraint>(setup.grammar);
   }
 }
 
@@ -56,7 +55,7 @@ void Generation::Take(std::span<const float> logits, int64_t draft_room) {
 
   int64_t at = rows - 1 - verified_;
   TakeToken(row(at));
-  while (!finished() && accepted_ < verified_ &&
+  while (!finished() && !waits && accepted_ < verified_ &&
          tokens.back() == draft[static_cast<size_t>(accepted_)]) {
     ++accepted_;
     TakeToken(row(++at));
@@ -90,11 +89,29 @@ void Generation::RefuseLogits(int64_t after) {
                      after));
 }
 
+// A position is prepared on the engine's thread where that is little work. From the first time that
+// it is not, the engine has it done elsewhere, and computes the logits again: the same ones.
+bool Generation::KnowsWhatMayFollow() {
+  if (!constraint_) return true;
+  if (!constraint_is_slow_) {
+    try {
+      constraint_is_slow_ = !constraint_->Prepare(setup_.constraint_work);
+    } catch (const std::exception&) {  // elsewhere it ends the request
+      constraint_is_slow_ = true;
+    }
+    waits = constraint_is_slow_;
+  } else {
+    waits = !constraint_->prepared();
+  }
+  return !waits;
+}
+
 void Generation::TakeToken(std::span<const float> logits) {
+  if (!KnowsWhatMayFollow()) return;
   if (EndsByItself()) return End(FinishReason::kStop, {});  // the empty text alone is allowed
   if (!AllFinite(logits)) return RefuseLogits(std::ssize(tokens));
-  if (constraint_) constraint_->Mask(mask_);
-  const int32_t id = sampler_.Sample(logits, mask_);
+  const int32_t id =
+      sampler_.Sample(logits, constraint_ ? constraint_->mask() : std::span<const uint32_t>());
   if (constraint_) constraint_->Accept(id);
   tokens.push_back(id);
   news_.ids.push_back(id);
@@ -112,13 +129,13 @@ void Generation::TakeToken(std::span<const float> logits) {
     const bool eos = among(setup_.eos_token_ids), ends = eos && !params_.ignore_eos;
     const bool stops = !ends && std::ranges::binary_search(params_.stop_token_ids, id);
     // Ignored or not, nothing can follow an EOS that ends the structure.
-    const bool is_over = eos && constraint_ && constraint_->finished();
+    const bool is_over = eos && constraint_;
     if (ends || stops || is_over) reason = FinishReason::kStop;
     if (stops || (ends && setup_.eos_token_id && id != *setup_.eos_token_id)) stopped_by = id;
   }
   if (params_.detokenize) AddText(id, reason.has_value());
   if (stops_.stopped_by()) return End(FinishReason::kStop, *stops_.stopped_by());
-  if (!reason && EndsByItself()) reason = FinishReason::kStop;
+  if (!reason && KnowsWhatMayFollow() && EndsByItself()) reason = FinishReason::kStop;
   if (!reason && generated() == setup_.max_tokens) reason = FinishReason::kLength;
   if (!reason && generated() >= params_.min_tokens && RepeatsItself()) {
     reason = FinishReason::kRepetition;
@@ -168,6 +185,7 @@ void Generation::End(FinishReason reason, StopReason stop_reason) {
     }
   }
   draft.clear();
+  waits = false;
   finish_reason_ = reason;
   stop_reason_ = std::move(stop_reason);
 }

@@ -31,6 +31,7 @@ struct GenerationSetup {
   std::vector<std::vector<int32_t>> bad_words = {};
   std::shared_ptr<const Grammar> grammar = {};  // may be null
   int64_t speculative_tokens = 0;
+  int64_t constraint_work = 0;
   int64_t priority = 0;
   std::string cache_salt = {};
 };
@@ -47,10 +48,13 @@ class Generation : public Work {
   // back what was computed for nothing, and proposes the next draft, of at most `draft_room`
   // tokens.
   void Take(std::span<const float> logits, int64_t draft_room);
+  // While it waits, the engine prepares this elsewhere, and then resets `waits`.
+  const std::shared_ptr<Constraint>& constraint() const { return constraint_; }
   // From outside: aborted, or failed.
   void Finish(FinishReason reason, std::string error = {});
 
   bool finished() const { return finish_reason_.has_value(); }
+  int64_t index() const { return index_; }
   int64_t generated() const { return std::ssize(tokens) - prompt_tokens; }
   // Of the last Take: proposed tokens that were computed, and those of them that were right.
   int64_t verified() const { return verified_; }
@@ -66,6 +70,8 @@ class Generation : public Work {
   void RefuseLogits(int64_t after);  // those after so many tokens
   void AddText(int32_t id, bool ends);
   void End(FinishReason reason, StopReason stop_reason);
+  // Whether it is known what the next token may be; else it waits from now on.
+  bool KnowsWhatMayFollow();
   // Without an EOS in the vocabulary, nothing else says that a structured text is whole.
   bool EndsByItself() const;
   bool RepeatsItself() const;
@@ -74,8 +80,8 @@ class Generation : public Work {
   const SamplingParams& params_;
   int64_t index_;
   Sampler sampler_;
-  std::optional<Constraint> constraint_;
-  std::vector<uint32_t> mask_;
+  std::shared_ptr<Constraint> constraint_;  // null: anything may follow
+  bool constraint_is_slow_ = false;
   StreamDecoder decoder_;
   StopText stops_;
   PromptLookup lookup_;

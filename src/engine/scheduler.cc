@@ -49,7 +49,10 @@ std::span<const Scheduled> Scheduler::Schedule() {
   rows_left_ = options_.max_logit_rows;
   if (ScheduleRunning()) ScheduleWaiting();
   ScheduleDrafts();
-  CHECK(!scheduled_.empty() || (running_.empty() && waiting_.empty()),
+  const auto waits = [](const Work* work) { return work->waits; };
+  CHECK(!scheduled_.empty() ||
+            (std::ranges::all_of(running_, waits) && std::ranges::all_of(waiting_, waits)) ||
+            std::ranges::any_of(running_, waits),
         "a sequence that does not fit the KV cache alone");
   return scheduled_;
 }
@@ -64,6 +67,7 @@ bool Scheduler::ScheduleRunning() {
   const int64_t preemptions = preemptions_;
   for (size_t i = 0; i < running_.size() && tokens_left_ > 0; ++i) {
     Work* work = running_[i];
+    if (work->waits) continue;
     const Scheduled part = Fit(work, std::ssize(running_) - static_cast<int64_t>(i) - 1);
     if (part.n_tokens == 0) continue;  // no row is left for its last token
     while (!kv_.Reserve(&work->sequence, work->sequence.length() + part.n_tokens)) {
@@ -80,8 +84,13 @@ bool Scheduler::ScheduleRunning() {
 }
 
 void Scheduler::ScheduleWaiting() {
-  while (!waiting_.empty() && tokens_left_ > 0 && running() < options_.max_num_seqs) {
-    Work* work = waiting_.front();
+  for (size_t at = 0;
+       at < waiting_.size() && tokens_left_ > 0 && running() < options_.max_num_seqs;) {
+    Work* work = waiting_[at];
+    if (work->waits) {  // it was preempted meanwhile
+      ++at;
+      continue;
+    }
     const int64_t n = std::ssize(work->tokens);
     if (options_.prefix_cache && work->reads_prefix_cache && !work->all_logits)
       kv_.Adopt(&work->sequence, work->tokens, work->cache_salt, n - 1);
@@ -93,7 +102,7 @@ void Scheduler::ScheduleWaiting() {
     }
     if (!work->admitted) work->cached_tokens = work->sequence.length();
     work->admitted = true;
-    waiting_.erase(waiting_.begin());
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(at));
     Insert(&running_, work);
     Take(part);
   }

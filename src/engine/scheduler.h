@@ -44,6 +44,7 @@ struct Work {
   int64_t cached_tokens =
       0;                  // of the prompt, found in the prefix cache when it was first scheduled
   bool admitted = false;  // was scheduled once; set by Schedule
+  bool waits = false;     // not to be scheduled now: what its next token may be is not known yet
 };
 
 // A sequence's part of the next step: tokens (then draft) from work->sequence.length() on.
@@ -63,9 +64,9 @@ class Scheduler {
   // sequence is empty.
   void Add(Work* work);
   void Remove(Work* work);  // waiting or running: ended or aborted; its pages are given back
-  // The next step; empty only when nothing is there. What is scheduled holds the pages it needs.
-  // The caller computes all of it (advancing the sequences), then calls Commit for each. Takes no
-  // memory while pages suffice.
+  // The next step; empty only when nothing is there, or all of it waits. What is scheduled holds
+  // the pages it needs. The caller computes all of it (advancing the sequences), then calls Commit
+  // for each. Takes no memory while pages suffice.
   std::span<const Scheduled> Schedule();
   // After a step: work->tokens has grown by what was sampled, the sequence was cut back to what of
   // it was kept; its full pages may be found by others from now on.

@@ -1,17 +1,23 @@
 // Structured output: masks, ends, the cache, what is refused and what is too large.
-#include "engine/constraint.h"
-
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "engine/grammar_compiler.h"
 #include "tests/engine/grammar.h"
 
 namespace merope {
 namespace {
+
+bool Finished(Constraint& constraint) {
+  EXPECT_TRUE(constraint.Prepare());
+  return constraint.finished();
+}
 
 TEST(Constraint, AChoiceIsOneOfTheTexts) {
   TestGrammars grammars({"yes", "ye", "no", "yesno", "nothing"});
@@ -30,18 +36,18 @@ TEST(Constraint, EndsWhereTheTextIsWhole) {
   TestGrammars grammars;
   const auto grammar = grammars.Must({.regex = "ab?"});
   Constraint constraint(grammar);
-  EXPECT_FALSE(constraint.finished());
+  EXPECT_FALSE(Finished(constraint));
   const auto byte = [](char c) { return kTestFirstByte + static_cast<int32_t>(c); };
   EXPECT_EQ(grammars.Allowed(constraint), std::vector<int32_t>{byte('a')});
   constraint.Accept(byte('a'));
-  EXPECT_FALSE(constraint.finished());
+  EXPECT_FALSE(Finished(constraint));
   EXPECT_EQ(grammars.Allowed(constraint),
             (std::vector<int32_t>{kTestEos, kTestOtherEos, byte('b')}));
   constraint.Accept(byte('b'));
-  EXPECT_TRUE(constraint.finished());
+  EXPECT_TRUE(Finished(constraint));
   EXPECT_EQ(grammars.Allowed(constraint), (std::vector<int32_t>{kTestEos, kTestOtherEos}));
   constraint.Accept(kTestOtherEos);
-  EXPECT_TRUE(constraint.finished());
+  EXPECT_TRUE(Finished(constraint));
   EXPECT_EQ(grammars.Allowed(constraint), (std::vector<int32_t>{kTestEos, kTestOtherEos}));
 }
 
@@ -49,7 +55,7 @@ TEST(Constraint, TheEndMayComeBeforeMore) {
   TestGrammars grammars;
   Constraint constraint(grammars.Must({.regex = "a*"}));
   constraint.Accept(kTestEos);
-  EXPECT_TRUE(constraint.finished());
+  EXPECT_TRUE(Finished(constraint));
 }
 
 TEST(Constraint, AModelWithoutAnEndOfTextIsConstrainedToo) {
@@ -59,7 +65,47 @@ TEST(Constraint, AModelWithoutAnEndOfTextIsConstrainedToo) {
   ASSERT_TRUE(grammar) << ErrorOf(grammar);
   Constraint constraint(*grammar);
   constraint.Accept(kTestFirstByte + 'a');
-  EXPECT_TRUE(constraint.finished());
+  EXPECT_TRUE(Finished(constraint));
+}
+
+// Where the work runs out, in whatever place, nothing is lost: the next call finds the same.
+TEST(Constraint, PreparesWithinTheWorkItIsGiven) {
+  TestGrammars grammars({"ab", "abc", "cab", "bca"});
+  const auto grammar = grammars.Must({.grammar = "root ::= \"x\" | root root | [a-z]"});
+  Constraint whole(grammar);
+  Constraint bounded(grammar);
+  std::mt19937 random(1);
+  int64_t last = 0;
+  int stops = 0;
+  for (int step = 0; step < 25; ++step) {
+    const std::vector<int32_t> allowed = grammars.Allowed(whole);
+    for (int64_t work = 1; !bounded.Prepare(work); work *= 2) {
+      EXPECT_FALSE(bounded.prepared());
+      ++stops;
+    }
+    EXPECT_TRUE(std::ranges::equal(bounded.mask(), whole.mask())) << step;
+    EXPECT_EQ(bounded.finished(), whole.finished());
+    EXPECT_GE(whole.work(), last);
+    last = whole.work();
+    const int32_t token = allowed[random() % allowed.size()];
+    whole.Accept(token);
+    bounded.Accept(token);
+  }
+  EXPECT_GT(stops, 25);
+  EXPECT_GT(bounded.work(), whole.work());
+}
+
+// Each token takes more work than the one before: cubic for the text.
+TEST(Constraint, AnAmbiguousGrammarGoesBeyondAnyBound) {
+  TestGrammars grammars;
+  Constraint constraint(grammars.Must({.grammar = "root ::= \"\" | root root | [a-z]"}));
+  int tokens = 0;
+  while (tokens < 1000 && constraint.Prepare(1'000'000)) {
+    constraint.Accept(kTestFirstByte + 'a');
+    ++tokens;
+  }
+  EXPECT_GT(tokens, 5);
+  EXPECT_LT(tokens, 1000);
 }
 
 TEST(Constraint, MasksAgreeWithBytes) {

@@ -245,9 +245,10 @@ TEST_P(EngineMatrixTest, RequestsGiveTheSameBitsInAnyCompany) {
                    .runtime = {.threads = 2, .llama = large}})
                 .prefix_hits,
             0);
-  const EngineStats preempted = check({.name = "KV memory for little more than one",
-                                       .runtime = {.threads = 1, .llama = tiny_pool},
-                                       .engine = {.policy = SchedulingPolicy::kPriority}});
+  const EngineStats preempted =
+      check({.name = "KV memory for little more than one",
+             .runtime = {.threads = 1, .llama = tiny_pool},
+             .engine = {.policy = SchedulingPolicy::kPriority, .constraint_work = 0}});
   EXPECT_GT(preempted.preemptions, 0);
   EXPECT_GT(check({.name = "alone, speculation",
                    .alone = true,
@@ -255,9 +256,10 @@ TEST_P(EngineMatrixTest, RequestsGiveTheSameBitsInAnyCompany) {
                    .engine = {.speculative_tokens = 8}})
                 .accepted_tokens,
             0);
-  const EngineStats all = check({.name = "together, all at once, few sequences at a time",
-                                 .runtime = {.threads = 2, .llama = tiny_pool},
-                                 .engine = {.max_num_seqs = 5, .speculative_tokens = 8}});
+  const EngineStats all =
+      check({.name = "together, all at once, few sequences at a time",
+             .runtime = {.threads = 2, .llama = tiny_pool},
+             .engine = {.max_num_seqs = 5, .speculative_tokens = 8, .constraint_work = 0}});
   EXPECT_GT(all.preemptions, 0);
   EXPECT_GT(all.accepted_tokens, 0);
   EXPECT_GT(all.prefix_hits, 0);

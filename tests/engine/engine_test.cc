@@ -436,6 +436,46 @@ TEST_F(EngineTest, AGrammarThatCannotBeIsTheRequestsError) {
   }
 }
 
+// The parser's work grows with the cube of the text, until the request is ended; others go on.
+TEST_F(EngineTest, AGrammarTooAmbiguousEndsItsRequest) {
+  SamplingParams params = Greedy(1000);
+  params.min_tokens = 1000;
+  params.structured_outputs = {.grammar = "root ::= \"\" | root root | [a-z ]"};
+  EventQueue queue;
+  ASSERT_TRUE(engine_->Submit({.prompt = Prompt(9), .params = params}, queue.Sink(0)));
+  EXPECT_EQ(Run(Greedy(300)).ids.size(), 300u);
+  Event last;
+  int64_t tokens = 0;
+  while (!last.last) {
+    for (TaggedEvent& tagged : queue.Take(std::chrono::seconds(60))) {
+      tokens += std::ssize(tagged.event.ids);
+      last = std::move(tagged.event);
+    }
+  }
+  EXPECT_GT(tokens, 5);
+  EXPECT_EQ(last.finish_reason, FinishReason::kError);
+  EXPECT_NE(last.error.find("structured_outputs: too ambiguous: more than "), std::string::npos)
+      << last.error;
+}
+
+// An abort does not wait for a mask that others compute.
+TEST_F(EngineTest, WhatWaitsForItsMaskCanBeAborted) {
+  Make({.constraint_work = 0});
+  SamplingParams params = Greedy(1000);
+  params.min_tokens = 1000;
+  params.structured_outputs = {.grammar = "root ::= \"\" | root root | [a-z ]"};
+  EventQueue queue;
+  const auto id = engine_->Submit({.prompt = Prompt(9), .params = params}, queue.Sink(0));
+  ASSERT_TRUE(id);
+  ASSERT_FALSE(queue.Take(std::chrono::seconds(60)).empty());
+  engine_->Abort(*id);
+  Event last;
+  while (!last.last)
+    for (TaggedEvent& tagged : queue.Take(std::chrono::seconds(60))) last = std::move(tagged.event);
+  EXPECT_EQ(last.finish_reason, FinishReason::kAbort);
+  EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0);
+}
+
 // Of 16,384 sequences no more are there than run, and an abort ends them all.
 TEST_F(EngineTest, SequencesBeginAsThereIsRoom) {
   Make({.max_num_seqs = 4});
@@ -464,14 +504,16 @@ TEST(EngineWithoutEos, AWholeTextEnds) {
   const TinyCheckpoint checkpoint(LlamaSizes{}, {});
   const LoadedModel loaded = checkpoint.Load({.threads = 1});
   ASSERT_TRUE(loaded.config().eos_token_ids.empty());
-  Engine engine(loaded.model(), loaded.tokenizer, {});
-  for (const char* choice : {"ab", ""}) {
-    SamplingParams params{.temperature = 0, .max_tokens = 50, .min_tokens = 20};
-    params.structured_outputs = {.choice = {{choice}}};
-    const auto result = Generate(engine, {.prompt = {5, 6}, .params = params});
-    ASSERT_TRUE(result) << result.error().message;
-    EXPECT_EQ(result->text, choice);
-    EXPECT_EQ(result->finish_reason, FinishReason::kStop);
+  for (const int64_t work : {40'000, 0}) {  // masks by the engine's thread, and by others
+    Engine engine(loaded.model(), loaded.tokenizer, {.constraint_work = work});
+    for (const char* choice : {"ab", ""}) {
+      SamplingParams params{.temperature = 0, .max_tokens = 50, .min_tokens = 20};
+      params.structured_outputs = {.choice = {{choice}}};
+      const auto result = Generate(engine, {.prompt = {5, 6}, .params = params});
+      ASSERT_TRUE(result) << result.error().message;
+      EXPECT_EQ(result->text, choice);
+      EXPECT_EQ(result->finish_reason, FinishReason::kStop);
+    }
   }
 }
 

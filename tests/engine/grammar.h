@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/constraint.h"
+#include "engine/grammar_compiler.h"
 #include "tests/support/expect.h"
 #include "text/pieces.h"
 
@@ -55,9 +55,8 @@ class TestGrammars {
   }
 
   std::vector<uint32_t> Mask(Constraint& constraint) const {
-    std::vector<uint32_t> mask(static_cast<size_t>(vocab_size_ + 31) / 32, 0xDEADBEEF);
-    constraint.Mask(mask);
-    return mask;
+    EXPECT_TRUE(constraint.Prepare());
+    return {constraint.mask().begin(), constraint.mask().end()};
   }
   static bool Has(const std::vector<uint32_t>& mask, int32_t id) {
     return (mask[static_cast<size_t>(id) / 32] >> (id % 32) & 1) != 0;

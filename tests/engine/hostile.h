@@ -16,7 +16,7 @@ class HostileRequests {
   HostileRequests(uint64_t seed, int32_t vocab_size) : random_(seed), vocab_size_(vocab_size) {}
 
   // The i-th kind comes again with other sizes at i + kKinds.
-  static constexpr int kGrammars = 24, kParams = 12;
+  static constexpr int kGrammars = 26, kParams = 12;
   StructuredOutputs Grammar(int kind);
   Request Params(int kind);
 
@@ -135,6 +135,10 @@ inline StructuredOutputs HostileRequests::Grammar(int kind) {
       return {.grammar = "root ::= a? " + Times("a? ", many) + "\na ::= \"" + letter + "\""};
     case 22:
       return {.choice = std::vector<std::string>(static_cast<size_t>(many), Times(letter, few))};
+    case 23:
+      return {.grammar = "root ::= \"\" | root root | [" + letter + "-z]"};
+    case 24:
+      return {.grammar = "root ::= \"x\" | " + Times("root ", few) + "| [a-z ]"};
     default:
       return {.grammar = "root ::= " + Times("(", some * few) + "\"" + letter + "\"" +
                          Times(")*", some * few)};

@@ -280,10 +280,45 @@ TEST_F(SchedulerTest, ASequenceThatFitsAloneEnds) {
   EXPECT_GT(scheduler_->preemptions(), 0);
 }
 
+TEST_F(SchedulerTest, WhatWaitsIsPassedOver) {
+  Start(64, {.max_num_seqs = 2, .max_batch_tokens = 200, .max_logit_rows = 8});
+  Work& first = Add(20);
+  Add(30);
+  Add(40);
+  EXPECT_EQ(Step(), (Parts{{0, 20, 0, 1}, {1, 30, 0, 1}}));
+  first.waits = true;
+  EXPECT_EQ(Step(), (Parts{{1, 1, 0, 1}}));
+  works_[1].waits = true;
+  EXPECT_EQ(Step(), Parts{});  // none ends, so that there is no room for the third
+  first.waits = false;
+  EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}}));
+  scheduler_->Remove(&first);
+  EXPECT_EQ(Step(), (Parts{{2, 40, 0, 1}}));
+}
+
+TEST_F(SchedulerTest, OneThatWaitsIsPreemptedAndNotBegunAgain) {
+  Start(2, {.max_num_seqs = 3, .max_batch_tokens = 200, .max_logit_rows = 8});
+  Add(60);
+  Work& second = Add(60);
+  Add(30);
+  EXPECT_EQ(Step(), (Parts{{0, 60, 0, 1}, {1, 60, 0, 1}}));
+  second.waits = true;
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}}));
+  // The first needs the second's page; neither the second nor the third begins meanwhile.
+  EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}}));
+  EXPECT_EQ(scheduler_->preemptions(), 1);
+  EXPECT_EQ(scheduler_->waiting(), 2);
+  scheduler_->Remove(&works_[0]);
+  EXPECT_EQ(Step(), (Parts{{2, 30, 0, 1}}));  // passes the second
+  second.waits = false;
+  EXPECT_EQ(Step().size(), 2u);
+}
+
 using SchedulerDeathTest = SchedulerTest;
 TEST_F(SchedulerDeathTest, OneThatDoesNotIsABrokenPromise) {
   Start(2, {.max_num_seqs = 8, .max_batch_tokens = 200, .max_logit_rows = 8});
   Add(129);
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // the back end has threads
   EXPECT_DEATH(scheduler_->Schedule(), "does not fit the KV cache alone");
 }
 

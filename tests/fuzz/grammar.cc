@@ -1,7 +1,7 @@
 // Structured output: the first byte says what follows, j a JSON schema, r a regex, g an EBNF
 // grammar; what compiles is followed token by token.
 #include "checkpoint/synth_tokenizer.h"
-#include "engine/constraint.h"
+#include "engine/grammar_compiler.h"
 #include "target.h"
 
 namespace merope {
@@ -10,6 +10,7 @@ namespace {
 constexpr int64_t kVocabSize = kSmallestSynthVocabulary + 5;  // a model may have ids no text has
 constexpr int32_t kEos = 2;
 constexpr int kSteps = 64;
+constexpr int64_t kWork = 100'000;
 
 const Tokenizer& TheTokenizer() {
   static const Tokenizer tokenizer =
@@ -24,10 +25,10 @@ bool Has(std::span<const uint32_t> mask, int64_t id) {
 // Any text that the grammar allows, its tokens chosen by `chooser`.
 void Follow(const std::shared_ptr<const Grammar>& grammar, std::string_view chooser) {
   Constraint constraint(grammar);
-  std::vector<uint32_t> mask((kVocabSize + 31) / 32);
   std::vector<int32_t> allowed;
-  for (int step = 0; step < kSteps && !constraint.finished(); ++step) {
-    constraint.Mask(mask);
+  for (int step = 0; step < kSteps; ++step) {
+    if (!constraint.Prepare(kWork) || constraint.finished()) return;
+    const std::span<const uint32_t> mask = constraint.mask();
     allowed.clear();
     for (int32_t id = 0; id < std::ssize(mask) * 32; ++id) {
       if (!Has(mask, id)) continue;

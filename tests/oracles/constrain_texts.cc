@@ -60,7 +60,6 @@ int Main(const std::string& path) {
   Generate(*loaded, requests, &ids, &answers);
 
   GrammarCompiler compiler(loaded->tokenizer, config.vocab_size, config.eos_token_ids);
-  std::vector<uint32_t> mask(static_cast<size_t>(config.vocab_size + 31) / 32);
   for (size_t i = 0; i < requests.size(); ++i) {
     nlohmann::json& answer = answers[i];
     if (!answer.contains("error")) {
@@ -72,7 +71,7 @@ int Main(const std::string& path) {
       Constraint constraint(*grammar);
       for (const int32_t id : ids[i]) {
         const Stopwatch masking;
-        constraint.Mask(mask);
+        constraint.Prepare();
         answer["mask_us"].push_back(masking.Seconds() * 1e6);
         constraint.Accept(id);
       }

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/constraint.h"
+#include "engine/grammar_compiler.h"
 #include "text/pieces.h"
 #include "text/tokenizer.h"
 
@@ -19,7 +19,6 @@ namespace {
 
 constexpr int32_t kEnd = 256, kVocabulary = 257;
 constexpr size_t kMaxWalk = 400;
-using MaskWords = std::array<uint32_t, (kVocabulary + 31) / 32>;
 
 Tokenizer Bytes() {
   GgufVocabulary vocabulary;
@@ -38,9 +37,8 @@ Tokenizer Bytes() {
 }
 
 bool Allows(Constraint* constraint, int32_t token) {
-  MaskWords mask;
-  constraint->Mask(mask);
-  return (mask[static_cast<size_t>(token) / 32] >> (token % 32) & 1) != 0;
+  constraint->Prepare();
+  return (constraint->mask()[static_cast<size_t>(token) / 32] >> (token % 32) & 1) != 0;
 }
 
 bool Accepts(const std::shared_ptr<const Grammar>& grammar, std::string_view text) {
@@ -57,9 +55,9 @@ bool Accepts(const std::shared_ptr<const Grammar>& grammar, std::string_view tex
 std::optional<std::string> Walk(const std::shared_ptr<const Grammar>& grammar, std::mt19937* rng) {
   Constraint constraint(grammar);
   std::string text;
-  MaskWords mask;
   while (text.size() < kMaxWalk) {
-    constraint.Mask(mask);
+    constraint.Prepare();
+    const std::span<const uint32_t> mask = constraint.mask();
     std::vector<int32_t> allowed;
     for (int32_t token = 0; token < kVocabulary; ++token) {
       if ((mask[static_cast<size_t>(token) / 32] >> (token % 32) & 1) == 0) continue;
