@@ -40,6 +40,9 @@ void AwaitChange(const std::atomic<uint32_t>& value, uint32_t old) {
   }
 }
 
+// Thrown in Sync where another thread has thrown.
+struct LeftSync {};
+
 // The floating-point state that results depend on, whatever the embedding program has set on its
 // threads.
 class DefaultFloatEnvironment {
@@ -118,20 +121,39 @@ void ThreadTeam::Run(const std::function<void(int)>& work) {
     epoch_.fetch_add(1, std::memory_order_release);
     epoch_.notify_all();
   }
-  work(0);
+  Work(work, 0);
   for (uint32_t left; (left = pending_.load(std::memory_order_acquire)) != 0;)
     AwaitChange(pending_, left);
+  if (!failed_.load(std::memory_order_relaxed)) return;
+  failed_ = false;
+  arrived_ = 0;
+  std::rethrow_exception(std::exchange(thrown_, nullptr));
+}
+
+// Who has thrown reaches no Sync any more: the others leave the next one that they come to, or wait
+// in, by an exception, too.
+void ThreadTeam::Work(const std::function<void(int)>& work, int thread) {
+  try {
+    work(thread);
+  } catch (const LeftSync&) {
+  } catch (...) {
+    if (!failed_.exchange(true)) thrown_ = std::current_exception();
+    syncs_.fetch_add(1, std::memory_order_release);
+    syncs_.notify_all();
+  }
 }
 
 void ThreadTeam::Sync() {
   if (workers_.empty()) return;
-  const uint32_t now = syncs_.load(std::memory_order_relaxed);  // cannot change before all arrive
+  const uint32_t now = syncs_.load(std::memory_order_acquire);  // cannot change before all arrive
+  if (failed_.load(std::memory_order_acquire)) throw LeftSync();
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) == workers_.size()) {
     arrived_.store(0, std::memory_order_relaxed);
     syncs_.fetch_add(1, std::memory_order_release);
     syncs_.notify_all();
   } else {
     AwaitChange(syncs_, now);
+    if (failed_.load(std::memory_order_acquire)) throw LeftSync();
   }
 }
 
@@ -141,7 +163,7 @@ void ThreadTeam::WorkerLoop(int thread) {
     AwaitChange(epoch_, seen);
     ++seen;
     if (stop_.load(std::memory_order_relaxed)) return;
-    (*work_.load(std::memory_order_relaxed))(thread);
+    Work(*work_.load(std::memory_order_relaxed), thread);
     if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
   }
 }

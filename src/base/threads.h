@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -26,9 +27,10 @@ class ThreadTeam {
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls work(thread) for every thread of [0, size()), the caller being thread 0, and returns when
-  // all are done. Joins spin for some 50 µs, then block. Every thread runs with the default
-  // floating-point environment (round to nearest, denormals kept). Not to be called from inside
-  // work.
+  // all are done. What one of them throws (memory that is not there), it throws; what the others
+  // had to do may be left out then. Joins spin for some 50 µs, then block. Every thread runs with
+  // the default floating-point environment (round to nearest, denormals kept). Not to be called
+  // from inside work.
   void Run(const std::function<void(int)>& work);
 
   // Called by every thread of the current Run from inside its work: returns when all have called.
@@ -45,6 +47,7 @@ class ThreadTeam {
 
  private:
   void WorkerLoop(int thread);
+  void Work(const std::function<void(int)>& work, int thread);
 
   std::atomic<const std::function<void(int)>*> work_{nullptr};
   std::atomic<uint32_t> epoch_{0};    // raised once a Run; workers wait for it to change
@@ -52,6 +55,8 @@ class ThreadTeam {
   std::atomic<uint32_t> arrived_{0};  // threads that wait in the current Sync
   std::atomic<uint32_t> syncs_{0};    // raised once a Sync
   std::atomic<bool> stop_{false};
+  std::atomic<bool> failed_{false};  // a thread of the current Run has thrown
+  std::exception_ptr thrown_;        // by the first that did
   std::vector<std::jthread> workers_;
 };
 

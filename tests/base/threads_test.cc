@@ -52,6 +52,32 @@ TEST(ThreadTeam, JoinsOrderTheWork) {
   }
 }
 
+// Memory may be missing on any thread: the caller hears of it, whoever waits in a Sync meanwhile,
+// and the team goes on.
+TEST(ThreadTeam, WhatAThreadThrowsTheCallerGets) {
+  for (const int threads : {1, 2, 3}) {
+    ThreadTeam team(threads);
+    for (int round = 0; round < 300; ++round) {
+      const int thrower = round % threads;
+      EXPECT_THROW(team.Run([&](int thread) {
+        for (int i = 0; i < 3; ++i) {
+          if (thread == thrower && i == round % 4) throw std::bad_alloc();
+          team.Sync();
+        }
+        if (thread == thrower) throw std::bad_alloc();
+      }),
+                   std::bad_alloc);
+      std::vector<int> values(static_cast<size_t>(threads)), sums(values.size());
+      team.Run([&](int thread) {
+        values[static_cast<size_t>(thread)] = round;
+        team.Sync();
+        for (const int value : values) sums[static_cast<size_t>(thread)] += value;
+      });
+      ASSERT_EQ(sums, std::vector<int>(values.size(), round * threads));
+    }
+  }
+}
+
 // Inside one Run, what was written before a Sync is seen by every thread after it.
 TEST(ThreadTeam, SyncOrdersTheWorkInsideARun) {
   for (const int threads : {1, 2, 3}) {
