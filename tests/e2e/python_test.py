@@ -36,15 +36,20 @@ class Python(merope.Case):
         return {"CXX": found[1]} if found else {}
 
     @classmethod
-    def call(cls, *arguments, cwd=None, **variables):
-        """Runs the environment's Python; what it prints."""
+    def run_python(cls, *arguments, cwd=None, **variables):
+        """Runs the environment's Python; what it prints on standard output, and on standard error."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         environment |= variables
         done = subprocess.run([cls.python, *map(str, arguments)], cwd=cwd or cls.scratch, env=environment,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1000)
+                              capture_output=True, text=True, timeout=1000)
         if done.returncode != 0:
-            raise AssertionError(f"{arguments}: exit code {done.returncode}\n{done.stdout}")
-        return done.stdout
+            raise AssertionError(f"{arguments}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout, done.stderr
+
+    @classmethod
+    def call(cls, *arguments, **options):
+        """Runs the environment's Python; what it prints on standard output."""
+        return cls.run_python(*arguments, **options)[0]
 
     def test_the_readmes_example(self):
         readme = (merope.ROOT / "README.md").read_text()
@@ -67,6 +72,7 @@ class Python(merope.Case):
             )
             eager = LLM(model="{self.model}", dtype="bfloat16", max_model_len=4096, tensor_parallel_size=1,
                         enforce_eager=True, gpu_memory_utilization=0.9)
+            LLM(model="{self.model}", gpu_memory_utilization=0.5)
             from merope import SamplingParams
             sp = SamplingParams(temperature=0.7, max_tokens=50)
             outputs = llm.generate(["What is RAG in AI?"], sp)
@@ -80,7 +86,10 @@ class Python(merope.Case):
             assert len(top) == 20 and top == same
             print(type(text).__name__, sorted(entry.rank for entry in top.values()) == list(range(1, 21)))
             """)
-        self.assertEqual(self.call("-c", code), "str True\n")
+        printed, noted = self.run_python("-c", code)
+        self.assertEqual(printed, "str True\n")
+        # Only of what has no effect, and once.
+        self.assertEqual(noted, "LLM: gpu_memory_utilization has no effect in merope, and changes no result\n")
 
     def test_the_programs_and_the_packages_tokens_are_the_same(self):
         program = json.loads(self.good("run", self.model, "Hello there", "--max-tokens", 12, "--ignore-eos", "--json").stdout)
