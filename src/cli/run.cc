@@ -235,6 +235,7 @@ void AddRun(CLI::App& app, Action* chosen) {
   run->add_option("--min-tokens", a->params.min_tokens, "Tokens to generate at least");
   AddTexts(*run, "--stop", &a->params.stop, "End before this text; may be given more than once");
   auto* form = run->add_option_group("Structured output", "What the answer must be");
+  form->set_help_flag();  // run has it
   form->require_option(0, 1);
   AddText(*form, "--json-schema", &a->json_schema,
           "JSON that matches this schema: a file that holds it, or the schema itself, from { on");
