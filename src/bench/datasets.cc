@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <random>
 #include <span>
 #include <string_view>
@@ -92,10 +93,17 @@ std::string Text(const std::string& dataset, size_t i) {
 Status Validate(const DatasetOptions& o, int64_t max_model_len) {
   if (std::ranges::find(kDatasets, o.name) == std::end(kDatasets))
     return Err("dataset: expected random, shared-prefix, quoting or stories, found \"{}\"", o.name);
-  if (o.num_prompts < 1 || o.output_length < 1 || o.input_length < 1 || o.prefix_length < 1 ||
-      o.num_prefixes < 1)
-    return Err(
-        "num-prompts, input-len, output-len, prefix-len, num-prefixes: expected 1 or more of each");
+  const struct {
+    const char* name;
+    int64_t value, most;
+  } counts[] = {{"num-prompts", o.num_prompts, kMaxRequests},
+                {"input-len", o.input_length, kMaxPositions},
+                {"output-len", o.output_length, kMaxPositions},
+                {"prefix-len", o.prefix_length, kMaxPositions},
+                {"num-prefixes", o.num_prefixes, kMaxRequests}};
+  for (const auto& count : counts)
+    if (count.value < 1 || count.value > count.most)
+      return Err("{}: expected 1 to {}, found {}", count.name, count.most, count.value);
   const int64_t prompt = o.input_length + (o.name == "shared-prefix" ? o.prefix_length : 0);
   if ((o.name == "random" || o.name == "shared-prefix") && prompt + o.output_length > max_model_len)
     return Err(
@@ -129,7 +137,8 @@ Result<std::vector<Request>> MakeRequests(const DatasetOptions& options,
       request.prompt.insert(request.prompt.end(), ids.begin(), ids.end());
     }
     request.params = {.temperature = options.temperature,
-                      .seed = static_cast<int64_t>(options.seed) + i,
+                      .seed = static_cast<int64_t>((options.seed + static_cast<uint64_t>(i)) &
+                                                   std::numeric_limits<int64_t>::max()),
                       .max_tokens = options.output_length,
                       .ignore_eos = !texts,
                       .detokenize = texts,

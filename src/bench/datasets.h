@@ -24,6 +24,7 @@ struct DatasetOptions {
   double temperature = 0;
   uint64_t seed = 0;
 };
+inline constexpr int64_t kMaxRequests = 1'000'000;  // and prefixes
 inline constexpr const char* kDatasets[] = {"random", "shared-prefix", "quoting", "stories"};
 
 // Random texts go on to output_length whatever they say; the others end where the model ends them.

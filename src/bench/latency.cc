@@ -168,7 +168,7 @@ Status Validate(const LatencyOptions& options, int64_t max_model_len) {
   } lists[] = {{"input-len", options.input_lengths, 1, kMaxPositions},
                {"output-len", options.output_lengths, 1, kMaxPositions},
                {"context", options.contexts, 0, kMaxPositions},
-               {"batch-size", options.batch_sizes, 1, 128}};
+               {"batch-size", options.batch_sizes, 1, kMaxBatchSize}};
   for (const auto& list : lists) {
     if (list.values.empty()) return Err("{}: expected at least one, found none", list.name);
     for (const int64_t value : list.values)

@@ -28,6 +28,7 @@ struct LatencyOptions {
   int threads = 0;                      // of the probes: as many as the model runs on
   std::function<void(int64_t done, int64_t total)> progress;  // in runs
 };
+inline constexpr int64_t kMaxBatchSize = 128;
 // Lengths, counts and the model's context; names the option. KvTokens is the cache that the grid
 // needs.
 Status Validate(const LatencyOptions& options, int64_t max_model_len);

@@ -181,6 +181,9 @@ Result<ThroughputResult> MeasureThroughput(Llama& model, const Tokenizer& tokeni
   if (options.repeats < 1 || options.warmup < 0)
     return Err("repeats: expected 1 or more, found {}; warmup: 0 or more, found {}",
                options.repeats, options.warmup);
+  if (options.max_concurrency < 0)
+    return Err("max-concurrency: expected 0 (all at once) or more, found {}",
+               options.max_concurrency);
   if (options.speculative_tokens.empty()) return Err("speculative-tokens: expected a number");
   return Measurement(model, tokenizer, requests, options).Run();
 }

@@ -9,6 +9,7 @@
 #include "base/stopwatch.h"
 #include "bench/bench_json.h"
 #include "bench/latency.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/table.h"
@@ -187,16 +188,20 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
   command->add_option("MODEL", arguments->model, "A Hugging Face directory, or a .gguf file")
       ->required();
   const auto list = [command](const char* name, auto& values, const char* help) {
-    command->add_option(name, values, help)->delimiter(',')->capture_default_str();
+    return command->add_option(name, values, help)->delimiter(',')->capture_default_str();
   };
   const auto number = [command](const char* name, auto& value, const char* help) {
-    command->add_option(name, value, help)->capture_default_str();
+    return command->add_option(name, value, help)->capture_default_str();
   };
-  list("--input-len", latency.input_lengths, "Prompt lengths in tokens, comma-separated");
-  list("--output-len", latency.output_lengths, "Output lengths in tokens, comma-separated");
-  list("--batch-size", latency.batch_sizes, "Sequences that run together, comma-separated");
+  list("--input-len", latency.input_lengths, "Prompt lengths in tokens, comma-separated")
+      ->check(Between(1, kMaxPositions));
+  list("--output-len", latency.output_lengths, "Output lengths in tokens, comma-separated")
+      ->check(Between(1, kMaxPositions));
+  list("--batch-size", latency.batch_sizes, "Sequences that run together, comma-separated")
+      ->check(Between(1, kMaxBatchSize));
   list("--context", latency.contexts,
-       "Tokens already in the KV cache before the prompt, comma-separated; not timed");
+       "Tokens already in the KV cache before the prompt, comma-separated; not timed")
+      ->check(Between(0, kMaxPositions));
   list("--dtype", arguments->dtypes,
        "auto (the checkpoint's), stored, fp32, bf16, int8 or int4, comma-separated; loaded one "
        "after the "
@@ -207,8 +212,8 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
       ->capture_default_str();
   command->add_option("--kv-dtype", arguments->kv, "K and V as the dtype has them, or int8")
       ->capture_default_str();
-  number("--warmup", latency.warmup, "Runs of each row before those that count");
-  number("--repeats", latency.repeats, "Runs of each row that count");
+  number("--warmup", latency.warmup, "Runs of each row before those that count")->check(AtLeast(0));
+  number("--repeats", latency.repeats, "Runs of each row that count")->check(AtLeast(1));
   number("--seed", latency.seed, "Seed of the random prompts");
   number("--threads", latency.threads, "Threads (0: the usable cores)");
   command->get_option("--threads")->check(CLI::Range(0, 1024));

@@ -79,8 +79,11 @@ void AddBenchRoofline(CLI::App& bench, Action* chosen) {
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer("Example: merope bench roofline --seconds 10");
-  command->callback(
-      [arguments, chosen] { *chosen = [arguments] { return RunRoofline(*arguments); }; });
+  command->callback([arguments, chosen] {
+    if (const Status valid = Validate(arguments->options); !valid)
+      throw CLI::ValidationError("--" + valid.error().message);
+    *chosen = [arguments] { return RunRoofline(*arguments); };
+  });
 }
 
 }  // namespace merope

@@ -9,6 +9,7 @@
 #include "bench/bench_json.h"
 #include "bench/datasets.h"
 #include "bench/throughput.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/table.h"
@@ -104,7 +105,7 @@ void AddBenchThroughput(CLI::App& bench, Action* chosen) {
   DatasetOptions& dataset = arguments->dataset;
   ThroughputOptions& options = arguments->throughput;
   const auto number = [command](const char* name, auto& value, const char* help) {
-    command->add_option(name, value, help)->capture_default_str();
+    return command->add_option(name, value, help)->capture_default_str();
   };
   command
       ->add_option(
@@ -112,11 +113,14 @@ void AddBenchThroughput(CLI::App& bench, Action* chosen) {
           "random; shared-prefix; quoting (a passage to repeat, as RAG answers do); stories")
       ->check(CLI::IsMember({"random", "shared-prefix", "quoting", "stories"}))
       ->capture_default_str();
-  number("--num-prompts", dataset.num_prompts, "Requests");
-  number("--input-len", dataset.input_length, "Prompt tokens, of random and shared-prefix");
-  number("--output-len", dataset.output_length, "Tokens to generate (of texts: at most)");
-  number("--prefix-len", dataset.prefix_length, "Tokens of each shared prefix");
-  number("--num-prefixes", dataset.num_prefixes, "Shared prefixes");
+  const CLI::Validator length = Between(1, kMaxPositions), requests = Between(1, kMaxRequests);
+  number("--num-prompts", dataset.num_prompts, "Requests")->check(requests);
+  number("--input-len", dataset.input_length, "Prompt tokens, of random and shared-prefix")
+      ->check(length);
+  number("--output-len", dataset.output_length, "Tokens to generate (of texts: at most)")
+      ->check(length);
+  number("--prefix-len", dataset.prefix_length, "Tokens of each shared prefix")->check(length);
+  number("--num-prefixes", dataset.num_prefixes, "Shared prefixes")->check(requests);
   number("--temperature", dataset.temperature, "0: greedy; else sampled, seeded");
   number("--seed", dataset.seed, "Seed of the random prompts and of sampling");
   command->remove_option(command->get_option("--speculative-tokens"));
@@ -128,9 +132,10 @@ void AddBenchThroughput(CLI::App& bench, Action* chosen) {
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
   number("--max-concurrency", options.max_concurrency,
-         "Requests under way at a time: the next is submitted when one ends; 0: all at once");
-  number("--warmup", options.warmup, "Untimed runs of each");
-  number("--repeats", options.repeats, "Runs of each that count");
+         "Requests under way at a time: the next is submitted when one ends; 0: all at once")
+      ->check(AtLeast(0));
+  number("--warmup", options.warmup, "Untimed runs of each")->check(AtLeast(0));
+  number("--repeats", options.repeats, "Runs of each that count")->check(AtLeast(1));
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
       "Example: merope bench throughput ./model --num-prompts 8 --input-len 512 --output-len 64\n"

@@ -120,6 +120,23 @@ std::vector<CLI::App*> Subcommands(CLI::App& command) {
 
 CLI::Validator Bytes() { return CLI::Validator(ReadBytes, ""); }
 
+CLI::Validator AtLeast(int64_t least) {
+  return {[least](const std::string& text) -> std::string {
+            if (Number<int64_t>(text).value_or(least - 1) >= least) return "";
+            return fmt::format("expected {} or more, found {}", least, text);
+          },
+          ""};
+}
+
+CLI::Validator Between(int64_t least, int64_t most) {
+  return {[least, most](const std::string& text) -> std::string {
+            const int64_t value = Number<int64_t>(text).value_or(least - 1);
+            if (value >= least && value <= most) return "";
+            return fmt::format("expected {} to {}, found {}", least, most, text);
+          },
+          ""};
+}
+
 void ForEachOption(CLI::App& command, const std::function<void(CLI::Option*)>& each) {
   for (CLI::Option* option : command.get_options()) each(option);
   for (CLI::App* group : command.get_subcommands([](CLI::App* a) { return a->get_name().empty(); }))

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -33,6 +34,10 @@ CLI::Option* AddTexts(CLI::App& command, const std::string& name, T* texts,
 
 // Makes bytes of "512", "8M", "8MiB" or "8 mb" (1024 each); an option's transform.
 CLI::Validator Bytes();
+
+// The check of a whole number, or of each in a list.
+CLI::Validator AtLeast(int64_t least);
+CLI::Validator Between(int64_t least, int64_t most);
 
 std::vector<CLI::App*> Subcommands(CLI::App& command);
 // Those of its groups, too.

@@ -360,7 +360,7 @@ void AddInspect(CLI::App& app, Action* chosen) {
   inspect
       ->add_option("--max-model-len", a->request_tokens,
                    "Tokens of each of the requests that are said to fit (default: 4096)")
-      ->check(CLI::PositiveNumber);
+      ->check(AtLeast(1));
   AddThreads(*inspect, &a->threads);
   inspect->add_flag("--json", a->json, "Print one JSON object");
   inspect->footer(

@@ -19,7 +19,7 @@ CLI::Option* AddMaxModelLen(CLI::App& command, int64_t* tokens) {
   return command
       .add_option("--max-model-len", *tokens,
                   "Tokens of prompt and answer at most (default: the checkpoint's)")
-      ->check(CLI::PositiveNumber);
+      ->check(AtLeast(1));
 }
 
 CLI::Option* AddKvCacheMemory(CLI::App& command, std::optional<uint64_t>* bytes,

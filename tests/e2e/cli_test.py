@@ -147,6 +147,21 @@ class CommandLine(merope.Case):
                           ["--kv-cache-memory", "8X"], ["--kv-cache-memory", "8iB1"]):
             with self.subTest(arguments):
                 self.refused(64, arguments[0], "run", self.model, "x", *arguments)
+        for command, options in (
+                (["bench", "throughput", self.model], ["--max-concurrency", "--num-prompts", "--input-len", "--output-len", "--prefix-len",
+                                                       "--num-prefixes", "--warmup", "--repeats", "--kv-cache-memory"]),
+                (["bench", "latency", self.model], ["--input-len", "--output-len", "--batch-size", "--context", "--warmup", "--repeats"]),
+                (["bench", "roofline"], ["--seconds", "--threads"]), (["inspect", self.model], ["--max-model-len", "--kv-memory"]),
+                (["batch", self.model, os.devnull, self.scratch / "out.jsonl"],
+                 ["--kv-cache-memory", "--max-num-seqs", "--max-num-batched-tokens", "--speculative-tokens", "--max-model-len"])):
+            for option in options:
+                with self.subTest(command=command, option=option):
+                    self.assertIn("-1", self.refused(64, option, *command, option, -1))
+        for option in ("--num-prompts", "--input-len", "--output-len", "--prefix-len", "--num-prefixes", "--repeats"):
+            for command in ("latency", "throughput")[option not in ("--input-len", "--output-len", "--repeats"):]:
+                for value in (0, 2**63 - 1):
+                    with self.subTest(command=command, option=option, value=value):
+                        self.refused(64, option, "bench", command, self.model, option, value)
         for arguments in (["inspect", self.model, "--kv-memory", "8EB"], ["bench", "latency", self.model, "--batch-size", 2**64],
                           ["bench", "roofline", "--seconds", "1e400"],
                           ["synth", "--like", "pleias-rag-350m", "d", "--seed", 2**64], ["detokenize", self.model, 2**32]):
@@ -408,7 +423,7 @@ class Others(merope.Case):
         self.assertEqual([c["mode"] for c in both["results"][0]["cases"]], ["eager", "compiled"])
         self.refused(64, "mode", "bench", "latency", self.model, "--mode", "fast")
         self.refused(3, "weights", "bench", "latency", self.model, "--weights", "thin")
-        self.refused(3, "batch-size", "bench", "latency", self.model, "--batch-size", "1,0")
+        self.refused(64, "--batch-size", "bench", "latency", self.model, "--batch-size", "1,0")
         self.refused(3, "dtype", "bench", "latency", self.model, "--dtype", "bf16,fp31")
 
     def test_bench_roofline(self):
@@ -417,7 +432,7 @@ class Others(merope.Case):
         text = self.good("bench", "roofline", "--seconds", 0.1).stdout.decode()
         for figure in ("memory read", "fp32", "bf16", "int8"):
             self.assertIn(figure, text)
-        self.refused(3, "seconds", "bench", "roofline", "--seconds", 0)
+        self.refused(64, "--seconds", "bench", "roofline", "--seconds", 0)
 
     def test_verify_says_its_verdict_by_exit_code(self):
         for dtype in ("bf16", "int8", "int4"):

@@ -45,7 +45,7 @@ REQUESTS = """{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"
 {"custom_id":"c"}
 []
 """
-MANY = ["1", "2", "3", "0", "-1", "1.5", "x", "", "1,2", "9223372036854775808"]  # of what multiplies the work
+MANY = ["1", "2", "3", "0", "-1", "1.5", "x", "", "1,2", "9223372036854775807", "9223372036854775808"]  # of what multiplies the work
 # By name, since a good value cannot be told from the help, or a bad one would run for hours.
 VALUES = {
     "--seconds": ["0.1", "0.2", "0", "-1", "nan", "inf", "x"], "--like": ["{scratch}/config.json", "{model}", "x", ""],
