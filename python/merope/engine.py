@@ -15,7 +15,7 @@ from . import _native
 from .outputs import OutputBuilder
 from .sampling_params import SamplingParams
 from .tokenizer import Tokenizer
-from .vllm_arguments import take_engine_arguments
+from .vllm_arguments import note_once, take_engine_arguments
 
 logger = logging.getLogger("merope")
 
@@ -61,7 +61,8 @@ class Engine:
 
     model: a Hugging Face directory, or a .gguf file.
     dtype: "auto" (the checkpoint's own), "bfloat16", "float32", "int8", "int4", or "stored" (a
-        GGUF file's own integers).
+        GGUF file's own integers). "float16" and "half" run in float32, which holds all their
+        values, with a note once.
     max_model_len: tokens of prompt and answer at most; None: the checkpoint's.
     tensor_parallel_size: 1.
     enforce_eager: run the ops one by one, not as a captured plan. The results are the same.
@@ -127,7 +128,7 @@ class Engine:
             if not least <= value <= most:
                 raise ValueError(f"{name}: expected {least} to {most}, found {value}")
         self._model = _native.Model(
-            os.fspath(model), dtype=_dtype(dtype), kv_cache_dtype=kv_cache_dtype,
+            os.fspath(model), dtype=_dtype(type(self).__name__, dtype), kv_cache_dtype=kv_cache_dtype,
             enforce_eager=bool(enforce_eager), num_threads=num_threads or 0,
             max_model_len=max_model_len or 0, max_num_seqs=max_num_seqs or 256,
             max_num_batched_tokens=max_num_batched_tokens or 0,
@@ -224,11 +225,11 @@ class Engine:
             prompt_logprobs=params.prompt_logprobs is not None, flat=params.flat_logprobs)
 
 
-def _dtype(dtype: object) -> str:
+def _dtype(owner: str, dtype: object) -> str:
     name = str(dtype).removeprefix("torch.")
     if name in ("float16", "half"):
-        raise ValueError(f'dtype: expected auto, bfloat16, float32, int8, int4 or stored, found "{name}":'
-                         " float32 holds all its values")
+        note_once(owner, f"dtype {name} runs in float32, which holds all its values")
+        return "fp32"
     if name not in _DTYPES:
         raise ValueError("dtype: expected auto, bfloat16, float32, int8, int4 or stored, found "
                          f'"{name}"')

@@ -55,14 +55,20 @@ _OF_REQUESTS: dict[str, tuple[Any, ...]] = {
 _noted: set[str] = set()
 
 
+def note_once(owner: str, note: str) -> None:
+    """A warning, which the process has not had yet."""
+    if note not in _noted:
+        _noted.add(note)
+        logger.warning("%s: %s", owner, note)
+
+
 def take_engine_arguments(owner: str, arguments: Mapping[str, Any]) -> None:
     """Takes what changes no result, with a note once a process; refuses all else, in owner's name."""
     for name, value in arguments.items():
         if name not in _WITHOUT_EFFECT:
             _only(owner, name, value, _ONLY)
-        elif name not in _noted:
-            _noted.add(name)
-            logger.warning("%s: %s has no effect in merope, and changes no result", owner, name)
+        else:
+            note_once(owner, f"{name} has no effect in merope, and changes no result")
 
 
 def take_request_arguments(owner: str, arguments: Mapping[str, Any]) -> None:

@@ -304,7 +304,6 @@ def test_a_terminal_shows_a_bar(model, use_tqdm, drawn):
 @pytest.mark.parametrize(("arguments", "error", "words"), [
     ({"swap_spaces": 4}, TypeError, "swap_spaces"),
     ({"tensor_parallel_size": 2}, ValueError, "tensor_parallel_size: expected 1, found 2"),
-    ({"dtype": "float16"}, ValueError, "float32 holds all its values"),
     ({"dtype": "fp8"}, ValueError, 'found "fp8"'),
     ({"dtype": "stored"}, ValueError, "stored"),
     ({"kv_cache_dtype": "fp8"}, ValueError, "fp8"),

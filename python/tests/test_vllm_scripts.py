@@ -25,6 +25,22 @@ def test_arguments_without_effect_are_taken_with_a_note_once(model, caplog, monk
     assert all(note.startswith("LLM: ") for note in notes)
 
 
+def test_float16_runs_in_float32_with_a_note_once(model, caplog, monkeypatch):
+    monkeypatch.setattr(vllm_arguments, "_noted", set())
+    params = SamplingParams(temperature=0, max_tokens=4, ignore_eos=True, logprobs=3)
+
+    def logprobs(dtype):
+        (output,) = LLM(model, dtype=dtype, max_model_len=64).generate("hi", params)
+        return [{id: entry.logprob for id, entry in of.items()} for of in output.outputs[0].logprobs]
+
+    with caplog.at_level(logging.WARNING, "merope"):
+        found = [logprobs(dtype) for dtype in ("float16", "half", "torch.float16")]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"LLM: dtype {name} runs in float32, which holds all its values" for name in ("float16", "half")]
+    assert found == [logprobs("float32")] * 3
+    assert found[0] != logprobs("bfloat16")
+
+
 @pytest.mark.parametrize(("name", "value"), [
     ("quantization", "awq"), ("load_format", "dummy"), ("tokenizer_mode", "mistral"), ("revision", "main"),
     ("tokenizer", "other"), ("hf_overrides", {"rope_theta": 1.0}), ("logits_processors", [print]),

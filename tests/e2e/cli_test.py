@@ -192,7 +192,9 @@ class CommandLine(merope.Case):
     def test_dtype_has_vllm_s_spellings(self):
         for name, dtype in (("auto", "bf16"), ("bfloat16", "bf16"), ("half", "fp32"), ("float16", "fp32"),
                             ("float", "fp32"), ("float32", "fp32")):
-            self.assertEqual(self.run_json("x", "--max-tokens", 1, "--dtype", name)["dtype"], dtype)
+            done = self.good("run", self.model, "x", "--max-tokens", 1, "--dtype", name, "--json")
+            self.assertEqual(json.loads(done.stdout)["dtype"], dtype)
+            self.assertIn(f"BF16 weights run in {dtype},", done.stderr.decode())
 
     def test_a_chat_model_without_chat_gets_a_hint(self):
         hint = lambda model, *more: "chat template" in self.good("run", model, "x", "--max-tokens", 1, *more).stderr.decode()
