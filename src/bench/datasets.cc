@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "engine/load.h"
+#include "text/chat_date.h"
 #include "text/chat_template.h"
 
 namespace merope {
@@ -80,7 +81,8 @@ Result<std::vector<int32_t>> FormPrompt(const Tokenizer& tokenizer,
                                         const std::string& text) {
   if (!chat) return EncodePrompt(tokenizer, text);
   const ChatMessage message{"user", text};
-  TRY_ASSIGN(const std::string rendered, chat->Render(std::span(&message, 1), {}));
+  TRY_ASSIGN(const std::tm date, OwnPromptsDate());
+  TRY_ASSIGN(const std::string rendered, chat->Render(std::span(&message, 1), {.date = date}));
   return EncodePrompt(tokenizer, rendered, false);
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/generate.h"
 #include "engine/load.h"
+#include "text/chat_date.h"
 #include "verify/metrics.h"
 
 namespace merope {
@@ -21,7 +22,8 @@ Result<Prompt> FormPrompt(const ComparisonSetup& setup, const std::optional<Chat
   const Tokenizer& tokenizer = setup.tokenizer;
   if (chat) {
     const ChatMessage message{"user", std::string(question)};
-    TRY_ASSIGN(const std::string text, chat->Render(std::span(&message, 1), {}));
+    TRY_ASSIGN(const std::tm date, OwnPromptsDate());
+    TRY_ASSIGN(const std::string text, chat->Render(std::span(&message, 1), {.date = date}));
     TRY_ASSIGN(auto ids, EncodePrompt(tokenizer, text, false));
     return Prompt{"chat", std::move(ids)};
   }

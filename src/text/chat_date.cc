@@ -47,9 +47,14 @@ std::optional<std::tm> Read(std::string_view text) {
   return time;
 }
 
+// MEROPE_DATE; nullptr: it is not set.
+const char* GivenDate() {
+  const char* given = std::getenv("MEROPE_DATE");
+  return given != nullptr && *given != '\0' ? given : nullptr;
+}
+
 Result<std::tm> Now() {
-  if (const char* given = std::getenv("MEROPE_DATE"); given != nullptr && *given != '\0')
-    return ParseDate(given, "MEROPE_DATE");
+  if (const char* given = GivenDate()) return ParseDate(given, "MEROPE_DATE");
   const std::time_t now = std::time(nullptr);
   std::tm time = {};
   localtime_r(&now, &time);
@@ -62,6 +67,11 @@ Result<std::tm> ParseDate(std::string_view text, const std::string& what) {
   if (const auto time = Read(text)) return *time;
   return Err("{}: expected a date such as 2026-11-28 or 2026-11-28T20:15:00, found \"{}\"", what,
              text.substr(0, 60));
+}
+
+Result<std::tm> OwnPromptsDate() {
+  const char* given = GivenDate();
+  return ParseDate(given != nullptr ? given : kOwnPromptsDate, "MEROPE_DATE");
 }
 
 Result<std::string> FormatDate(const std::optional<std::tm>& date, std::string_view format) {

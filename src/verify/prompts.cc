@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/load.h"
+#include "text/chat_date.h"
 #include "verify/prompt_texts.h"
 
 namespace merope {
@@ -370,13 +371,15 @@ Result<std::vector<VerifyPrompt>> BuildPrompts(const Tokenizer& tokenizer, int64
 Result<std::vector<VerifyPrompt>> BuildPrompts(const Checkpoint& checkpoint,
                                                const Tokenizer& tokenizer, VerifyMode mode) {
   const auto chat = checkpoint.LoadChatTemplate();
-  const ChatTemplateOptions options;
+  ChatTemplateOptions options;
   ChatWording wording;
-  if (chat && chat->has_value())  // one that cannot be used is `inspect`'s to tell
+  if (chat && chat->has_value()) {  // one that cannot be used is `inspect`'s to tell
+    TRY_ASSIGN(options.date, OwnPromptsDate());
     wording = [&](std::string_view message) {
       const ChatMessage said{"user", std::string(message)};
       return (**chat).Render(std::span(&said, 1), options);
     };
+  }
   return BuildPrompts(tokenizer, checkpoint.config().max_position_embeddings, mode, wording);
 }
 

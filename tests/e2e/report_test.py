@@ -12,8 +12,10 @@ CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
 
 
 class Report(merope.Case):
-    def report(self, context):
+    def report(self, context, template=""):
         model = self.synth(f"context-{context}", max_position_embeddings=context)
+        if template:
+            (model / "chat_template.jinja").write_text(template)
         out = self.scratch / f"report-{context}"
         done = merope.run("report", model, "-o", out, "--quick", timeout=1000)
         error = done.stderr.decode(errors="replace")
@@ -33,7 +35,10 @@ class Report(merope.Case):
         return result
 
     def test_a_context_above_what_a_report_generates(self):
-        self.report(2048)
+        # A template that asks for the date is told the same on any day.
+        template = "{{ 'xx' if strftime_now('%F') == '2026-01-01' else strftime_now('%F') }}"
+        result = self.report(2048, template)
+        self.assertEqual({(pair["form"], pair["prompt_tokens"]) for pair in result["generation"]}, {("chat", 2)})
 
     def test_a_very_long_context(self):
         self.report(131072)

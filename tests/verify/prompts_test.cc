@@ -4,11 +4,16 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/synth.h"
+#include "tests/support/expect.h"
+#include "tests/support/llama_config.h"
+#include "tests/support/temp_dir.h"
 
 namespace merope {
 namespace {
@@ -158,6 +163,34 @@ TEST(Prompts, ProtocolPromptsWhereTheVocabularyHasTheTokens) {
       "<|source_start|><|source_id|>1 The ferry"))
       << first->text;
   EXPECT_TRUE(first->text.ends_with("<|source_end|>\n<|language_start|>\n")) << first->text;
+}
+
+TEST(Prompts, AreTheSameOnAnyDay) {
+  const TempDir directory;
+  const std::string path = directory.File("model");
+  SynthOptions options;
+  const Status made =
+      Synthesize(path, LlamaConfig({.hidden = 32, .head_dim = 16, .vocabulary = 384}), options);
+  ASSERT_TRUE(made) << ErrorOf(made);
+  std::ofstream(path + "/chat_template.jinja")
+      << "{{ strftime_now('%F %T') }} {{ messages[0].content }}";
+  const auto checkpoint = Checkpoint::Open(path);
+  ASSERT_TRUE(checkpoint) << ErrorOf(checkpoint);
+  const auto tokenizer = checkpoint->LoadTokenizer();
+  ASSERT_TRUE(tokenizer) << ErrorOf(tokenizer);
+  const auto first = [&] {
+    const auto prompts = BuildPrompts(*checkpoint, *tokenizer, VerifyMode::kDefault);
+    if (!prompts) return prompts.error().message;
+    const auto chat = std::ranges::find(*prompts, "chat-01", &VerifyPrompt::id);
+    return chat == prompts->end() ? "none" : chat->text;
+  };
+  unsetenv("MEROPE_DATE");
+  EXPECT_EQ(first(), "2026-01-01 00:00:00 What is RAG in AI?");
+  setenv("MEROPE_DATE", "2024-02-29T12:30:00", 1);
+  EXPECT_EQ(first(), "2024-02-29 12:30:00 What is RAG in AI?");
+  setenv("MEROPE_DATE", "soon", 1);
+  EXPECT_TRUE(first().starts_with("MEROPE_DATE: expected a date")) << first();
+  unsetenv("MEROPE_DATE");
 }
 
 TEST(Prompts, AreCutToTheContext) {
