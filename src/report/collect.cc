@@ -139,6 +139,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   // Loading comes first, while nothing else has touched memory.
   const Stopwatch open_watch;
   TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(options.model, options.limit));
+  TRY(CheckVocabulary(checkpoint));
   data.load.open_seconds = open_watch.Seconds();
   const Stopwatch tokenizer_watch;
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());

@@ -49,6 +49,7 @@ class Suite {
     result.target_precision = options_.target;
     result.threads = options_.threads > 0 ? options_.threads : DefaultThreads();
     result.context = checkpoint_.config().max_position_embeddings;
+    TRY(CheckVocabulary(checkpoint_));
     TRY_ASSIGN(prompts_, BuildPrompts(checkpoint_, tokenizer_, options_.mode));
     if (!options_.prompts.empty())
       TRY(AddUserPrompts(options_.prompts, tokenizer_, result.context, &prompts_));
@@ -388,6 +389,12 @@ int VerifyPhases(const VerifyOptions& options) {
   const bool rounded = EmulatedPrecision(options.target) != Precision::kBf16 ||
                        options.target_kv != KvStorage::kAuto;
   return 3 + reference + rounded;  // beside the emulation, the comparison and the suspects
+}
+
+Status CheckVocabulary(const Checkpoint& checkpoint) {
+  if (checkpoint.config().vocab_size >= 2) return {};
+  return Err("{}: vocab_size: expected 2 or more, to compare distributions, found {}",
+             checkpoint.path(), checkpoint.config().vocab_size);
 }
 
 Result<VerifyResult> Verify(const Checkpoint& checkpoint, const Tokenizer& tokenizer,

@@ -36,6 +36,9 @@ struct VerifyOptions {
 // How many phases progress will see; the last, of suspects, may be missing.
 int VerifyPhases(const VerifyOptions& options);
 
+// An error where there is nothing to compare: a vocabulary of one token has one distribution.
+Status CheckVocabulary(const Checkpoint& checkpoint);
+
 Result<VerifyResult> Verify(const Checkpoint& checkpoint, const Tokenizer& tokenizer,
                             const VerifyOptions& options);
 

@@ -461,6 +461,19 @@ class Others(merope.Case):
         self.refused(3, "no-such", "verify", self.model, "--quick", "--target", "no-such.safetensors")
         self.refused(64, "--against", "verify", self.model, "--target", dump, "--against", dump)
 
+    def test_a_vocabulary_of_one_token_is_not_verified(self):
+        model = self.synth("one-token", vocab_size=1, bos_token_id=0, eos_token_id=None)
+        begin = {"id": "a", "ids": [0], "tokens": ["a"]}  # before every text, none of which has another token
+        (model / "tokenizer.json").write_text(json.dumps({
+            "added_tokens": [], "normalizer": None, "pre_tokenizer": None, "decoder": None,
+            "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
+            "post_processor": {"type": "TemplateProcessing", "special_tokens": {"a": begin},
+                               "single": [{"SpecialToken": {"id": "a", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                               "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]}}))
+        self.good("run", model, "x", "--max-tokens", 2)
+        for arguments in (["verify", model, "--quick"], ["report", model, "--quick", "-o", self.scratch / "one-token-report"]):
+            self.refused(3, ["vocab_size: expected 2 or more", "found 1"], *arguments)
+
     def test_verify_of_a_large_vocabulary_stays_small(self):
         model = self.synth("vocabulary", vocab_size=131072, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
                            num_attention_heads=1, num_key_value_heads=1, max_position_embeddings=8, tie_word_embeddings=True)
