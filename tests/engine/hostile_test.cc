@@ -267,8 +267,9 @@ void HostileEngine::NobodyElseNotices() {
   EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0);
   const Run again = Ordinary();
   EXPECT_EQ(again.result.ids, alone.result.ids);
-  if (kBounds) {
-    // The machine may do other things meanwhile.
+  // The kernel gives a thread of the lowest priority slices of some milliseconds: a tiny model's
+  // token takes less, so that its clock shows those slices. The machine may do other things, too.
+  if (kBounds && alone.p99_wall > 0.01) {
     EXPECT_LT(std::min(beside.p99_wall, later.p99_wall),
               3 * std::max(alone.p99_wall, again.p99_wall));
   }
