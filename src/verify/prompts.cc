@@ -168,9 +168,9 @@ class Builder {
     for (size_t i = 0; i < std::size(kReport); ++i) {
       TRY_ASSIGN(std::string text, chat_(kReport[i]));
       TRY_ASSIGN(std::vector<int32_t> ids, EncodePrompt(tokenizer_, text, false));
-      TRY(Add(VerifyMode::kDefault,
-              {fmt::format("chat-{:02}", i + 1), "chat", "en", std::move(text), std::move(ids)},
-              false));
+      const std::string id = fmt::format("chat-{:02}", i + 1);
+      if (ids.empty()) return Err("chat template: prompt {}: expected tokens, found none", id);
+      TRY(Add(VerifyMode::kDefault, {id, "chat", "en", std::move(text), std::move(ids)}, false));
     }
     return {};
   }

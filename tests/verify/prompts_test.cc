@@ -193,6 +193,12 @@ TEST(Prompts, AreTheSameOnAnyDay) {
   unsetenv("MEROPE_DATE");
 }
 
+TEST(Prompts, AChatTemplateThatSaysNothingIsRefused) {
+  const auto prompts = BuildPrompts(ByteTokenizer(false), 64, VerifyMode::kDefault,
+                                    [](std::string_view) -> Result<std::string> { return ""; });
+  EXPECT_EQ(ErrorOf(prompts), "chat template: prompt chat-01: expected tokens, found none");
+}
+
 TEST(Prompts, AreCutToTheContext) {
   for (const VerifyPrompt& p : Build(ByteTokenizer(true), VerifyMode::kFull, 50))
     EXPECT_LE(p.ids.size(), 50u) << p.id;
