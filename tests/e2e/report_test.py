@@ -54,8 +54,8 @@ class Report(merope.Case):
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=300)
-        self.assertEqual(process.returncode, 130)
+        _, error = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, 130, error.decode(errors="replace"))
         self.assertFalse(out.exists())
 
 
