@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/grammar/json_numbers.h"
+#include "engine/grammar/json_text.h"
 #include "tests/engine/grammar.h"
 
 namespace merope {
@@ -383,6 +384,17 @@ TEST(Texts, ShareTheirBeginnings) {
   for (const char* text : {"", "ac", "abcd", "日", "\xC3", "éa"}) {
     EXPECT_FALSE(grammars.Accepts(grammar, text)) << text;
   }
+}
+
+// A schema may spend its last step anywhere.
+TEST(JsonText, GivesUpWhereTheWorkIsSpent) {
+  Regular regular;
+  Rules rules;
+  JsonText text(&regular, &rules);
+  regular.work().SpendAll();
+  text.Value();
+  text.Number();
+  EXPECT_FALSE(regular.work().Check());
 }
 
 TEST(JsonObject, IsAnyObject) {
