@@ -134,6 +134,36 @@ def quantized(done):
     same("INT8", json.loads(inspected.stdout)["config"]["dtype"], "dtype")
 
 
+def fits(done):
+    inspected(done)
+    cache = done.json["kv_cache"]
+    same(8 << 20, cache["budget_bytes"], "budget_bytes")
+    for dtype in ("bf16", "fp32"):
+        tokens = (8 << 20) // cache[dtype]["bytes_per_token"]
+        same((tokens, tokens // 64), (cache[dtype]["tokens"], cache[dtype]["requests_of_64_tokens"]), f"{dtype}: tokens, requests")
+
+
+def counted(done):
+    chat = done.kind is None or done.kind.chat
+    same((3, 1 if chat else 2, 0), tuple(done.json[name] for name in ("answered", "failed", "before")), "counts")
+
+
+def prompts_within(length):
+    """No prompt that was judged is longer."""
+    def check(done):
+        verdict(done)
+        same(length, max(prompt["positions"] for prompt in done.json["positions"]["by_prompt"]), "positions of the longest prompt")
+    return check
+
+
+def named(*fields):
+    """One JSON object with these texts and numbers."""
+    def check(done):
+        for field, value in fields:
+            same(str(value).format(here=done.here), str(done.json[field]), field)
+    return check
+
+
 def any_of(*codes):
     return codes
 
@@ -148,6 +178,7 @@ LATENCY = ["bench", "latency", "{model}", "--input-len", 4, "--output-len", 3, "
 THROUGHPUT = ["bench", "throughput", "{model}", "--num-prompts", 3, "--input-len", 8, "--output-len", 4, "--repeats", 1,
               "--warmup", 0]
 SMALL = ["--max-model-len", 64, "--threads", 1]
+CACHE = ["--kv-cache-memory", "8M"]
 VERDICT = any_of(0, 1, 2)  # and verdict says which
 ALL, TINY = "all", "tiny"  # on SmolLM2, too; on tiny models only (the demo runs report on SmolLM2)
 
@@ -155,41 +186,59 @@ ALL, TINY = "all", "tiny"  # on SmolLM2, too; on tiny models only (the demo runs
 CELLS = [
     (["inspect", "{model}"], 0, lines(r"^Weight check +OK$", r"^Chat template (yes|none)$"), ALL),
     (["inspect", "{model}", "--json"], 0, inspected, ALL),
+    (["inspect", "{model}", "--json"] + SMALL + CACHE, 0, fits, ALL),
     (["tokenize", "{model}", "hi a"], 0, lines(r'^ +\d+  "\w'), ALL),
     (["tokenize", "{model}", "hi a", "--json"], 0, tokenized, TINY),
     (["detokenize", "{model}", 40, 41], 0, lines(r"^.+$"), ALL),
+    (["detokenize", "{model}", 40, 41, "--json"], 0, lambda done: same(["text"], list(done.json), "fields"), TINY),
     (RUN + ["--max-tokens", 5], 0, lines("."), ALL),
     (RUN + ["--max-tokens", 5, "--json"], 0, ran(5), ALL),
     (RUN + ["--max-tokens", 5, "--json", "--threads", 3], 0, ran(5, threads=3), ALL),
     (RUN + ["--max-tokens", -1, "--json", "--max-model-len", 64], 0, fills(64), ALL),
     (RUN + ["--max-tokens", -1, "--json", "--max-model-len", 128], 0, fills(128), TINY),
+    (RUN + ["--max-tokens", 5, "--json"] + SMALL + CACHE, 0, ran(5, threads=1), ALL),
+    (RUN + ["--kv-cache-memory", 1], 3, lambda done: lines_of_error(done, "kv_cache_memory"), ALL),
     (RUN + ["--max-model-len", 1 << 20], 3, lambda done: lines_of_error(done, "max_model_len"), ALL),
     (RUN + ["--max-tokens", 2, "--dtype", "int8", "--kv-dtype", "int8", "--enforce-eager"],
      lambda kind: 3 if kind and kind.weights == "int4" else 0, lambda done: None, ALL),
     (["run", "{model}", "hi", "--chat", "--max-tokens", 3, "--ignore-eos", "--json"],
      lambda kind: 0 if kind is None or kind.chat else 3, chatted, ALL),
     (BATCH, 0, answered, ALL),
-    (BATCH + SMALL + ["--kv-cache-memory", "8M"], 0, answered, ALL),
+    (BATCH + SMALL + CACHE, 0, answered, ALL),
+    (BATCH + SMALL + CACHE + ["--json"], 0, counted, TINY),
     (BATCH + ["--kv-cache-memory", 1], 3, lambda done: lines_of_error(done, "kv_cache_memory"), ALL),
     (["verify", "{model}", "--quick"], VERDICT, verdict, ALL),
     (["verify", "{model}", "--quick", "--json", "--threads", 1], VERDICT, verdict, TINY),
+    (["verify", "{model}", "--quick", "--json", "--max-model-len", 24] + CACHE, VERDICT, prompts_within(24), TINY),
+    (["verify", "{model}", "--quick", "--kv-cache-memory", 1], 3, lambda done: lines_of_error(done, "kv_cache_memory"), TINY),
     (["verify", "{model}", "--quick", "--json", "--dtype", "int4"],
      lambda kind: 3 if kind.weights == "int8" else VERDICT,
      lambda done: lines_of_error(done, "int4") if done.code == 3 else verdict(done), TINY),
     (LATENCY + ["--mode", "compiled"], 0, lines(r"^  \w+ +compiled +1 +0 +4 +3 "), ALL),
-    (LATENCY + ["--json", "--threads", 1, "--batch-size", "1,2"], 0,
+    (LATENCY + SMALL + CACHE + ["--json", "--batch-size", "1,2"], 0,
      timed(("eager", 1, 4, 3), ("compiled", 1, 4, 3), ("eager", 2, 4, 3), ("compiled", 2, 4, 3)), TINY),
+    (LATENCY + ["--kv-cache-memory", 1], 3, lambda done: lines_of_error(done, "kv_cache_memory"), TINY),
     (THROUGHPUT, 0, lines(r"^Total num prompt tokens: +24$", r"^Total num output tokens: +12$"), ALL),
-    (THROUGHPUT + SMALL + ["--kv-cache-memory", "8M", "--json"], 0, throughput, ALL),
+    (THROUGHPUT + SMALL + CACHE + ["--json"], 0, throughput, ALL),
     (["quantize", "{model}", "{here}/q", "--dtype", "int8"], lambda kind: 3 if own_integers(kind) else 0,
      lambda done: own_integers(done.kind) or quantized(done), ALL),
+    (["quantize", "{model}", "{here}/q", "--dtype", "int4", "--threads", 1, "--json"], lambda kind: 3 if own_integers(kind) else 0,
+     lambda done: own_integers(done.kind) or named(("directory", "{here}/q"), ("dtype", "int4"))(done), TINY),
     (["report", "{model}", "--quick", "-o", "{here}"], VERDICT, reported, TINY),
+    (["report", "{model}", "--quick", "-o", "{here}/r", "--kv-cache-memory", 1], 3,
+     lambda done: lines_of_error(done, "kv_cache_memory"), TINY),
+    (["report", "{model}", "--quick", "-o", "{here}/r", "--max-model-len", 1 << 20], 3,
+     lambda done: lines_of_error(done, "max_model_len"), TINY),
 ]
 # Those without a model run once.
 ONCE = [
     (["bench", "roofline", "--seconds", 0.1], 0, lines("^  memory read, GB/s", "^  int8 dot product"), TINY),
     (["bench", "roofline", "--seconds", 0.1, "--threads", 1, "--json"], 0, lambda done: same(1, len(done.json["rows"]), "rows"), TINY),
     (["synth", "--like", "{here}/config.json", "{here}/made", "--dtype", "f16"], 0, lines("F16, seed 0$"), TINY),
+    (["synth", "--like", "{here}/config.json", "{here}/made", "--json"], 0, named(("directory", "{here}/made"), ("dtype", "BF16"), ("seed", 0)),
+     TINY),
+    (["doctor"], 0, lines("^merope$", "^machine$"), TINY),
+    (["doctor", "--json"], 0, lambda done: same({"merope", "machine"}, {"merope", "machine"} & set(done.json), "parts"), TINY),
 ]
 
 
