@@ -55,11 +55,11 @@ figure{margin:1.5rem 0;border:1px solid var(--line);border-radius:10px;padding:.
 figure svg{width:100%;height:auto;display:block}
 figcaption{font-size:.875rem;color:var(--muted);line-height:1.5;margin-bottom:.5rem}figcaption b{color:var(--ink)}
 footer{grid-column:1/-1;border-top:1px solid var(--line);margin-top:3rem;padding-top:1rem;color:var(--muted);font-size:.875rem}
-@media (max-width:40rem){.page{padding:1.2rem .8rem 2rem}h1{font-size:1.5rem}.plotbox svg{min-width:36rem}table{width:max-content;min-width:100%}
-td,tbody th{max-width:22rem}.cards{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}}
-@media (max-width:60rem){.page{display:block}nav{position:static;max-height:none;margin-bottom:2rem}}
+@media (max-width:40rem){.page{padding:1.2rem .8rem 2rem}h1{font-size:1.5rem}table{width:max-content;min-width:100%}
+td{max-width:20rem}tbody th{max-width:9.5rem}.cards{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}}
+@media (max-width:60rem){.page{display:block}.plotbox svg{min-width:47.5rem}nav{position:static;max-height:none;margin-bottom:2rem}}
 @media print{:root{color-scheme:light}body{font-size:10.5pt}.page{display:block;padding:0;max-width:none}nav{display:none}
-h2,h3,caption{break-after:avoid}tr,figure,.card,pre,.note{break-inside:avoid}.scroll{overflow:visible}a{color:inherit}}
+h2,h3,caption{break-after:avoid}tr,figure,.card,pre,.note{break-inside:avoid}.scroll,.plotbox{overflow:visible}.plotbox svg{min-width:0}a{color:inherit}}
 )";
 
 std::string Text(const Inline& runs) {

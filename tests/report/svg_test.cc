@@ -1,8 +1,12 @@
 #include "report/svg.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
 
 #include "tests/report/markup.h"
 
@@ -86,6 +90,33 @@ TEST(Svg, ScalesLogarithmically) {
   };
   EXPECT_NEAR(height(1e-2), height(1) / 2, 0.11);
   EXPECT_EQ(height(0), 0);
+}
+
+// However many and long: no two on one line touch, and the first is there. 6.2 of the plot's units
+// a letter at least, 11 a Chinese character.
+TEST(Svg, LabelsBelowDoNotTouch) {
+  const std::pair<const char*, double> labels[] = {{"7", 6.2},
+                                                   {"128 + 100", 9 * 6.2},
+                                                   {"10⁻⁷ to 10⁻⁶ of all", 20 * 6.2},
+                                                   {"词嵌入与输出头", 77}};
+  for (const auto& [label, width] : labels)
+    for (const size_t n : {1u, 2u, 5u, 8u, 25u, 60u}) {
+      Plot plot{.id = "p", .y = {.min = 0, .max = 1}, .series = {{.points = {{0, 1}}}}};
+      plot.x.categories.assign(n, label);
+      const std::string svg = ToSvg(plot, false), end = fmt::format(">{}</text>", label);
+      std::map<std::string, double> last;  // by line
+      size_t found = 0;
+      for (size_t at = svg.find(end); at != svg.npos; at = svg.find(end, at + 1), ++found) {
+        const size_t begin = svg.rfind("<text", at);
+        const size_t x = svg.find(" x=\"", begin) + 4, y = svg.find(" y=\"", begin) + 4;
+        const double center = std::stod(svg.substr(x));
+        const auto [line, is_first] = last.try_emplace(svg.substr(y, svg.find('"', y) - y), center);
+        EXPECT_TRUE(is_first || center - line->second >= width) << label << " " << n;
+        line->second = center;
+      }
+      EXPECT_GE(found, std::min<size_t>(n, 5)) << label << " " << n;
+      EXPECT_LE(last.size(), 2u) << label << " " << n;
+    }
 }
 
 }  // namespace
