@@ -4,15 +4,13 @@ execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/fetch-xgrammar
   OUTPUT_VARIABLE xgrammar_folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 file(GLOB xgrammar_sources ${xgrammar_folder}/cpp/*.cc ${xgrammar_folder}/cpp/converter_ext/*.cc
   ${xgrammar_folder}/cpp/support/*.cc)
-# It asks us at the places below whether to go on (engine/constraint.cc), since nothing else bounds its time: before each place
-# of a grammar that it compiles, and while it follows a text.
+# It asks us at the places below whether to go on, since nothing else bounds its time: before each place of a grammar that it
+# compiles (engine/grammar_compiler.cc), and while it follows a text (engine/constraint.cc).
 function(xgrammar_ask file function) # [LINE CALL...]: the call stands behind the line
   set(changed ${CMAKE_CURRENT_BINARY_DIR}/xgrammar_${file})
   file(READ ${xgrammar_folder}/cpp/${file} text)
-  foreach(i RANGE 2 ${ARGC} 2)
-    if(i EQUAL ARGC)
-      break()
-    endif()
+  math(EXPR last "${ARGC} - 1")
+  foreach(i RANGE 2 ${last} 2)
     math(EXPR j "${i} + 1")
     string(FIND "${text}" "${ARGV${i}}" place)
     if(place EQUAL -1)

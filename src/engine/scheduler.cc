@@ -50,9 +50,8 @@ std::span<const Scheduled> Scheduler::Schedule() {
   if (ScheduleRunning()) ScheduleWaiting();
   ScheduleDrafts();
   const auto waits = [](const Work* work) { return work->waits; };
-  CHECK(!scheduled_.empty() ||
-            (std::ranges::all_of(running_, waits) && std::ranges::all_of(waiting_, waits)) ||
-            std::ranges::any_of(running_, waits),
+  CHECK(!scheduled_.empty() || (running_.empty() ? std::ranges::all_of(waiting_, waits)
+                                                 : std::ranges::any_of(running_, waits)),
         "a sequence that does not fit the KV cache alone");
   return scheduled_;
 }

@@ -174,7 +174,7 @@ class HostileEngine : public testing::Test {
     return between[between.size() * 99 / 100];
   }
 
-  void NobodyElseNotices();
+  void NobodyElseNotices(bool by_the_clock);
 
   int64_t prompt_ = 1;  // tokens of the ordinary request's prompt
   std::optional<LoadedModel> loaded_;
@@ -193,7 +193,7 @@ std::vector<int> Priorities() {
   return all;
 }
 
-void HostileEngine::NobodyElseNotices() {
+void HostileEngine::NobodyElseNotices(bool by_the_clock) {
   Ordinary();  // warm
   const Run alone = Ordinary();
   const int64_t before = ForgetPeak();
@@ -267,9 +267,7 @@ void HostileEngine::NobodyElseNotices() {
   EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0);
   const Run again = Ordinary();
   EXPECT_EQ(again.result.ids, alone.result.ids);
-  // The kernel gives a thread of the lowest priority slices of some milliseconds: a tiny model's
-  // token takes less, so that its clock shows those slices. The machine may do other things, too.
-  if (kBounds && alone.p99_wall > 0.01) {
+  if (kBounds && by_the_clock) {  // the machine may do other things, too
     EXPECT_LT(std::min(beside.p99_wall, later.p99_wall),
               3 * std::max(alone.p99_wall, again.p99_wall));
   }
@@ -283,14 +281,16 @@ TEST_F(HostileEngine, NobodyElseNotices) {
                                    .vocabulary = 2000,
                                    .context = 2048});
   Start(checkpoint.path(), 1, kBounds ? 1000 : 100);
-  NobodyElseNotices();
+  // The kernel gives a thread of the lowest priority slices of some milliseconds, and this model's
+  // token takes less: the clock would show those slices.
+  NobodyElseNotices(false);
 }
 
 TEST_F(HostileEngine, NobodyElseNoticesOfARealModel) {
   const char* model = std::getenv("MEROPE_SMOLLM2");
   if (model == nullptr) GTEST_SKIP() << "MEROPE_SMOLLM2 is not set: no real model";
   Start(model, 0, 100);
-  NobodyElseNotices();
+  NobodyElseNotices(true);
 }
 
 }  // namespace
