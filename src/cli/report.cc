@@ -103,6 +103,10 @@ void AddReport(CLI::App& app, Action* chosen) {
       ->check(CLI::IsMember({"bf16", "bfloat16", "fp32", "float32", "float", "float16", "half",
                              "int8", "int4", "stored"}))
       ->delimiter(',');
+  report->add_option(
+      "--prompts", a->options.prompts,
+      "Verify prompts of your own, too: .jsonl, {\"prompt\": \"…\"} on each line, or "
+      "one prompt a line");
   AddContextLimit(*report, &a->options.limit);
   AddThreads(*report, &a->options.threads);
   report->add_flag("--json", a->json, "Print one JSON object: the files, and the verdicts");

@@ -76,9 +76,6 @@ Result<int> RunVerify(VerifyArguments arguments) {
   if (!arguments.dump_prompts.empty() || !arguments.dump_logits.empty())
     return Dump(arguments, checkpoint);
 
-  if (options.prompts.ends_with(".json"))
-    return Err("{}: expected .jsonl or .txt, found .json, whose token ids go with --dump-logits",
-               options.prompts);
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
   std::optional<Checkpoint> original;
   if (!arguments.original.empty()) {

@@ -16,15 +16,6 @@ constexpr int64_t kDraftRows = 16;
 
 // A grammar takes seconds at most, but only what the machine leaves of its time.
 constexpr std::chrono::seconds kGrammarDeadline{300};
-// At the lowest priority. Two, so that one costly grammar does not hold up the others; each more
-// may need its memory at once.
-constexpr size_t kCompilers = 2;
-constexpr int kCompilersNice = 19;
-
-// What is prepared elsewhere is waited for, by a sequence: its threads take a quarter of a core
-// that the engine wants, too.
-constexpr size_t kPreparers = 2;
-constexpr int kPreparersNice = 5;
 
 SchedulerOptions ForScheduler(const Llama& model, const EngineOptions& options) {
   const int64_t most = model.max_batch_tokens();
@@ -60,8 +51,7 @@ Engine::Engine(Llama& model, const Tokenizer& tokenizer, const EngineOptions& op
       options_(options),
       grammars_(tokenizer, model.config().vocab_size, model.config().eos_token_ids),
       scheduler_(model.kv(), ForScheduler(model, options)),
-      compilers_(kCompilers, kCompilersNice),
-      preparers_(kPreparers, kPreparersNice) {
+      constraints_(grammars_) {
   CHECK(model.kv().capacity_tokens() >= model.max_model_len());
   stats_.kv_pages = model.kv().capacity_tokens() / kPageTokens;
   published_ = stats_;
@@ -121,32 +111,23 @@ Result<RequestId> Engine::Submit(Request request, EventSink sink) {
     submitted_.push_back(std::move(job));
   }
   wake_.notify_one();
-  if (!compiling) return id;
-  const auto compiled = [this, id](CompiledGrammar grammar) {
-    {
-      const std::lock_guard lock(mutex_);
-      compiled_.emplace_back(id, std::move(grammar));
-    }
-    wake_.notify_one();
-  };
-  const bool added = compilers_.Add(id, [this, compiled, outputs = *std::move(wanted)] {
-    try {
-      compiled(grammars_.Compile(outputs));
-    } catch (const std::exception& error) {  // no memory
-      compiled(Err("structured_outputs: {}", error.what()));
-    }
-  });
-  if (!added) compiled(Err("structured_outputs: no thread could be made to compile it"));
+  if (compiling)
+    constraints_.Compile(id, *std::move(wanted), [this, id](CompiledGrammar grammar) {
+      Hand(&compiled_, {id, std::move(grammar)});
+    });
   return id;
 }
 
-void Engine::Abort(RequestId id) {
+template <typename T>
+void Engine::Hand(std::vector<T>* to, std::type_identity_t<T> what) {
   {
     const std::lock_guard lock(mutex_);
-    aborted_.push_back(id);
+    to->push_back(std::move(what));
   }
   wake_.notify_one();
 }
+
+void Engine::Abort(RequestId id) { Hand(&aborted_, id); }
 
 bool Engine::ResetPrefixCache() {
   std::unique_lock lock(mutex_);
@@ -249,30 +230,10 @@ void Engine::RefuseLateGrammars() {
 
 void Engine::PrepareElsewhere(const Generation& generation) {
   const RequestId id = generation.request;
-  const auto prepared = [this, id, index = generation.index()](Status done) {
-    {
-      const std::lock_guard lock(mutex_);
-      prepared_.push_back({id, index, std::move(done)});
-    }
-    wake_.notify_one();
-  };
-  const int64_t tokens = generation.generated(), work = Constraint::MostWork(tokens);
-  const bool added =
-      preparers_.Add(id, [prepared, work, tokens, constraint = generation.constraint()] {
-        try {
-          if (constraint->Prepare(std::max<int64_t>(work - constraint->work(), 0))) {
-            prepared({});
-          } else {
-            prepared(
-                Err("structured_outputs: too ambiguous: more than {} states of its parser "
-                    "within {} tokens",
-                    work, tokens));
-          }
-        } catch (const std::exception& error) {  // no memory
-          prepared(Err("structured_outputs: {}", error.what()));
-        }
-      });
-  if (!added) prepared(Err("structured_outputs: no thread could be made for it"));
+  constraints_.Prepare(id, generation.constraint(), generation.generated(),
+                       [this, id, index = generation.index()](Status done) {
+                         Hand(&prepared_, {id, index, std::move(done)});
+                       });
 }
 
 void Engine::TakePrepared(RequestId id, int64_t index, const Status& done) {
@@ -403,8 +364,7 @@ void Engine::EndEarly(RequestId id, FinishReason reason, const std::string& erro
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;  // it has ended by itself
   Job& job = *found->second;
-  if (job.compiling) compilers_.Drop(id);
-  preparers_.Drop(id);
+  constraints_.Drop(id);
   const int64_t begun = job.begun, n = job.setup.params.n;
   std::vector<Generation*> left;
   for (const std::unique_ptr<Generation>& generation : job.generations)

@@ -12,11 +12,12 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <unordered_map>
 #include <vector>
 
 #include "base/error.h"
-#include "engine/background_pool.h"
+#include "engine/constraint_threads.h"
 #include "engine/grammar_compiler.h"
 #include "engine/output.h"
 #include "engine/sampling_params.h"
@@ -88,6 +89,8 @@ class Engine {
  private:
   struct Job;
 
+  template <typename T>
+  void Hand(std::vector<T>* to, std::type_identity_t<T> what);  // to the engine's thread
   void Loop();
   void Admit(std::unique_ptr<Job> job);
   void Begin(Job& job);  // the next of its n
@@ -140,7 +143,7 @@ class Engine {
   std::vector<float> logits_;
   std::vector<RequestId> failed_;
   EngineStats stats_;
-  BackgroundPool compilers_, preparers_;
+  ConstraintThreads constraints_;
   std::thread thread_;  // last: it uses all of the above
 };
 

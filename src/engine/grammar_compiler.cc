@@ -21,6 +21,7 @@
 #include "engine/grammar/ebnf.h"
 #include "engine/grammar/json_schema.h"
 #include "engine/grammar/regex.h"
+#include "engine/grammar/regular_rules.h"
 #include "engine/grammar/rules.h"
 #include "engine/grammar/texts.h"
 #include "text/utf8.h"
@@ -93,7 +94,8 @@ Result<Rules> RegexRules(const std::string& regex) {
   Regular regular;
   Rules rules;
   TRY_ASSIGN(const Regular::Term language, ParseRegex(regex, &regular));
-  TRY_ASSIGN(rules.root, AddRegular(&regular, language, &rules));
+  RegularRules texts(&regular, &rules, {.follows = Follows::kEnd});
+  TRY_ASSIGN(rules.root, texts.Add(language));
   return rules;
 }
 

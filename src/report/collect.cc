@@ -7,6 +7,7 @@
 #include "report/identity.h"
 #include "report/report_data.h"
 #include "verify/prompts.h"
+#include "verify/user_prompts.h"
 
 namespace merope {
 namespace {
@@ -144,6 +145,10 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   const Stopwatch tokenizer_watch;
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
   data.load.tokenizer_seconds = tokenizer_watch.Seconds();
+  if (!options.prompts.empty()) {  // refused now, not after minutes of work
+    std::vector<VerifyPrompt> own;
+    TRY(AddUserPrompts(options.prompts, tokenizer, data.config.max_position_embeddings, &own));
+  }
   data.format = checkpoint.format();
   data.config = checkpoint.config();
   data.bos_rule = checkpoint.bos_rule();
@@ -217,7 +222,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   VerifyOptions verify{.mode = options.mode,
                        .target = options.target,
                        .threads = options.threads,
-                       .against = "",
+                       .prompts = options.prompts,
                        .progress = progress.update};
   TRY_ASSIGN(data.verify, Verify(checkpoint, tokenizer, verify));
   if (!options.others.empty()) {

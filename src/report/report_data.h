@@ -26,6 +26,7 @@ struct ReportOptions {
   Precision target = Precision::kBf16;
   std::vector<Precision> others = {};  // dtypes that one table sets beside the target
   int threads = 0;                     // 0: DefaultThreads()
+  std::string prompts = {};  // a file of the user's own, verified with the others; or empty
   ContextLimit limit = {};
 };
 

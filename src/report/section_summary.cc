@@ -97,10 +97,12 @@ void WriteUsage(Section s) {
   const std::string mode = data.options.mode == VerifyMode::kQuick  ? " --quick"
                            : data.options.mode == VerifyMode::kFull ? " --full"
                                                                     : "";
+  const std::string& own = data.options.prompts;
+  const std::string prompts = own.empty() ? "" : " --prompts " + own;
   out.Add(CodeBlock{"sh", fmt::format("merope inspect {0}\nmerope verify {0} --dtype "
-                                      "{1}{2}\nmerope bench latency {0} --dtype {1}\n"
-                                      "merope report {0} -o report --dtype {1}{2}\n",
-                                      model, data.target_name(), mode)});
+                                      "{1}{2}{3}\nmerope bench latency {0} --dtype {1}\n"
+                                      "merope report {0} -o report --dtype {1}{2}{3}\n",
+                                      model, data.target_name(), mode, prompts)});
   out.AddHeading(2, say("Speed", "性能调优建议"));
   List list;
   if (!data.comparison.ratios.empty())

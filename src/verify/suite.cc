@@ -12,6 +12,7 @@
 #include "engine/load.h"
 #include "verify/figures.h"
 #include "verify/kept_rows.h"
+#include "verify/logit_chunk.h"
 #include "verify/logit_source.h"
 #include "verify/logits_file.h"
 #include "verify/metrics.h"
@@ -177,36 +178,8 @@ class Suite {
                     [&](int64_t done) { Progress(phase, done, total); });
   }
 
-  // The rows of a chunk of positions from one source, and which of them were numbers.
-  struct Chunk {
-    std::vector<float> rows;  // (positions, vocab); the others as rows of equal logits
-    std::vector<bool> finite;
-    std::optional<TopRows> top;  // instead of rows
-    double seconds = 0;          // that reading took, all chunks together
-  };
-
-  Status Read(LogitSource* source, size_t prompt, int64_t begin, int64_t end, Chunk* chunk) const {
-    if (source == nullptr) return {};
-    const size_t n = static_cast<size_t>(end - begin), vocab = static_cast<size_t>(vocab_);
-    const Stopwatch watch;
-    chunk->finite.assign(n, true);
-    if (source->top_k() > 0) {
-      TRY_ASSIGN(chunk->top, source->Top(prompts_[prompt], begin, end));
-    } else {
-      chunk->rows.resize(n * vocab);
-      TRY(source->Rows(prompts_[prompt], begin, end, chunk->rows));
-    }
-    chunk->seconds += watch.Seconds();
-    for (size_t i = 0; !chunk->top && i < n; ++i) {
-      const auto row = std::span(chunk->rows).subspan(i * vocab, vocab);
-      chunk->finite[i] = std::ranges::all_of(row, [](float z) { return std::isfinite(z); });
-      if (!chunk->finite[i]) std::ranges::fill(row, 0.0f);
-    }
-    return {};
-  }
-
   struct Chunks {
-    Chunk baseline, target, reference, emulated, rounded;
+    LogitChunk baseline, target, reference, emulated, rounded;
   };
   struct Comparer {
     RowComparer rows;
@@ -296,33 +269,30 @@ class Suite {
     return {};
   }
 
-  std::span<const float> Row(const Chunk& chunk, int64_t row) const {
-    return std::span(chunk.rows)
-        .subspan(static_cast<size_t>(row * vocab_), static_cast<size_t>(vocab_));
+  Status Read(LogitSource* source, size_t prompt, int64_t begin, int64_t end,
+              LogitChunk* chunk) const {
+    return source == nullptr ? Status()
+                             : ReadChunk(*source, prompts_[prompt], begin, end, vocab_, chunk);
   }
 
-  static ListedRow Listed(const TopRows& rows, int64_t row) {
-    const size_t k = rows.ids.size() / rows.next_logprob.size(),
-                 begin = static_cast<size_t>(row) * k;
-    return {std::span(rows.ids).subspan(begin, k), std::span(rows.logprobs).subspan(begin, k),
-            rows.next_logprob[static_cast<size_t>(row)]};
+  std::span<const float> Row(const LogitChunk& chunk, int64_t row) const {
+    return chunk.Row(row, vocab_);
   }
 
   RowMetrics CompareTarget(Comparer& comparer, const Chunks& chunks, int64_t row,
                            std::optional<int32_t> next) const {
     const std::span<const float> baseline = Row(chunks.baseline, row);
-    return chunks.target.top
-               ? comparer.rows.Compare(baseline, Listed(*chunks.target.top, row), next)
-               : comparer.rows.Compare(baseline, Row(chunks.target, row), next);
+    return chunks.target.top ? comparer.rows.Compare(baseline, chunks.target.Listed(row), next)
+                             : comparer.rows.Compare(baseline, Row(chunks.target, row), next);
   }
 
   // What is emulated is compared as the target is: by the same tokens.
-  RowMetrics CompareEmulated(Comparer& comparer, const Chunks& chunks, const Chunk& emulated,
+  RowMetrics CompareEmulated(Comparer& comparer, const Chunks& chunks, const LogitChunk& emulated,
                              int64_t row, std::optional<int32_t> next) const {
     const std::span<const float> baseline = Row(chunks.baseline, row);
     if (!chunks.target.top) return comparer.rows.Compare(baseline, Row(emulated, row), next);
-    const ListedRow listed = comparer.rows.List(
-        Row(emulated, row), Listed(*chunks.target.top, row).ids, next, &comparer.logprobs);
+    const ListedRow listed = comparer.rows.List(Row(emulated, row), chunks.target.Listed(row).ids,
+                                                next, &comparer.logprobs);
     return comparer.rows.Compare(baseline, listed, next);
   }
 
@@ -357,7 +327,7 @@ class Suite {
                      int64_t row) {
     const std::span<const float> baseline = Row(chunks.baseline, row);
     const TopMetrics m = chunks.target.top
-                             ? comparer.rows.CompareTop(baseline, Listed(*chunks.target.top, row))
+                             ? comparer.rows.CompareTop(baseline, chunks.target.Listed(row))
                              : comparer.rows.CompareTop(baseline, Row(chunks.target, row));
     first_token_.rows.push_back({prompt.text, TokenText(tokenizer_, m.baseline_top1),
                                  TokenText(tokenizer_, m.target_top1),

@@ -36,6 +36,9 @@ Result<std::string> PromptOf(std::string_view line, bool json, const std::string
 
 Status AddUserPrompts(const std::string& path, const Tokenizer& tokenizer, int64_t context,
                       std::vector<VerifyPrompt>* prompts) {
+  if (path.ends_with(".json"))
+    return Err("{}: expected .jsonl or .txt, found .json, whose token ids go with --dump-logits",
+               path);
   TRY_ASSIGN(const std::string file, ReadFile(path, kMostBytes));
   const bool json = path.ends_with(".jsonl");
   int64_t n = 0, number = 0;

@@ -12,12 +12,12 @@ CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
 
 
 class Report(merope.Case):
-    def report(self, context, template=""):
+    def report(self, context, template="", options=()):
         model = self.synth(f"context-{context}", max_position_embeddings=context)
         if template:
             (model / "chat_template.jinja").write_text(template)
         out = self.scratch / f"report-{context}"
-        done = merope.run("report", model, "-o", out, "--quick", timeout=1000)
+        done = merope.run("report", model, "-o", out, "--quick", *options, timeout=1000)
         error = done.stderr.decode(errors="replace")
         self.assertIn(done.returncode, CODES.values(), error)
         self.assertNotIn("internal error", error)
@@ -40,8 +40,18 @@ class Report(merope.Case):
         result = self.report(2048, template)
         self.assertEqual({(pair["form"], pair["prompt_tokens"]) for pair in result["generation"]}, {("chat", 2)})
 
-    def test_a_very_long_context(self):
-        self.report(131072)
+    def test_a_very_long_context_and_prompts_of_ones_own(self):
+        own = self.scratch / "own.txt"
+        own.write_text("one prompt\nanother\n")
+        result = self.report(131072, options=["--prompts", own])
+        self.assertEqual(result["prompts"], str(own))
+        self.assertIn(f" --quick --prompts {own}\n", (self.scratch / "report-131072/report.en.md").read_text())
+        without = json.loads(merope.run("verify", self.scratch / "context-131072", "--quick", "--json", timeout=1000).stdout)
+        self.assertEqual(result["verify"]["positions"]["prompts"], without["positions"]["prompts"] + 2)
+
+    def test_bad_prompts_are_refused_before_the_work(self):
+        self.refused(3, "own.json: expected .jsonl or .txt", "report", self.model, "-o", self.scratch / "bad", "--prompts",
+                     self.scratch / "own.json")
 
     def test_a_failed_report_leaves_no_folder(self):
         out = self.scratch / "parent" / "missing"

@@ -276,5 +276,37 @@ TEST(GrammarCompiler, HostileGrammarsAreBounded) {
   }
 }
 
+TEST(GrammarCompiler, LongRepetitionsAreCounted) {
+  TestGrammars grammars({"aa", "aaaaaaa", "a;", "aaa;", "id-a", "-a", "éa"});
+  struct Case {
+    const char *regex, *begin, *end;
+    int min, max;
+  };
+  const Case cases[] = {
+      {"[a-z]{0,1000}", "", "", 0, 1000},
+      {"id-[a-z]{0,1000};", "id-", ";", 0, 1000},
+      {"([0-9]{3}|[a-é]{200,})!", "", "!", 200, -1},
+      {".{130,2000}aaa", "", "aaa", 130, 2000},
+      {"(-[a-z]{150,300})*", "-a", "", 149, 299},
+  };
+  for (const auto& [regex, begin, end, min, max] : cases) {
+    const auto grammar = grammars.Must({.regex = regex});
+    ASSERT_TRUE(grammar) << regex;
+    for (const int at :
+         {0, 1, 31, 32, 33, min - 1, min, min + 1, min + 32, max - 1, max, max + 1}) {
+      if (at < 0) continue;
+      const std::string text = begin + std::string(static_cast<size_t>(at), 'a') + end;
+      EXPECT_EQ(grammars.Accepts(grammar, text), at >= min && (max < 0 || at <= max))
+          << regex << ": " << at;
+    }
+  }
+  const auto twice = grammars.Must({.regex = "[a-z]{129}-a{129}b{0,500}"});
+  const std::string once(129, 'a'), many(500, 'b');
+  EXPECT_TRUE(grammars.Accepts(twice, once + "-" + once));
+  EXPECT_TRUE(grammars.Accepts(twice, once + "-" + once + many));
+  EXPECT_FALSE(grammars.Accepts(twice, once + "-" + once + many + "b"));
+  EXPECT_FALSE(grammars.Accepts(twice, once + "a-" + once + many));
+}
+
 }  // namespace
 }  // namespace merope

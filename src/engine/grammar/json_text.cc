@@ -15,11 +15,6 @@ const CharSet& Plain() {
   return plain;
 }
 
-// Strings of more characters are written in blocks of so many. Measured with 49,152 tokens: a rule
-// a character takes 15 ms to prepare, and the larger a block is, the fewer tokens reach beyond it,
-// which are looked at for each mask.
-constexpr int64_t kLong = 128, kBlock = 32;
-
 struct Escape {
   char32_t character, letter;
 };
@@ -27,6 +22,12 @@ constexpr Escape kEscapes[] = {{'"', '"'},  {'\\', '\\'}, {'/', '/'},  {'\b', 'b
                                {'\f', 'f'}, {'\n', 'n'},  {'\r', 'r'}, {'\t', 't'}};
 
 }  // namespace
+
+JsonText::JsonText(Regular* regular, Rules* rules)
+    : regular_(*regular),
+      rules_(*rules),
+      after_quote_(regular, rules, {.follows = Follows::kJson, .add_step = AddStep, .end = {"\""}}),
+      bare_(regular, rules, {.follows = Follows::kJson}) {}
 
 RuleId JsonText::Space() {
   if (space_) return *space_;
@@ -102,81 +103,11 @@ void JsonText::AddStep(const CharSet& set, RuleId next, Rule* rule) {
 Result<RuleId> JsonText::String(Regular::Term value) {
   if (value == regular_.Not(Regular::kNothing)) return AnyString();
   if (const auto known = strings_.find(value); known != strings_.end()) return known->second;
-  const auto counted = regular_.AsCounted(value);
-  const bool is_long = counted && std::max(counted->min, counted->max) > kLong;
-  TRY_ASSIGN(const RuleId after, is_long ? Blocks(*counted) : States(value, true));
+  TRY_ASSIGN(const RuleId after, after_quote_.Add(value));
   return strings_[value] = rules_.Add({{{"\"", after}}});
 }
 
-Result<RuleId> JsonText::Blocks(const Regular::Counted& counted) {
-  const auto& [set, min, max] = counted;
-  const auto up_to = [&](int64_t count) {
-    return States(regular_.Repeat(regular_.Set(set), 0, count), true);
-  };
-  const RuleId block = Exactly(set, kBlock);
-  TRY_ASSIGN(RuleId rest, up_to(max == Regular::kUnbounded ? max : (max - min) % kBlock));
-  if (max != Regular::kUnbounded && max - min >= kBlock) {
-    TRY_ASSIGN(const RuleId less, up_to(kBlock - 1));
-    for (int64_t left = (max - min) / kBlock; left > 0; --left) {
-      rest = rules_.Add({{{block, rest}, {less}}});
-    }
-  }
-  Alternative all;
-  if (min % kBlock > 0) all.emplace_back(Exactly(set, min % kBlock));
-  for (int64_t left = min / kBlock; left > 0; --left) all.emplace_back(block);
-  all.emplace_back(rest);
-  return rules_.Add({{std::move(all)}});
-}
-
-RuleId JsonText::Exactly(const CharSet& set, int64_t count) {
-  RuleId rule = 0;
-  for (int64_t i = 1; i <= count; ++i) {
-    const RuleId less = rule;
-    const auto [known, is_new] = exactly_.try_emplace({set, i}, 0);
-    if (is_new) {
-      known->second = rules_.Add();
-      AddStep(set, less, &rules_[known->second]);
-      if (i == 1) {
-        for (Alternative& alternative : rules_[known->second].alternatives) alternative.pop_back();
-      }
-    }
-    rule = known->second;
-  }
-  return rule;
-}
-
-Result<RuleId> JsonText::Bare(Regular::Term text) { return States(text, false); }
-
-Result<RuleId> JsonText::States(Regular::Term term, bool quoted) {
-  auto& known = quoted ? after_quote_ : bare_;
-  std::vector<Regular::Term> pending;
-  const auto rule_of = [&](Regular::Term state) {
-    const auto [rule, is_new] = known.try_emplace(state, 0);
-    if (is_new) {
-      rule->second = rules_.Add();
-      pending.push_back(state);
-    }
-    return rule->second;
-  };
-  const RuleId start = rule_of(term);
-  for (size_t done = 0; done < pending.size();) {
-    const Regular::Term state = pending[done++];
-    Rule rule{.alternatives = {}, .follows = Follows::kJson};
-    TRY_ASSIGN(const auto steps, regular_.Steps(state));
-    for (const Regular::Step& step : steps) {
-      if (quoted) {
-        AddStep(step.set, rule_of(step.next), &rule);
-      } else {
-        rule.alternatives.push_back({step.set, rule_of(step.next)});
-      }
-    }
-    if (regular_.HoldsEmpty(state)) {
-      rule.alternatives.push_back(quoted ? Alternative{"\""} : Alternative{});
-    }
-    rules_[known[state]] = std::move(rule);
-  }
-  return start;
-}
+Result<RuleId> JsonText::Bare(Regular::Term text) { return bare_.Add(text); }
 
 RuleId JsonText::Number() {
   if (number_) return *number_;
@@ -193,7 +124,8 @@ RuleId JsonText::Number() {
       regular_.Join({regular_.Set(e), regular_.Optional(regular_.Set(sign)), digits(1, 2)});
   const auto rule = Bare(regular_.Join({regular_.Optional(regular_.Text("-")), whole,
                                         regular_.Optional(fraction), regular_.Optional(exponent)}));
-  // Fails only where all work is spent: then whoever compiles asks for that, and the rule is not used.
+  // Fails only where all work is spent: then whoever compiles asks for that, and the rule is not
+  // used.
   return *(number_ = rule ? *rule : rules_.Add());
 }
 

@@ -6,17 +6,17 @@
 
 #include <map>
 #include <optional>
-#include <utility>
 
 #include "base/error.h"
 #include "engine/grammar/regular.h"
+#include "engine/grammar/regular_rules.h"
 #include "engine/grammar/rules.h"
 
 namespace merope {
 
 class JsonText {
  public:
-  JsonText(Regular* regular, Rules* rules) : regular_(*regular), rules_(*rules) {}
+  JsonText(Regular* regular, Rules* rules);
 
   RuleId Space();  // nothing, a blank, or a new line and indentation
   RuleId Value();
@@ -31,21 +31,14 @@ class JsonText {
   Result<RuleId> Bare(Regular::Term text);
 
  private:
-  // What follows the first quote of a string of many characters of one set: in blocks, each of
-  // which takes the same rules, since one rule a character takes milliseconds each to prepare.
-  Result<RuleId> Blocks(const Regular::Counted& counted);
-  // So many characters of the set, in a string.
-  RuleId Exactly(const CharSet& set, int64_t count);
-  // A rule for each state of the language's automaton.
-  Result<RuleId> States(Regular::Term term, bool quoted);
   // One character of the set inside a string, as it is or escaped.
   static void AddStep(const CharSet& set, RuleId next, Rule* rule);
 
   Regular& regular_;
   Rules& rules_;
   std::optional<RuleId> space_, value_, object_, array_, number_, string_;
-  std::map<Regular::Term, RuleId> after_quote_, strings_, bare_;
-  std::map<std::pair<CharSet, int64_t>, RuleId> exactly_;
+  RegularRules after_quote_, bare_;
+  std::map<Regular::Term, RuleId> strings_;
 };
 
 }  // namespace merope

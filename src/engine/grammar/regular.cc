@@ -294,10 +294,12 @@ Result<std::vector<Regular::Step>> Regular::Steps(Term term) {
   return steps;
 }
 
-std::optional<Regular::Counted> Regular::AsCounted(Term term) const {
-  const Node& node = At(term);
+std::optional<Regular::Counted> Regular::BeginsCounted(Term term) const {
+  const bool joined = At(term).kind == Kind::kJoin;
+  const Node& node = joined ? At(At(term).parts[0]) : At(term);
   if (node.kind != Kind::kRepeat || At(node.parts[0]).kind != Kind::kSet) return std::nullopt;
-  return Counted{sets_[static_cast<size_t>(At(node.parts[0]).a)], node.a, node.b};
+  return Counted{sets_[static_cast<size_t>(At(node.parts[0]).a)], node.a, node.b,
+                 joined ? At(term).parts[1] : kEmpty};
 }
 
 bool Regular::Holds(Term term, std::string_view utf8) {

@@ -51,12 +51,13 @@ class Regular {
   };
   Result<std::vector<Step>> Steps(Term term);
   Result<bool> HasText(Term term);
-  // A term that is one set of characters, so many times; max may be kUnbounded.
+  // A term that begins with one set of characters, so many times; max may be kUnbounded.
   struct Counted {
     CharSet set;
     int64_t min = 0, max = 0;
+    Term after = kEmpty;
   };
-  std::optional<Counted> AsCounted(Term term) const;
+  std::optional<Counted> BeginsCounted(Term term) const;
 
  private:
   enum class Kind : uint8_t {

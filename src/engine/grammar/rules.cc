@@ -263,25 +263,4 @@ std::string Rules::Print() const {
   return out;
 }
 
-Result<RuleId> AddRegular(Regular* regular, Regular::Term term, Rules* rules) {
-  std::map<Regular::Term, RuleId> known;
-  std::vector<Regular::Term> pending = {term};
-  known[term] = rules->Add();
-  for (size_t i = 0; i < pending.size(); ++i) {
-    Rule rule{.alternatives = {}, .follows = Follows::kEnd};
-    TRY_ASSIGN(const auto steps, regular->Steps(pending[i]));
-    for (const Regular::Step& step : steps) {
-      const auto [next, is_new] = known.try_emplace(step.next, 0);
-      if (is_new) {
-        next->second = rules->Add();
-        pending.push_back(step.next);
-      }
-      rule.alternatives.push_back({step.set, next->second});
-    }
-    if (regular->HoldsEmpty(pending[i])) rule.alternatives.emplace_back();
-    (*rules)[known[pending[i]]] = std::move(rule);
-  }
-  return known[term];
-}
-
 }  // namespace merope

@@ -13,7 +13,6 @@
 
 #include "base/error.h"
 #include "engine/grammar/char_set.h"
-#include "engine/grammar/regular.h"
 
 namespace merope {
 
@@ -70,9 +69,5 @@ class Rules {
   std::vector<bool> Closed(bool texts_count) const;
   std::deque<Rule> rules_;
 };
-
-// The texts of a regular language that nothing follows, as rules: one for each state of its
-// automaton.
-Result<RuleId> AddRegular(Regular* regular, Regular::Term term, Rules* rules);
 
 }  // namespace merope
