@@ -222,6 +222,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   VerifyOptions verify{.mode = options.mode,
                        .target = options.target,
                        .threads = options.threads,
+                       .against = "",
                        .prompts = options.prompts,
                        .progress = progress.update};
   TRY_ASSIGN(data.verify, Verify(checkpoint, tokenizer, verify));
