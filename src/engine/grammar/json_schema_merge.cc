@@ -145,7 +145,8 @@ Result<OrderedJson> MergeKeyword(const std::string& keyword, const OrderedJson& 
     return all;
   }
   if (keyword == "propertyNames") return BothOf(a, b);
-  if (keyword == "uniqueItems") return OrderedJson(a == true || b == true);
+  if (keyword == "uniqueItems" && a.is_boolean() && b.is_boolean())
+    return OrderedJson(a == true || b == true);
   return Err("schemas that must both hold have different values of \"{}\"", keyword);
 }
 

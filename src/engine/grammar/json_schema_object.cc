@@ -18,9 +18,10 @@ Status SchemaCompiler::FillArray(RuleId rule, const OrderedJson& schema) {
   TRY_ASSIGN(const auto given_min, CountOf(schema, "minItems"));
   TRY_ASSIGN(auto max, CountOf(schema, "maxItems"));
   const int64_t min = given_min.value_or(0);
-  if (schema.value("uniqueItems", OrderedJson(false)) == true && max.value_or(2) > 1) {
-    return Err("\"uniqueItems\" is not supported");
-  }
+  const OrderedJson unique = schema.value("uniqueItems", OrderedJson(false));
+  if (!unique.is_boolean())
+    return Err("uniqueItems: expected true or false, found {}", unique.dump());
+  if (unique == true && max.value_or(2) > 1) return Err("\"uniqueItems\" is not supported");
   std::vector<RuleId> first;
   std::optional<RuleId> rest;
   if (const auto items = schema.find("prefixItems"); items != schema.end()) {
