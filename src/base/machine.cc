@@ -19,7 +19,7 @@ namespace {
 constexpr int64_t kKiB = 1024;
 
 // The value of the first "key : value" line of a /proc file, or "".
-std::string Field(const char* path, std::string_view key) {
+std::string Field(const std::string& path, std::string_view key) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
     if (!line.starts_with(key)) continue;
@@ -32,7 +32,7 @@ std::string Field(const char* path, std::string_view key) {
 }
 
 // A field given in kB, in bytes; 0 where absent.
-int64_t FieldBytes(const char* path, std::string_view key) {
+int64_t FieldBytes(const std::string& path, std::string_view key) {
   int64_t kib = 0;
   std::istringstream(Field(path, key)) >> kib;
   return kib * kKiB;
@@ -45,9 +45,9 @@ constexpr std::array<std::string_view, 23> kInstructionSets = {
     "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8",
     "asimd",    "asimdhp",     "asimddp",     "sve",      "bf16"};
 
-std::vector<std::string> InstructionSets() {
-  std::string flags = Field("/proc/cpuinfo", "flags");
-  if (flags.empty()) flags = Field("/proc/cpuinfo", "Features");
+std::vector<std::string> InstructionSets(const std::string& cpuinfo) {
+  std::string flags = Field(cpuinfo, "flags");
+  if (flags.empty()) flags = Field(cpuinfo, "Features");
   std::set<std::string> have;
   std::istringstream words(flags);
   for (std::string word; words >> word;) have.insert(word);
@@ -57,10 +57,10 @@ std::vector<std::string> InstructionSets() {
   return found;
 }
 
-int64_t CacheBytes(int level) {
+int64_t CacheBytes(const std::string& root, int level) {
   for (int index = 0; index < 8; ++index) {
     const std::string dir =
-        "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
+        root + "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
     int found = 0;
     std::string type;
     int64_t kib = 0;
@@ -72,21 +72,21 @@ int64_t CacheBytes(int level) {
   return 0;
 }
 
-int64_t CgroupMemoryLimit() {
+int64_t CgroupMemoryLimit(const std::string& root) {
   for (const char* path :
        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
     int64_t limit = 0;
     // "max" is no number, and v1 writes a number near 2^63 where there is no limit.
-    if (std::ifstream(path) >> limit && limit > 0 && limit < int64_t{1} << 60) return limit;
+    if (std::ifstream(root + path) >> limit && limit > 0 && limit < int64_t{1} << 60) return limit;
   }
   return 0;
 }
 
 // What the cgroup's processes hold besides the page cache.
-int64_t CgroupMemoryUsed() {
+int64_t CgroupMemoryUsed(const std::string& root) {
   for (const auto& [path, key] : {std::pair("/sys/fs/cgroup/memory.stat", "anon"),
                                   std::pair("/sys/fs/cgroup/memory/memory.stat", "total_rss")}) {
-    std::ifstream file(path);
+    std::ifstream file(root + path);
     std::string name;
     for (int64_t bytes = 0; file >> name >> bytes;)
       if (name == key) return bytes;
@@ -94,8 +94,8 @@ int64_t CgroupMemoryUsed() {
   return 0;
 }
 
-std::string OsName() {
-  std::ifstream file("/etc/os-release");
+std::string OsName(const std::string& root) {
+  std::ifstream file(root + "/etc/os-release");
   for (std::string line; std::getline(file, line);) {
     constexpr std::string_view kKey = "PRETTY_NAME=";
     if (!line.starts_with(kKey)) continue;
@@ -121,26 +121,26 @@ int64_t Machine::UsableMemory() const {
   return std::min(std::max<int64_t>(memory_limit - memory_limit_used, 0), memory_available);
 }
 
-Machine ReadMachine() {
+Machine ReadMachine(const std::string& root) {
   Machine machine;
   utsname names = {};
   uname(&names);
   machine.architecture = names.machine;
   machine.kernel = std::string(names.sysname) + " " + names.release;
-  machine.cpu = Field("/proc/cpuinfo", "model name");
+  machine.cpu = Field(root + "/proc/cpuinfo", "model name");
   if (machine.cpu.empty()) machine.cpu = machine.architecture;
   cpu_set_t mask;
   CPU_ZERO(&mask);
   if (sched_getaffinity(0, sizeof(mask), &mask) == 0) machine.logical_cpus = CPU_COUNT(&mask);
   machine.usable_cores = DefaultThreads();
-  machine.instruction_sets = InstructionSets();
-  machine.l2_bytes = CacheBytes(2);
-  machine.l3_bytes = CacheBytes(3);
-  machine.memory_total = FieldBytes("/proc/meminfo", "MemTotal");
-  machine.memory_available = FieldBytes("/proc/meminfo", "MemAvailable");
-  machine.memory_limit = CgroupMemoryLimit();
-  machine.memory_limit_used = CgroupMemoryUsed();
-  machine.os = OsName();
+  machine.instruction_sets = InstructionSets(root + "/proc/cpuinfo");
+  machine.l2_bytes = CacheBytes(root, 2);
+  machine.l3_bytes = CacheBytes(root, 3);
+  machine.memory_total = FieldBytes(root + "/proc/meminfo", "MemTotal");
+  machine.memory_available = FieldBytes(root + "/proc/meminfo", "MemAvailable");
+  machine.memory_limit = CgroupMemoryLimit(root);
+  machine.memory_limit_used = CgroupMemoryUsed(root);
+  machine.os = OsName(root);
   machine.libc = std::string("glibc ") + gnu_get_libc_version();
   machine.compiler = CompilerName();
   machine.merope = MEROPE_VERSION;

@@ -28,7 +28,8 @@ struct Machine {
   // leaves.
   int64_t UsableMemory() const;
 };
-Machine ReadMachine();
+// root: the directory that the system's files are below.
+Machine ReadMachine(const std::string& root = "");
 
 // Resident bytes of this process: now, and the most there have been. 0 where the kernel does not
 // tell.

@@ -83,8 +83,9 @@ void PhaseBars::Update(std::string_view phase, int64_t done, int64_t total) {
     bar_.reset();  // wipes its line before the next one draws
     if (phase != phase_) ++number_;
     phase_ = phase;
-    bar_.emplace(number_ <= phases_ ? fmt::format("{} ({} of {})", phase, number_, phases_)
-                                    : phase_);
+    bar_.emplace(
+        number_ <= phases_ ? fmt::format("{} ({} of {})", phase, number_, phases_) : phase_,
+        delay_);
   }
   bar_->Update(done, total);
   if (done == total) bar_.reset();

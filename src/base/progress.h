@@ -13,8 +13,8 @@ namespace merope {
 class ProgressBar {
  public:
   // Nothing is drawn before delay has passed, or where standard error is no terminal.
-  explicit ProgressBar(std::string label,
-                       std::chrono::milliseconds delay = std::chrono::milliseconds(500));
+  static constexpr auto kDelay = std::chrono::milliseconds(500);
+  explicit ProgressBar(std::string label, std::chrono::milliseconds delay = kDelay);
   ~ProgressBar();  // wipes the bar
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
@@ -31,13 +31,15 @@ class ProgressBar {
 // The same of work in phases, one bar after the other: "comparing (3 of 4)".
 class PhaseBars {
  public:
-  // How many phases there will be; 0: nobody knows.
-  explicit PhaseBars(int phases = 0) : phases_(phases) {}
+  // How many phases there will be; 0: nobody knows. delay: of each bar.
+  explicit PhaseBars(int phases = 0, std::chrono::milliseconds delay = ProgressBar::kDelay)
+      : phases_(phases), delay_(delay) {}
   void Update(std::string_view phase, int64_t done, int64_t total);
   void Clear() { bar_.reset(); }
 
  private:
   int phases_, number_ = 0;
+  std::chrono::milliseconds delay_;
   std::string phase_;
   std::optional<ProgressBar> bar_;
 };

@@ -57,15 +57,18 @@ class DefaultFloatEnvironment {
   std::fenv_t saved_;
 };
 
-// Physical cores in the affinity mask: logical CPUs with distinct (package, core) pairs.
-int PhysicalCores() {
+}  // namespace
+
+// Logical CPUs of the affinity mask with distinct (package, core) pairs.
+int PhysicalCores(const std::string& root) {
   cpu_set_t mask;
   CPU_ZERO(&mask);
   if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return 1;
   std::set<std::pair<int, int>> cores;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &mask)) continue;
-    const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+    const std::string topology =
+        root + "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
     int package = 0, core = 0;
     const bool known = (std::ifstream(topology + "physical_package_id") >> package) &&
                        (std::ifstream(topology + "core_id") >> core);
@@ -74,24 +77,21 @@ int PhysicalCores() {
   return std::max(1, static_cast<int>(cores.size()));
 }
 
-// CPUs the cgroup (v2, then v1) grants, or a large number.
-double CgroupQuota() {
+double CgroupCpus(const std::string& root) {
   std::string quota;
   double period = 0;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
+  if (std::ifstream v2(root + "/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
     if (quota != "max" && period > 0) return std::stod(quota) / period;
   }
   double quota_us = 0;
-  std::ifstream v1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  std::ifstream v1(root + "/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+  std::ifstream v1_period(root + "/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   if (v1 >> quota_us && v1_period >> period && quota_us > 0 && period > 0) return quota_us / period;
   return 1e9;
 }
 
-}  // namespace
-
 int DefaultThreads() {
-  const double quota = std::max(1.0, std::floor(CgroupQuota()));
+  const double quota = std::max(1.0, std::floor(CgroupCpus()));
   return static_cast<int>(std::min<double>(PhysicalCores(), quota));
 }
 

@@ -7,6 +7,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -15,6 +16,10 @@ namespace merope {
 // Cores this process may really use: its affinity mask counted in physical cores, cut by the
 // cgroup's CPU quota. ≥ 1.
 int DefaultThreads();
+// The two numbers that it is made of, of the system whose files are below root: physical cores, and
+// the CPUs that the cgroup (v2, then v1) grants, 1e9 where it says nothing.
+int PhysicalCores(const std::string& root = "");
+double CgroupCpus(const std::string& root = "");
 
 class ThreadTeam {
  public:

@@ -25,6 +25,42 @@ TEST(DType, NamesAndBlocks) {
   EXPECT_EQ(DTypeFromName("Q2_K"), std::nullopt);
 }
 
+// As ggml lays its blocks out: scales of 2 bytes (K types: two, and scales of 6 or 8 bits each 16
+// or 32 elements), then the bits of the elements.
+TEST(DType, SizesOfBlocks) {
+  struct Case {
+    DType dtype;
+    std::string_view name;
+    int elements, bytes;
+  };
+  for (const auto& [dtype, name, elements, bytes] : std::initializer_list<Case>{
+           {DType::kF32, "F32", 1, 4},
+           {DType::kF16, "F16", 1, 2},
+           {DType::kBF16, "BF16", 1, 2},
+           {DType::kQ8_0, "Q8_0", 32, 2 + 32},
+           {DType::kQ4_0, "Q4_0", 32, 2 + 32 * 4 / 8},
+           {DType::kQ4_1, "Q4_1", 32, 4 + 32 * 4 / 8},
+           {DType::kQ5_0, "Q5_0", 32, 2 + 32 * 5 / 8},
+           {DType::kQ5_1, "Q5_1", 32, 4 + 32 * 5 / 8},
+           {DType::kQ4_K, "Q4_K", 256, 4 + 12 + 256 * 4 / 8},
+           {DType::kQ5_K, "Q5_K", 256, 4 + 12 + 256 * 5 / 8},
+           {DType::kQ6_K, "Q6_K", 256, 2 + 16 + 256 * 6 / 8},
+           {DType::kInt8, "INT8", 64, 2 + 64},
+           {DType::kInt4, "INT4", 32, 2 + 32 * 4 / 8},
+       }) {
+    EXPECT_EQ(DTypeName(dtype), name);
+    EXPECT_EQ(DTypeFromName(name), dtype);
+    EXPECT_EQ(BlockElements(dtype), elements) << name;
+    EXPECT_EQ(BlockBytes(dtype), bytes) << name;
+    EXPECT_EQ(RowBytes(dtype, 0), 0) << name;
+    EXPECT_EQ(RowBytes(dtype, 1), bytes) << name;
+    EXPECT_EQ(RowBytes(dtype, elements), bytes) << name;
+    EXPECT_EQ(RowBytes(dtype, elements + 1), 2 * bytes) << name;
+    EXPECT_EQ(IsOwnInteger(dtype), name.starts_with("INT")) << name;
+    EXPECT_EQ(IsQuantized(dtype), name.starts_with("Q")) << name;
+  }
+}
+
 TEST(Half, EveryValueDecodesExactly) {
   for (uint32_t bits = 0; bits < 65536; ++bits) {
     const auto half = static_cast<uint16_t>(bits);
@@ -63,6 +99,10 @@ TEST(Half, RoundsToNearestEven) {
   EXPECT_EQ(F32ToF16(65519.99f), 0x7bff);
   EXPECT_EQ(F32ToF16(65520.0f), 0x7c00);
   EXPECT_EQ(F32ToF16(-std::numeric_limits<float>::infinity()), 0xfc00);
+  EXPECT_EQ(F32ToF16(std::numeric_limits<float>::infinity()), 0x7c00);
+  // NaNs come out quiet, with their sign.
+  EXPECT_EQ(F32ToF16(std::bit_cast<float>(0x7f800001u)), 0x7e00);
+  EXPECT_EQ(F32ToF16(std::bit_cast<float>(0xffc00000u)), 0xfe00);
 }
 
 TEST(BFloat16, RoundsToNearestEvenAndKeepsNaN) {
@@ -83,7 +123,10 @@ TEST(BFloat16, RoundsToNearestEvenAndKeepsNaN) {
     EXPECT_EQ(with_low_bits(0x8001), bits + 1);
   }
   // A NaN whose upper half alone would read as infinity.
-  EXPECT_TRUE(std::isnan(BF16ToF32(F32ToBF16(std::bit_cast<float>(0x7f800001u)))));
+  EXPECT_EQ(F32ToBF16(std::bit_cast<float>(0x7f800001u)), 0x7fc0);
+  EXPECT_EQ(F32ToBF16(std::bit_cast<float>(0xff812345u)), 0xffc1);
+  EXPECT_EQ(RoundToBF16(1.00390625f), 1.0f);       // 1 + 2^-8: the middle, to the even 1
+  EXPECT_EQ(RoundToBF16(1.01171875f), 1.015625f);  // 1 + 3 · 2^-8, to 1 + 2^-6
 }
 
 }  // namespace

@@ -46,6 +46,35 @@ TEST(Json, RefusesDeepNestingWithoutRunningOutOfStack) {
   EXPECT_FALSE(ParseJson(objects, "f"));
 }
 
+TEST(Json, NestingIsCountedOutsideOfStringsUpToItsLimit) {
+  const auto nested = [](int depth) {
+    std::string text;
+    for (int i = 0; i < depth; ++i) text += i % 2 == 0 ? "[" : "{\"a\":";
+    text += "0";
+    for (int i = depth; i-- > 0;) text += i % 2 == 0 ? "]" : "}";
+    return text;
+  };
+  EXPECT_TRUE(ParseJson(nested(256), "f"));
+  EXPECT_EQ(ErrorOf(ParseJson(nested(257), "f")), "f: JSON nested deeper than 256 levels");
+  const std::string brackets(300, '['), braces(300, '{');
+  EXPECT_TRUE(ParseJson("[\"" + brackets + "\", \"" + braces + "\"]", "f"));
+  EXPECT_TRUE(ParseJson("[\"\\\"" + brackets + "\"]", "f"));  // behind an escaped quotation mark
+  EXPECT_EQ(ErrorOf(ParseJson("[\"\\\\\"," + nested(256) + "]", "f")),
+            "f: JSON nested deeper than 256 levels");
+  std::string flat = "[0";
+  for (int i = 0; i < 300; ++i) flat += ",[],{}";
+  EXPECT_TRUE(ParseJson(flat + "]", "f"));
+}
+
+TEST(Json, ErrorsAreShortAndWithoutTheLibrarysNames) {
+  const std::string message = ErrorOf(ParseJson("[\"" + std::string(1000, 'x'), "f"));
+  const std::string_view start = "f: invalid JSON: ";
+  EXPECT_TRUE(message.starts_with(start)) << message;
+  EXPECT_EQ(message.size(), start.size() + 300);
+  EXPECT_FALSE(Contains(message, "json.exception")) << message;
+  EXPECT_TRUE(Contains(message, "parse error at line 1")) << message;
+}
+
 TEST(Json, WithoutAPlaceErrorsBeginWithTheField) {
   const Json json = {{"n", "x"}};
   const JsonFields fields(json, "");
@@ -65,6 +94,12 @@ TEST(Json, IntegersOfTheWholeRange) {
   EXPECT_EQ(fields.Integer("max", kMin, kMax).value(), kMax);
   for (const char* over : {"over", "float", "wide"})
     EXPECT_FALSE(fields.Integer(over, kMin, kMax)) << over;
+  EXPECT_EQ(WholeNumber(Json(9223372036854774784.0)), 9223372036854774784);  // the last below 2^63
+  EXPECT_EQ(WholeNumber(Json(-9223372036854774784.0)), -9223372036854774784);
+  EXPECT_EQ(WholeNumber(Json(-9223372036854775808.0)), std::nullopt);
+  EXPECT_EQ(WholeNumber(Json(-0.5)), std::nullopt);
+  EXPECT_EQ(WholeNumber(Json("1")), std::nullopt);
+  EXPECT_EQ(WholeNumber(Json()), std::nullopt);
 }
 
 TEST(Json, RawMembersAsTheyStand) {
@@ -101,6 +136,13 @@ TEST(Json, TypedFields) {
     EXPECT_EQ(*fields.Integer(absent, 0, 1), std::nullopt);
     EXPECT_EQ(*fields.String(absent), std::nullopt);
   }
+  EXPECT_EQ(**fields.Integer("i", 7, 7), 7);
+  EXPECT_TRUE(fields.Has("i"));
+  EXPECT_EQ(fields.where(), "file");
+  EXPECT_EQ(*fields.Number("n"), std::nullopt);
+  EXPECT_EQ(*fields.Bool("n"), std::nullopt);
+  EXPECT_EQ(ErrorOf(fields.Integer("i", 8, 9)),
+            "file: i: expected a whole number from 8 to 9, found 7");
   EXPECT_EQ(ErrorOf(fields.Integer("i", 0, 6)),
             "file: i: expected a whole number from 0 to 6, found 7");
   for (const char* field : {"h", "big", "u", "b", "s", "o"})
@@ -126,6 +168,13 @@ TEST(Json, DescribeIsShortAndPlainAscii) {
   EXPECT_LE(described.size(), 100u);
   for (const char c : described) EXPECT_TRUE(c >= ' ' && c < 127) << described;
   EXPECT_EQ(Describe(Json::array({1, 2, 3})), "an array of 3");
+  EXPECT_EQ(Describe(Json::object()), "an object");
+  EXPECT_EQ(Describe(Json(1.5)), "1.5");
+  EXPECT_EQ(Describe(Json()), "null");
+  // 80 characters with the quotation marks are shown.
+  const std::string whole(78, 'x');
+  EXPECT_EQ(Describe(Json(whole)), "the string \"" + whole + "\"");
+  EXPECT_EQ(Describe(Json(whole + "x")), "the string \"" + whole + "x…");
 }
 
 TEST(Json, ReadJsonFileNamesThePath) {

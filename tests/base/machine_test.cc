@@ -4,8 +4,11 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <filesystem>
 
+#include "base/mapped_file.h"
 #include "base/threads.h"
+#include "tests/support/temp_dir.h"
 
 namespace merope {
 namespace {
@@ -24,6 +27,90 @@ TEST(Machine, FactsAreThere) {
   EXPECT_LE(machine.memory_available, machine.memory_total);
 }
 
+// A directory in place of /.
+void WriteBelow(const TempDir& root, const std::string& path, const std::string& text) {
+  const std::string file = root.path() + path;
+  std::filesystem::create_directories(std::filesystem::path(file).parent_path());
+  ASSERT_TRUE(WriteFile(file, text));
+}
+
+TEST(Machine, WhatTheKernelSaysIsRead) {
+  const TempDir root;
+  WriteBelow(root, "/proc/cpuinfo",
+             "processor\t: 0\nmodel\t\t: 17\nmodel name\t: Some CPU 9000\n"
+             "flags\t\t: fpu avx2 sse2 fma avx512_vnni sse4_2x\n\n"
+             "processor\t: 1\nmodel name\t: Another\nflags\t\t: bf16\n");
+  WriteBelow(root, "/proc/meminfo",
+             "MemTotal:       16000 kB\nMemFree:  1 kB\nMemAvailable:    9000 kB\n");
+  const std::string cache = "/sys/devices/system/cpu/cpu0/cache/index";
+  struct Cache {
+    const char *level, *type, *size;
+  };
+  for (int i = 0; const auto& [level, type, size] : std::initializer_list<Cache>{
+                      {"1", "Data", "48K"},
+                      {"1", "Instruction", "32K"},
+                      {"2", "Instruction", "7K"},
+                      {"2", "Unified", "2048K"},
+                      {"9", "Unified", "1K"},
+                      {"9", "Unified", "1K"},
+                      {"9", "Unified", "1K"},
+                      {"3", "Unified", "30720K"},
+                      {"3", "Unified", "5K"},
+                  }) {
+    const std::string index = cache + std::to_string(i++) + "/";
+    WriteBelow(root, index + "level", level);
+    WriteBelow(root, index + "type", type);
+    WriteBelow(root, index + "size", size);
+  }
+  WriteBelow(root, "/sys/fs/cgroup/memory.max", "5000\n");
+  WriteBelow(root, "/sys/fs/cgroup/memory.stat", "file 77\nanon 1200\nanon_thp 5\n");
+  WriteBelow(root, "/etc/os-release", "NAME=\"Debian\"\nPRETTY_NAME=\"Debian 12\"\nID=debian\n");
+  const Machine machine = ReadMachine(root.path());
+  EXPECT_EQ(machine.cpu, "Some CPU 9000");
+  EXPECT_EQ(machine.instruction_sets,
+            (std::vector<std::string>{"sse2", "fma", "avx2", "avx512_vnni"}));
+  EXPECT_EQ(machine.memory_total, 16000 * 1024);
+  EXPECT_EQ(machine.memory_available, 9000 * 1024);
+  EXPECT_EQ(machine.l2_bytes, 2048 * 1024);
+  EXPECT_EQ(machine.l3_bytes, 30720 * 1024);
+  EXPECT_EQ(machine.memory_limit, 5000);
+  EXPECT_EQ(machine.memory_limit_used, 1200);
+  EXPECT_EQ(machine.UsableMemory(), 3800);
+  EXPECT_EQ(machine.os, "Debian 12");
+}
+
+TEST(Machine, WhatTheKernelDoesNotSayIsAbsent) {
+  const TempDir root;
+  const Machine machine = ReadMachine(root.path());
+  EXPECT_EQ(machine.cpu, machine.architecture);
+  EXPECT_TRUE(machine.instruction_sets.empty());
+  EXPECT_EQ(machine.l2_bytes, 0);
+  EXPECT_EQ(machine.l3_bytes, 0);
+  EXPECT_EQ(machine.memory_total, 0);
+  EXPECT_EQ(machine.memory_limit, 0);
+  EXPECT_EQ(machine.memory_limit_used, 0);
+  EXPECT_EQ(machine.os, "");
+  // Those of Arm, of the first version's cgroup.
+  WriteBelow(root, "/proc/cpuinfo", "Features\t: fp asimd sve\n");
+  WriteBelow(root, "/sys/fs/cgroup/memory/memory.stat", "rss 1\ntotal_rss 800\n");
+  const std::string limit = "/sys/fs/cgroup/memory/memory.limit_in_bytes";
+  for (const auto& [text, expected] : std::initializer_list<std::pair<const char*, int64_t>>{
+           {"9223372036854771712", 0},  // what stands there without a limit
+           {"1152921504606846976", 0},
+           {"1152921504606846975", (int64_t{1} << 60) - 1},
+           {"1", 1},
+           {"0", 0},
+           {"-1", 0}}) {
+    WriteBelow(root, limit, text);
+    EXPECT_EQ(ReadMachine(root.path()).memory_limit, expected) << text;
+  }
+  EXPECT_EQ(ReadMachine(root.path()).memory_limit_used, 800);
+  EXPECT_EQ(ReadMachine(root.path()).instruction_sets, (std::vector<std::string>{"asimd", "sve"}));
+  WriteBelow(root, "/sys/fs/cgroup/memory.max", "max\n");
+  WriteBelow(root, limit, "4000");
+  EXPECT_EQ(ReadMachine(root.path()).memory_limit, 4000);
+}
+
 TEST(Machine, ACgroupLimitCutsTheUsableMemory) {
   Machine machine;
   machine.memory_available = 100;
@@ -32,6 +119,8 @@ TEST(Machine, ACgroupLimitCutsTheUsableMemory) {
   EXPECT_EQ(machine.UsableMemory(), 40);
   machine.memory_limit_used = 15;  // by the processes of the cgroup
   EXPECT_EQ(machine.UsableMemory(), 25);
+  machine.memory_limit_used = 50;  // of it a moment ago
+  EXPECT_EQ(machine.UsableMemory(), 0);
   machine.memory_limit = 400;
   EXPECT_EQ(machine.UsableMemory(), 100);
 }

@@ -1,10 +1,11 @@
 #include "base/mapped_file.h"
 
 #include <gtest/gtest.h>
-
-#include <filesystem>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "tests/support/temp_dir.h"
 
@@ -77,11 +78,53 @@ TEST(WriteFile, ReplacesInOneStepAndLeavesNothingBehind) {
   EXPECT_EQ(std::distance(begin(entries), end(entries)), 1);
 }
 
+TEST(ReadFile, TakesAnEmptyFileAndOneOfManyPages) {
+  TempDir directory;
+  const std::string path = directory.File("data");
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{3'000'001}}) {
+    std::string content(size, '\0');
+    for (size_t i = 0; i < size; ++i) content[i] = static_cast<char>(i * 7 % 251);
+    ASSERT_TRUE(WriteFile(path, content));
+    EXPECT_TRUE(*ReadFile(path) == content) << size;
+  }
+}
+
+// The pages of others stay as they are: those of a mapping that was written to, as a map that is
+// private may be by a debugger, would be read from the file again.
+TEST(MappedFile, DropsWholePagesInsideThePart) {
+  TempDir directory;
+  const std::string path = directory.File("data");
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  ASSERT_TRUE(WriteFile(path, std::string(4 * page, 'x')));
+  const auto file = MappedFile::Open(path);
+  ASSERT_TRUE(file);
+  const std::span<const std::byte> all = file->bytes();
+  auto* bytes = reinterpret_cast<char*>(const_cast<std::byte*>(all.data()));
+  ASSERT_EQ(mprotect(bytes, 4 * page, PROT_READ | PROT_WRITE), 0);
+  const auto dropped = [&](size_t begin, size_t size) {
+    std::string pages;
+    for (size_t i = 0; i < 4; ++i) bytes[i * page] = 'w';
+    file->Drop(all.subspan(begin, size));
+    for (size_t i = 0; i < 4; ++i) pages += bytes[i * page] == 'x' ? 'd' : '-';
+    return pages;
+  };
+  EXPECT_EQ(dropped(0, 4 * page), "dddd");
+  EXPECT_EQ(dropped(page, 2 * page), "-dd-");
+  EXPECT_EQ(dropped(page - 1, 2 * page + 1), "-dd-");
+  EXPECT_EQ(dropped(page + 1, 2 * page), "--d-");
+  EXPECT_EQ(dropped(1, 2 * page), "-d--");
+  EXPECT_EQ(dropped(1, page), "----");
+  EXPECT_EQ(dropped(page, page), "-d--");
+  EXPECT_EQ(dropped(page, page - 1), "----");
+}
+
 TEST(WriteFile, LeavesDevicesAndDirectoriesAlone) {
   for (const char* path : {"/dev/null", "/tmp"}) {
     const Status status = WriteFile(path, "text");
     ASSERT_FALSE(status);
-    EXPECT_NE(status.error().message.find("expected a file or nothing, found "), std::string::npos);
+    EXPECT_EQ(status.error().message,
+              std::string(path) + ": expected a file or nothing, found " +
+                  (path == std::string_view("/tmp") ? "a directory" : "something else"));
     EXPECT_FALSE(std::filesystem::is_regular_file(path));
   }
 }

@@ -1,9 +1,131 @@
 #include "base/progress.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <thread>
 
 namespace merope {
 namespace {
+
+// A terminal of so many columns in place of standard error.
+class FakeTerminal {
+ public:
+  explicit FakeTerminal(uint16_t columns) : saved_(dup(STDERR_FILENO)) {
+    master_ = posix_openpt(O_RDWR | O_NOCTTY);
+    EXPECT_EQ(grantpt(master_), 0);
+    EXPECT_EQ(unlockpt(master_), 0);
+    const int terminal = open(ptsname(master_), O_RDWR | O_NOCTTY);
+    EXPECT_GE(terminal, 0);
+    const winsize size = {.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
+    EXPECT_EQ(ioctl(terminal, TIOCSWINSZ, &size), 0);
+    std::fflush(stderr);
+    dup2(terminal, STDERR_FILENO);
+    close(terminal);
+    fcntl(master_, F_SETFL, O_NONBLOCK);
+    setenv("NO_COLOR", "1", 1);
+  }
+  ~FakeTerminal() {
+    unsetenv("NO_COLOR");
+    dup2(saved_, STDERR_FILENO);
+    close(saved_);
+    close(master_);
+  }
+  FakeTerminal(const FakeTerminal&) = delete;
+  FakeTerminal& operator=(const FakeTerminal&) = delete;
+
+  // What was written since the last call.
+  std::string Written() const {
+    std::string text(10'000, '\0');
+    const ssize_t got = read(master_, text.data(), text.size());
+    return text.substr(0, static_cast<size_t>(std::max<ssize_t>(got, 0)));
+  }
+
+ private:
+  int saved_, master_;
+};
+
+constexpr auto kNow = std::chrono::milliseconds(0), kNever = std::chrono::milliseconds(1 << 30);
+constexpr const char* kWipe = "\r\x1b[K";
+
+TEST(ProgressBar, DrawsOnATerminalAndWipesItsLine) {
+  const FakeTerminal terminal(30);
+  {
+    ProgressBar bar("x", kNow);
+    EXPECT_EQ(terminal.Written(), "");
+    bar.Update(1, 4);
+    const auto drawn = std::chrono::steady_clock::now();
+    // 29 of the 30 columns: the label, " [", 20 of the bar, "]", "  25%".
+    EXPECT_EQ(terminal.Written(), "\rx [#####...............]  25%\x1b[K");
+    bar.Update(2, 4);  // too soon, unless this thread had to wait for a processor
+    if (std::chrono::steady_clock::now() - drawn < std::chrono::milliseconds(99))
+      EXPECT_EQ(terminal.Written(), "");
+    else
+      terminal.Written();
+    bar.Update(4, 4, "all");  // the end is always drawn
+    EXPECT_EQ(terminal.Written(), "\rx [###############] 100%  all\x1b[K");
+    std::this_thread::sleep_for(std::chrono::milliseconds(101));
+    bar.Update(9, 4);
+    EXPECT_EQ(terminal.Written(), "\rx [####################] 100%\x1b[K");
+    bar.Update(1, 0);  // of a total that nobody knows
+    EXPECT_EQ(terminal.Written(), "\rx [....................]   0%\x1b[K");
+  }
+  EXPECT_EQ(terminal.Written(), kWipe);
+  {
+    ProgressBar late("x", kNever);
+    late.Update(1, 1);
+  }
+  EXPECT_EQ(terminal.Written(), "");
+}
+
+TEST(ProgressBar, ATerminalOfUnknownWidthHas80Columns) {
+  const FakeTerminal terminal(0);
+  ProgressBar bar(std::string(90, 'x'), kNow);
+  bar.Update(1, 1);
+  EXPECT_EQ(terminal.Written(), "\r" + std::string(79, 'x') + "\x1b[K");
+}
+
+TEST(PhaseBars, CountThePhases) {
+  const FakeTerminal terminal(60);
+  const auto drawn = [&](PhaseBars* bars, const char* phase, int64_t done) {
+    bars->Update(phase, done, 4);
+    std::string text = terminal.Written();
+    // The bars themselves are looked at above.
+    for (size_t at; (at = text.find(" [#")) != text.npos || (at = text.find(" [.")) != text.npos;)
+      text.erase(at, text.find(']', at) + 1 - at);
+    return text;
+  };
+  PhaseBars two(2, kNow);
+  EXPECT_EQ(drawn(&two, "reading", 1), "\rreading (1 of 2)  25%\x1b[K");
+  EXPECT_EQ(drawn(&two, "comparing", 2), kWipe + std::string("\rcomparing (2 of 2)  50%\x1b[K"));
+  EXPECT_EQ(drawn(&two, "comparing", 4), "\rcomparing (2 of 2) 100%\x1b[K" + std::string(kWipe));
+  EXPECT_EQ(drawn(&two, "comparing", 1), "\rcomparing (2 of 2)  25%\x1b[K");  // the same once more
+  two.Clear();
+  EXPECT_EQ(terminal.Written(), kWipe);
+  EXPECT_EQ(drawn(&two, "more", 1), "\rmore  25%\x1b[K");  // than was said
+  PhaseBars unknown(0, kNow);
+  EXPECT_EQ(drawn(&unknown, "reading", 1), "\rreading  25%\x1b[K");
+}
+
+TEST(WantColor, UnlessTheEnvironmentSaysNo) {
+  const char* term = std::getenv("TERM");
+  const std::string before = term != nullptr ? term : "";
+  const auto want = [](const char* no_color, const char* name) {
+    no_color != nullptr ? setenv("NO_COLOR", no_color, 1) : unsetenv("NO_COLOR");
+    name != nullptr ? setenv("TERM", name, 1) : unsetenv("TERM");
+    return WantColor();
+  };
+  EXPECT_TRUE(want(nullptr, "xterm"));
+  EXPECT_TRUE(want("", "xterm"));
+  EXPECT_FALSE(want("1", "xterm"));
+  EXPECT_FALSE(want(nullptr, "dumb"));
+  EXPECT_FALSE(want(nullptr, nullptr));
+  unsetenv("NO_COLOR");
+  term != nullptr ? setenv("TERM", before.c_str(), 1) : unsetenv("TERM");
+}
 
 TEST(ProgressLine, SaysShareAndWhatIsLeft) {
   EXPECT_EQ(ProgressLine("loading", 0.5, 10, "", 80, false),
@@ -18,6 +140,33 @@ TEST(ProgressLine, SaysShareAndWhatIsLeft) {
   EXPECT_EQ(ProgressLine("x", 0.001, 5, "", 18, false), "x [.........]   0%");
   EXPECT_EQ(ProgressLine("x", 1, 5, "", 18, false), "x [#########] 100%");
   EXPECT_EQ(ProgressLine("x", 1, 5, "", 18, true), "x [\x1b[32m#########\x1b[0m] 100%");
+}
+
+TEST(ProgressLine, TheUnitOfWhatIsLeft) {
+  const auto left = [](double share, double seconds) {
+    const std::string line = ProgressLine("x", share, seconds, "", 80, false);
+    const size_t at = line.find('%');
+    return line.substr(at + 1);
+  };
+  EXPECT_EQ(left(0.5, 99), "  99 s left");
+  EXPECT_EQ(left(0.5, 100), "  2 min left");
+  EXPECT_EQ(left(0.5, 5999), "  100 min left");
+  EXPECT_EQ(left(0.5, 6000), "  2 h left");
+  EXPECT_EQ(left(0.25, 2), "  6 s left");
+  EXPECT_EQ(left(0.5, 1), "");
+  EXPECT_EQ(left(0.01, 50), "");
+  EXPECT_EQ(left(0.0101, 1.01), "  99 s left");
+}
+
+TEST(ProgressLine, WithoutRoomForFiveColumnsThereIsNoBar) {
+  EXPECT_EQ(ProgressLine("abc", 0.5, 0, "", 16, false), "abc [##...]  50%");
+  EXPECT_EQ(ProgressLine("abc", 0.5, 0, "", 15, false), "abc  50%");
+  EXPECT_EQ(ProgressLine("abc", 0.5, 0, "", 5, false), "abc  ");
+  EXPECT_EQ(ProgressLine("éé", 0.5, 0, "", 1, false), "é");
+  EXPECT_EQ(ProgressLine("x", 0.5, 0, "", -1, false), "");
+  EXPECT_EQ(ProgressLine("", 1, 0, "", 38, false), " [" + std::string(30, '#') + "] 100%");
+  EXPECT_EQ(ProgressLine("", 1, 0, "", 99, false), " [" + std::string(30, '#') + "] 100%");
+  EXPECT_EQ(ProgressLine("", 1, 0, "", 37, false), " [" + std::string(29, '#') + "] 100%");
 }
 
 TEST(ProgressLine, IsNeverWiderThanTheTerminal) {

@@ -1,6 +1,7 @@
 #include "base/threads.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -8,10 +9,14 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
+#include <filesystem>
 #include <mutex>
 #include <set>
 #include <system_error>
 #include <thread>
+
+#include "base/mapped_file.h"
+#include "tests/support/temp_dir.h"
 
 namespace merope {
 namespace {
@@ -19,6 +24,82 @@ namespace {
 TEST(DefaultThreads, AtLeastOneAndAtMostTheMachine) {
   EXPECT_GE(DefaultThreads(), 1);
   EXPECT_LE(DefaultThreads(), static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+// A directory in place of /, with the files that a test gives it.
+class FakeSystem {
+ public:
+  void Write(const std::string& path, const std::string& text) const {
+    const std::string file = directory_.path() + path;
+    std::filesystem::create_directories(std::filesystem::path(file).parent_path());
+    ASSERT_TRUE(WriteFile(file, text));
+  }
+  const std::string& root() const { return directory_.path(); }
+
+ private:
+  TempDir directory_;
+};
+
+TEST(CgroupCpus, TheSecondVersionThenTheFirst) {
+  struct Case {
+    const char *v2, *quota, *period;  // nullptr: no such file
+    double expected;
+  };
+  for (const auto& [v2, quota, period, expected] : std::initializer_list<Case>{
+           {nullptr, nullptr, nullptr, 1e9},
+           {"max 100000", nullptr, nullptr, 1e9},
+           {"150000 100000", nullptr, nullptr, 1.5},
+           {"50000 100000", "300000", "100000", 0.5},
+           {"1 1", nullptr, nullptr, 1},
+           {"150000 0", nullptr, nullptr, 1e9},
+           {"max 100000", "300000", "100000", 3},
+           {nullptr, "250000", "100000", 2.5},
+           {nullptr, "1", "1", 1},
+           {nullptr, "0", "100000", 1e9},
+           {nullptr, "-1", "100000", 1e9},  // as where there is no quota
+           {nullptr, "100000", "0", 1e9},
+           {nullptr, "100000", nullptr, 1e9},
+           {nullptr, nullptr, "100000", 1e9},
+       }) {
+    const FakeSystem system;
+    if (v2 != nullptr) system.Write("/sys/fs/cgroup/cpu.max", v2);
+    if (quota != nullptr) system.Write("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota);
+    if (period != nullptr) system.Write("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period);
+    EXPECT_EQ(CgroupCpus(system.root()), expected)
+        << (v2 ? v2 : "none") << ", " << (quota ? quota : "none");
+  }
+}
+
+TEST(PhysicalCores, AreDistinctPairsOfPackageAndCore) {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  ASSERT_EQ(sched_getaffinity(0, sizeof(mask), &mask), 0);
+  const int logical = CPU_COUNT(&mask);
+  const auto cores = [&](auto package, auto core) {
+    const FakeSystem system;
+    for (int cpu = 0, number = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (!CPU_ISSET(cpu, &mask)) continue;
+      const std::string topology =
+          "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+      system.Write(topology + "physical_package_id", std::to_string(package(number)));
+      system.Write(topology + "core_id", std::to_string(core(number++)));
+    }
+    return PhysicalCores(system.root());
+  };
+  const auto same = [](int) { return 0; };
+  const auto own = [](int number) { return number; };
+  const auto pairs = [](int number) { return number / 2; };
+  EXPECT_EQ(cores(same, same), 1);
+  EXPECT_EQ(cores(same, own), logical);
+  EXPECT_EQ(cores(own, same), logical);
+  EXPECT_EQ(cores(same, pairs), (logical + 1) / 2);
+  EXPECT_EQ(PhysicalCores(FakeSystem().root()), logical);  // where nothing is known of them
+}
+
+TEST(DefaultThreads, ArePhysicalCoresCutByTheQuota) {
+  EXPECT_EQ(DefaultThreads(),
+            std::max(1, std::min(PhysicalCores(),
+                                 static_cast<int>(std::min(1e6, std::floor(CgroupCpus()))))));
 }
 
 TEST(ThreadTeam, EveryThreadRunsTheWorkOnce) {
