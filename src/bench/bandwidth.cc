@@ -15,13 +15,15 @@ int64_t BufferWords() {
   return std::max(kLeast, 8 * ReadMachine().l3_bytes) / 8;
 }
 
-// Sums [begin, end) in eight independent vectors, so that loads and nothing else set the pace.
-uint64_t Read(const uint64_t* begin, const uint64_t* end) {
+}  // namespace
+
+// In eight independent vectors, so that loads and nothing else set the pace.
+uint64_t SumBlocks(std::span<const uint64_t> words) {
   using Vector [[gnu::vector_size(32), gnu::may_alias]] = uint64_t;
-  constexpr int kStreams = 8;
-  constexpr int64_t kBlock = kStreams * 4;
+  constexpr int kStreams = kSumBlock / 4;
   Vector sums[kStreams] = {};
-  for (; end - begin >= kBlock; begin += kBlock) {
+  const uint64_t *begin = words.data(), *end = begin + words.size();
+  for (; end - begin >= kSumBlock; begin += kSumBlock) {
     const auto* vectors = reinterpret_cast<const Vector*>(begin);
     for (int i = 0; i < kStreams; ++i) sums[i] += vectors[i];
   }
@@ -29,8 +31,6 @@ uint64_t Read(const uint64_t* begin, const uint64_t* end) {
   for (const Vector& sum : sums) total += sum;
   return total[0] + total[1] + total[2] + total[3];
 }
-
-}  // namespace
 
 BandwidthProbe::BandwidthProbe(int threads) : team_(threads), buffer_(BufferWords()) {
   // Written by the thread that will read it: pages exist, and lie in its memory.
@@ -41,26 +41,31 @@ BandwidthProbe::BandwidthProbe(int threads) : team_(threads), buffer_(BufferWord
   });
 }
 
-double BandwidthProbe::Measure(double seconds) {
-  using Clock = std::chrono::steady_clock;
+uint64_t BandwidthProbe::Pass() {
   constexpr int64_t kAlignment = 64 / sizeof(uint64_t);
   std::atomic<uint64_t> sum = 0;
-  const auto pass = [&](int thread) {
+  team_.Run([&](int thread) {
     const auto bound = [&](int64_t part) {
       return buffer_.data() + buffer_.size() * part / team_.size() / kAlignment * kAlignment;
     };
-    sum += Read(bound(thread), bound(thread + 1));
-  };
+    sum += SumBlocks({bound(thread), bound(thread + 1)});
+  });
+  return sum;
+}
+
+double BandwidthProbe::Measure(double seconds) {
+  using Clock = std::chrono::steady_clock;
+  uint64_t sum = 0;
   const Clock::time_point start = Clock::now();
   double elapsed = 0;
   int64_t passes = 0;
   while (elapsed < seconds) {
-    team_.Run(pass);
+    sum += Pass();
     ++passes;
     elapsed = std::chrono::duration<double>(Clock::now() - start).count();
   }
   // The compiler must believe that the sum is wanted.
-  asm volatile("" : : "r"(sum.load()) : "memory");
+  asm volatile("" : : "r"(sum) : "memory");
   return static_cast<double>(passes) * static_cast<double>(buffer_.bytes()) / elapsed;
 }
 

@@ -67,8 +67,11 @@ class Batch {
       steps_.push_back({sequences_[i].get(), std::span(&last_[i], 1), 1});
     TRY(model_.Forward(steps_, &logits_));
     const auto vocab = static_cast<size_t>(model_.config().vocab_size);
-    for (size_t i = 0; i < last_.size(); ++i)
-      last_[i] = Greedy(std::span<const float>(logits_).subspan(i * vocab, vocab));
+    std::span<const float> rows = logits_;
+    for (int32_t& last : last_) {
+      last = Greedy(rows.first(vocab));
+      rows = rows.subspan(vocab);
+    }
     return {};
   }
 

@@ -49,7 +49,7 @@ class Measurement {
         TRY_ASSIGN(const Job job, RunJob(i));
         probes_.Measure();
         samples[i].seconds.push_back(job.seconds);
-        samples[i].limit_share.push_back(LeastSeconds(job) / job.seconds);
+        samples[i].limit_share.push_back(LeastSecondsOf(job) / job.seconds);
         samples[i].speedup.push_back(samples[0].seconds.back() / job.seconds);
         for (size_t r = 0; r < requests_.size(); ++r)
           (job.cached[r] > 0 ? samples[i].ttft_cached : samples[i].ttft_cold)
@@ -105,25 +105,12 @@ class Measurement {
            (options_.warmup + options_.repeats);
   }
 
-  // Every prompt's operations at the peak; then every further step's weights, and the keys and
-  // values of the sequences in it, at the bandwidth.
-  double LeastSeconds(const Job& job) const {
-    double operations = 0, bytes = 0;
-    int64_t most = 0;  // steps of decoding, at least: those of the longest output, or as many as
-                       // the limit of sequences in one step makes necessary
-    int64_t decoded = 0;
-    for (size_t r = 0; r < requests_.size(); ++r) {
-      const int64_t prompt = std::ssize(requests_[r].prompt), n = std::ssize(job.ids[r]) - 1;
-      operations += static_cast<double>(PrefillFlops(model_.config(), 0, prompt));
-      most = std::max(most, n);
-      decoded += n;
-      bytes += static_cast<double>(model_.kv_token_bytes()) * static_cast<double>(n) *
-               (static_cast<double>(prompt) + static_cast<double>(n + 1) / 2);
-    }
-    const int64_t steps =
-        std::max(most, (decoded + options_.engine.max_num_seqs - 1) / options_.engine.max_num_seqs);
-    bytes += static_cast<double>(model_.step_weight_bytes()) * static_cast<double>(steps);
-    return operations / probes_.peak() + bytes / probes_.bandwidth();
+  double LeastSecondsOf(const Job& job) const {
+    std::vector<RequestTokens> tokens;
+    for (size_t r = 0; r < requests_.size(); ++r)
+      tokens.push_back({std::ssize(requests_[r].prompt), std::ssize(job.ids[r])});
+    return LeastSeconds(model_, tokens, options_.engine.max_num_seqs, probes_.peak(),
+                        probes_.bandwidth());
   }
 
   ThroughputResult Summarized(std::vector<Samples>& samples) const {
@@ -174,6 +161,24 @@ class Measurement {
 };
 
 }  // namespace
+
+double LeastSeconds(const Llama& model, std::span<const RequestTokens> requests,
+                    int64_t max_num_seqs, double peak, double bandwidth) {
+  double operations = 0, bytes = 0;
+  int64_t decoded = 0;
+  for (const RequestTokens& request : requests) {
+    const int64_t n = request.output - 1;
+    operations += static_cast<double>(PrefillFlops(model.config(), 0, request.prompt));
+    decoded += n;
+    // Step i of the n attends to prompt + i positions.
+    bytes += static_cast<double>(model.kv_token_bytes()) * static_cast<double>(n) *
+             (static_cast<double>(request.prompt) + static_cast<double>(n + 1) / 2);
+  }
+  const int64_t longest = std::ranges::max(requests, {}, &RequestTokens::output).output - 1;
+  const int64_t steps = std::max<int64_t>(longest, (decoded + max_num_seqs - 1) / max_num_seqs);
+  bytes += static_cast<double>(model.step_weight_bytes()) * static_cast<double>(steps);
+  return operations / peak + bytes / bandwidth;
+}
 
 Result<ThroughputResult> MeasureThroughput(Llama& model, const Tokenizer& tokenizer,
                                            const std::vector<Request>& requests,

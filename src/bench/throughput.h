@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -42,6 +43,16 @@ struct ThroughputResult {
   int64_t requests = 0, prompt_tokens = 0, output_tokens = 0;
   std::vector<ThroughputCase> cases;
 };
+
+// The least time that a machine of this peak (operations a second) and bandwidth (bytes a second)
+// needs: every prompt's operations at the peak; then, at the bandwidth, the weights once for every
+// further step of decoding, and the keys and values of the sequences in it. There are as many of
+// these steps as the longest output makes necessary, or max_num_seqs sequences in one step at most.
+struct RequestTokens {
+  int64_t prompt = 0, output = 0;
+};
+double LeastSeconds(const Llama& model, std::span<const RequestTokens> requests,
+                    int64_t max_num_seqs, double peak, double bandwidth);
 
 // An error where two cases give different tokens: they may not.
 Result<ThroughputResult> MeasureThroughput(Llama& model, const Tokenizer& tokenizer,

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "bench/bandwidth.h"
+#include <cmath>
+
+#include "base/machine.h"
 #include "bench/bench_json.h"
 #include "checkpoint/synth.h"
 #include "engine/load.h"
@@ -31,13 +33,18 @@ TEST(Summarize, OneValueIsEveryPercentile) {
 
 TEST(MeanOfRatios, StudentsTAndTheInterval) {
   // Tables of Student's t.
-  EXPECT_NEAR(StudentT975(1), 12.706, 1e-3);
-  EXPECT_NEAR(StudentT975(4), 2.776, 1e-3);
-  EXPECT_NEAR(StudentT975(30), 2.042, 1e-3);
+  EXPECT_NEAR(StudentT975(1), 12.70620, 2e-5);
+  EXPECT_NEAR(StudentT975(4), 2.776445, 2e-5);
+  EXPECT_NEAR(StudentT975(30), 2.042272, 2e-5);
   const MeanRatio ratio = MeanOfRatios({1.0, 4.0});
   EXPECT_DOUBLE_EQ(ratio.mean, 2);
   // log 2 on either side of the mean: a standard error of log 2.
   EXPECT_NEAR(ratio.high, 2 * std::pow(2, 12.7062), 1);
+  // Of logarithms 0, ln 2 and ln 4: a deviation of ln 2, an error of the mean of ln 2 / √3.
+  const MeanRatio three = MeanOfRatios({1, 2, 4});
+  EXPECT_DOUBLE_EQ(three.mean, 2);
+  EXPECT_NEAR(three.high, 2 * std::pow(2, 4.302653 / std::sqrt(3)), 1e-3);
+  EXPECT_NEAR(three.low * three.high, 4, 1e-9);
   EXPECT_NEAR(ratio.low * ratio.high, 4, 1e-9);
   EXPECT_TRUE(std::isnan(MeanOfRatios({3.0}).low));
   EXPECT_EQ(ToText({1.25, 1.0, 1.5}), "1.250 (1.000-1.500)");
@@ -194,13 +201,105 @@ TEST(MeasureLatency, EagerAndCompiledRunsTakeTurns) {
   }
 }
 
-TEST(BandwidthProbe, ReadsAtAPlausibleRate) {
-  BandwidthProbe probe(2);
-  EXPECT_GE(probe.buffer_bytes(), int64_t{256} << 20);
-  const double rate = probe.Measure(0.02);
-  EXPECT_GT(rate, 1e8);
-  // Past any memory there is: the reads would have been optimized away.
-  EXPECT_LT(rate, 5e12);
+// One run: what a case tells follows from its TTFT, its latency and the two probes around it.
+TEST(MeasureLatency, FiguresFollowFromTheTimesAndTheProbes) {
+  const TempDir dir;
+  const Status made = Synthesize(dir.path(), TinyConfig(), {.std_dev = 0.2, .force = true});
+  ASSERT_TRUE(made) << made.error().message;
+  const auto checkpoint = Checkpoint::Open(dir.path());
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  LatencyOptions options;
+  options.batch_sizes = {2};
+  options.contexts = {64};
+  options.input_lengths = {30};
+  options.output_lengths = {5};
+  options.warmup = 0;
+  options.repeats = 1;
+  options.threads = 1;
+  options.seed = 9;
+  options.eager_too = true;
+  RuntimeOptions runtime_options;
+  runtime_options.llama.kv_tokens = KvTokens(options);
+  const auto runtime = LoadRuntime(*checkpoint, runtime_options);
+  ASSERT_TRUE(runtime) << runtime.error().message;
+  const Result<LatencyResult> result = MeasureLatency(*runtime->model, options);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->threads, 1);
+  EXPECT_EQ(result->warmup, 0);
+  EXPECT_EQ(result->repeats, 1);
+  EXPECT_EQ(result->seed, 9u);
+  EXPECT_EQ(result->weight_bytes, runtime->model->weight_bytes());
+  EXPECT_EQ(result->step_weight_bytes, runtime->model->step_weight_bytes());
+  EXPECT_GT(result->peak_resident_bytes, 0);
+  EXPECT_LE(result->peak_resident_bytes, PeakResidentBytes());
+  ASSERT_EQ(result->cases.size(), 2u);
+  for (const LatencyCase& c : result->cases) {
+    SCOPED_TRACE(c.mode);
+    const double latency = c.latency.p50, ttft = c.ttft.p50;
+    EXPECT_GT(ttft, 0);
+    EXPECT_GT(latency, ttft);
+    EXPECT_DOUBLE_EQ(c.throughput.p50, 2 * 5 / latency);
+    EXPECT_DOUBLE_EQ(c.tpot.p50, (latency - ttft) / 4);
+    EXPECT_DOUBLE_EQ(c.report_tpot.p50, latency / 5);
+    EXPECT_DOUBLE_EQ(c.prefill_speed.p50, 2 * 30 / ttft);
+    // Four steps, from the first token to the last.
+    EXPECT_NEAR(c.inter_token.mean / c.tpot.p50, 1, 1e-9);
+    EXPECT_GT(c.inter_token.min, 0);
+  }
+  // The probes: before the first run, between the two, after the second. Each run is held against
+  // the mean of its two; the three are known by their least, their median and their most, and the
+  // sum of both runs' means, which counts the middle one twice.
+  const auto among = [](const Distribution& d, double mean_of_two) {
+    const double values[] = {d.min, d.p50, d.max};
+    for (int a = 0; a < 3; ++a)
+      for (int b = 0; b < a; ++b)
+        if (std::abs((values[a] + values[b]) / 2 / mean_of_two - 1) < 1e-9) return true;
+    return false;
+  };
+  for (const LatencyCase& c : result->cases) {
+    EXPECT_TRUE(among(c.peak, static_cast<double>(c.prefill_flops) / c.ttft.p50 / c.peak_share.p50))
+        << c.mode;
+    EXPECT_TRUE(among(c.bandwidth,
+                      static_cast<double>(c.decode_bytes) / c.tpot.p50 / c.bandwidth_share.p50))
+        << c.mode;
+  }
+  ASSERT_TRUE(result->cases[1].speedup);
+  EXPECT_NEAR(result->cases[1].speedup->mean,
+              result->cases[0].latency.p50 / result->cases[1].latency.p50, 1e-12);
+  EXPECT_NE(runtime->model->plan(), nullptr);
+}
+
+TEST(LatencyOptions, DefaultsAreTheReferenceReports) {
+  const LatencyOptions o;
+  EXPECT_EQ(o.input_lengths, (std::vector<int64_t>{16, 32, 64, 128}));
+  EXPECT_EQ(o.output_lengths, (std::vector<int64_t>{50, 100}));
+  EXPECT_EQ(o.batch_sizes, std::vector<int64_t>{1});
+  EXPECT_EQ(o.contexts, std::vector<int64_t>{0});
+  EXPECT_EQ(o.warmup, 3);
+  EXPECT_EQ(o.repeats, 5);
+  EXPECT_EQ(o.seed, 0u);
+  EXPECT_EQ(o.threads, 0);
+}
+
+TEST(LatencyOptions, TheEndsOfEachRange) {
+  const auto valid = [](const auto& change, int64_t context = 1 << 27) {
+    LatencyOptions options;
+    change(options);
+    return Validate(options, context).has_value();
+  };
+  EXPECT_TRUE(valid([](auto& o) { o.threads = 1024; }));
+  EXPECT_FALSE(valid([](auto& o) { o.threads = 1025; }));
+  EXPECT_TRUE(valid([](auto& o) { o.batch_sizes = {1, 128}; }));
+  EXPECT_FALSE(valid([](auto& o) { o.batch_sizes = {129}; }));
+  EXPECT_TRUE(valid([](auto& o) { o.input_lengths = {1, 1 << 26}; }));
+  EXPECT_FALSE(valid([](auto& o) { o.input_lengths = {(1 << 26) + 1}; }));
+  EXPECT_FALSE(valid([](auto& o) { o.output_lengths = {0}; }));
+  EXPECT_TRUE(valid([](auto& o) { o.output_lengths = {1}; }));
+  EXPECT_TRUE(valid([](auto& o) { o.warmup = 0; }));
+  EXPECT_TRUE(valid([](auto& o) { o.repeats = 1; }));
+  // 0 + 128 + 100 together.
+  EXPECT_TRUE(valid([](auto&) {}, 228));
+  EXPECT_FALSE(valid([](auto&) {}, 227));
 }
 
 TEST(LatencyJson, HasTheFiguresOfEveryCase) {

@@ -63,15 +63,26 @@ TEST(PeakProbe, MultipliesAtAPlausibleRate) {
 TEST(PeakOf, IsTheModelsOwnType) {
   EXPECT_EQ(PeakOf(Precision::kFp32), PeakKind::kFp32);
   EXPECT_EQ(PeakOf(Precision::kBf16), PeakKind::kBf16);
+  // Products of integers, whatever the weights are stored as.
+  for (const Precision precision : {Precision::kInt8, Precision::kInt4, Precision::kStored})
+    EXPECT_EQ(PeakOf(precision), PeakKind::kInt8);
+  EXPECT_EQ(PeakName(PeakKind::kFp32), "fp32");
+  EXPECT_EQ(PeakName(PeakKind::kBf16), "bf16");
+  EXPECT_EQ(PeakName(PeakKind::kInt8), "int8");
 }
 
 TEST(RooflineOptions, RefusedByName) {
   EXPECT_TRUE(Validate(RooflineOptions()));
   EXPECT_NE(Validate({.threads = -1, .progress = {}}).error().message.find("threads"),
             std::string::npos);
-  for (const double seconds : {0.0, -1.0, 1e9, std::nan("")})
+  for (const double seconds : {0.0, -1.0, 3600.5, 1e9, std::nan("")})
     EXPECT_NE(Validate({.seconds = seconds, .progress = {}}).error().message.find("seconds"),
               std::string::npos);
+  EXPECT_TRUE(Validate({.threads = 1024, .seconds = 3600, .progress = {}}));
+  EXPECT_FALSE(Validate({.threads = 1025, .progress = {}}));
+  EXPECT_FALSE(MeasureRoofline({.threads = 1025, .progress = {}}));
+  EXPECT_EQ(RooflineOptions().threads, 0);
+  EXPECT_EQ(RooflineOptions().seconds, 4);
 }
 
 TEST(Roofline, HasEveryFigureOnOneThreadAndOnAll) {
@@ -90,10 +101,25 @@ TEST(Roofline, HasEveryFigureOnOneThreadAndOnAll) {
 }
 
 TEST(Roofline, OneThreadIsOneRow) {
+  // Goes on for as long as it was asked to, which takes more than one round of its 0.2 s.
+  int calls = 0;
+  double last = 0;
+  const auto progress = [&](double done, double total) {
+    EXPECT_GT(done, last);
+    EXPECT_EQ(total, 0.35);
+    last = done;
+    ++calls;
+  };
   const Result<RooflineResult> result =
-      MeasureRoofline({.threads = 1, .seconds = 0.01, .progress = {}});
+      MeasureRoofline({.threads = 1, .seconds = 0.35, .progress = progress});
   ASSERT_TRUE(result) << result.error().message;
-  EXPECT_EQ(result->rows.size(), 1u);
+  ASSERT_EQ(result->rows.size(), 1u);
+  EXPECT_EQ(result->probes, calls);
+  EXPECT_GE(last, 0.34);
+  const RooflineRow& row = result->rows[0];
+  EXPECT_EQ(row.threads, 1);
+  EXPECT_EQ(&row.peak(PeakKind::kFp32), &row.peaks[0]);
+  EXPECT_EQ(&row.peak(PeakKind::kInt8), &row.peaks[2]);
 }
 
 }  // namespace
