@@ -6,6 +6,7 @@
 #include "report/generation.h"
 #include "report/identity.h"
 #include "report/report_data.h"
+#include "report/workload.h"
 #include "verify/prompts.h"
 #include "verify/user_prompts.h"
 
@@ -29,50 +30,6 @@ std::string Now() {
   char text[32];
   std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &utc);
   return text;
-}
-
-std::vector<ParameterGroup> CountParameters(const ModelConfig& config) {
-  std::vector<ParameterGroup> groups = {
-      {"embedding", 0}, {"attention", 0}, {"mlp", 0}, {"norms", 0}, {"head", 0}};
-  for (const ExpectedTensor& tensor : ExpectedTensors(config)) {
-    int64_t n = 1;
-    for (const int64_t size : tensor.shape) n *= size;
-    const auto has = [&](std::string_view part) {
-      return tensor.name.find(part) != tensor.name.npos;
-    };
-    const size_t group = has("embed_tokens") ? 0
-                         : has("self_attn")  ? 1
-                         : has(".mlp.")      ? 2
-                         : has("lm_head")    ? 4
-                                             : 3;
-    groups[group].parameters += n;
-  }
-  std::erase_if(groups, [](const ParameterGroup& group) { return group.parameters == 0; });
-  return groups;
-}
-
-// The reference report's grid, cut to what the model's context holds.
-LatencyOptions Grid(int64_t context, bool quick) {
-  LatencyOptions grid;
-  grid.repeats = quick ? 3 : 5;
-  if (quick) grid.warmup = 1;
-  if (128 + 100 > context) {
-    grid.input_lengths = {std::max<int64_t>(1, context / 4), std::max<int64_t>(1, context / 2)};
-    grid.output_lengths = {std::max<int64_t>(1, context / 2)};
-  }
-  return grid;
-}
-
-// The shortest and the longest prompt of the grid, op by op and along the plan in turns.
-LatencyOptions Modes(LatencyOptions grid, std::function<void(int64_t, int64_t)> progress) {
-  grid.input_lengths = {std::ranges::min(grid.input_lengths), std::ranges::max(grid.input_lengths)};
-  if (grid.input_lengths[0] == grid.input_lengths[1]) grid.input_lengths.pop_back();
-  grid.output_lengths = {grid.output_lengths.front()};
-  grid.warmup = 1;
-  grid.repeats += 2;  // pairs
-  grid.eager_too = true;
-  grid.progress = std::move(progress);
-  return grid;
 }
 
 // Rounds of fp32 and target in turn, so that a change in the machine's pace meets both.
@@ -160,7 +117,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   TRY_ASSIGN(const std::optional<ChatTemplate> chat, checkpoint.LoadChatTemplate());
   data.has_chat_template = chat.has_value();
 
-  LatencyOptions grid = Grid(data.config.max_position_embeddings, quick);
+  LatencyOptions grid = ReportGrid(data.config.max_position_embeddings, quick);
   RuntimeOptions runtime_options;
   runtime_options.precision = options.target;
   runtime_options.threads = options.threads;
@@ -186,7 +143,8 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
 
   grid.progress = phase("performance");
   TRY_ASSIGN(data.latency, MeasureLatency(*target.model, grid));
-  TRY_ASSIGN(data.modes, MeasureLatency(*target.model, Modes(grid, phase("eager, compiled"))));
+  TRY_ASSIGN(data.modes,
+             MeasureLatency(*target.model, EagerBesideCompiled(grid, phase("eager, compiled"))));
   TRY_ASSIGN(data.weights, CheckWeights(checkpoint, phase("weights"), options.threads));
   data.weight_rounding = WeightRoundingError(checkpoint);
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "model/llama.h"
+#include "verify/metrics.h"
 
 namespace merope {
 
@@ -45,6 +46,23 @@ struct ErrorSample {
   double max_probability_l2 = 0;
   double mean_kl = 0, max_kl = 0;
   double mean_kl_predicted = 0;  // ½ Var_p(d): what the logit errors d amount to, to second order
+};
+
+// Takes both models' logits at one position after another, then gives the sample.
+class ErrorCollector {
+ public:
+  explicit ErrorCollector(int64_t vocab_size);
+  void Add(std::span<const float> baseline, std::span<const float> target);
+  ErrorSample Finish();
+
+ private:
+  void AddMetrics(const RowMetrics& m);
+  void AddDistributions(std::span<const float> baseline, std::span<const float> target);
+  void AddLogits(std::span<const float> baseline, std::span<const float> target,
+                 const RowMetrics& metrics);
+
+  RowComparer comparer_;
+  ErrorSample sample_;
 };
 
 Result<ErrorSample> MeasureErrors(Llama& baseline, Llama& target,

@@ -119,5 +119,216 @@ TEST(Svg, LabelsBelowDoNotTouch) {
     }
 }
 
+// Elements of one name, as their attributes; "" is the text in it.
+using Element = std::map<std::string, std::string>;
+std::vector<Element> Elements(std::string_view svg, std::string_view name) {
+  std::vector<Element> found;
+  const std::string open = fmt::format("<{} ", name);
+  for (size_t at = svg.find(open); at != svg.npos; at = svg.find(open, at + 1)) {
+    const size_t end = svg.find('>', at);
+    Element element;
+    for (size_t i = svg.find(' ', at); i < end;) {
+      const size_t equals = svg.find('=', i), close = svg.find('"', equals + 2);
+      element[std::string(svg.substr(i + 1, equals - i - 1))] =
+          svg.substr(equals + 2, close - equals - 2);
+      i = svg.find_first_of(" />", close);
+      if (svg[i] != ' ') break;
+    }
+    element[""] = svg.substr(end + 1, svg.find('<', end) - end - 1);
+    found.push_back(std::move(element));
+  }
+  return found;
+}
+std::vector<Element> OfClass(std::string_view svg, std::string_view name, std::string_view which) {
+  std::vector<Element> found = Elements(svg, name);
+  std::erase_if(found, [&](Element& element) { return element["class"] != which; });
+  return found;
+}
+// The attributes of each, joined.
+std::vector<std::string> Values(const std::vector<Element>& elements,
+                                const std::vector<std::string>& names) {
+  std::vector<std::string> out;
+  for (const Element& element : elements) {
+    std::string& text = out.emplace_back();
+    for (const std::string& name : names)
+      text += (text.empty() ? "" : " ") + (element.contains(name) ? element.at(name) : "absent");
+  }
+  return out;
+}
+using Texts = std::vector<std::string>;
+
+// The plot's area: x from 74 to 742, y from 250 (its floor) up to 34, at a height of 300.
+TEST(Svg, TicksAreRoundNumbersInPlace) {
+  const Plot plot{.id = "p", .x = {.label = "across"}, .y = {.label = "up", .min = 0, .max = 10}};
+  const std::string svg = ToSvg(plot, false);
+  EXPECT_NE(svg.find("viewBox=\"0 0 760 300\""), svg.npos);
+  EXPECT_EQ(Values(OfClass(svg, "line", "grid"), {"x1", "y1", "x2", "y2"}),
+            (Texts{"74.0 250.0 742.0 250.0", "74.0 206.8 742.0 206.8", "74.0 163.6 742.0 163.6",
+                   "74.0 120.4 742.0 120.4", "74.0 77.2 742.0 77.2", "74.0 34.0 742.0 34.0"}));
+  const Texts ticks = Values(OfClass(svg, "text", "tick"), {"", "x", "y", "text-anchor"});
+  ASSERT_EQ(ticks.size(), 12u);
+  EXPECT_EQ(ticks[0], "0 66.0 254.0 end");
+  EXPECT_EQ(ticks[5], "10 66.0 38.0 end");
+  EXPECT_EQ(ticks[6], "0 74.0 265.0 middle");
+  EXPECT_EQ(ticks[7], "0.2 207.6 265.0 middle");
+  EXPECT_EQ(ticks[11], "1 742.0 265.0 middle");
+  EXPECT_EQ(Values(OfClass(svg, "line", "axis"), {"x1", "y1", "x2", "y2"}),
+            Texts{"74.0 250.0 742.0 250.0"});
+  EXPECT_EQ(
+      Values(OfClass(svg, "text", "label"), {"", "x", "y", "text-anchor", "transform"}),
+      (Texts{"across 408.0 293.0 middle absent", "up 16.0 142.0 middle rotate(-90 16 142.0)"}));
+}
+
+TEST(Svg, TicksAreOneTwoOrFiveTimesAPowerOfTen) {
+  const struct {
+    Axis axis;
+    Texts labels;
+  } cases[] = {
+      {{.min = 0, .max = 1}, {"0", "0.2", "0.4", "0.6", "0.8", "1"}},
+      {{.min = 0, .max = 0.3}, {"0", "0.05", "0.1", "0.15", "0.2", "0.25", "0.3"}},
+      {{.min = 0, .max = 0.45}, {"0", "0.1", "0.2", "0.3", "0.4"}},
+      {{.min = 0, .max = 7.4}, {"0", "1", "2", "3", "4", "5", "6", "7"}},
+      {{.min = 0, .max = 7.5}, {"0", "2", "4", "6"}},
+      {{.min = 0, .max = 17.4}, {"0", "2", "4", "6", "8", "10", "12", "14", "16"}},
+      {{.min = 0, .max = 17.5}, {"0", "5", "10", "15"}},
+      {{.min = 0, .max = 37.4}, {"0", "5", "10", "15", "20", "25", "30", "35"}},
+      {{.min = 0, .max = 37.5}, {"0", "10", "20", "30"}},
+      {{.min = -4, .max = 4}, {"-4", "-2", "0", "2", "4"}},
+      {{.min = 3, .max = 7}, {"3", "4", "5", "6", "7"}},
+      {{.min = 0, .max = 0.02, .factor = 100}, {"0", "0.5", "1", "1.5", "2"}},
+      {{.min = 1e-6, .max = 1, .log = true}, {"10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "1"}},
+      {{.min = 5e-4, .max = 30, .log = true}, {"10⁻³", "10⁻²", "10⁻¹", "1", "10¹"}},
+      // Eight decades have nine ticks; more, every second; from 16 on, every third.
+      {{.min = 1e-8, .max = 1, .log = true},
+       {"10⁻⁸", "10⁻⁷", "10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "1"}},
+      {{.min = 1e-9, .max = 1, .log = true}, {"10⁻⁹", "10⁻⁷", "10⁻⁵", "10⁻³", "10⁻¹"}},
+      {{.min = 1, .max = 1e12, .log = true}, {"1", "10²", "10⁴", "10⁶", "10⁸", "10¹⁰", "10¹²"}},
+      {{.min = 1, .max = 1e17, .log = true}, {"1", "10³", "10⁶", "10⁹", "10¹²", "10¹⁵"}}};
+  for (const auto& c : cases) {
+    const std::string svg = ToSvg({.id = "p", .x = {.categories = {"x"}}, .y = c.axis}, false);
+    Texts labels = Values(OfClass(svg, "text", "tick"), {""});
+    ASSERT_FALSE(labels.empty());
+    labels.pop_back();  // the category
+    EXPECT_EQ(labels, c.labels) << c.axis.min << " " << c.axis.max;
+  }
+}
+
+TEST(Svg, DecadesAreEquallyFarApart) {
+  const std::string svg =
+      ToSvg({.id = "p", .y = {.min = 1e-3, .max = 1, .log = true}, .height = 400}, false);
+  // From 350 up to 34 in three steps.
+  EXPECT_EQ(Values(OfClass(svg, "line", "grid"), {"y1"}),
+            (Texts{"350.0", "244.7", "139.3", "34.0"}));
+  EXPECT_EQ(Values(OfClass(svg, "line", "axis"), {"y1"}), Texts{"350.0"});
+}
+
+TEST(Svg, AnAxisWithoutExtentIsDrawn) {
+  const std::string svg = ToSvg({.id = "p",
+                                 .x = {.categories = {"a"}},
+                                 .y = {.min = 3, .max = 3},
+                                 .series = {{.points = {{0, 3}, {0, 3.5}, {0, 4}}}}},
+                                false);
+  EXPECT_EQ(Values(Elements(svg, "rect"), {"height"}), (Texts{"0.0", "108.0", "216.0"}));
+}
+
+// Three categories share 668: their middles are at 74 + 668/6, then every 668/3. A group of bars
+// takes 0.78 of its third, 173.68, each of two bars half of that, less 1 between them.
+TEST(Svg, BarsStandBesideEachOtherAboveTheirCategory) {
+  const Plot plot{
+      .id = "p",
+      .x = {.categories = {"a", "b", "c"}},
+      .y = {.min = 0, .max = 10},
+      .series = {{.points = {{0, 5}, {2, 10, 5, 7.5}}}, {.color = 3, .points = {{0, 1}}}}};
+  const std::string svg = ToSvg(plot, false);
+  EXPECT_EQ(
+      Values(Elements(svg, "rect"), {"class", "x", "y", "width", "height"}),
+      (Texts{"s0 98.5 142.0 85.8 108.0", "s0 543.8 34.0 85.8 216.0", "s3 185.3 228.4 85.8 21.6"}));
+  // The whisker stands in the middle of its bar, 3 to either side at its ends.
+  EXPECT_EQ(Values(OfClass(svg, "line", "whisker"), {"x1", "y1", "x2", "y2"}),
+            (Texts{"587.2 142.0 587.2 88.0", "584.2 142.0 590.2 142.0", "584.2 88.0 590.2 88.0"}));
+}
+
+TEST(Svg, BarsOfANumericAxisAreAsWideAsTheySay) {
+  Plot plot{.id = "p",
+            .x = {.min = 0, .max = 10},
+            .y = {.min = 0, .max = 1},
+            .series = {{.points = {{5, 1}}}},
+            .bar_width = 2};
+  // 66.8 a unit: two units around 408.
+  EXPECT_EQ(Values(Elements(ToSvg(plot, false), "rect"), {"x", "width"}), Texts{"341.2 132.6"});
+  plot.bar_width = 0.01;  // no bar is too thin to be seen
+  EXPECT_EQ(Values(Elements(ToSvg(plot, false), "rect"), {"width"}), Texts{"0.5"});
+}
+
+TEST(Svg, LinesAndPointsGoThroughTheirValues) {
+  const Plot plot{.id = "p",
+                  .x = {.min = 0, .max = 4},
+                  .y = {.min = 0, .max = 10},
+                  .series = {{.mark = Mark::kLine, .color = 1, .points = {{0, 0}, {2, 5}, {4, 10}}},
+                             {.mark = Mark::kPoints, .color = 2, .points = {{1, 2.5, 0, 5}}}},
+                  .rules = {{.label = "limit", .y = 7.5}}};
+  const std::string svg = ToSvg(plot, false);
+  EXPECT_EQ(Values(Elements(svg, "path"), {"class", "d"}),
+            Texts{"l1 M74.0 250.0L408.0 142.0L742.0 34.0"});
+  EXPECT_EQ(Values(Elements(svg, "circle"), {"class", "cx", "cy", "r"}),
+            Texts{"s2 241.0 196.0 2.6"});
+  EXPECT_EQ(
+      Values(OfClass(svg, "line", "whisker"), {"x1", "y1", "x2", "y2"}),
+      (Texts{"241.0 250.0 241.0 142.0", "238.0 250.0 244.0 250.0", "238.0 142.0 244.0 142.0"}));
+  EXPECT_EQ(Values(OfClass(svg, "line", "rule"), {"x1", "y1", "x2", "y2"}),
+            Texts{"74.0 88.0 742.0 88.0"});
+  EXPECT_EQ(Values(OfClass(svg, "text", "rulelabel"), {"", "x", "y", "text-anchor"}),
+            Texts{"limit 738.0 83.0 end"});
+}
+
+// A sign and a name each, from the left; the next follows 44 and the name's width after it: 6.6 a
+// letter, 12.5 a Chinese character.
+TEST(Svg, LegendNamesTheSeries) {
+  const Plot plot{.id = "p",
+                  .series = {{.name = "ab", .mark = Mark::kLine, .color = 1},
+                             {.mark = Mark::kLine, .color = 3},
+                             {.name = "汉é", .mark = Mark::kPoints, .color = 2},
+                             {.name = "bars"}}};
+  const std::string svg = ToSvg(plot, false);
+  EXPECT_EQ(Values(OfClass(svg, "text", "legend"), {"", "x", "y", "text-anchor"}),
+            (Texts{"ab 94.0 19.0 start", "汉é 151.2 19.0 start", "bars 214.3 19.0 start"}));
+  EXPECT_EQ(Values(OfClass(svg, "line", "l1"), {"x1", "y1", "x2", "y2"}),
+            Texts{"74.0 15.0 88.0 15.0"});
+  EXPECT_TRUE(OfClass(svg, "line", "l3").empty());
+  EXPECT_EQ(Values(Elements(svg, "circle"), {"class", "cx", "cy", "r"}), Texts{"s2 138.2 15 4"});
+  EXPECT_EQ(Values(Elements(svg, "rect"), {"class", "x", "y", "width", "height"}),
+            Texts{"s0 194.3 9 12 12"});
+}
+
+// "abcdef" needs 6 · 6.6 and 6 between: 45.6. 14 of them have 47.7 each, 15 have 44.5, 30
+// have 22.3.
+TEST(Svg, LabelsBelowTakeTwoLinesAndThenSkip) {
+  const auto lines = [](size_t n) {
+    Plot plot{.id = "p"};
+    plot.x.categories.assign(n, "abcdef");
+    Texts found;
+    for (Element& label : OfClass(ToSvg(plot, false), "text", "tick"))
+      if (label[""] == "abcdef") found.push_back(label["y"]);
+    return found;
+  };
+  EXPECT_EQ(lines(1), Texts(1, "265.0"));
+  EXPECT_EQ(lines(14), Texts(14, "265.0"));
+  for (const size_t n : {15, 30}) {  // every second of 30 is left out
+    const Texts found = lines(n);
+    ASSERT_EQ(found.size(), 15u);
+    for (size_t i = 0; i < found.size(); ++i) EXPECT_EQ(found[i], i % 2 == 0 ? "265.0" : "277.0");
+  }
+}
+
+TEST(Svg, DefaultsOfAPlot) {
+  const Plot plot;
+  EXPECT_EQ(plot.height, 300);
+  EXPECT_EQ(plot.bar_width, 1);
+  EXPECT_EQ(plot.x.min, 0);
+  EXPECT_EQ(plot.x.max, 1);
+  EXPECT_EQ(plot.x.factor, 1);
+  EXPECT_EQ(PlotSeries().color, 0);
+}
+
 }  // namespace
 }  // namespace merope
