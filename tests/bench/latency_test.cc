@@ -269,6 +269,26 @@ TEST(MeasureLatency, FiguresFollowFromTheTimesAndTheProbes) {
   EXPECT_NE(runtime->model->plan(), nullptr);
 }
 
+// A context of one token is in the cache like any other.
+TEST(MeasureLatency, OneTokenBeforeThePromptOnAllCores) {
+  const TempDir dir;
+  const Status made = Synthesize(dir.path(), TinyConfig(), {.std_dev = 0.2, .force = true});
+  ASSERT_TRUE(made) << made.error().message;
+  const auto checkpoint = Checkpoint::Open(dir.path());
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  LatencyOptions options;
+  options.contexts = {1};
+  options.input_lengths = {2};
+  options.output_lengths = {1};
+  options.warmup = 0;
+  options.repeats = 1;
+  const auto runtime = LoadRuntime(*checkpoint, {});
+  ASSERT_TRUE(runtime) << runtime.error().message;
+  const Result<LatencyResult> result = MeasureLatency(*runtime->model, options);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->threads, DefaultThreads());
+}
+
 TEST(LatencyOptions, DefaultsAreTheReferenceReports) {
   const LatencyOptions o;
   EXPECT_EQ(o.input_lengths, (std::vector<int64_t>{16, 32, 64, 128}));

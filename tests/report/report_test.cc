@@ -6,12 +6,14 @@
 
 #include "base/json.h"
 #include "base/mapped_file.h"
+#include "base/threads.h"
 #include "checkpoint/synth.h"
 #include "engine/load.h"
 #include "report/error_sample.h"
 #include "report/identity.h"
 #include "report/sections.h"
 #include "report/write_report.h"
+#include "tests/report/golden.h"
 #include "tests/report/markup.h"
 #include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
@@ -95,22 +97,111 @@ TEST(Report, RefusesADirectoryItCannotMake) {
   EXPECT_NE(status.error().message.find(dir.File("file")), std::string::npos);
 }
 
+TEST(Report, PreparingLeavesNothingBehind) {
+  const TempDir dir;
+  EXPECT_TRUE(PrepareReport(dir.File("a/b")));
+  EXPECT_FALSE(std::filesystem::exists(dir.File("a")));
+  ASSERT_TRUE(std::filesystem::create_directory(dir.File("a")));
+  EXPECT_TRUE(PrepareReport(dir.File("a")));
+  EXPECT_TRUE(std::filesystem::is_empty(dir.File("a")));
+  ASSERT_TRUE(std::filesystem::create_directory(dir.File("a/figures")));
+  EXPECT_TRUE(PrepareReport(dir.File("a")));
+  EXPECT_TRUE(std::filesystem::exists(dir.File("a/figures")));
+}
+
+TEST(Report, EveryFigureIsAFile) {
+  const TempDir dir;
+  const Language english[] = {Language::kEnglish};
+  const auto files = WriteReport(GoldenReport(), dir.path(), english);
+  ASSERT_TRUE(files) << files.error().message;
+  std::vector<std::string> expected;
+  for (const char* id :
+       {"parameters", "prompt-kl", "tpot", "error-histogram", "margins", "relative-error"})
+    expected.push_back(fmt::format("figures/{}.en.svg", id));
+  for (const std::string& figure : expected)
+    EXPECT_NE(Read(dir.File("report.en.md")).find("](" + figure + ")"), std::string::npos);
+  expected.insert(expected.end(), {"report.en.md", "report.en.html", "report.json"});
+  EXPECT_EQ(*files, expected);
+  for (const std::string& file : *files) EXPECT_TRUE(std::filesystem::exists(dir.File(file)));
+}
+
+TEST(ReadIdentity, TheNameOfTheDirectoryAndTheReadmesLicence) {
+  const TempDir dir;
+  const std::string path = dir.File("a-model");
+  Make(path);
+  const auto identity = [&](const std::string& of) {
+    const auto checkpoint = Checkpoint::Open(of);
+    EXPECT_TRUE(checkpoint) << checkpoint.error().message;
+    return *ReadIdentity(*checkpoint);
+  };
+  EXPECT_EQ(identity(path).name, "a-model");
+  EXPECT_EQ(identity(path + "/").name, "a-model");
+  EXPECT_EQ(identity(path).license, "");
+  EXPECT_EQ(identity(path).license_source, "");
+  ASSERT_TRUE(WriteFile(path + "/README.md", "---\nlicense: mit\n---\n"));
+  EXPECT_EQ(identity(path).license, "mit");
+  EXPECT_EQ(identity(path).license_source, "README.md");
+}
+
 TEST(Report, EndToEnd) {
   const TempDir model, out;
   Make(model.path());
   ASSERT_TRUE(WriteFile(model.File("README.md"), "---\nlicense: mit\n---\n"));
   std::vector<std::string> phases;
-  const auto data = Collect({.model = model.path(), .mode = VerifyMode::kQuick},
-                            {[&](std::string_view phase, int64_t done, int64_t total) {
-                              EXPECT_LE(done, total);
-                              if (phases.empty() || phases.back() != phase)
-                                phases.emplace_back(phase);
-                            }});
+  int64_t rounds = 0;
+  const auto data =
+      Collect({.model = model.path(), .mode = VerifyMode::kQuick, .others = {Precision::kInt8}},
+              {[&](std::string_view phase, int64_t done, int64_t total) {
+                EXPECT_LE(done, total);
+                rounds += phase == "comparison";
+                if (phases.empty() || phases.back() != phase) phases.emplace_back(phase);
+              }});
   ASSERT_TRUE(data) << data.error().message;
   EXPECT_TRUE(data->weights.ok());
   EXPECT_EQ(data->identity.license, "mit");
   EXPECT_EQ(data->latency.cases.size(), 8u);
   EXPECT_EQ(data->verify.first_token.rows.size(), 25u);
+  EXPECT_EQ(data->latency.repeats, 3);
+  EXPECT_EQ(data->latency.threads, DefaultThreads());
+  EXPECT_EQ(data->modes.cases.size(), 4u);
+  EXPECT_EQ(data->generation.size(), 3u);
+  for (const GenerationPair& pair : data->generation) EXPECT_LE(pair.target_tokens, 48);
+  EXPECT_GT(data->seconds, 0);
+  int64_t parameters = 0;
+  for (const ParameterGroup& group : data->parameters) parameters += group.parameters;
+  EXPECT_EQ(parameters, data->weights.parameters);
+  const LoadFacts& load = data->load;
+  for (const int64_t found : {load.captured_ops, load.captured_steps, load.captured_bytes,
+                              load.weight_bytes, load.resident_before, load.peak})
+    EXPECT_GT(found, 0);
+  EXPECT_GE(load.kv_pages * kPageTokens, 320);
+  EXPECT_GT(load.matrices_fp32_bytes, load.weight_bytes);
+
+  // fp32 beside bf16: half of the longest prompt and one, four rounds of a run each.
+  const SpeedComparison& c = data->comparison;
+  EXPECT_EQ(c.input_length, 65);
+  EXPECT_EQ(c.output_length, 50);
+  EXPECT_EQ(rounds, 4);
+  ASSERT_EQ(c.ratios.size(), 4u);
+  EXPECT_EQ(c.baseline.precision, "fp32");
+  EXPECT_EQ(c.target.precision, "bf16");
+  EXPECT_EQ(c.target.repeats, 1);
+  EXPECT_EQ(c.target.warmup, 1);
+  EXPECT_DOUBLE_EQ(c.ratios.back(),
+                   c.baseline.cases[0].latency.p50 / c.target.cases[0].latency.p50);
+  EXPECT_DOUBLE_EQ(c.ratio.p50, Summarize(c.ratios).p50);
+  EXPECT_GE(c.target_tpot.max, c.target.cases[0].tpot.p50);
+
+  ASSERT_EQ(data->dtypes.size(), 2u);  // the target, whose verification is the report's, first
+  EXPECT_EQ(data->dtypes[0].precision, Precision::kBf16);
+  EXPECT_EQ(data->dtypes[0].verify.seconds, data->verify.seconds);
+  EXPECT_EQ(data->dtypes[1].precision, Precision::kInt8);
+  EXPECT_NE(data->dtypes[1].verify.seconds, data->verify.seconds);
+  EXPECT_LT(data->dtypes[1].weight_bytes, data->dtypes[0].weight_bytes);
+  for (const DtypeRow& row : data->dtypes) {
+    EXPECT_GT(row.prefill_tokens_per_second, 0);
+    EXPECT_GT(row.decode_tokens_per_second, 10);  // of a model that takes far less than 0.1 s
+  }
   for (const char* phase : {"performance", "weights", "comparison", "generation", "errors"})
     EXPECT_NE(std::ranges::find(phases, phase), phases.end()) << phase;
 
