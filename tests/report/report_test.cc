@@ -15,6 +15,7 @@
 #include "report/write_report.h"
 #include "tests/report/golden.h"
 #include "tests/report/markup.h"
+#include "tests/support/gguf_convert.h"
 #include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
 
@@ -141,6 +142,32 @@ TEST(ReadIdentity, TheNameOfTheDirectoryAndTheReadmesLicence) {
   ASSERT_TRUE(WriteFile(path + "/README.md", "---\nlicense: mit\n---\n"));
   EXPECT_EQ(identity(path).license, "mit");
   EXPECT_EQ(identity(path).license_source, "README.md");
+}
+
+TEST(ReadIdentity, WhatAGgufSaysOfItself) {
+  const TempDir dir;
+  Make(dir.File("a-model"));
+  const auto source = Checkpoint::Open(dir.File("a-model"));
+  ASSERT_TRUE(source) << source.error().message;
+  const auto identity = [&](const std::function<void(GgufWriter&)>& keys) {
+    const std::string path = dir.File("stem.gguf");
+    GgufWriter writer = ConvertToGguf(*source);
+    keys(writer);
+    EXPECT_TRUE(WriteFile(path, writer.Bytes()));
+    const auto checkpoint = Checkpoint::Open(path);
+    EXPECT_TRUE(checkpoint) << checkpoint.error().message;
+    return *ReadIdentity(*checkpoint);
+  };
+  ModelIdentity found = identity([](GgufWriter&) {});
+  EXPECT_EQ(found.name, "stem");
+  EXPECT_EQ(found.license_source, "");
+  found = identity([](GgufWriter& writer) {
+    writer.String("general.name", "A name");
+    writer.String("general.license", "mit");
+  });
+  EXPECT_EQ(found.name, "A name");
+  EXPECT_EQ(found.license, "mit");
+  EXPECT_EQ(found.license_source, "general.license");
 }
 
 TEST(Report, EndToEnd) {
