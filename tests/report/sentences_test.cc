@@ -265,7 +265,7 @@ TEST(Sentences, WhatACosineAllows) {
   t.mean_relative_error = 0.125;
   for (size_t i = 0; i < 3; ++i) t.rows[i].cosine = i == 1 ? 0.6 : 0.9;
   const std::string text = Text(data);
-  EXPECT_TRUE(Contains(text, "error is 12.50 % when the cosine is 0.800000"));
+  EXPECT_TRUE(Contains(text, "error is 12.50 % when the cosine is 0.800000\n"));
   EXPECT_TRUE(Contains(text, "of suite (a), 0.800000, gives 1 − cos = 20.0000 %"));
   EXPECT_TRUE(Contains(text, "at least **60.00 %**; for the worst prompt, 80.00 %."));
   t.cosine = 1.0000001;  // a rounding of 1
