@@ -1,5 +1,6 @@
 #include "base/machine.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
@@ -90,6 +91,14 @@ TEST(Machine, WhatTheKernelDoesNotSayIsAbsent) {
   EXPECT_EQ(machine.memory_limit, 0);
   EXPECT_EQ(machine.memory_limit_used, 0);
   EXPECT_EQ(machine.os, "");
+  // No processor has more than eight caches.
+  for (int i = 0; i < 9; ++i) {
+    const std::string index = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", i);
+    WriteBelow(root, index + "level", i == 8 ? "3" : i == 7 ? "2" : "1");
+    WriteBelow(root, index + "size", "5K");
+  }
+  EXPECT_EQ(ReadMachine(root.path()).l2_bytes, 5 * 1024);
+  EXPECT_EQ(ReadMachine(root.path()).l3_bytes, 0);
   // Those of Arm, of the first version's cgroup.
   WriteBelow(root, "/proc/cpuinfo", "Features\t: fp asimd sve\n");
   WriteBelow(root, "/sys/fs/cgroup/memory/memory.stat", "rss 1\ntotal_rss 800\n");

@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "tests/support/temp_dir.h"
 
@@ -118,15 +122,53 @@ TEST(MappedFile, DropsWholePagesInsideThePart) {
   EXPECT_EQ(dropped(page, page - 1), "----");
 }
 
-TEST(WriteFile, LeavesDevicesAndDirectoriesAlone) {
-  for (const char* path : {"/dev/null", "/tmp"}) {
-    const Status status = WriteFile(path, "text");
-    ASSERT_FALSE(status);
-    EXPECT_EQ(status.error().message,
-              std::string(path) + ": expected a file or nothing, found " +
-                  (path == std::string_view("/tmp") ? "a directory" : "something else"));
-    EXPECT_FALSE(std::filesystem::is_regular_file(path));
+TEST(MappedFile, GoesWithItsOwner) {
+  TempDir directory;
+  const std::string path = directory.File("data");
+  ASSERT_TRUE(WriteFile(path, "text"));
+  const auto mapped = [&] {
+    std::ifstream maps("/proc/self/maps");
+    const std::string all(std::istreambuf_iterator<char>(maps), {});
+    return all.find(path) != all.npos;
+  };
+  {
+    const auto file = MappedFile::Open(path);
+    EXPECT_TRUE(mapped());
   }
+  EXPECT_FALSE(mapped());
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(MappedFile, WithoutAddressesForItIsAnError) {
+  TempDir directory;
+  const std::string path = directory.File("large");
+  ASSERT_TRUE(WriteFile(path, ""));
+  std::filesystem::resize_file(path, uintmax_t{4} << 30);
+  const auto open = [&] {
+    const rlimit little = {.rlim_cur = 1 << 30, .rlim_max = 1 << 30};
+    if (setrlimit(RLIMIT_AS, &little) != 0) _exit(1);
+    const auto file = MappedFile::Open(path);
+    if (file) _exit(2);
+    std::fputs(file.error().message.c_str(), stderr);
+    _exit(3);
+  };
+  EXPECT_EXIT(open(), testing::ExitedWithCode(3),
+              "large: cannot map 4294967296 bytes: Cannot allocate memory");
+}
+#endif
+
+// Of ours: a device that a fault of WriteFile replaces would be missing to everyone.
+TEST(WriteFile, LeavesDevicesAndDirectoriesAlone) {
+  TempDir directory;
+  const std::string pipe = directory.File("pipe"), inner = directory.File("inner");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  ASSERT_TRUE(std::filesystem::create_directory(inner));
+  EXPECT_EQ(WriteFile(pipe, "text").error().message,
+            pipe + ": expected a file or nothing, found something else");
+  EXPECT_EQ(WriteFile(inner, "text").error().message,
+            inner + ": expected a file or nothing, found a directory");
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_TRUE(std::filesystem::is_directory(inner));
 }
 
 }  // namespace

@@ -25,7 +25,6 @@ class FakeTerminal {
     std::fflush(stderr);
     dup2(terminal, STDERR_FILENO);
     close(terminal);
-    fcntl(master_, F_SETFL, O_NONBLOCK);
     setenv("NO_COLOR", "1", 1);
   }
   ~FakeTerminal() {
@@ -37,11 +36,14 @@ class FakeTerminal {
   FakeTerminal(const FakeTerminal&) = delete;
   FakeTerminal& operator=(const FakeTerminal&) = delete;
 
-  // What was written since the last call.
+  // What was written since the last call: up to a mark, since a terminal hands on what it gets in
+  // its own time.
   std::string Written() const {
-    std::string text(10'000, '\0');
-    const ssize_t got = read(master_, text.data(), text.size());
-    return text.substr(0, static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    constexpr char kMark = '\x01';
+    std::string text;
+    if (write(STDERR_FILENO, &kMark, 1) != 1) return "no mark";
+    for (char c; read(master_, &c, 1) == 1 && c != kMark;) text += c;
+    return text;
   }
 
  private:
