@@ -252,6 +252,13 @@ TEST_P(StoredTest, NonFiniteScalesAreRefusedByName) {
     ASSERT_FALSE(matrix);
     EXPECT_EQ(matrix.error().message,
               "weight w: row 66: expected finite values, found NaN or infinity");
+    // Of several rows, the first is named.
+    for (const size_t row : {69u, 5u, 3u, 40u})
+      std::memcpy(weight.bytes.data() + row * RowBytes(dtype(), 256) + at, &infinity, 2);
+    const auto several = cpu_->LoadMatrix(std::span(&part, 1), Stacking::kStacked, {});
+    ASSERT_FALSE(several);
+    EXPECT_EQ(several.error().message,
+              "weight w: row 3: expected finite values, found NaN or infinity");
   }
 }
 

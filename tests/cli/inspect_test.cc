@@ -71,6 +71,23 @@ TEST_F(Commands, InspectSaysWhatIsThere) {
   EXPECT_EQ(parsed["kv_cache"]["bf16"]["tokens"], 65536);
 }
 
+TEST_F(Commands, InspectSaysWhichRope) {
+  const auto rope = [&](const std::string& scaling) {
+    std::string config = kConfig;
+    config.insert(config.rfind('}'), scaling);
+    EXPECT_TRUE(WriteFile(Model() + "/config.json", config));
+    const Outcome json = Command({"inspect", Model(), "--json"});
+    return nlohmann::json::parse(json.out)["config"]["rope"].dump();
+  };
+  EXPECT_EQ(rope(""), R"({"theta":5000.0,"type":"default"})");
+  EXPECT_EQ(rope(R"(, "rope_scaling": {"rope_type": "linear", "factor": 2.0})"),
+            R"({"factor":2.0,"theta":5000.0,"type":"linear"})");
+  EXPECT_EQ(rope(R"(, "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+      "high_freq_factor": 4.0, "original_max_position_embeddings": 64})"),
+            R"({"factor":8.0,"high_freq_factor":4.0,"low_freq_factor":1.0,)"
+            R"("original_max_position_embeddings":64,"theta":5000.0,"type":"llama3"})");
+}
+
 TEST_F(Commands, InspectEndsWithOneWhenTheCheckFails) {
   const std::string config = Model() + "/config.json";
   auto json = nlohmann::json::parse(*ReadFile(config));

@@ -125,6 +125,18 @@ TEST(VerifyTable, EveryNumberIsThatOfTheJson) {
   EXPECT_EQ(TableFault(VerifyTable(result, false), ToJson(result)), "");
 }
 
+TEST(VerifyTable, VerdictsAreColoured) {
+  VerifyResult result = GoldenVerify();
+  const auto last_line = [&](Verdict verdict) {
+    result.verdict = verdict;
+    const std::string text = VerifyTable(result, true);
+    return text.substr(text.rfind("\x1b[", text.rfind("\x1b[0m") - 1));
+  };
+  EXPECT_TRUE(last_line(Verdict::kPass).starts_with("\x1b[32mPASS\x1b[0m"));
+  EXPECT_TRUE(last_line(Verdict::kFail).starts_with("\x1b[31mFAIL\x1b[0m"));
+  EXPECT_TRUE(last_line(Verdict::kInconclusive).starts_with("\x1b[33mINCONCLUSIVE\x1b[0m"));
+}
+
 // The check sees what it is there to see.
 TEST(VerifyTable, AWrongNumberIsSeen) {
   const VerifyResult golden = GoldenVerify();

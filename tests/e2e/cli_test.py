@@ -61,7 +61,10 @@ class Run(merope.Case):
         self.assertEqual(len(result["logprobs"]), 7)
         self.assertTrue(all(value <= 0 for value in result["logprobs"]))
         self.assertEqual(result["finish_reason"], "length")
-        self.assertGreater(result["timing"]["total_s"], 0)
+        timing = result["timing"]
+        self.assertGreater(timing["ttft_s"], 0)
+        self.assertAlmostEqual(timing["ttft_s"] + 6 * timing["tpot_s"], timing["total_s"], places=9)
+        self.assertAlmostEqual(timing["tokens_per_second"] * timing["total_s"], 7)
         self.assertEqual(self.good("tokenize", self.model, "hello", "--add-special", "--json").stdout.count(b"["), 2)
 
     def test_the_same_bits_at_any_number_of_threads(self):
@@ -270,6 +273,8 @@ class Tools(merope.Case):
         found = subprocess.run(["bash", "-c", 'source /dev/stdin; COMP_WORDS=(merope ""); COMP_CWORD=1; _merope; echo "${COMPREPLY[@]}"'],
                                input=scripts["bash"].encode(), capture_output=True, check=True)
         self.assertEqual(set(found.stdout.decode().split()), commands)
+        self.assertIn("'--system:The system message that comes first'", scripts["zsh"])
+        self.assertIn("-l chat -d 'The prompt is a users message, for the chat template'", scripts["fish"])  # no quotes in quotes
         self.refused(64, "tcsh", "completion", "tcsh")
 
     def test_doctor_says_what_a_bug_report_needs(self):

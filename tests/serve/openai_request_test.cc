@@ -41,6 +41,7 @@ TEST_F(OpenAiRequestTest, DefaultsOfCompletions) {
   EXPECT_FALSE(request->params.logprobs);
   EXPECT_FALSE(request->params.structured_outputs);
   EXPECT_FALSE(request->echo || request->stream || request->scores_prompt);
+  EXPECT_EQ(request->priority, 0);
   ASSERT_EQ(request->prompts.size(), 1);
   EXPECT_EQ(request->prompts[0].ids, Bytes("ab", {2}));
 }
@@ -94,7 +95,7 @@ TEST_F(OpenAiRequestTest, FieldsOfTheWrongKindAreRefusedByName) {
           Case{R"("n": 16385)", "n", "found 16385"},
           Case{R"("max_tokens": "5")", "max_tokens", "a whole number"},
           Case{R"("seed": 9223372036854775808)", "seed", "a whole number"},
-          Case{R"("stop": 5)", "stop", "found 5"},
+          Case{R"("stop": 5)", "stop", "a string or an array of strings, found 5"},
           Case{R"("stop": ["a", 5])", "stop[1]", "found 5"},
           Case{R"("stop_token_ids": [1, -1])", "stop_token_ids[1]", "a token id, found -1"},
           Case{R"("stop_token_ids": [2147483648])", "stop_token_ids[0]", "2147483648"},
@@ -270,6 +271,14 @@ TEST_F(OpenAiRequestTest, KindsOfPrompts) {
   refused(R"([1, "a"])", "prompt[1]");
   refused(R"(["a", 1])", "prompt[1]");
   refused("[[1], [null]]", "prompt[1][0]");
+  const auto many = [](int64_t count) {
+    std::string list = "[\"a\"";
+    for (int64_t i = 1; i < count; ++i) list += ",\"a\"";
+    return list + "]";
+  };
+  EXPECT_EQ(prompts(many(16384)).size(), 16384);
+  ExpectRefused(served_.Parse(Endpoint::kCompletions, R"({"prompt": )" + many(16385) + "}"),
+                "prompt", "expected at most 16384, found 16385");
   ExpectRefused(served_.Parse(Endpoint::kCompletions, R"({"prompt": ["a", "b"], "n": 8193})"), "n",
                 "1 to 8192");
 }

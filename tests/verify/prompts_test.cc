@@ -14,6 +14,7 @@
 #include "tests/support/expect.h"
 #include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
+#include "verify/token_text.h"
 
 namespace merope {
 namespace {
@@ -146,6 +147,38 @@ TEST(Prompts, TheReportsComeFirst) {
   EXPECT_EQ(prompts[0].text, "What is RAG in AI?");
   EXPECT_EQ(prompts[24].text, "What is the future of retrieval-augmented generation?");
   EXPECT_NE(prompts[25].kind, "report");
+}
+
+TEST(Prompts, ListsAreInventoriesAndTablesInTurns) {
+  int lists = 0;
+  for (const VerifyPrompt& p : Build(ByteTokenizer(false), VerifyMode::kFull)) {
+    if (p.kind != "list") continue;
+    EXPECT_TRUE(p.text.starts_with(lists % 2 == 0 ? "Inventory of shed " : "| date |")) << p.id;
+    EXPECT_EQ(p.id, fmt::format("list-{:02}", ++lists));
+    EXPECT_EQ(std::ssize(p.ids), 10 + 10 * lists);
+  }
+  EXPECT_EQ(lists, 12);
+}
+
+TEST(TokenText, EscapesWhatIsNoTextAndNothingElse) {
+  for (const char* same : {"a b", "é", "日本", "😀", "\u00e9", "~"})
+    EXPECT_EQ(EscapeText(same), same);
+  const std::pair<const char*, const char*> escaped[] = {
+      {"\n\t", R"(\n\t)"},
+      {"\x1b[0m", R"(\x1b[0m)"},
+      {"\x7f", R"(\x7f)"},
+      {"\xc3", R"(\xc3)"},
+      {"a\xa9", R"(a\xa9)"},
+      {"\xe6\x97", R"(\xe6\x97)"},
+      {"\xc1\x81", R"(\xc1\x81)"},
+      {"\xe0\x81\x81", R"(\xe0\x81\x81)"},          // longer than need be
+      {"\xed\xa0\x80", R"(\xed\xa0\x80)"},          // half of a pair
+      {"\xf4\x90\x80\x80", R"(\xf4\x90\x80\x80)"},  // beyond U+10FFFF
+      {"\xf5\x80\x80\x80", R"(\xf5\x80\x80\x80)"}};
+  for (const auto& [bytes, text] : escaped) EXPECT_EQ(EscapeText(bytes), text);
+  EXPECT_EQ(DisplayWidth("aé日😀e\u0301"), 7);
+  EXPECT_EQ(FitWidth("日本語", 5), "日本…");
+  EXPECT_EQ(FitWidth("ab", 4), "ab  ");
 }
 
 TEST(Prompts, ProtocolPromptsWhereTheVocabularyHasTheTokens) {

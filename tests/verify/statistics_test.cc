@@ -121,6 +121,20 @@ TEST(Judge, IntervalAgainstLimit) {
   EXPECT_EQ(gate.verdict, Verdict::kFail);
 }
 
+TEST(Judge, ThePositionsNeededShrinkTheIntervalToTheLimit) {
+  GateResult gate{.value = 2, .interval = Interval{0, 4}, .max = 3};
+  Judge(&gate, 100);
+  EXPECT_EQ(gate.verdict, Verdict::kInconclusive);
+  EXPECT_EQ(gate.positions_needed, 400);  // 2 must become 1
+  gate.max = 2;                           // no number of positions settles that
+  Judge(&gate, 100);
+  EXPECT_EQ(gate.verdict, Verdict::kInconclusive);
+  EXPECT_EQ(gate.positions_needed, 0);
+  gate.max = 2.00001;  // more than 10⁹ are not worth naming
+  Judge(&gate, 100);
+  EXPECT_EQ(gate.positions_needed, 0);
+}
+
 TEST(Judge, EquivalenceNeedsTheWholeInterval) {
   GateResult gate{
       .value = 0.001, .interval = Interval{-0.0015, 0.0018}, .min = -0.002, .max = 0.002};
