@@ -203,9 +203,43 @@ TEST(ChatTemplateTest, Dates) {
   EXPECT_EQ(at("2026-12-31", ""), "");
   EXPECT_EQ(at("2026-12-31", "%99999999Y").find("RENDER file: line 1: strftime_now: a text of"),
             0u);
-  for (const char* wrong : {"", "2026", "2026-13-01", "2026-02-30", "2026-2-3", "2026-02-03 ",
-                            "2026-02-03T10:00", "2026-02-03T24:00:00", "2026-02-03 10:00:00", "x"})
+  for (const char* wrong : {"",
+                            "2026",
+                            "2026-13-01",
+                            "2026-02-30",
+                            "2026-2-3",
+                            "2026-02-03 ",
+                            "2026-02-03T10:00",
+                            "2026-02-03T24:00:00",
+                            "2026-02-03 10:00:00",
+                            "x",
+                            "2026-00-01",
+                            "2026-01-00",
+                            "2026-01-32",
+                            "2026-02-03T10:60:00",
+                            "2026-02-03T10:00:60",
+                            "2026-02-03T10:00:0",
+                            "2026-02-03T10:00:000",
+                            "2026-02-03T1000:00",
+                            "2026/02/03",
+                            "202:-02-03",
+                            "202/-02-03",
+                            "2026-02-3"})
     EXPECT_FALSE(ParseDate(wrong, "--date")) << wrong;
+  EXPECT_EQ(ParseDate("x", "--date").error().message,
+            "--date: expected a date such as 2026-11-28 or 2026-11-28T20:15:00, found \"x\"");
+  const std::string long_date(61, 'x');
+  EXPECT_TRUE(ParseDate(long_date, "d").error().message.ends_with('"' + long_date.substr(1) + '"'));
+  EXPECT_EQ(at("2026-12-31T23:59:59", "%Y%y %B %e %H%M%S %w %a %"),
+            "202626 December 31 235959 4 Thu %");
+  EXPECT_EQ(at("2026-12-31", "%4094Y").find("RENDER"), std::string::npos);  // and the end: 4,096
+  EXPECT_EQ(at("2026-12-31", "%4095Y"),
+            "RENDER file: line 1: strftime_now: a text of more than 4096 bytes");
+  unsetenv("MEROPE_DATE");
+  EXPECT_EQ(FormatDate(*OwnPromptsDate(), "%F").value(),
+            std::string(kOwnPromptsDate).substr(0, 10));
+  EXPECT_EQ(FormatDate(std::tm{}, std::string_view("a\0b", 3)).error().message,
+            "strftime_now: a character of code 0 in the format");
   setenv("MEROPE_DATE", "2001-02-03", 1);
   EXPECT_EQ(Render("{{ strftime_now('%F') }}"), "2001-02-03");
   setenv("MEROPE_DATE", "soon", 1);

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <string>
 #include <thread>
 
@@ -298,6 +299,113 @@ TEST(TokenizerJson, BoundsTheWorkOfPatterns) {
   }
 }
 
+TEST(TokenizerJson, LimitsOfPatternsAtTheirBoundaries) {
+  const auto error = [](const std::string& regex) {
+    const auto matcher = RegexMatcher(regex, "t.json");
+    return matcher ? "no error" : matcher.error().message;
+  };
+  // 512 levels of the parser: two a group, one a class in a class, and those that the innermost is
+  // in.
+  const auto nested = [](size_t n, char open, char close) {
+    return std::string(n, open) + "a" + std::string(n, close);
+  };
+  EXPECT_EQ(error(nested(255, '(', ')')), "no error");
+  EXPECT_NE(error(nested(256, '(', ')')), "no error");
+  EXPECT_EQ(error(nested(510, '[', ']')), "no error");
+  EXPECT_NE(error(nested(511, '[', ']')), "no error");
+  EXPECT_EQ(error(std::string(65536, 'a')), "no error");
+  EXPECT_EQ(error(std::string(65537, 'a')),
+            "t.json: expected a regular expression of at most 65536 bytes, found 65537");
+  // 256 bytes are shown, and what is left of a character.
+  const std::string shown = "(" + std::string(255, 'a');
+  EXPECT_NE(error(shown).find('"' + shown + "\" ("), std::string::npos) << error(shown);
+  EXPECT_NE(error(shown + "b").find('"' + shown + "…\" ("), std::string::npos);
+  const std::string cut = "(" + std::string(254, 'a') + "é";
+  EXPECT_NE(error(cut + "b").find('"' + cut + "…\" ("), std::string::npos) << error(cut + "b");
+
+  const auto find = [](const char* regex, const std::string& text) -> std::string {
+    std::vector<TextRange> matches;
+    const auto status = (*RegexMatcher(regex, "t.json"))(text, &matches);
+    return status ? std::to_string(matches.size()) : status.error().message;
+  };
+  std::string text(size_t{64} << 20, 'a');
+  EXPECT_EQ(find("\\Gb", text), "0");
+  text += 'a';
+  EXPECT_EQ(
+      find("\\Gb", text),
+      "t.json: the regular expression is for texts of at most 67108864 bytes, found 67108865");
+  // \G is where the search began, in long texts, too.
+  EXPECT_EQ(find("\\Ga", "b" + std::string(300, 'a')), "0");
+  EXPECT_EQ(find("\\Ga", std::string(300, 'a')), "300");
+  EXPECT_EQ(find("a+", "b" + std::string(300, 'a') + "ba"), "2");
+  EXPECT_EQ(find("é", std::string(300, 'a') + "éaé"), "2");
+}
+
+TEST(TokenizerJson, LimitsOfIdsAndCounts) {
+  const auto model = [](const std::string& inner) {
+    return ErrorOf(R"({"model": {"type": "BPE", )" + inner + "}}");
+  };
+  EXPECT_EQ(model(R"("vocab": {"a": 2147483647}, "merges": [])"),
+            "t.json: model: vocab: \"a\": expected an id in [0, 65538), found 2147483647");
+  EXPECT_EQ(model(R"("vocab": {"a": 2147483648}, "merges": [])"),
+            "t.json: model: vocab: \"a\": expected an id, found 2147483648");
+  EXPECT_EQ(model(R"("vocab": {"a": 65538}, "merges": [])"),  // two for a token, and 65,536 holes
+            "t.json: model: vocab: \"a\": expected an id in [0, 65538), found 65538");
+  EXPECT_EQ(model(R"("vocab": {"a": 65537}, "merges": [])"), "no error");
+  EXPECT_EQ(model(R"("vocab": {"": 0}, "merges": [])"),
+            "t.json: model: vocab: expected no empty token");
+  EXPECT_EQ(model(R"("vocab": {"a": 0})"), "t.json: model: merges: expected an array");
+  EXPECT_EQ(model(R"("vocab": {"a": 0}, "merges": ["a b c"])"),
+            "t.json: model: merges[0]: expected a pair of tokens, found the string \"a b c\"");
+  EXPECT_EQ(model(R"("vocab": {"a": 0, "aa": 1}, "merges": ["a a", ["a", "a", "a"]])"),
+            "t.json: model: merges[1]: expected a pair of tokens, found an array of 3");
+  EXPECT_EQ(model(R"("vocab": {"a": 0}, "merges": [], "dropout": 0, "end_of_word_suffix": "")"),
+            "no error");
+  const auto post = [](int id) {
+    return ErrorOf(ByteLevelJson(kSpecial, R"("post_processor": {"type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "x"}}],
+        "special_tokens": {"x": {"ids": [)" + std::to_string(id) +
+                                               R"(]}}}, )"));
+  };
+  EXPECT_EQ(post(13), "no error");
+  EXPECT_EQ(post(14), "t.json: post_processor: expected ids in [0, 14), found 14");
+  const auto added = [](const std::string& token) { return ErrorOf(ByteLevelJson(token)); };
+  EXPECT_EQ(added("3"), "t.json: added_tokens[0]: expected an object, found 3");
+  EXPECT_EQ(added(std::string(kSpecial) + R"(, {"id": 14})"),
+            "t.json: added_tokens[1]: content: expected a string, found nothing");
+  EXPECT_EQ(added(R"({"content": "y"})"),
+            "t.json: added_tokens[0]: id: expected an integer, found nothing");
+  EXPECT_EQ(added(R"({"id": 14, "content": "y"}, {"id": 15, "content": "y"})"),
+            "t.json: added_tokens: expected \"y\" once");
+}
+
+// Tokens that are added beside the file, as transformers adds them.
+TEST(TokenizerJson, Additions) {
+  const auto add = [](std::vector<TokenizerAdditions::Token> tokens) {
+    TokenizerAdditions additions;
+    additions.tokens = std::move(tokens);
+    auto t = Tokenizer::FromJson(ByteLevelJson(kSpecial), "t.json", additions);
+    EXPECT_TRUE(t) << t.error().message;
+    return *std::move(t);
+  };
+  const Tokenizer t = add({{.token = {.content = "<y>", .special = true}, .replaces = false},
+                           {.token = {.content = ""}, .replaces = false},
+                           {.token = {.content = "abc", .special = true}, .replaces = false},
+                           {.token = {.content = "<x>"}, .replaces = true},
+                           {.token = {.content = "<z>"}, .replaces = false}});
+  EXPECT_EQ(t.vocab_size(), 16);
+  EXPECT_EQ(t.TokenToId("<y>"), 14);
+  EXPECT_EQ(t.TokenToId("<z>"), 15);
+  EXPECT_TRUE(t.IsSpecial(14));
+  EXPECT_TRUE(t.IsSpecial(6));    // was a token of the model
+  EXPECT_FALSE(t.IsSpecial(13));  // replaced by one that is not
+  EXPECT_FALSE(t.IsSpecial(15));
+  EXPECT_FALSE(t.IsSpecial(16));
+  EXPECT_FALSE(t.IsSpecial(-1));
+  EXPECT_TRUE(add({{.token = {.content = "<x>"}, .replaces = false}}).IsSpecial(13));
+  EXPECT_EQ(*t.Encode("a<y>abc<z>"), (Ids{0, 14, 6, 15}));
+}
+
 TEST(TokenizerJson, BoundsRegularExpressionsAndGrowth) {
   const auto with = [](const std::string& steps) {
     return R"({)" + steps + R"("model": {"vocab": {"a": 0}, "merges": []}})";
@@ -328,6 +436,45 @@ TEST(TokenizerGguf, MergesByScoreWithByteFallback) {
   EXPECT_EQ(*t->Decode(Ids{1, 9, 3, 4, 9}), "aé a");
   EXPECT_EQ(t->TokenBytes(9), " a");
   EXPECT_EQ(t->vocab_size(), 11);
+}
+
+TEST(TokenizerGguf, BeginningAndEnd) {
+  const auto ids = [](auto change) {
+    GgufVocabulary v = SentencePiece();
+    change(v);
+    const auto t = Tokenizer::FromGguf(std::move(v), "t.gguf");
+    EXPECT_TRUE(t) << t.error().message;
+    return *t->Encode("a", {.add_special = true});
+  };
+  EXPECT_EQ(ids([](auto& v) { v.add_eos = true; }), (Ids{1, 9, 2}));
+  EXPECT_EQ(ids([](auto& v) { v.add_bos = false; }), (Ids{9}));
+  EXPECT_EQ(ids([](auto& v) { v.bos.reset(); }), (Ids{9}));
+  EXPECT_EQ(ids([](auto& v) { v.add_space_prefix = false; }), (Ids{1, 6}));
+  const auto error = [](auto change) {
+    GgufVocabulary v = SentencePiece();
+    change(v);
+    return Tokenizer::FromGguf(std::move(v), "t.gguf").error().message;
+  };
+  EXPECT_EQ(error([](auto& v) {
+              v.bos.reset();
+              v.add_bos = true;
+            }),
+            "t.gguf: tokenizer.ggml.bos_token_id: expected, found nothing");
+  EXPECT_EQ(error([](auto& v) {
+              v.eos.reset();
+              v.add_eos = true;
+            }),
+            "t.gguf: tokenizer.ggml.eos_token_id: expected, found nothing");
+  EXPECT_EQ(error([](auto& v) { v.scores.clear(); }),
+            "t.gguf: tokenizer.ggml.scores: expected, found nothing");
+  EXPECT_EQ(error([](auto& v) { v.scores[3] = std::nanf(""); }),
+            "t.gguf: tokenizer.ggml.scores: expected numbers, found NaN");
+  EXPECT_EQ(error([](auto& v) { v.tokens[6] = std::string(1025, 'a'); }),
+            "t.gguf: tokenizer.ggml.tokens[6]: expected at most 1024 bytes, found 1025");
+  for (const int32_t id : {-1, 11})
+    EXPECT_EQ(error([id](auto& v) { v.padding = id; }),
+              "t.gguf: tokenizer.ggml.padding_token_id: expected an id in [0, 11), found " +
+                  std::to_string(id));
 }
 
 TEST(TokenizerGguf, RefusesByName) {
