@@ -1,0 +1,123 @@
+// What is loaded into where, and how it is counted.
+#include "model/llama_weights.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+
+#include "checkpoint/synth.h"
+#include "tests/model/outcome.h"
+#include "tests/support/temp_dir.h"
+
+namespace merope {
+namespace {
+
+// Keeps what it is given: a matrix as its parts' names.
+class KeepingTarget : public WeightTarget {
+ public:
+  explicit KeepingTarget(Precision precision) : precision_(precision) {}
+  Precision precision() const override { return precision_; }
+  Result<const Matrix*> LoadMatrix(
+      std::span<const MatrixPart> parts, Stacking stacking,
+      const std::function<void(const TensorView&)>& consumed) override {
+    Matrix& matrix = matrices_.emplace_back();
+    std::string names;
+    for (const MatrixPart& part : parts) {
+      names += (names.empty() ? "" : " ") + part.weight->name + (part.bias != nullptr ? "+b" : "");
+      matrix.out_features += part.weight->rows();
+      matrix.in_features = part.weight->cols();
+      turned[part.weight->name] = static_cast<bool>(part.turn);
+      if (consumed) consumed(*part.weight);
+    }
+    matrix.bytes = 1000;
+    loaded[&matrix] = names + (stacking == Stacking::kPaired ? " paired" : "");
+    return &matrix;
+  }
+  Result<Tensor> LoadVector(const TensorView& vector) override {
+    vectors.push_back(vector.name);
+    return Tensor{.data = nullptr, .rows = 1, .cols = vector.elements(), .stride = 0};
+  }
+
+  std::map<const Matrix*, std::string> loaded;
+  std::map<std::string, bool> turned;
+  std::vector<std::string> vectors;
+
+ private:
+  Precision precision_;
+  std::deque<Matrix> matrices_;
+};
+
+class LlamaWeightsTest : public testing::TestWithParam<std::tuple<Precision, bool>> {};
+
+TEST_P(LlamaWeightsTest, EveryTensorGoesToItsPlaceAndIsCounted) {
+  const auto [precision, biases] = GetParam();
+  const TempDir directory;
+  const ModelConfig config = OddConfig(biases);
+  ASSERT_TRUE(Synthesize(directory.path(), config, {.seed = 1, .dtype = DType::kBF16}));
+  const auto checkpoint = Checkpoint::Open(directory.path());
+  ASSERT_TRUE(checkpoint) << ErrorOf(checkpoint);
+  KeepingTarget target(precision);
+  std::vector<int64_t> done;
+  int64_t total = 0;
+  const auto weights = LoadLlamaWeights(*checkpoint, target, [&](int64_t so_far, int64_t all) {
+    done.push_back(so_far);
+    total = all;
+  });
+  ASSERT_TRUE(weights) << ErrorOf(weights);
+
+  const bool turned = precision == Precision::kInt8;
+  const auto part = [&](const std::string& name) {
+    return "model.layers.1." + name + ".weight" + (biases ? "+b" : "");
+  };
+  const LlamaWeights::Layer& layer = weights->layers[1];
+  EXPECT_EQ(weights->layers.size(), static_cast<size_t>(config.num_layers));
+  EXPECT_EQ(target.loaded[weights->embed], "model.embed_tokens.weight");
+  EXPECT_EQ(target.loaded[weights->head], biases ? "lm_head.weight" : "model.embed_tokens.weight");
+  EXPECT_EQ(target.loaded[layer.qkv], part("self_attn.q_proj") + " " + part("self_attn.k_proj") +
+                                          " " + part("self_attn.v_proj"));
+  EXPECT_EQ(layer.qkv->out_features, 6 * 14 + 2 * 2 * 14);
+  EXPECT_EQ(layer.qkv->in_features, 52);
+  EXPECT_EQ(target.loaded[layer.o], part("self_attn.o_proj"));
+  EXPECT_EQ(layer.o->in_features, 6 * 14);
+  EXPECT_EQ(target.loaded[layer.gate_up],
+            part("mlp.gate_proj") + " " + part("mlp.up_proj") + " paired");
+  EXPECT_EQ(target.loaded[layer.down], part("mlp.down_proj"));
+  EXPECT_EQ(layer.down->in_features, 100);
+  EXPECT_EQ(weights->turned, turned);
+  EXPECT_EQ(target.turned["model.embed_tokens.weight"], turned);
+  EXPECT_EQ(target.turned["model.layers.0.mlp.up_proj.weight"], turned);
+  EXPECT_FALSE(target.turned["model.layers.0.mlp.down_proj.weight"]);  // as a whole, before
+
+  // Two layers of four matrices, the embedding, a head of its own; the last norm, and where they
+  // are not part of the matrices, the four others.
+  const int64_t norms = turned ? 1 : 5;
+  EXPECT_EQ(weights->bytes, (2 * 4 + (biases ? 2 : 1)) * 1000 + norms * 52 * 4);
+  EXPECT_EQ(weights->final_norm.cols, 52);
+  EXPECT_EQ(target.vectors.size(), turned ? 6u : 5u);  // the signs, too
+
+  // The progress: each matrix and norm of the file once, by its bytes; biases are not worth it.
+  int64_t all = 0, counted = 0;
+  for (const TensorView& tensor : checkpoint->tensors()) {
+    const int64_t bytes = std::ssize(tensor.bytes);
+    const bool folded = turned && tensor.name.find("layernorm") != tensor.name.npos;
+    all += bytes;
+    if (!tensor.name.ends_with(".bias") && !folded) counted += bytes;
+  }
+  EXPECT_EQ(total, all);
+  EXPECT_EQ(done.front(), 97 * 52 * 2);  // the embedding
+  EXPECT_EQ(done.back(), counted);
+  EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, LlamaWeightsTest,
+                         testing::Combine(testing::Values(Precision::kFp32, Precision::kInt8),
+                                          testing::Bool()),
+                         [](const auto& suite_info) {
+                           return std::string(PrecisionName(std::get<0>(suite_info.param))) +
+                                  (std::get<1>(suite_info.param) ? "_biases" : "_tied");
+                         });
+
+}  // namespace
+}  // namespace merope
