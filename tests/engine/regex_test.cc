@@ -163,6 +163,38 @@ TEST(Regular, LanguagesAreIntersectedAndComplemented) {
   EXPECT_EQ(steps->front().set, CharSet::One('c'));
 }
 
+TEST(Regular, ATextHasOneTerm) {
+  Regular regular;
+  const auto a = regular.Text("a"), b = regular.Text("b");
+  EXPECT_EQ(regular.Set(CharSet()), Regular::kNothing);
+  EXPECT_EQ(regular.Text(""), Regular::kEmpty);
+  EXPECT_EQ(regular.Join(a, Regular::kNothing), Regular::kNothing);
+  EXPECT_EQ(regular.Join(Regular::kEmpty, a), a);
+  EXPECT_EQ(regular.Join(regular.Join(a, b), a), regular.Join(a, regular.Join(b, a)));
+  EXPECT_EQ(regular.Either({a, b, a}), regular.Either({b, a}));
+  EXPECT_EQ(regular.Either({a, Regular::kNothing}), a);
+  EXPECT_EQ(regular.Repeat(a, 1, 1), a);
+  EXPECT_EQ(regular.Repeat(a, 3, 0), Regular::kEmpty);
+  EXPECT_EQ(regular.Repeat(Regular::kNothing, 0, 5), Regular::kEmpty);
+  EXPECT_EQ(regular.Repeat(Regular::kNothing, 1, 5), Regular::kNothing);
+}
+
+TEST(Regular, WhatBeginsWithACount) {
+  Regular regular;
+  const auto parse = [&](const char* regex) { return *ParseRegex(regex, &regular); };
+  const auto alone = regular.BeginsCounted(parse("[ab]{2,9}"));
+  ASSERT_TRUE(alone);
+  EXPECT_EQ(alone->set, CharSet({{'a', 'b'}}));
+  EXPECT_EQ(std::pair(alone->min, alone->max), std::pair(int64_t{2}, int64_t{9}));
+  EXPECT_EQ(alone->after, Regular::kEmpty);
+  const auto before = regular.BeginsCounted(parse("x{3,}yz"));
+  ASSERT_TRUE(before);
+  EXPECT_EQ(before->max, Regular::kUnbounded);
+  EXPECT_EQ(before->after, regular.Text("yz"));
+  for (const char* none : {"", "a", "ab{3}", "(ab){3}", "a{3}|b"})
+    EXPECT_FALSE(regular.BeginsCounted(parse(none))) << none;
+}
+
 TEST(Regular, MultiplesAreCounted) {
   Regular regular;
   const auto sevens = regular.Multiple(7);
