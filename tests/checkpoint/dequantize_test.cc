@@ -105,6 +105,79 @@ TEST(Dequantize, FifthBitsOfTheTwoHalvesOfABlock) {
   for (size_t i = 0; i < 32; ++i) EXPECT_EQ(values[i], i == 3 || i == 20 ? 2 * 17 - 1.0f : 1.0f);
 }
 
+// Our own integers: a bf16 scale, then codes: of 8 bits the integer plus 128, of 4
+// bits numbers of a table; a last block may be short.
+TEST(Dequantize, OwnIntegers) {
+  const uint16_t scale = F32ToBF16(0.5f);
+  const std::string start = {static_cast<char>(scale & 255), static_cast<char>(scale >> 8)};
+  std::string int8 = start;
+  for (int i = 0; i < 64; ++i) int8 += static_cast<char>(4 * i);
+  for (const int64_t n : {0, 1, 63, 64, 65, 128}) {
+    const std::string blocks = int8 + int8;
+    std::vector<float> values(129, -1000);
+    Dequantize(DType::kInt8, reinterpret_cast<const std::byte*>(blocks.data()), n, values.data());
+    for (int64_t i = 0; i < 129; ++i)
+      EXPECT_EQ(values[static_cast<size_t>(i)],
+                i < n ? 0.5f * static_cast<float>(4 * (i % 64) - 128) : -1000)
+          << n << " " << i;
+  }
+  std::string int4 = start;
+  for (int i = 0; i < 16; ++i) int4 += static_cast<char>(i | (15 - i) << 4);
+  std::vector<float> values(33, -1000);
+  Dequantize(DType::kInt4, reinterpret_cast<const std::byte*>(int4.data()), 31, values.data());
+  // What the 16 codes stand for in every file that was written.
+  constexpr int kCodes[16] = {-127, -101, -79, -62, -48, -34, -21, -9,
+                              2,    14,   25,  37,  50,  65,  83,  107};
+  for (int i = 0; i < 31; ++i)
+    EXPECT_EQ(values[static_cast<size_t>(i)],
+              0.5f * static_cast<float>(kCodes[i % 2 == 0 ? i / 2 : 15 - i / 2]));
+  EXPECT_EQ(values[31], -1000);
+}
+
+// One block of a K type of each: known factors, and integers that count up.
+TEST(Dequantize, FactorsOfK) {
+  // Eight factors of 6 bits for scales and minimums: the first four whole in bytes 0-3 and 4-7, the
+  // others' low halves in bytes 8-11 and their upper two bits at the top of those before.
+  const int scales[8] = {1, 2, 33, 63, 17, 34, 51, 60}, minimums[8] = {5, 6, 7, 62, 1, 18, 35, 52};
+  std::string packed(12, '\0');
+  for (size_t i = 0; i < 4; ++i) {
+    packed[i] = static_cast<char>(scales[i] | scales[i + 4] >> 4 << 6);
+    packed[i + 4] = static_cast<char>(minimums[i] | minimums[i + 4] >> 4 << 6);
+    packed[i + 8] = static_cast<char>((scales[i + 4] & 15) | (minimums[i + 4] & 15) << 4);
+  }
+  std::string nibbles;
+  for (int i = 0; i < 128; ++i) nibbles += static_cast<char>((i % 16) | (15 - i % 16) << 4);
+  std::string fifths;
+  for (int i = 0; i < 32; ++i) fifths += static_cast<char>(i * 7);
+  const auto four = Decode(DType::kQ4_K, Half(0.5f) + Half(0.25f) + packed + nibbles);
+  const auto five = Decode(DType::kQ5_K, Half(0.5f) + Half(0.25f) + packed + fifths + nibbles);
+  for (int i = 0; i < 256; ++i) {
+    const int run = i / 32, low = run % 2 == 0 ? i % 16 : 15 - i % 16;
+    const int high = (i % 32 * 7) >> run & 1;
+    const auto value = [&](int q) {
+      return 0.5f * static_cast<float>(scales[run] * q) - 0.25f * static_cast<float>(minimums[run]);
+    };
+    EXPECT_EQ(four[static_cast<size_t>(i)], value(low)) << i;
+    EXPECT_EQ(five[static_cast<size_t>(i)], value(low + 16 * high)) << i;
+  }
+  // Q6_K: low halves, upper pairs, a signed factor each 16.
+  std::string low(128, '\0'), pairs(64, '\0'), factors;
+  const auto six = [](int i) { return i * 5 % 64; };
+  for (int i = 0; i < 256; ++i) {
+    const int half = i / 128, r = i % 128 / 32, at = i % 32;
+    auto& nibble = low[static_cast<size_t>(half * 64 + r % 2 * 32 + at)];
+    nibble = static_cast<char>(nibble | (six(i) & 15) << (r / 2 * 4));
+    auto& pair = pairs[static_cast<size_t>(half * 32 + at)];
+    pair = static_cast<char>(pair | (six(i) >> 4) << (2 * r));
+  }
+  for (int i = 0; i < 16; ++i) factors += static_cast<char>(i * 15 - 120);
+  const auto sixes = Decode(DType::kQ6_K, low + pairs + factors + Half(0.5f));
+  for (int i = 0; i < 256; ++i)
+    EXPECT_EQ(sixes[static_cast<size_t>(i)],
+              0.5f * static_cast<float>((i / 16 * 15 - 120) * (six(i) - 32)))
+        << i;
+}
+
 TEST(Dequantize, UnalignedData) {
   std::string block(1, 'x');
   block += Half(1);

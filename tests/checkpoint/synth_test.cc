@@ -66,6 +66,78 @@ TEST(Synth, WeightsAreNearlyNormalAndNormsNearOne) {
   for (const float x : row) EXPECT_NEAR(x, 1, 0.1);
 }
 
+// What synth.h promises: the same bytes anywhere. By splitmix64 and the sum of eight 16-bit
+// numbers, computed apart from this code: seed 7, std_dev 0.02, the first tensor and the last.
+TEST(Synth, ASeedGivesTheseWeights) {
+  TempDir directory;
+  ASSERT_TRUE(Synthesize(directory.path(), TinyConfig(), {.seed = 7, .dtype = DType::kF32}));
+  const auto checkpoint = Checkpoint::Open(directory.path());
+  ASSERT_TRUE(checkpoint) << ErrorOf(checkpoint);
+  std::vector<float> row(48);
+  const auto expect = [&](const char* name, std::initializer_list<float> expected) {
+    checkpoint->Find(name)->DecodeRow(0, row);
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), row.begin())) << name << row[0];
+  };
+  expect("model.embed_tokens.weight",
+         {0x1.629ff8p-7f, -0x1.371a82p-6f, -0x1.09a8cep-7f, 0x1.611cc0p-6f});
+  expect("lm_head.weight", {0x1.67893cp-6f, 0x1.2e37d0p-7f, 0x1.0beffap-6f, -0x1.4f10d2p-6f});
+}
+
+// A shard takes tensors as long as they fit, a tensor that is too large one of its own.
+TEST(Synth, ShardsHoldAtMostWhatWasAskedFor) {
+  TempDir directory;
+  const ModelConfig config = TinyConfig();
+  int64_t total = 0, last = 0, calls = 0;
+  constexpr int64_t kMost = 48 * 80 * 2 * 2;  // two matrices of the feed-forward part, to the byte
+  ASSERT_TRUE(Synthesize(directory.path(), config,
+                         {.dtype = DType::kBF16, .max_shard_bytes = kMost},
+                         [&](int64_t done, int64_t all) {
+                           EXPECT_GT(done, last);
+                           last = done;
+                           total = all;
+                           ++calls;
+                         }));
+  int64_t bytes = 0;
+  std::vector<int64_t> sizes;  // of the shards
+  for (const ExpectedTensor& tensor : ExpectedTensors(config)) {
+    int64_t size = 2;
+    for (const int64_t n : tensor.shape) size *= n;
+    bytes += size;
+    if (sizes.empty() || sizes.back() + size > kMost) sizes.push_back(0);
+    sizes.back() += size;
+  }
+  EXPECT_EQ(total, bytes);
+  EXPECT_EQ(last, bytes);
+  EXPECT_EQ(calls, std::ssize(ExpectedTensors(config)));
+  const Json index = *ParseJson(Read(directory.File("model.safetensors.index.json")), "index");
+  EXPECT_EQ(index["metadata"]["total_size"], bytes);
+  EXPECT_EQ(index["weight_map"].size(), ExpectedTensors(config).size());
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, sizes.size());
+    const std::string file = Read(directory.File(name));
+    uint64_t header = 0;
+    ASSERT_GE(file.size(), sizeof(header)) << name;
+    std::memcpy(&header, file.data(), sizeof(header));
+    EXPECT_EQ(header % 8, 0u);
+    EXPECT_EQ(static_cast<int64_t>(file.size() - 8 - header), sizes[i]) << name;
+  }
+}
+
+TEST(Synth, KnownConfigs) {
+  const auto config = KnownConfig("pleias-rag-350m");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->architecture, "LlamaForCausalLM");
+  EXPECT_EQ(config->max_position_embeddings, 4096);
+  EXPECT_EQ(config->rms_norm_eps, 1e-5);
+  EXPECT_EQ(config->rope_theta, 10000);
+  EXPECT_EQ(config->dtype, DType::kBF16);
+  EXPECT_EQ(config->bos_token_id, 1);
+  EXPECT_EQ(config->eos_token_ids, std::vector{2});
+  EXPECT_TRUE(config->tie_word_embeddings);
+  EXPECT_EQ(ErrorOf(KnownConfig("")),
+            "expected pleias-rag-350m or the path of a config.json, found \"\"");
+}
+
 TEST(Synth, EveryKindOfConfigComesBack) {
   ModelConfig config = TinyConfig();
   config.attention_bias = config.mlp_bias = config.tie_word_embeddings = true;
