@@ -133,6 +133,121 @@ TEST(Gguf, RopeScaling) {
   EXPECT_EQ(config->rope_divisors, divisors);
 }
 
+// The keys of a file with one of them changed or added.
+TEST(Gguf, KeysAtTheirBoundaries) {
+  const auto error = [](auto change) {
+    ModelConfig config = TinyConfig();
+    GgufWriter writer;
+    change(config, writer);
+    AddLlamaKeys(config, &writer);
+    return ErrorOf(ConfigOf(writer));
+  };
+  const auto sizes = [&](int64_t ModelConfig::* size, int64_t value) {
+    return error([&](auto& config, auto&) { config.*size = value; });
+  };
+  const auto range = [](const char* key, int64_t max, int64_t found) {
+    return fmt::format("m.gguf: {}: expected a whole number from 1 to {}, found {}", key, max,
+                       found);
+  };
+  EXPECT_EQ(sizes(&ModelConfig::hidden_size, 1 << 20), "(no error)");
+  EXPECT_EQ(sizes(&ModelConfig::hidden_size, (1 << 20) + 1),
+            range("llama.embedding_length", 1 << 20, (1 << 20) + 1));
+  EXPECT_EQ(sizes(&ModelConfig::intermediate_size, 1 << 20), "(no error)");
+  EXPECT_EQ(sizes(&ModelConfig::intermediate_size, 0),
+            range("llama.feed_forward_length", 1 << 20, 0));
+  EXPECT_EQ(sizes(&ModelConfig::num_layers, 4096), "(no error)");
+  EXPECT_EQ(sizes(&ModelConfig::num_layers, 4097), range("llama.block_count", 4096, 4097));
+  EXPECT_EQ(sizes(&ModelConfig::num_heads, 16384), "(no error)");
+  EXPECT_EQ(sizes(&ModelConfig::num_heads, 16385),
+            range("llama.attention.head_count", 16384, 16385));
+  EXPECT_EQ(sizes(&ModelConfig::num_kv_heads, 3),
+            "m.gguf: llama.attention.head_count_kv: expected a divisor of "
+            "llama.attention.head_count (4), found 3");
+  EXPECT_EQ(sizes(&ModelConfig::max_position_embeddings, 1 << 26), "(no error)");
+  EXPECT_EQ(sizes(&ModelConfig::max_position_embeddings, (1 << 26) + 1),
+            range("llama.context_length", 1 << 26, (1 << 26) + 1));
+  EXPECT_EQ(sizes(&ModelConfig::vocab_size, 1 << 22), "(no error)");
+  EXPECT_EQ(sizes(&ModelConfig::vocab_size, (1 << 22) + 1),
+            range("llama.vocab_size", 1 << 22, (1 << 22) + 1));
+  EXPECT_EQ(sizes(&ModelConfig::head_dim, 3),
+            "m.gguf: llama.attention.key_length: expected an even number, found 3");
+
+  const auto with = [&](auto add) { return error([&](auto&, auto& writer) { add(writer); }); };
+  EXPECT_EQ(with([](auto& w) { w.Uint32("split.count", 1); }), "(no error)");
+  EXPECT_TRUE(Contains(with([](auto& w) { w.Uint32("split.count", 2); }),
+                       "m.gguf: split.count: a model split into 2 files"));
+  EXPECT_EQ(with([](auto& w) { w.Uint32("llama.expert_count", 0); }), "(no error)");
+  EXPECT_EQ(with([](auto& w) { w.Uint32("llama.expert_count", 1); }),
+            "m.gguf: llama.expert_count: expected a model without experts, found 1");
+  EXPECT_EQ(with([](auto& w) { w.String("llama.rope.scaling.type", "x"); }),
+            "m.gguf: llama.rope.scaling.type: expected none, linear or yarn, found \"x\"");
+  for (const float factor : {0.0f, 1.0f})
+    EXPECT_EQ(with([=](auto& w) {
+                w.String("llama.rope.scaling.type", "yarn");
+                w.Float32("llama.rope.scaling.factor", factor);
+              }),
+              "m.gguf: llama.rope.scaling.factor: expected a factor for yarn, found none");
+  const auto divisors = [&](std::vector<float> values) {
+    return with([&](auto& w) {
+      w.Add({"rope_freqs.weight",
+             0,
+             {values.size()},
+             std::string(reinterpret_cast<const char*>(values.data()), values.size() * 4)});
+    });
+  };
+  EXPECT_EQ(divisors({1, 2, 1e30f}), "(no error)");
+  EXPECT_EQ(divisors({1, 2}),
+            "m.gguf: tensor \"rope_freqs.weight\": expected F32 of shape (3), found F32 of shape "
+            "(2)");
+  for (const float wrong : {0.0f, -1.0f, 2e30f})
+    EXPECT_EQ(divisors({1, 2, wrong}),
+              fmt::format("m.gguf: tensor \"rope_freqs.weight\": expected positive numbers, found "
+                          "{:g}",
+                          wrong));
+}
+
+TEST(Gguf, DefaultsOfScaling) {
+  const auto config = [](auto add) {
+    GgufWriter writer;
+    AddLlamaKeys(TinyConfig(), &writer);
+    add(writer);
+    const auto read = ConfigOf(writer);
+    EXPECT_TRUE(read) << ErrorOf(read);
+    return *read;
+  };
+  // A factor alone is linear, under its older name, too; none and 1 are no scaling.
+  const auto factor = [&](const char* key, float value) {
+    return config([=](auto& w) { w.Float32(key, value); }).rope;
+  };
+  EXPECT_EQ(factor("llama.rope.scaling.factor", 4).kind, RopeKind::kLinear);
+  EXPECT_EQ(factor("llama.rope.scale_linear", 4).kind, RopeKind::kLinear);
+  EXPECT_EQ(factor("llama.rope.scale_linear", 4).factor, 4);
+  EXPECT_EQ(factor("llama.rope.scaling.factor", 1).kind, RopeKind::kNone);
+  EXPECT_EQ(factor("llama.rope.scaling.factor", 0).kind, RopeKind::kNone);
+  EXPECT_EQ(config([](auto& w) {
+              w.String("llama.rope.scaling.type", "none");
+              w.Float32("llama.rope.scaling.factor", 4);
+            }).rope.kind,
+            RopeKind::kNone);
+  const auto yarn = config([](auto& w) {
+                      w.String("llama.rope.scaling.type", "yarn");
+                      w.Float32("llama.rope.scaling.factor", 4);
+                      w.Float32("llama.rope.scaling.attn_factor", 7);
+                      w.Float32("llama.rope.scaling.yarn_attn_factor", 3);
+                      w.Float32("llama.rope.scaling.yarn_beta_fast", 16);
+                    }).rope;
+  EXPECT_EQ(yarn.original_max_position_embeddings, 256);  // the context
+  EXPECT_DOUBLE_EQ(yarn.attention_factor, 3 * (0.1 * std::log(4.0) + 1));
+  EXPECT_EQ(yarn.beta_fast, 16);
+  EXPECT_EQ(yarn.beta_slow, 1);
+  const auto plain = config([](auto&) {});
+  EXPECT_EQ(plain.rope.beta_fast, 32);
+  EXPECT_EQ(plain.eos_source, "m.gguf: no tokenizer.ggml.eos_token_id");
+  EXPECT_EQ(plain.bos_token_id, std::nullopt);
+  EXPECT_TRUE(plain.tie_word_embeddings);
+  EXPECT_EQ(plain.dtype, DType::kF32);
+}
+
 TEST(Gguf, EveryEndOfTurnIdStops) {
   GgufWriter writer;
   AddLlamaKeys(TinyConfig(), &writer);

@@ -66,5 +66,80 @@ TEST(Jinja, GivesWhatJinja2Gives) {
   EXPECT_GT(cases, 1000);
 }
 
+std::string Repeat(std::string_view text, size_t n) {
+  std::string all;
+  for (size_t i = 0; i < n; ++i) all += text;
+  return all;
+}
+
+// What takes too much is refused from the first byte, item, level or step on that is too many.
+TEST(Jinja, LimitsAtTheirBoundaries) {
+  struct Case {
+    std::string source, expected;  // an expected text of "…": any but an error
+  };
+  const std::string error = "ERROR f: line 1: ";
+  const auto nested = [](int n) {
+    return "{% set n = namespace(x=1) %}{% for i in range(" + std::to_string(n) +
+           ") %}{% set n.x = [n.x] %}{% endfor %}x";
+  };
+  const auto macros = [](int n) {
+    return "{% macro m(n) %}{% if n > 1 %}{{ m(n - 1) }}{% endif %}x{% endmacro %}{{ m(" +
+           std::to_string(n) + ") | length }}";
+  };
+  // Texts of at most 16 MiB, values of 100,000 items and 64 levels, 20 calls in calls, ranges of
+  // 100,000, sources of 1 MiB.
+  for (const auto& [source, expected] : std::vector<Case>{
+           {"{{ ('a' * 16777216) | length }}", "16777216"},
+           {"{{ ('a' * 16777217) | length }}",
+            error + "\"*\": a string of more than 16777216 bytes"},
+           {"{{ ('a' * 8388608 + 'a' * 8388608) | length }}", "16777216"},
+           {"{{ ('a' * 8388608 + 'a' * 8388609) | length }}",
+            error + "\"+\": a string of more than 16777216 bytes"},
+           {"{{ 'a' * 16777216 }}", "…"},
+           {"{{ 'a' * 16777216 }}{{ 'a' }}",
+            error + "the template writes more than 16777216 bytes"},
+           {"{{ ['a' * 8388608, 'a' * 8388607] | join('-') | length }}", "16777216"},
+           {"{{ ['a' * 8388608, 'a' * 8388608] | join('-') | length }}",
+            error + "filter join: join: a string of more than 16777216 bytes"},
+           {"{{ ('a' * 8388608) | replace('a', 'bb') | length }}", "16777216"},
+           {"{{ ('a' * 8388609) | replace('a', 'bb') | length }}",
+            error + "filter replace: replace: a string of more than 16777216 bytes"},
+           {"{{ ([1] * 100000) | length }}", "100000"},
+           {"{{ ([1] * 100001) | length }}", error + "\"*\": a list of more than 100000 items"},
+           {"{{ ([1] * 50000 + [1] * 50000) | length }}", "100000"},
+           {"{{ ([1] * 50000 + [1] * 50001) | length }}",
+            error + "a value of more than 100000 items"},
+           {"{{ ([2, 1] * 5000) | sort | length }}", "10000"},
+           {"{{ ([2, 1] * 5001) | sort | length }}",
+            error + "filter sort: more than 10000 items to sort"},
+           {"{{ range(1000) | list | unique | list | length }}", "1000"},
+           {"{{ range(1001) | list | unique | list | length }}",
+            error + "filter unique: more than 1000 items"},
+           {nested(64), "x"},
+           {nested(65), error + "a value nested deeper than 64 levels"},
+           {macros(20), "20"},
+           {macros(21), error + "macros call each other more than 20 levels deep"},
+           {Repeat("a", 1 << 20), "…"},
+           {Repeat("a", (1 << 20) + 1),
+            "ERROR f: expected a chat template of at most 1048576 bytes, found 1048577"},
+           // The template itself is a level, and so is what stands innermost in an expression.
+           {Repeat("{% if t %}", 49) + "x" + Repeat("{% endif %}", 49), "x"},
+           {Repeat("{% if t %}", 50) + "x" + Repeat("{% endif %}", 50),
+            error + "statements nested deeper than 50 levels"},
+           {"{{ 1" + Repeat(" + 1", 99) + " }}", "100"},
+           {"{{ 1" + Repeat(" + 1", 100) + " }}",
+            error + "an expression nested deeper than 100 levels"},
+           {"{{ [1]" + Repeat(" | list", 98) + " }}", "[1]"},
+           {"{{ [1]" + Repeat(" | list", 99) + " }}",
+            error + "an expression nested deeper than 100 levels"},
+       }) {
+    const std::string text = Render(source);
+    if (expected == "…")
+      EXPECT_FALSE(text.starts_with("ERROR")) << source.substr(0, 80) << text.substr(0, 200);
+    else
+      EXPECT_EQ(text.substr(0, 200), expected) << source.substr(0, 80);
+  }
+}
+
 }  // namespace
 }  // namespace merope::jinja

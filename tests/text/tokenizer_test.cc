@@ -379,6 +379,15 @@ TEST(TokenizerJson, LimitsOfIdsAndCounts) {
             "t.json: added_tokens: expected \"y\" once");
 }
 
+// The first token, too, can be whole where no merges make it; a long one stands for itself.
+TEST(TokenizerJson, IgnoreMergesTakesWholeTokens) {
+  const std::string word(40, 'b');
+  const Tokenizer t = Make(R"({"pre_tokenizer": {"type": "WhitespaceSplit"}, "model": {"vocab":
+      {"ab": 0, "a": 1, "b": 2, ")" +
+                           word + R"(": 3}, "merges": [], "ignore_merges": true}})");
+  EXPECT_EQ(*t.Encode("ab a ba " + word), (Ids{0, 1, 2, 1, 3}));
+}
+
 // Tokens that are added beside the file, as transformers adds them.
 TEST(TokenizerJson, Additions) {
   const auto add = [](std::vector<TokenizerAdditions::Token> tokens) {
