@@ -112,6 +112,30 @@ TEST(PhaseBars, CountThePhases) {
   EXPECT_EQ(drawn(&unknown, "reading", 1), "\rreading  25%\x1b[K");
 }
 
+TEST(Terminals, AreToldFromOtherFiles) {
+  const int saved = dup(STDOUT_FILENO);
+  std::fflush(stdout);
+  bool found[2][2];  // of standard error and standard output, without and with a terminal
+  int pipes[2];
+  ASSERT_EQ(pipe(pipes), 0);
+  dup2(pipes[1], STDOUT_FILENO);
+  found[1][0] = OutputIsTerminal();
+  {
+    const FakeTerminal terminal(80);
+    found[0][1] = ErrorIsTerminal();
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    found[1][1] = OutputIsTerminal();
+    dup2(pipes[1], STDERR_FILENO);
+    found[0][0] = ErrorIsTerminal();
+  }
+  dup2(saved, STDOUT_FILENO);
+  for (const int fd : {saved, pipes[0], pipes[1]}) close(fd);
+  for (const auto& [without, with] : found) {
+    EXPECT_FALSE(without);
+    EXPECT_TRUE(with);
+  }
+}
+
 TEST(WantColor, UnlessTheEnvironmentSaysNo) {
   const char* term = std::getenv("TERM");
   const std::string before = term != nullptr ? term : "";
