@@ -91,14 +91,18 @@ TEST(Machine, WhatTheKernelDoesNotSayIsAbsent) {
   EXPECT_EQ(machine.memory_limit, 0);
   EXPECT_EQ(machine.memory_limit_used, 0);
   EXPECT_EQ(machine.os, "");
-  // No processor has more than eight caches.
-  for (int i = 0; i < 9; ++i) {
-    const std::string index = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", i);
-    WriteBelow(root, index + "level", i == 8 ? "3" : i == 7 ? "2" : "1");
-    WriteBelow(root, index + "size", "5K");
-  }
-  EXPECT_EQ(ReadMachine(root.path()).l2_bytes, 5 * 1024);
-  EXPECT_EQ(ReadMachine(root.path()).l3_bytes, 0);
+  // The first eight caches are looked at.
+  const auto caches = [&](std::initializer_list<const char*> levels) {
+    for (int i = 0; const char* level : levels) {
+      const std::string index = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", i++);
+      WriteBelow(root, index + "level", level);
+      WriteBelow(root, index + "size", "5K");
+    }
+    const Machine read = ReadMachine(root.path());
+    return std::pair(read.l2_bytes / 1024, read.l3_bytes / 1024);
+  };
+  EXPECT_EQ(caches({"2", "1", "1", "1", "1", "1", "1", "3"}), std::pair(5l, 5l));
+  EXPECT_EQ(caches({"1", "1", "1", "1", "1", "1", "1", "2", "3"}), std::pair(5l, 0l));
   // Those of Arm, of the first version's cgroup.
   WriteBelow(root, "/proc/cpuinfo", "Features\t: fp asimd sve\n");
   WriteBelow(root, "/sys/fs/cgroup/memory/memory.stat", "rss 1\ntotal_rss 800\n");
