@@ -82,6 +82,65 @@ TEST_P(QuantizeTest, RefusesWhatIsThereAndWhatIsQuantized) {
   EXPECT_EQ(std::distance(fs::directory_iterator(directory_.path()), fs::directory_iterator()), 2);
 }
 
+TEST_P(QuantizeTest, CountsAndNamesWhatItDid) {
+  const auto [precision, biases] = GetParam();
+  const auto source = Checkpoint::Open(source_);
+  ASSERT_TRUE(source);
+  const std::string out = directory_.path() + "/counted";
+  int64_t last = 0, total = 0;
+  const auto done =
+      Quantize(*source, out + "//", {.precision = precision}, [&](int64_t so_far, int64_t all) {
+        EXPECT_GT(so_far, last);
+        last = so_far;
+        total = all;
+      });
+  ASSERT_TRUE(done) << done.error().message;
+  int64_t bytes = 0;
+  for (const TensorView& tensor : source->tensors()) bytes += std::ssize(tensor.bytes);
+  EXPECT_EQ(done->source_bytes, bytes);
+  EXPECT_EQ(total, bytes);
+  const auto made = Checkpoint::Open(out);
+  ASSERT_TRUE(made) << ErrorOf(made);
+  int64_t made_bytes = 0;
+  for (const TensorView& tensor : made->tensors()) made_bytes += std::ssize(tensor.bytes);
+  EXPECT_EQ(done->bytes, made_bytes);
+  // A row of 52 weights: a block of 64 in 66 bytes, or two of 32 in 18 each.
+  const TensorView* embedding = made->Find("model.embed_tokens.weight");
+  ASSERT_NE(embedding, nullptr);
+  EXPECT_EQ(std::ssize(embedding->bytes), 97 * (precision == Precision::kInt8 ? 66 : 36));
+  const Json note = (*ReadJsonFile(out + "/config.json"))["quantization_config"];
+  EXPECT_EQ(note["dtype"], std::string(PrecisionName(precision)));
+  EXPECT_EQ(note["group_size"], precision == Precision::kInt8 ? 64 : 32);
+  EXPECT_EQ(note["turned"], precision == Precision::kInt8);
+  EXPECT_EQ(note["source"], "BF16");
+  EXPECT_EQ(note["merope_version"], MEROPE_VERSION);
+  EXPECT_EQ(made->config().quantized_from, "BF16");
+}
+
+TEST_P(QuantizeTest, OnlyAModelsDirectoryIsReplaced) {
+  const auto source = Checkpoint::Open(source_);
+  ASSERT_TRUE(source);
+  const auto error = [&](const std::string& path, bool force) {
+    const auto done =
+        Quantize(*source, path, {.precision = std::get<0>(GetParam()), .force = force});
+    return done ? "(no error)" : done.error().message;
+  };
+  const std::string file = directory_.path() + "/file", other = directory_.path() + "/other",
+                    empty = directory_.path() + "/empty";
+  ASSERT_TRUE(WriteFile(file, "mine"));
+  ASSERT_TRUE(fs::create_directory(other) && fs::create_directory(empty));
+  ASSERT_TRUE(WriteFile(other + "/mine", "mine"));
+  for (const std::string& path : {file, other}) {
+    EXPECT_EQ(error(path, false), path + ": expected nothing there (or --force), found a file");
+    EXPECT_EQ(error(path, true),
+              path + ": --force: expected a model's directory, found something else");
+  }
+  EXPECT_EQ(*ReadFile(file), "mine");
+  EXPECT_EQ(*ReadFile(other + "/mine"), "mine");
+  EXPECT_EQ(error(empty, true), "(no error)");
+  EXPECT_EQ(error(directory_.path() + "/new", true), "(no error)");
+}
+
 TEST_P(QuantizeTest, RefusesDamage) {
   Patch("dtype", "int3");
   EXPECT_NE(Error().find("dtype"), std::string::npos) << Error();

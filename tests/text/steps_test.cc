@@ -178,6 +178,9 @@ TEST(GgufSplits, OfEachKind) {
            {"falcon", "a`b 1234", {"a", "`", "b", " ", "123", "4"}, false, false},
            {"", "a`b$ 1234", {"a", "`", "b", "$", " ", "123", "4"}, false, false},
            {"default", "a!! b", {"a", "!!", " b"}, false, false},
+           {"deepseek-coder", "ab1, cd", {"ab", "1", ",", " cd"}, false, false},
+           {"bloom", "ab cd", {"ab", " cd"}, false, false},
+           {"viking", "ab12", {"ab", "1", "2"}, false, false},
        }) {
     const auto split = ReadGgufSplit(name, "f");
     ASSERT_TRUE(split) << ErrorOf(split);

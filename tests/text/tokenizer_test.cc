@@ -447,6 +447,26 @@ TEST(TokenizerGguf, MergesByScoreWithByteFallback) {
   EXPECT_EQ(t->vocab_size(), 11);
 }
 
+// A merge that is there twice has the rank of the first.
+TEST(TokenizerGguf, MergesOfAByteLevelModel) {
+  const auto ids = [](std::vector<std::string> merges) {
+    GgufVocabulary v = SentencePiece();
+    v.model = "gpt2";
+    v.pre = "gpt-2";
+    v.tokens = {"a", "b", "c", "ab", "bc"};
+    v.scores.clear();
+    v.types.clear();
+    v.bos = v.eos = v.unknown = std::nullopt;
+    v.merges = std::move(merges);
+    const auto t = Tokenizer::FromGguf(std::move(v), "t.gguf");
+    EXPECT_TRUE(t) << t.error().message;
+    return *t->Encode("abc");
+  };
+  EXPECT_EQ(ids({"a b", "b c"}), (Ids{3, 2}));
+  EXPECT_EQ(ids({"b c", "a b"}), (Ids{0, 4}));
+  EXPECT_EQ(ids({"a b", "b c", "a b"}), (Ids{3, 2}));
+}
+
 TEST(TokenizerGguf, BeginningAndEnd) {
   const auto ids = [](auto change) {
     GgufVocabulary v = SentencePiece();
