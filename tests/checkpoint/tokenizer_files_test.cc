@@ -60,6 +60,59 @@ TEST_F(TokenizerFiles, SplitSpecialTokensAreText) {
   EXPECT_EQ(Encode("<s>a<x>b"), (Ids{0, 1}));
 }
 
+TEST_F(TokenizerFiles, FlagsOfTokens) {
+  const auto one = [&](const std::string& flags) {
+    Config(R"({"added_tokens_decoder": {"9": {"content": "<x>")" + flags + "}}}");
+    const auto additions = ReadTokenizerAdditions(directory_.path());
+    EXPECT_TRUE(additions) << additions.error().message;
+    EXPECT_EQ(additions->tokens.size(), 1u);
+    EXPECT_TRUE(additions->tokens[0].replaces);
+    const AddedToken& token = additions->tokens[0].token;
+    std::string set = token.content;
+    if (token.special) set += " special";
+    if (token.normalized) set += " normalized";
+    if (token.lstrip) set += " lstrip";
+    if (token.rstrip) set += " rstrip";
+    if (token.single_word) set += " single";
+    return set;
+  };
+  EXPECT_EQ(one(""), "<x> normalized");
+  EXPECT_EQ(one(R"(, "special": true)"), "<x> special");
+  EXPECT_EQ(one(R"(, "special": true, "normalized": true)"), "<x> special normalized");
+  EXPECT_EQ(one(R"(, "normalized": false, "lstrip": true)"), "<x> lstrip");
+  EXPECT_EQ(one(R"(, "normalized": false, "rstrip": true)"), "<x> rstrip");
+  EXPECT_EQ(one(R"(, "normalized": false, "single_word": true)"), "<x> single");
+}
+
+TEST_F(TokenizerFiles, TheOrderOfWhatIsAdded) {
+  const auto order = [&] {
+    const auto additions = ReadTokenizerAdditions(directory_.path());
+    EXPECT_TRUE(additions) << additions.error().message;
+    std::string all;
+    for (const auto& [token, replaces] : additions->tokens)
+      all += (all.empty() ? "" : " ") + token.content + (token.special ? "!" : "");
+    return all;
+  };
+  // By id, not as text; then those with a name, those of this model only, and extra ones.
+  Config(R"({"own_token": "o", "mask_token": "m", "bos_token": "b", "extra_special_tokens": ["x"],
+             "additional_special_tokens": ["y"], "added_tokens_decoder": {
+             "10": {"content": "ten"}, "9": {"content": "nine"}, "11": {"content": "m"}}})");
+  EXPECT_EQ(order(), "nine ten m! b! m! o! x!");
+  Config(R"({"additional_special_tokens": ["y"], "extra_special_tokens": [], "bos_token": "b"})");
+  EXPECT_EQ(order(), "b! y!");
+  Write(directory_.File("special_tokens_map.json"),
+        R"({"bos_token": "c", "extra_special_tokens": {"q": "z"},
+            "additional_special_tokens": ["w"]})");
+  EXPECT_EQ(order(), "c! y! z!");  // the map goes before the configuration
+  Config("{}");
+  EXPECT_EQ(order(), "c! z!");
+  Write(directory_.File("added_tokens.json"), R"({"a": 2147483648})");
+  EXPECT_EQ(Error(),
+            directory_.path() + "/added_tokens.json: \"a\": expected a token id, found 2147483648");
+  Write(directory_.File("added_tokens.json"), R"({"a": 2147483647, "z": 3})");
+  EXPECT_EQ(order(), "z! a c! z!");
+}
+
 TEST_F(TokenizerFiles, RefusesByName) {
   const auto expect = [&](const std::string& json, std::string_view part) {
     Config(json);
@@ -70,6 +123,9 @@ TEST_F(TokenizerFiles, RefusesByName) {
   expect("[]", "expected an object");
   expect(R"({"added_tokens_decoder": [1]})", "added_tokens_decoder: expected an object");
   expect(R"({"added_tokens_decoder": {"x": {"content": "<x>"}}})", "expected token ids");
+  for (const char* id : {"", "-1", "1234567890", "1/", "1:"})
+    expect(std::string(R"({"added_tokens_decoder": {")") + id + R"(": {"content": "<x>"}}})",
+           std::string("added_tokens_decoder: expected token ids, found \"") + id + "\"");
   expect(R"({"added_tokens_decoder": {"3": {"content": 1}}})", "3: content");
   expect(R"({"added_tokens_decoder": {"3": 4}})", "expected a token");
   expect(R"({"extra_special_tokens": "<x>"})", "extra_special_tokens: expected an array");

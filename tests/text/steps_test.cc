@@ -290,6 +290,19 @@ TEST(Steps, PostProcessorsInARow) {
   EXPECT_EQ(post.suffix, (std::vector<int32_t>{3, 4}));
 }
 
+TEST(Decoders, BytesOfATokenByItself) {
+  const Decoder llama = SentencePieceDecoder(true);
+  EXPECT_EQ(llama.TokenBytes("<0x00>"), std::string(1, '\0'));
+  EXPECT_EQ(llama.TokenBytes("<0xFF>"), "\xFF");
+  EXPECT_EQ(llama.TokenBytes("<0xFG>"), "<0xFG>");
+  EXPECT_EQ(llama.TokenBytes("\u2581a\u2581\u2581b"), " a  b");
+  Decoder byte_level;
+  byte_level.byte_level = true;
+  EXPECT_EQ(byte_level.TokenBytes("\u0120\u00C3"), " \xC3");
+  EXPECT_EQ(byte_level.TokenBytes("\u65E5"), "\u65E5");  // not of the alphabet
+  EXPECT_EQ(byte_level.TokenBytes("<0x00>"), "<0x00>");
+}
+
 TEST(Normalizers, GrowthHasALimit) {
   EXPECT_EQ(normalizers::MaxBytes(0), size_t{1} << 20);
   EXPECT_EQ(normalizers::MaxBytes(10), (size_t{1} << 20) + 640);
