@@ -206,6 +206,72 @@ TEST(Gguf, KeysAtTheirBoundaries) {
                           wrong));
 }
 
+// Only the rows of Q and K are interleaved, whatever the sizes of others; and names that no llama
+// has stay as they are.
+TEST(Gguf, NamesAndHeadsOfTensors) {
+  ModelConfig config = TinyConfig();
+  config.num_kv_heads = 1;
+  GgufWriter writer;
+  AddLlamaKeys(config, &writer);
+  struct Case {
+    const char *gguf, *hf;
+    int64_t rows, heads;
+  };
+  const Case cases[] = {
+      {"token_embd.weight", "model.embed_tokens.weight", 6, 0},
+      {"output_norm.weight", "model.norm.weight", 6, 0},
+      {"output.weight", "lm_head.weight", 6, 0},
+      {"blk.3.attn_norm.weight", "model.layers.3.input_layernorm.weight", 6, 0},
+      {"blk.12.attn_q.weight", "model.layers.12.self_attn.q_proj.weight", 24, 4},
+      {"blk.3.attn_q.bias", "model.layers.3.self_attn.q_proj.bias", 24, 4},
+      {"blk.4.attn_q.weight", "model.layers.4.self_attn.q_proj.weight", 6, 0},
+      {"blk.3.attn_k.weight", "model.layers.3.self_attn.k_proj.weight", 6, 1},
+      {"blk.3.attn_v.weight", "model.layers.3.self_attn.v_proj.weight", 6, 0},
+      {"blk.3.attn_output.weight", "model.layers.3.self_attn.o_proj.weight", 24, 0},
+      {"blk.3.ffn_norm.weight", "model.layers.3.post_attention_layernorm.weight", 6, 0},
+      {"blk.3.ffn_gate.weight", "model.layers.3.mlp.gate_proj.weight", 6, 0},
+      {"blk.3.ffn_up.weight", "model.layers.3.mlp.up_proj.weight", 6, 0},
+      {"blk.3.ffn_down.bias", "model.layers.3.mlp.down_proj.bias", 6, 0},
+      {"blk.x.ffn_down.bias", "blk.x.ffn_down.bias", 6, 0},
+      {"blk.3.ffn_down.scale", "blk.3.ffn_down.scale", 6, 0},
+      {"blk.3.other.weight", "blk.3.other.weight", 6, 0},
+      {"blk.weight", "blk.weight", 6, 0},
+      {"other.weight", "other.weight", 6, 0},
+  };
+  for (const Case& c : cases)
+    writer.Add({c.gguf,
+                0,
+                {static_cast<uint64_t>(c.rows)},
+                std::string(static_cast<size_t>(4 * c.rows), '\0')});
+  const std::string bytes = writer.Bytes();
+  const auto gguf = GgufFile::Parse(AsBytes(bytes), "m.gguf");
+  ASSERT_TRUE(gguf) << ErrorOf(gguf);
+  std::vector<std::string> ignored;
+  const std::vector<TensorView> tensors = GgufTensors(*gguf, config, &ignored);
+  ASSERT_EQ(tensors.size(), std::size(cases));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    EXPECT_EQ(tensors[i].name, cases[i].hf);
+    EXPECT_EQ(tensors[i].permuted_heads, cases[i].heads) << cases[i].gguf;
+  }
+  EXPECT_TRUE(ignored.empty());
+}
+
+// Cut off within the padding before the data, or anywhere before.
+TEST(Gguf, ATruncatedFileIsAnErrorWhereverItEnds) {
+  GgufWriter writer;
+  writer.String("key", "v");
+  writer.Array<uint32_t>("numbers", 4, {1, 2, 3});
+  writer.Add({"t", 0, {2}, std::string(8, '\0')});
+  const std::string bytes = writer.Bytes();
+  for (size_t size = 0; size < bytes.size() - 24; ++size)  // of the last 32, 8 are the tensor's
+    EXPECT_FALSE(GgufFile::Parse(AsBytes(bytes.substr(0, size)), "m.gguf")) << size;
+  EXPECT_TRUE(GgufFile::Parse(AsBytes(bytes.substr(0, bytes.size() - 24)), "m.gguf"));
+  EXPECT_EQ(
+      ErrorOf(GgufFile::Parse(AsBytes(bytes.substr(0, bytes.size() - 33)), "m.gguf")),
+      "m.gguf: tensor \"t\": data: expected 8 bytes at offset 0, but the file holds 0 bytes of "
+      "data (a truncated file?)");
+}
+
 TEST(Gguf, DefaultsOfScaling) {
   const auto config = [](auto add) {
     GgufWriter writer;
