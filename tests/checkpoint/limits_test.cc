@@ -522,6 +522,30 @@ TEST_F(DirectoryFiles, EverySpecialTokenOfTransformers) {
   EXPECT_EQ(checkpoint->unk_token(), "u");
 }
 
+TEST_F(DirectoryFiles, ATemplateOfItsOwnGoesBeforeTheConfigurations) {
+  const auto text = [&] {
+    const auto checkpoint = Checkpoint::Open(directory_.path());
+    EXPECT_TRUE(checkpoint) << ErrorOf(checkpoint);
+    const auto chat = checkpoint->LoadChatTemplate();
+    EXPECT_TRUE(chat && *chat);
+    return chat && *chat ? *(*chat)->RenderJson("[]", "{}", {}) : "none";
+  };
+  Write(File("tokenizer_config.json"), R"({"chat_template": "config"})");
+  EXPECT_EQ(text(), "config");
+  Write(File("chat_template.jinja"), "file");
+  EXPECT_EQ(text(), "file");
+  Write(File("chat_template.jinja"), "{{");
+  EXPECT_TRUE(Contains(ErrorOf(Checkpoint::Open(directory_.path())->LoadChatTemplate()),
+                       File("chat_template.jinja") + ": line 1: "));
+  std::filesystem::remove(File("chat_template.jinja"));
+  Write(File("tokenizer_config.json"), R"({"chat_template": [{"name": "x", "template": "y"}]})");
+  EXPECT_EQ(Error(), File("tokenizer_config.json") +
+                         ": chat_template: expected one named \"default\" in the list, found none");
+  Write(File("tokenizer_config.json"), R"({"chat_template": [3]})");
+  EXPECT_EQ(Error(), File("tokenizer_config.json") +
+                         ": chat_template: expected objects in the list, found 3");
+}
+
 TEST_F(DirectoryFiles, TokenizersOfOtherForms) {
   ASSERT_TRUE(std::filesystem::remove(File("tokenizer.json")));
   for (const char* name : {"vocab.json", "tokenizer.model", "spiece.model"}) {

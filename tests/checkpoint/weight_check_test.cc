@@ -187,6 +187,15 @@ TEST_F(WeightCheck, QuantizedBlocksAreNotFiniteByTheirScales) {
   const auto report = CheckWeights(*checkpoint);
   EXPECT_EQ(report->inf_count, 32);
   EXPECT_EQ(report->nan_count, 0);
+  block[0] = '\1';  // and NaN: 32 of them
+  GgufWriter with_nan;
+  AddLlamaKeys(TinyConfig(), &with_nan);
+  with_nan.Add({"token_embd.weight", 8, {32, 2}, block + std::string(34, '\1')});
+  Write(directory_.File("m.gguf"), with_nan.Bytes());
+  const auto again = Checkpoint::Open(directory_.File("m.gguf"));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(CheckWeights(*again)->inf_count, 0);
+  EXPECT_EQ(CheckWeights(*again)->nan_count, 32);
 }
 
 TEST_F(WeightCheck, ProgressReachesTheTotal) {
