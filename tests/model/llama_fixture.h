@@ -1,0 +1,91 @@
+// A small model in every precision.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "checkpoint/synth.h"
+#include "model/llama.h"
+#include "tests/support/llama_config.h"
+#include "tests/support/temp_dir.h"
+
+namespace merope {
+
+inline ModelConfig TinyConfig() {
+  ModelConfig config = LlamaConfig({.hidden = 84,
+                                    .intermediate = 172,
+                                    .layers = 3,
+                                    .heads = 6,
+                                    .head_dim = 18,  // not hidden / heads
+                                    .vocabulary = 301,
+                                    .context = 1500});
+  config.attention_bias = true;
+  return config;
+}
+
+// A back end and the model in it.
+struct Engine {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Llama> model;
+};
+
+class LlamaTest : public testing::TestWithParam<Precision> {
+ protected:
+  static void SetUpTestSuite() {
+    directory_ = new TempDir;
+    // Weights large enough that attention is far from uniform.
+    const Status written =
+        Synthesize(directory_->path(), TinyConfig(),
+                   {.seed = 7, .dtype = DType::kF32, .std_dev = 0.2, .force = true});
+    ASSERT_TRUE(written) << written.error().message;
+  }
+  static void TearDownTestSuite() {
+    delete directory_;
+    directory_ = nullptr;
+  }
+
+  static Engine Load(int threads, bool reference = false, const LlamaOptions& options = {},
+                     WeightStorage weights = WeightStorage::kAuto) {
+    auto checkpoint = Checkpoint::Open(directory_->path());
+    EXPECT_TRUE(checkpoint) << checkpoint.error().message;
+    Engine engine;
+    const CpuOptions cpu{GetParam(), threads, weights};
+    engine.backend = reference ? MakeReferenceBackend(cpu) : MakeCpuBackend(cpu);
+    auto model = Llama::Load(*checkpoint, *engine.backend, options);
+    EXPECT_TRUE(model) << model.error().message;
+    engine.model = std::move(*model);
+    return engine;
+  }
+
+  static std::vector<int32_t> RandomTokens(int64_t n, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    std::vector<int32_t> tokens(static_cast<size_t>(n));
+    for (int32_t& token : tokens) token = static_cast<int32_t>(random() % 301);
+    return tokens;
+  }
+
+  // Logits at every position (tokens, vocab), prefilled in steps of at most `chunk` tokens.
+  static std::vector<float> AllLogits(Llama& model, const std::vector<int32_t>& tokens,
+                                      int64_t chunk) {
+    Sequence sequence(model.kv());
+    std::vector<float> all;
+    for (size_t done = 0; done < tokens.size();) {
+      const size_t n = std::min(static_cast<size_t>(chunk), tokens.size() - done);
+      const Status status =
+          model.Extend(&sequence, std::span(tokens).subspan(done, n), static_cast<int64_t>(n),
+                       [&](int64_t, std::span<const float> logits) {
+                         all.insert(all.end(), logits.begin(), logits.end());
+                       });
+      EXPECT_TRUE(status) << status.error().message;
+      done += n;
+    }
+    return all;
+  }
+
+  static inline TempDir* directory_ = nullptr;
+};
+
+}  // namespace merope
