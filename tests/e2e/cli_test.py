@@ -303,7 +303,8 @@ class Terminal(merope.Case):
         try:
             while block := os.read(terminal, 4096):  # the process's end of the terminal closes with it
                 seen += block
-                if seen.count(b"\r") >= 3 and not interrupted:
+                # A narrow line has no room for the time that is left; it is known after a second, and the first hundredth.
+                if seen.count(b"\r") >= 3 and (columns < 40 or b" left" in seen) and not interrupted:
                     process.send_signal(signal.SIGINT)
                     interrupted = True
         except OSError:
