@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "tests/support/allocations.h"
+#include "tests/support/says.h"
 #include "tests/support/token_pages.h"
 
 namespace merope {
@@ -313,18 +314,6 @@ TEST_F(SchedulerTest, OneThatWaitsIsPreemptedAndNotBegunAgain) {
   second.waits = false;
   EXPECT_EQ(Step().size(), 2u);
 }
-
-// A text of what a death test prints. Not a regular expression: Oniguruma's library has a regcomp
-// of its own, which does not go with the regexec that AddressSanitizer calls.
-struct Says {
-  using is_gtest_matcher = void;
-  bool MatchAndExplain(const std::string& printed, std::ostream* /*why*/) const {
-    return printed.contains(text);
-  }
-  void DescribeTo(std::ostream* out) const { *out << "says " << text; }
-  void DescribeNegationTo(std::ostream* out) const { *out << "does not say " << text; }
-  const char* text;
-};
 
 using SchedulerDeathTest = SchedulerTest;
 TEST_F(SchedulerDeathTest, OneThatDoesNotIsABrokenPromise) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "tests/model/llama_fixture.h"
+#include "tests/support/says.h"
 
 namespace merope {
 namespace {
@@ -29,13 +30,13 @@ TEST_P(LlamaDeathTest, StepsThatAreNoneOfOurs) {
   EXPECT_EQ(forward(8, 3), 3 * 301);
   EXPECT_EQ(forward(1, 1), 301);
   EXPECT_EQ(forward(1, 0), 0);
-  EXPECT_DEATH(forward(0, 0), "n > 0");
-  EXPECT_DEATH(forward(2, 3), "n_logits <= n");
-  EXPECT_DEATH(forward(2, -1), "n_logits >= 0");
-  EXPECT_DEATH(forward(9, 0), "9 tokens");
-  EXPECT_DEATH(forward(8, 4), "4 rows of logits");
+  EXPECT_DEATH(forward(0, 0), Says{"n > 0"});
+  EXPECT_DEATH(forward(2, 3), Says{"n_logits <= n"});
+  EXPECT_DEATH(forward(2, -1), Says{"n_logits >= 0"});
+  EXPECT_DEATH(forward(9, 0), Says{"9 tokens"});
+  EXPECT_DEATH(forward(8, 4), Says{"4 rows of logits"});
   std::vector<float> logits;
-  EXPECT_DEATH(static_cast<void>(model.Forward({}, &logits)), "0 tokens");
+  EXPECT_DEATH(static_cast<void>(model.Forward({}, &logits)), Says{"0 tokens"});
 }
 
 TEST_P(LlamaLimits, LengthsAtTheirBoundaries) {
