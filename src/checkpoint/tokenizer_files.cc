@@ -151,6 +151,25 @@ Result<std::map<int64_t, AddedToken>> ReadAddedFile(const OrderedJson& added,
   return tokens;
 }
 
+// The classes of transformers (5.23, src/transformers/models/*/tokenization_*.py) for models of
+// this kind that have add_prefix_space. PreTrainedTokenizerFast does not heed it.
+constexpr std::array<std::string_view, 4> kByteLevelClasses = {
+    "GPT2Tokenizer", "Qwen2Tokenizer", "CodeGenTokenizer", "CohereTokenizer"};
+constexpr std::string_view kMetaspaceClass = "LlamaTokenizer";
+
+Status ReadPrefix(const JsonFields& config, TokenizerAdditions* additions) {
+  TRY_ASSIGN(auto name, config.String("tokenizer_class"));
+  TRY_ASSIGN(const auto prefix, config.Bool("add_prefix_space"));
+  TRY_ASSIGN(const auto legacy, config.Bool("legacy"));
+  if (!name || !prefix) return {};
+  if (name->ends_with("Fast")) name->resize(name->size() - 4);
+  if (std::ranges::find(kByteLevelClasses, *name) != kByteLevelClasses.end())
+    additions->byte_level_prefix = prefix;
+  if (*name == kMetaspaceClass)
+    additions->metaspace_scheme = !*prefix ? "never" : legacy.value_or(false) ? "always" : "first";
+  return {};
+}
+
 }  // namespace
 
 Result<TokenizerAdditions> ReadTokenizerAdditions(const std::string& directory) {
@@ -188,8 +207,10 @@ Result<TokenizerAdditions> ReadTokenizerAdditions(const std::string& directory) 
     for (AddedToken& token : *tokens) additions.tokens.push_back({std::move(token), false});
   }
   const Json plain = config;
-  TRY_ASSIGN(const auto split, JsonFields(plain, file).Bool("split_special_tokens"));
+  const JsonFields fields(plain, file);
+  TRY_ASSIGN(const auto split, fields.Bool("split_special_tokens"));
   additions.split_special = split.value_or(false);
+  TRY(ReadPrefix(fields, &additions));
   return additions;
 }
 

@@ -58,7 +58,7 @@ void AppendJsonString(std::string_view text, bool ensure_ascii, std::string* out
     if (const size_t i = kShort.find(first); i != kShort.npos) {
       *out += {'\\', kLetters[i]};
     } else if (static_cast<unsigned char>(first) < 0x20 || (ensure_ascii && first == 0x7F)) {
-      *out += first == 0x7F ? "\x7F" : fmt::format("\\u{:04x}", static_cast<int>(first));
+      *out += fmt::format("\\u{:04x}", static_cast<int>(first));
     } else if (ensure_ascii && c.size() > 1) {
       const uint32_t code = CodePoint(c);
       if (code < 0x10000) {

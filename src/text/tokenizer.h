@@ -43,6 +43,10 @@ struct TokenizerAdditions {
   };
   std::vector<Token> tokens;
   bool split_special = false;  // special tokens written out in a text are plain text
+  // add_prefix_space of a tokenizer_class that has it: of ByteLevel, or as a prepend_scheme of the
+  // Metaspace with which transformers builds Llama's class.
+  std::optional<bool> byte_level_prefix;
+  std::optional<std::string> metaspace_scheme;
 };
 
 class Tokenizer {

@@ -206,14 +206,44 @@ Status AddTokens(const TokenizerAdditions& additions, size_t model_size, size_t 
   return {};
 }
 
+// What transformers puts in the place of tokenizer.json's steps where tokenizer_config.json says
+// whether a space goes before the first word. Its class for Llama keeps nothing of a SentencePiece
+// tokenizer but the model; of a byte-level one, everything.
+void SetPrefix(const TokenizerAdditions& additions, Json* json) {
+  std::vector<Json*> byte_level;
+  const auto look_at = [&](Json& step) {
+    if (step.is_object() && step.value("type", Json()) == "ByteLevel") byte_level.push_back(&step);
+  };
+  Json& pre_tokenizer = (*json)["pre_tokenizer"];
+  look_at(pre_tokenizer);
+  if (pre_tokenizer.is_object() && pre_tokenizer.contains("pretokenizers"))
+    for (Json& step : pre_tokenizer["pretokenizers"]) look_at(step);
+  if (additions.byte_level_prefix)
+    for (Json* step : byte_level) (*step)["add_prefix_space"] = *additions.byte_level_prefix;
+  if (!additions.metaspace_scheme || !byte_level.empty()) return;
+  constexpr const char* kSpace = "\u2581";
+  Json decoders = {{{"type", "Replace"}, {"pattern", {{"String", kSpace}}}, {"content", " "}},
+                   {{"type", "ByteFallback"}},
+                   {{"type", "Fuse"}}};
+  if (additions.metaspace_scheme != "never")
+    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  (*json)["normalizer"] = nullptr;
+  pre_tokenizer = {{"type", "Metaspace"},
+                   {"replacement", kSpace},
+                   {"prepend_scheme", *additions.metaspace_scheme},
+                   {"split", false}};
+  (*json)["decoder"] = {{"type", "Sequence"}, {"decoders", decoders}};
+}
+
 }  // namespace
 
 // The fields truncation and padding are of no use here: transformers, too, sets them anew for each
 // call.
 Result<Tokenizer> Tokenizer::FromJson(std::string_view tokenizer_json, const std::string& file,
                                       const TokenizerAdditions& additions) {
-  TRY_ASSIGN(const Json json, ParseJson(tokenizer_json, file));
+  TRY_ASSIGN(Json json, ParseJson(tokenizer_json, file));
   if (!json.is_object()) return Err("{}: expected an object, found {}", file, Describe(json));
+  SetPrefix(additions, &json);
   const JsonFields fields(json, file);
   const Json* model_json = fields.Find("model");
   if (model_json == nullptr || !model_json->is_object()) {

@@ -113,6 +113,38 @@ TEST_F(TokenizerFiles, TheOrderOfWhatIsAdded) {
   EXPECT_EQ(order(), "z! a c! z!");
 }
 
+TEST_F(TokenizerFiles, PrefixesOfTheClassesThatHaveThem) {
+  const auto said = [&](const std::string& fields) {
+    Config("{" + fields + "}");
+    const auto additions = ReadTokenizerAdditions(directory_.path());
+    EXPECT_TRUE(additions) << additions.error().message;
+    std::string all = additions->metaspace_scheme.value_or("");
+    if (additions->byte_level_prefix) all += *additions->byte_level_prefix ? "space" : "none";
+    return all;
+  };
+  EXPECT_EQ(said(R"("tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true)"), "space");
+  EXPECT_EQ(said(R"("tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": false)"), "none");
+  EXPECT_EQ(said(R"("tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": null)"), "");
+  EXPECT_EQ(said(R"("tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": true)"), "");
+  EXPECT_EQ(said(R"("add_prefix_space": true)"), "");
+  const std::string llama = R"("tokenizer_class": "LlamaTokenizerFast", "add_prefix_space": )";
+  EXPECT_EQ(said(llama + "null"), "");
+  EXPECT_EQ(said(llama + "true"), "first");
+  EXPECT_EQ(said(llama + R"(true, "legacy": true)"), "always");
+  EXPECT_EQ(said(llama + R"(false, "legacy": true)"), "never");
+}
+
+TEST_F(TokenizerFiles, APrefixGoesToByteLevelWhereverItStands) {
+  Write(directory_.File("tokenizer.json"), R"({"model": {"vocab": {"a": 0, "\u0120": 1},
+        "merges": []}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits"},
+        {"type": "ByteLevel", "add_prefix_space": false}]}, "decoder": {"type": "ByteLevel"}})");
+  EXPECT_EQ(Encode("a"), (Ids{0}));
+  Config(R"({"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true})");
+  EXPECT_EQ(Encode("a"), (Ids{1, 0}));
+  Config(R"({"tokenizer_class": "LlamaTokenizer", "add_prefix_space": true})");
+  EXPECT_EQ(Encode("a"), (Ids{0}));  // bytes are not Llama's
+}
+
 TEST_F(TokenizerFiles, RefusesByName) {
   const auto expect = [&](const std::string& json, std::string_view part) {
     Config(json);
@@ -130,6 +162,7 @@ TEST_F(TokenizerFiles, RefusesByName) {
   expect(R"({"added_tokens_decoder": {"3": 4}})", "expected a token");
   expect(R"({"extra_special_tokens": "<x>"})", "extra_special_tokens: expected an array");
   expect(R"({"split_special_tokens": 1})", "split_special_tokens");
+  expect(R"({"add_prefix_space": 1})", "add_prefix_space");
 }
 
 }  // namespace

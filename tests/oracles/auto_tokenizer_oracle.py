@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Token ids and texts of merope against transformers' AutoTokenizer, for what files beside tokenizer.json say: tokens that only
-stand in tokenizer_config.json, special_tokens_map.json or added_tokens.json, and split_special_tokens.
+stand in tokenizer_config.json, special_tokens_map.json or added_tokens.json, split_special_tokens and add_prefix_space.
 
 Environment: MEROPE_BIN, the program. Needs transformers and tokenizers.
 """
@@ -16,8 +16,8 @@ if not os.environ.get("MEROPE_BIN"):
     sys.exit(77)
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
-from tokenizer_oracle import Merope, first_difference, pairs  # noqa: E402
-from tokenizers import AddedToken, pre_tokenizers  # noqa: E402
+from tokenizer_oracle import Merope, first_difference, pairs, trained  # noqa: E402
+from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers  # noqa: E402
 from transformers import AutoTokenizer  # noqa: E402
 
 A = {"content": "<|a|>", "lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True}
@@ -48,6 +48,10 @@ CASES = {
         "<|a|>", {"content": "<|c|>", "lstrip": True}]}, None),
     "split_special_tokens": ({"split_special_tokens": True, "extra_special_tokens": ["<|a|>"]}, None, {"<|b|>": NEW}),
 }
+# Classes of add_prefix_space: which one, and what it says. Without the field, the tokenizer is tokenizer.json's.
+PREFIX = [(name, {"tokenizer_class": name, "add_prefix_space": prefix} | legacy)
+          for name in ("PreTrainedTokenizerFast", "GPT2Tokenizer", "GPT2TokenizerFast", "Qwen2TokenizerFast", "LlamaTokenizerFast")
+          for prefix in (True, False) for legacy in ({}, {"legacy": True}) if not legacy or name.startswith("Llama")]
 TEXTS = ["", "<s>", "<s> x", "a<|a|>b", "a <|b|> b", "a<|b|>  b", "ab", "ab ab", "cab abc ab", "<|c|> <|a|><|b|>", "<s>ab<|a|> <s>"]
 
 
@@ -57,12 +61,40 @@ def random_texts(count):
     return ["".join(rng.choice(parts) for _ in range(rng.randrange(1, 12))) for _ in range(count)]
 
 
+def byte_level(name, texts):
+    del texts
+    cut = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if name.startswith("Qwen2"):  # which transformers builds with its own pattern
+        from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+        cut = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), "isolated"),
+                                       pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    return pairs(cut, normalizers.NFC() if name.startswith("Qwen2") else None, byte_level=False)
+
+
+def sentence_piece(name, texts):
+    del name
+    decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    return trained(texts, None, normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]), decoder,
+                   vocab_size=600, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
+
+
+def cases(texts):
+    """Name, tokenizer, and the three files beside it."""
+    tokenizer = pairs(pre_tokenizers.ByteLevel(add_prefix_space=False), byte_level=False)
+    tokenizer.add_tokens([AddedToken("<s>", special=True, normalized=False), AddedToken("</s>", special=True, normalized=False)])
+    for name, files in CASES.items():
+        yield name, tokenizer, files
+    for name, config in PREFIX:
+        for make in byte_level, sentence_piece:
+            if make is sentence_piece and name.startswith(("GPT2", "Qwen2")):
+                continue  # which transformers would read as bytes
+            yield f"{config} of {make.__name__}", make(name, texts), (config, None, None)
+
+
 def main():
     failures = 0
     texts = TEXTS + random_texts(300)
-    tokenizer = pairs(pre_tokenizers.ByteLevel(add_prefix_space=False), byte_level=False)
-    tokenizer.add_tokens([AddedToken("<s>", special=True, normalized=False), AddedToken("</s>", special=True, normalized=False)])
-    for name, (config, special, added) in CASES.items():
+    for name, tokenizer, (config, special, added) in cases(texts):
         with tempfile.TemporaryDirectory() as folder:
             merope = Merope(folder)
             merope.save(tokenizer)
