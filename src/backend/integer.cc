@@ -71,7 +71,10 @@ float QuantizeInt4(std::span<const float> weights, uint8_t* codes) {
   constexpr float kExtremes[] = {-133, -121, -109, 91, 102, 113};
   const auto extreme =
       *std::ranges::max_element(weights, {}, [](float weight) { return std::fabs(weight); });
-  float best = 0, least_error = std::numeric_limits<float>::infinity();
+  // Weights whose squares are no floats have no least error: they are kept as large as they are, so
+  // that what overflows in fp32 overflows here.
+  float best = RoundToBF16(extreme / kExtremes[0]);
+  float least_error = std::numeric_limits<float>::infinity();
   const auto consider = [&](float scale) {
     const float error = CodeInt4(weights, scale, codes);
     if (error >= least_error) return;

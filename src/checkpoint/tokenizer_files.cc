@@ -17,7 +17,8 @@ using OrderedJson = nlohmann::ordered_json;
 constexpr std::array<std::string_view, 7> kNames = {
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
 constexpr const char *kDecoder = "added_tokens_decoder", *kExtra = "extra_special_tokens",
-                     *kOldExtra = "additional_special_tokens";
+                     *kOldExtra = "additional_special_tokens",
+                     *kOfModel = "model_specific_special_tokens";
 
 // In the order of the file, in which tokens are added.
 Result<OrderedJson> ReadObject(const std::string& file) {
@@ -103,6 +104,10 @@ Status ReadNamed(const OrderedJson& config, const OrderedJson& map, const std::s
     }
   }
   for (const std::string& name : others) TRY(read(name));
+  // transformers puts the others in the place of these.
+  const OrderedJson* of_model = others.empty() ? Find(config, kOfModel) : nullptr;
+  if (of_model != nullptr)
+    TRY(AppendAll(*of_model, directory + "/tokenizer_config.json: " + kOfModel, named));
   return {};
 }
 
@@ -161,12 +166,14 @@ Status ReadPrefix(const JsonFields& config, TokenizerAdditions* additions) {
   TRY_ASSIGN(auto name, config.String("tokenizer_class"));
   TRY_ASSIGN(const auto prefix, config.Bool("add_prefix_space"));
   TRY_ASSIGN(const auto legacy, config.Bool("legacy"));
-  if (!name || !prefix) return {};
+  if (!name) return {};
   if (name->ends_with("Fast")) name->resize(name->size() - 4);
   if (std::ranges::find(kByteLevelClasses, *name) != kByteLevelClasses.end())
     additions->byte_level_prefix = prefix;
   if (*name == kMetaspaceClass)
-    additions->metaspace_scheme = !*prefix ? "never" : legacy.value_or(false) ? "always" : "first";
+    additions->metaspace_scheme = prefix == false          ? "never"
+                                  : legacy.value_or(false) ? "always"
+                                                           : "first";
   return {};
 }
 

@@ -108,9 +108,9 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   }
   data.format = checkpoint.format();
   data.config = checkpoint.config();
-  data.bos_rule = checkpoint.bos_rule();
-  data.bos_token = checkpoint.bos_token();
-  data.bos_id = tokenizer.TokenToId(data.bos_token);
+  data.prefix_rule = checkpoint.bos_rule();
+  for (const int32_t id : tokenizer.PrefixIds())
+    data.prefix.emplace_back(tokenizer.IdToToken(id), id);
   data.tokenizer_vocab = tokenizer.vocab_size();
   data.parameters = CountParameters(data.config);
   TRY_ASSIGN(data.identity, ReadIdentity(checkpoint));

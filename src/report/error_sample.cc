@@ -39,6 +39,11 @@ ErrorCollector::ErrorCollector(int64_t vocab_size) {
 }
 
 void ErrorCollector::Add(std::span<const float> baseline, std::span<const float> target) {
+  const auto finite = [](float logit) { return std::isfinite(logit); };
+  if (!std::ranges::all_of(baseline, finite) || !std::ranges::all_of(target, finite)) {
+    ++sample_.not_finite;
+    return;
+  }
   const RowMetrics metrics = comparer_.Compare(baseline, target, std::nullopt);
   ++sample_.positions;
   AddMetrics(metrics);

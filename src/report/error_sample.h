@@ -33,6 +33,7 @@ struct ErrorSample {
   static constexpr int kBins = 8;        // the last takes all that is smaller
   static constexpr int kHistogram = 40;  // of the centred logit error over its σ, from −4 to 4
   int64_t positions = 0, vocab_size = 0;
+  int64_t not_finite = 0;  // further positions, left out: logits that are no numbers
   std::vector<ProbabilityBin> bins;
   std::vector<double> histogram;  // share of the errors, per unit of σ
   double beyond_4_sigma = 0;      // share outside the histogram

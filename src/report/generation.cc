@@ -84,19 +84,23 @@ Result<std::vector<GenerationPair>> CompareGeneration(
     const int64_t room = setup.baseline.max_model_len() - std::ssize(prompt.ids);
     if (room < 1) continue;
     const int64_t length = std::min(max_tokens, room);
-    TRY_ASSIGN(const GenerateResult baseline, Greedy(setup.baseline, setup, prompt.ids, length));
-    TRY_ASSIGN(const GenerateResult target, Greedy(setup.target, setup, prompt.ids, length));
+    const auto baseline = Greedy(setup.baseline, setup, prompt.ids, length);
+    const auto target = Greedy(setup.target, setup, prompt.ids, length);
     GenerationPair& pair = pairs.emplace_back();
     pair.prompt = question;
     pair.form = prompt.form;
     pair.prompt_tokens = std::ssize(prompt.ids);
-    pair.baseline_text = baseline.text;
-    pair.target_text = target.text;
-    pair.baseline_tokens = std::ssize(baseline.ids);
-    pair.target_tokens = std::ssize(target.ids);
-    pair.baseline_stopped = baseline.finish_reason == FinishReason::kStop;
-    pair.target_stopped = target.finish_reason == FinishReason::kStop;
-    TRY(ExplainDifference(setup, prompt.ids, baseline.ids, target.ids, &pair));
+    if (!baseline || !target) {  // a model whose logits are no numbers: verification judges it
+      pair.error = baseline ? target.error().message : baseline.error().message;
+    } else {
+      pair.baseline_text = baseline->text;
+      pair.target_text = target->text;
+      pair.baseline_tokens = std::ssize(baseline->ids);
+      pair.target_tokens = std::ssize(target->ids);
+      pair.baseline_stopped = baseline->finish_reason == FinishReason::kStop;
+      pair.target_stopped = target->finish_reason == FinishReason::kStop;
+      TRY(ExplainDifference(setup, prompt.ids, baseline->ids, target->ids, &pair));
+    }
     if (progress) progress(std::ssize(pairs), std::ssize(questions));
   }
   return pairs;

@@ -26,6 +26,8 @@ std::string EscapeText(std::string_view text) {
       out += "&amp;";
     else if (kMarkup.find(c) != kMarkup.npos)
       (out += '\\') += c;
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      out += "\xef\xbf\xbd";
     else
       out += c;
   }

@@ -53,6 +53,7 @@ struct GenerationPair {
   std::string prompt;  // what was asked
   std::string form;    // "plain", "chat", "rag": how it was put to the model
   int64_t prompt_tokens = 0;
+  std::string error;  // why a text could not be generated; then nothing below is known
   std::string baseline_text, target_text;
   int64_t baseline_tokens = 0, target_tokens = 0;
   bool baseline_stopped = false, target_stopped = false;  // by an EOS
@@ -95,8 +96,9 @@ struct ReportData {
   ModelConfig config;
   int64_t tokenizer_vocab = 0;
   bool has_chat_template = false;
-  std::string bos_rule, bos_token;  // the token's text; empty where there is none
-  std::optional<int32_t> bos_id;
+  // What stands before a prompt (BOS, with most models), and what says so.
+  std::vector<std::pair<std::string, int32_t>> prefix;
+  std::string prefix_rule;
   WeightReport weights;
   std::vector<ParameterGroup> parameters;
   double weight_rounding = 0;

@@ -93,6 +93,7 @@ Ordered ToJson(const GenerationPair& g) {
                   {"target_tokens", g.target_tokens},
                   {"first_difference",
                    g.first_difference < 0 ? Ordered(nullptr) : Ordered(g.first_difference)}};
+  if (!g.error.empty()) json["error"] = g.error;
   if (g.first_difference >= 0) {
     json["fp32_token"] = g.baseline_token;
     json["target_token"] = g.target_token;
@@ -112,6 +113,7 @@ Ordered ToJson(const ErrorSample& e) {
                     {"mean_relative_error", bin.mean_relative_error},
                     {"mean_log_error", bin.mean_log_error}});
   return {{"positions", e.positions},
+          {"not_finite", e.not_finite},
           {"vocab_size", e.vocab_size},
           {"flips", e.flips},
           {"sigma", e.sigma},
@@ -149,6 +151,8 @@ Ordered ToJson(const SpeedComparison& c) {
 Ordered ToJson(const ReportData& data) {
   Ordered parameters = Ordered::object(), generation = Ordered::array();
   for (const ParameterGroup& group : data.parameters) parameters[group.key] = group.parameters;
+  Ordered prefix = Ordered::array();
+  for (const auto& [token, id] : data.prefix) prefix.push_back({{"token", token}, {"id", id}});
   for (const GenerationPair& pair : data.generation) generation.push_back(ToJson(pair));
   Ordered dtypes = Ordered::array();
   for (const DtypeRow& row : data.dtypes)
@@ -162,10 +166,7 @@ Ordered ToJson(const ReportData& data) {
       {"name", data.identity.name},
       {"license",
        data.identity.license.empty() ? Ordered(nullptr) : Ordered(data.identity.license)},
-      {"bos",
-       {{"rule", data.bos_rule},
-        {"token", data.bos_token.empty() ? Ordered(nullptr) : Ordered(data.bos_token)},
-        {"id", data.bos_id ? Ordered(*data.bos_id) : Ordered(nullptr)}}},
+      {"prefix", {{"rule", data.prefix_rule}, {"tokens", prefix}}},
       {"date", data.date},
       {"seconds", data.seconds},
       {"mode", VerifyModeName(data.options.mode)},

@@ -167,7 +167,8 @@ void WriteGeneration(const Section& s) {
   const std::string target(data.target_name());
   out.AddHeading(2, say("Stage B: generation", "Stage B — 推理验证"));
   int64_t same = 0;
-  for (const GenerationPair& pair : data.generation) same += pair.first_difference < 0;
+  for (const GenerationPair& pair : data.generation)
+    same += pair.error.empty() && pair.first_difference < 0;
   out.AddParagraph(
       say("The same prompts through fp32 and {0}, greedily (temperature 0), so that "
           "every difference comes from arithmetic and none "
@@ -181,6 +182,10 @@ void WriteGeneration(const Section& s) {
                      {pair.prompt, FormName(s, pair.form),
                       fmt::format(fmt::runtime(say("{} prompt tokens", "提示词 {} 个 token")),
                                   pair.prompt_tokens)});
+    if (!pair.error.empty()) {
+      out.Add(Note{Style::kFail, {pair.error}});
+      continue;
+    }
     Table table{"",
                 {{std::string(say("Arithmetic", "精度"))},
                  {std::string(say("Tokens", "token 数")), Align::kRight},

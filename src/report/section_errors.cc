@@ -18,6 +18,11 @@ void WriteSources(const Section& s) {
   const ReferenceCheck& r = data.verify.reference;
   const bool bf16 = data.options.target == Precision::kBf16;
   out.AddHeading(2, say("Sources of error", "误差来源分析"));
+  if (e.not_finite > 0)
+    out.Add(Note{Style::kFail,
+                 Rich(say("{0} of {1} positions are left out below: their logits are no numbers.",
+                          "下文未计入 {1} 个位置中的 {0} 个：其 logit 不是数值。"),
+                      {Thousands(e.not_finite), Thousands(e.positions + e.not_finite)})});
   out.AddParagraph(say("bf16 keeps 8 significant bits, so that rounding a number moves it by at "
                        "most {0} of itself; fp32 keeps 24, {1}. What this run "
                        "measured of each source:",

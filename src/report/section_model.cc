@@ -75,12 +75,16 @@ std::string GroupName(std::string_view key, const Words& say) {
   return std::string(name);
 }
 
-// The token itself, and where that is said.
-Inline Bos(const ReportData& data, const Words& say) {
-  if (data.bos_token.empty()) return {say("no BOS token; ", "无 BOS token；"), data.bos_rule};
-  Inline runs = {Code(data.bos_token)};
-  if (data.bos_id) runs.emplace_back(fmt::format(" (id {})", *data.bos_id));
-  runs.emplace_back("; " + data.bos_rule);
+// The tokens themselves, and where that is said.
+Inline Prefix(const ReportData& data, const Words& say) {
+  Inline runs;
+  for (const auto& [token, id] : data.prefix) {
+    if (!runs.empty()) runs.emplace_back(", ");
+    runs.push_back(Code(token));
+    runs.emplace_back(fmt::format(" (id {})", id));
+  }
+  if (runs.empty()) runs.emplace_back(say("nothing (no BOS)", "无（不加 BOS）"));
+  runs.emplace_back("; " + data.prefix_rule);
   return runs;
 }
 
@@ -189,7 +193,7 @@ void WriteIntroduction(Section s) {
              {say.Yes(c.tie_word_embeddings)}},
             {{say("Chat template", "对话模板")}, {say.Yes(data.has_chat_template)}},
             {{say("End-of-text ids", "EOS id")}, {eos}},
-            {{say("Start of a prompt", "提示词前缀（BOS）")}, Bos(data, say)}}));
+            {{say("Start of a prompt", "提示词前缀（BOS）")}, Prefix(data, say)}}));
 }
 
 void WriteEnvironment(Section s) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "report/sections.h"
+#include "verify/digits.h"
 
 namespace merope {
 
@@ -119,7 +120,9 @@ void WriteUsage(Section s) {
         Rich(say("Leave the forward pass compiled, as it is by default: op by op takes {0} times "
                  "as long here.",
                  "保持默认的编译模式：在本机，逐算子执行的耗时是其 {0} 倍。"),
-             {Number(speedup->speedup->mean)}));
+             {Measured(Unit::kNumber, speedup->speedup->mean,
+                       Interval{speedup->speedup->low, speedup->speedup->high})
+                  .value}));
   list.items.push_back(
       Rich(say("For many requests use `merope batch`, or one call with many prompts in Python: "
                "they are decoded together, and the weights are read once a step for all.",

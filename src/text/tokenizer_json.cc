@@ -191,8 +191,10 @@ Status AddTokens(const TokenizerAdditions& additions, size_t model_size, size_t 
     if (const auto found = known.find(token.content); found != known.end()) {
       AddedToken& old = (*added)[found->second];
       const int32_t id = old.id;
+      const bool special = old.special;  // HF tokenizers never takes that back
       if (replaces) old = token;
       old.id = id;
+      old.special |= special;
       continue;
     }
     const int32_t old_id = index->Find(token.content);

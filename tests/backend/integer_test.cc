@@ -223,6 +223,19 @@ TEST(QuantizeWeights, Int4LosesLittleOfNormalWeights) {
   EXPECT_LT(error / squares, 0.0056);
 }
 
+// Where not even the squares of the weights are numbers.
+TEST(QuantizeWeights, HugeWeightsStayHuge) {
+  std::vector<float> group(32, 1e38f);
+  group[5] = -2e38f;
+  for (const Precision precision : {Precision::kInt8, Precision::kInt4}) {
+    uint8_t codes[32];
+    const float scale = QuantizeWeights(group, precision, codes);
+    for (size_t k = 0; k < group.size(); ++k)
+      EXPECT_NEAR(static_cast<float>(IntegerValue(precision, codes[k])) * scale, group[k], 2e37)
+          << PrecisionName(precision) << " " << k;
+  }
+}
+
 TEST(QuantizeWeights, ZerosStayZeros) {
   const std::vector<float> zeros(64);
   uint8_t codes[64];

@@ -98,6 +98,10 @@ TEST_F(TokenizerFiles, TheOrderOfWhatIsAdded) {
              "additional_special_tokens": ["y"], "added_tokens_decoder": {
              "10": {"content": "ten"}, "9": {"content": "nine"}, "11": {"content": "m"}}})");
   EXPECT_EQ(order(), "nine ten m! b! m! o! x!");
+  Config(R"({"bos_token": "b", "model_specific_special_tokens": {"own_token": "o", "p": "q"}})");
+  EXPECT_EQ(order(), "b! o! q!");
+  Config(R"({"bos_token": "b", "my_token": "m", "model_specific_special_tokens": {"p": "q"}})");
+  EXPECT_EQ(order(), "b! m!");
   Config(R"({"additional_special_tokens": ["y"], "extra_special_tokens": [], "bos_token": "b"})");
   EXPECT_EQ(order(), "b! y!");
   Write(directory_.File("special_tokens_map.json"),
@@ -127,8 +131,9 @@ TEST_F(TokenizerFiles, PrefixesOfTheClassesThatHaveThem) {
   EXPECT_EQ(said(R"("tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": null)"), "");
   EXPECT_EQ(said(R"("tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": true)"), "");
   EXPECT_EQ(said(R"("add_prefix_space": true)"), "");
+  EXPECT_EQ(said(R"("tokenizer_class": "LlamaTokenizer")"), "first");
   const std::string llama = R"("tokenizer_class": "LlamaTokenizerFast", "add_prefix_space": )";
-  EXPECT_EQ(said(llama + "null"), "");
+  EXPECT_EQ(said(llama + "null"), "first");
   EXPECT_EQ(said(llama + "true"), "first");
   EXPECT_EQ(said(llama + R"(true, "legacy": true)"), "always");
   EXPECT_EQ(said(llama + R"(false, "legacy": true)"), "never");

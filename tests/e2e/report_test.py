@@ -16,6 +16,9 @@ class Report(merope.Case):
         model = self.synth(f"context-{context}", max_position_embeddings=context)
         if template:
             (model / "chat_template.jinja").write_text(template)
+        return self.judge(model, context, options)
+
+    def judge(self, model, context, options=()):
         out = self.scratch / f"report-{context}"
         done = merope.run("report", model, "-o", out, "--quick", *options, timeout=1000)
         error = done.stderr.decode(errors="replace")
@@ -48,6 +51,18 @@ class Report(merope.Case):
         self.assertIn(f" --quick --prompts {own}\n", (self.scratch / "report-131072/report.en.md").read_text())
         without = json.loads(merope.run("verify", self.scratch / "context-131072", "--quick", "--json", timeout=1000).stdout)
         self.assertEqual(result["verify"]["positions"]["prompts"], without["positions"]["prompts"] + 2)
+
+    def test_logits_that_are_no_numbers_are_a_failure(self):
+        model = self.synth("context-320", max_position_embeddings=320)
+        weights = bytearray((model / "model.safetensors").read_bytes())
+        length = int.from_bytes(weights[:8], "little")
+        begin, end = json.loads(weights[8:8 + length])["model.norm.weight"]["data_offsets"]
+        weights[8 + length + begin:8 + length + end] = b"\x7f\x7f" * ((end - begin) // 2)  # the largest bfloat16
+        (model / "model.safetensors").write_bytes(weights)
+        result = self.judge(model, 320)
+        self.assertEqual(result["verdict"], "FAIL")
+        self.assertIn("found NaN or infinity", result["generation"][0]["error"])
+        self.assertGreater(result["errors"]["not_finite"], 0)
 
     def test_bad_prompts_are_refused_before_the_work(self):
         self.refused(3, "own.json: expected .jsonl or .txt", "report", self.model, "-o", self.scratch / "bad", "--prompts",

@@ -46,12 +46,16 @@ CASES = {
                                                       "additional_special_tokens": ["<|c|>"]}, None),
     "special_tokens_map.json, both lists": ({"extra_special_tokens": ["<|b|>"]}, {"extra_special_tokens": [
         "<|a|>", {"content": "<|c|>", "lstrip": True}]}, None),
+    "model_specific_special_tokens": ({"model_specific_special_tokens": {"a_token": "<|a|>", "b": "<|b|>"}}, None, None),
+    "model_specific_special_tokens and others": ({"model_specific_special_tokens": {"a_token": "<|a|>"}, "c_token": "<|c|>"}, None, None),
+    "added_tokens_decoder of a special token": ({"added_tokens_decoder": {str(NEW - 2): S | {"special": False}}}, None, None),
     "split_special_tokens": ({"split_special_tokens": True, "extra_special_tokens": ["<|a|>"]}, None, {"<|b|>": NEW}),
 }
-# Classes of add_prefix_space: which one, and what it says. Without the field, the tokenizer is tokenizer.json's.
-PREFIX = [(name, {"tokenizer_class": name, "add_prefix_space": prefix} | legacy)
+# Classes of add_prefix_space: which one, and what it says.
+PREFIX = [{"tokenizer_class": name} | prefix | legacy
           for name in ("PreTrainedTokenizerFast", "GPT2Tokenizer", "GPT2TokenizerFast", "Qwen2TokenizerFast", "LlamaTokenizerFast")
-          for prefix in (True, False) for legacy in ({}, {"legacy": True}) if not legacy or name.startswith("Llama")]
+          for prefix in ({"add_prefix_space": True}, {"add_prefix_space": False}, {})
+          for legacy in ({}, {"legacy": True}) if not legacy or name.startswith("Llama")]
 TEXTS = ["", "<s>", "<s> x", "a<|a|>b", "a <|b|> b", "a<|b|>  b", "ab", "ab ab", "cab abc ab", "<|c|> <|a|><|b|>", "<s>ab<|a|> <s>"]
 
 
@@ -84,7 +88,8 @@ def cases(texts):
     tokenizer.add_tokens([AddedToken("<s>", special=True, normalized=False), AddedToken("</s>", special=True, normalized=False)])
     for name, files in CASES.items():
         yield name, tokenizer, files
-    for name, config in PREFIX:
+    for config in PREFIX:
+        name = config["tokenizer_class"]
         for make in byte_level, sentence_piece:
             if make is sentence_piece and name.startswith(("GPT2", "Qwen2")):
                 continue  # which transformers would read as bytes

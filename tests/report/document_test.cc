@@ -84,6 +84,12 @@ TEST(Markdown, TableCellsKeepTheTableWhole) {
       << text;
 }
 
+TEST(Markdown, ControlCharactersAreReplaced) {
+  const Table table{"", {{"h"}}, {{{std::string("a\0b\x1f\x7f c", 7)}}}};
+  const std::string text = ToMarkdown(WithBlocks({table}), NoFigure);
+  EXPECT_NE(text.find("| a\ufffdb\ufffd\ufffd c |"), std::string::npos) << text;
+}
+
 TEST(Markdown, CodeFencesOutlastTheirText) {
   const std::string text = ToMarkdown(WithBlocks({CodeBlock{"sh", "echo ```"}}), NoFigure);
   EXPECT_NE(text.find("````sh\necho ```\n````\n"), std::string::npos) << text;

@@ -161,6 +161,27 @@ TEST(ErrorCollector, HistogramOfOneWrongLogit) {
   EXPECT_NEAR(inside.histogram[18], 9.0 / 10 / 0.2, 1e-9);
 }
 
+TEST(ErrorCollector, PositionsThatAreNoNumbersAreCountedAndLeftOut) {
+  const std::vector<float> row = {1, 2, 3}, other = {1, 2, 5};
+  const auto sample = [&](std::initializer_list<float> wrong) {
+    ErrorCollector collector(3);
+    collector.Add(row, other);
+    for (const float value : wrong) {
+      const std::vector<float> broken = {1, value, 2};
+      collector.Add(broken, row);
+      collector.Add(row, broken);
+    }
+    return collector.Finish();
+  };
+  const ErrorSample without = sample({});
+  const ErrorSample with = sample({NAN, INFINITY, -INFINITY});
+  EXPECT_EQ(without.not_finite, 0);
+  EXPECT_EQ(with.not_finite, 6);
+  EXPECT_EQ(with.positions, 1);
+  EXPECT_EQ(with.mean_kl, without.mean_kl);
+  EXPECT_EQ(with.sigma, without.sigma);
+}
+
 TEST(ErrorCollector, NoErrorIsTheMiddleAndNothingIsNothing) {
   ErrorCollector collector(3);
   collector.Add(std::vector<float>{1, 2, 3}, std::vector<float>{1, 2, 3});

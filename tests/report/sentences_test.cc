@@ -69,6 +69,34 @@ TEST(Sentences, TheConfigurationAndItsCache) {
   EXPECT_TRUE(Contains(other, "8 heads of 125 dimensions, each with keys and values of its own"));
 }
 
+TEST(Sentences, WhatStandsBeforeAPrompt) {
+  ReportData data = GoldenReport();
+  data.prefix = {{"<s>", 1}, {"<q>", 70}};
+  data.prefix_rule = "a file";
+  EXPECT_TRUE(Contains(Text(data), "| Start of a prompt | `<s>` (id 1), `<q>` (id 70); a file |"));
+  EXPECT_EQ(ToJson(data)["prefix"].dump(),
+            R"({"rule":"a file","tokens":[{"token":"<s>","id":1},{"token":"<q>","id":70}]})");
+  data.prefix.clear();
+  EXPECT_TRUE(Contains(Text(data), "| Start of a prompt | nothing (no BOS); a file |"));
+}
+
+TEST(Sentences, LogitsThatAreNoNumbers) {
+  ReportData data = GoldenReport();
+  EXPECT_FALSE(Contains(Text(data), "their logits are no numbers"));
+  EXPECT_FALSE(ToJson(data)["generation"][0].contains("error"));
+  data.generation.resize(2);
+  data.generation[0].first_difference = data.generation[1].first_difference = -1;
+  data.generation[1].error = "found NaN";
+  data.errors.positions = 5;
+  data.errors.not_finite = 1200;
+  const std::string text = Text(data);
+  EXPECT_TRUE(Contains(text, "1 of 2 texts are the same"));
+  EXPECT_TRUE(Contains(text, "> ❌ found NaN\n"));
+  EXPECT_TRUE(Contains(text, "1,200 of 1,205 positions are left out below: their logits are no"));
+  EXPECT_EQ(ToJson(data)["generation"][1]["error"], "found NaN");
+  EXPECT_EQ(ToJson(data)["errors"]["not_finite"], 1200);
+}
+
 TEST(Sentences, WeightChecksFailOneByOne) {
   ReportData data = GoldenReport();
   WeightReport& w = data.weights;
@@ -428,6 +456,10 @@ TEST(Sentences, EagerAndFp32Beside) {
   EXPECT_TRUE(
       Contains(text, "| compiled | 16 | 50 | 0.247 | 20.5 | 4.00 | 1.25 | \\[1.20, 1.30\\] |"));
   EXPECT_TRUE(Contains(text, "op by op takes 1.25 times as long here"));
+  data.modes.cases[1].speedup = MeanRatio{1.92, 0, 145};  // in all places with the same digits
+  text = Text(data);
+  EXPECT_TRUE(Contains(text, "| 2 | \\[0, 145\\] |"));
+  EXPECT_TRUE(Contains(text, "op by op takes 2 times as long here"));
   data.comparison.baseline_tpot.p50 = 0.008;
   data.comparison.target_tpot.p50 = 0;
   data.comparison.baseline.weight_bytes = 3 << 10;

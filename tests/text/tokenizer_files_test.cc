@@ -187,14 +187,15 @@ TEST(TokenizerJson, Additions) {
   const Tokenizer t = add({{.token = {.content = "<y>", .special = true}, .replaces = false},
                            {.token = {.content = ""}, .replaces = false},
                            {.token = {.content = "abc", .special = true}, .replaces = false},
-                           {.token = {.content = "<x>"}, .replaces = true},
+                           {.token = {.content = "<x>", .rstrip = true}, .replaces = true},
                            {.token = {.content = "<z>"}, .replaces = false}});
   EXPECT_EQ(t.vocab_size(), 16);
   EXPECT_EQ(t.TokenToId("<y>"), 14);
   EXPECT_EQ(t.TokenToId("<z>"), 15);
   EXPECT_TRUE(t.IsSpecial(14));
-  EXPECT_TRUE(t.IsSpecial(6));    // was a token of the model
-  EXPECT_FALSE(t.IsSpecial(13));  // replaced by one that is not
+  EXPECT_TRUE(t.IsSpecial(6));   // was a token of the model
+  EXPECT_TRUE(t.IsSpecial(13));  // replaced by one that is not, which HF does not take back
+  EXPECT_EQ(*t.Encode("<x> a"), (Ids{13, 0}));
   EXPECT_FALSE(t.IsSpecial(15));
   EXPECT_FALSE(t.IsSpecial(16));
   EXPECT_FALSE(t.IsSpecial(-1));
