@@ -173,7 +173,7 @@ void DecodeIntegers(DType dtype, const std::byte* data, int64_t n, float* out) {
 void Dequantize(DType dtype, const std::byte* data, int64_t n, float* out) {
   switch (dtype) {
     case DType::kF32:
-      if (n > 0) std::memcpy(out, data, static_cast<size_t>(n) * sizeof(float));
+      std::copy_n(data, static_cast<size_t>(n) * sizeof(float), reinterpret_cast<std::byte*>(out));
       return;
     case DType::kF16:
       return DecodeF16(data, n, out);

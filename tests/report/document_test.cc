@@ -64,6 +64,8 @@ TEST(Visible, Utf8ToItsEnds) {
     EXPECT_EQ(Visible(bad), escapes);
     EXPECT_EQ(EscapeMarkup(bad), signs) << escapes;
   }
+  // What stands behind a text is none of it.
+  EXPECT_EQ(Visible(std::string_view("\xe2\x82\xac").substr(0, 2)), "\\xe2\\x82");
   EXPECT_EQ(Visible("\xc2"
                     "A"),
             "\\xc2A");

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -142,6 +143,12 @@ TEST_F(BatchFilesTest, AFileOfAnotherKindIsRefusedAndLeftAlone) {
   EXPECT_TRUE(Contains(ErrorOf(Open("")), directory_.path()));  // a directory
   EXPECT_TRUE(Contains(ErrorOf(Open("none/out")), "No such file"));
   EXPECT_TRUE(Contains(ErrorOf(BatchResults::Open("/dev/null", -1)), "expected a file"));
+  // With the standard input closed, a file may have the descriptor 0.
+  const int input = dup(0);
+  close(0);
+  EXPECT_EQ(ErrorOf(Open("results.jsonl")), "(no error)");
+  dup2(input, 0);
+  close(input);
 }
 
 TEST_F(BatchFilesTest, OneRunAtATimeWrites) {
