@@ -1,7 +1,6 @@
 #include "backend/cpu/choose_form.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <ctime>
 
@@ -34,7 +33,11 @@ void Evict([[maybe_unused]] const void* memory, int64_t bytes) {
     asm volatile("dc civac, %0" ::"r"(line) : "memory");
 #endif
   }
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+#if defined(__x86_64__)
+  _mm_mfence();
+#elif defined(__aarch64__)
+  asm volatile("dsb ish" ::: "memory");
+#endif
 }
 
 }  // namespace
