@@ -17,6 +17,12 @@ namespace {
   ASCII_SYMBOL "[A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+"
 #define WORDS_OF_BLOOM " ?[^(\\s|.,!?\u2026\u3002\uFF0C\u3001\u0964\u06D4\u060C)]+"
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+" SPACES
+#define MARKED_WORD "[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+(?:" CONTRACTION ")?"
+#define OTHERS_OR_SLASHES "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*"
+// Han, as llama.cpp lists it.
+#define HAN                                 \
+  "\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF" \
+  "\U00020000-\U0002A6DF\U0002A700-\U0002EBEF\U0002F800-\U0002FA1F"
 // Letters with a case, as DeepSeek LLM's tokenizer lists them.
 #define CASED_LETTERS                                                    \
   "A-Za-z"                                                               \
@@ -39,11 +45,23 @@ constexpr auto kPatterns = std::to_array<GgufPatterns>({
      .patterns = {"\\p{N}{1,3}", IDEOGRAPHS, SYMBOL_OR_WORD "[\\r\\n]*" NEWLINES}},
     {.names = {"spark2_5"},
      .patterns = {"\\p{N}{1,3}", IDEOGRAPHS, SYMBOL_OR_WORD "|[\\r\\n]" SPACES, "\\p{N}"}},
+    // The lower end of the third range is where llama.cpp has it: U+F900 is meant.
+    {.names = {"afmoe"},
+     .patterns =
+         {"[\u4E00-\u9FFF\u3400-\u4DBF\u8C48-\uFAFF\u3040-\u30FF\uFF65-\uFF9F\u2F00-\u2FDF"
+          "\u0E40-\u0EFF\u1780-\u17FF\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF\u1100-\u11FF]+",
+          SYMBOL_OR_WORD "[\\r\\n]*" NEWLINES},
+     .trailing_triples = true},
+    {.names = {"tiny_aya", "cohere2moe"},
+     .patterns = {MARKED_WORD "|\\p{N}{1,3}" OTHERS_OR_SLASHES NEWLINES},
+     .trailing_triples = true},
+    {.names = {"kimi-k2"},
+     .patterns = {"[" HAN "]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}&&[^" HAN "]]+(?:" CONTRACTION
+                  ")?|\\p{N}{1,3}" OTHERS NEWLINES}},
     {.names = {"youtu"},
      .patterns = {"[\uAC00-\uD7A3\u3131-\u318E]+|[\uFF01\u2026\u201C\u201D\u2018\u2019\u2014\uFF1A"
                   "\uFF1B\uFF0C\u3001-\u303F\uFE30-\uFE4F]+|[\u3105-\u312F]+|" IDEOGRAPHS,
-                  "[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+(?:" CONTRACTION ")?|\\p{N}"
-                  "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" NEWLINES},
+                  MARKED_WORD "|\\p{N}" OTHERS_OR_SLASHES NEWLINES},
      .ignore_merges = true},
     {.names = {"jais-2"},
      .patterns =
@@ -64,7 +82,7 @@ constexpr auto kPatterns = std::to_array<GgufPatterns>({
      .patterns =
          {"[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}&&[^a-z]]*[\\p{L}\\p{M}&&[^A-Z]]+(?:" CONTRACTION
           ")?|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}&&[^a-z]]+[\\p{L}\\p{M}&&[^A-Z]]*(?:" CONTRACTION
-          ")?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" NEWLINES},
+          ")?|\\p{N}{1,3}" OTHERS_OR_SLASHES NEWLINES},
      .ignore_merges = true},
     {.names = {"superbpe"}, .patterns = {"\\p{N}+", "(?=([0-9]{3})+(?![0-9]))"}},
     {.names = {"bailingmoe", "bailingmoe2", "llada-moe"},

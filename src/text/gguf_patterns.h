@@ -11,7 +11,8 @@ struct GgufPatterns {
   std::array<std::string_view, 4> names;
   std::array<std::string_view, 6> patterns;
   bool ignore_merges = false;
-  bool add_bos = false;  // where the file does not say
+  bool add_bos = false;           // where the file does not say
+  bool trailing_triples = false;  // numbers are cut first, by TrailingTriples
 };
 
 // nullptr where no such split is known.

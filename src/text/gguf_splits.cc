@@ -42,6 +42,9 @@ constexpr auto kNames = std::to_array<Name>({
     {"jina-de", Kind::kGpt2},
     {"jina-v2-es", Kind::kGpt2},
     {"jina-v2-de", Kind::kGpt2},
+    {"jina-v1-en", Kind::kGpt2},
+    {"jina-v2-code", Kind::kGpt2},
+    {"roberta-bpe", Kind::kGpt2},
     {"gigachat", Kind::kGpt2},
     {"a.x-4.0", Kind::kGpt2},
     {"mellum", Kind::kGpt2},
@@ -147,6 +150,7 @@ std::vector<PreTokenizer> StepsOf(Kind kind) {
 Result<GgufSplit> ReadGgufSplit(std::string_view name, const std::string& file) {
   if (const GgufPatterns* patterns = FindGgufPatterns(name)) {
     GgufSplit split{{}, patterns->ignore_merges, patterns->add_bos};
+    if (patterns->trailing_triples) split.steps.push_back(Isolate(TrailingTriples()));
     for (const std::string_view pattern : patterns->patterns) {
       if (pattern.empty()) break;
       TRY_ASSIGN(auto matcher, RegexMatcher(std::string(pattern), file + ": tokenizer.ggml.pre"));

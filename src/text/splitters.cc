@@ -230,6 +230,27 @@ Matcher DigitRuns(bool (*is_digit)(char32_t), size_t length, bool whole_only) {
   };
 }
 
+Matcher TrailingTriples() {
+  return [](std::string_view text, std::vector<TextRange>* matches) -> Status {
+    const auto number_at = [text](size_t* at) {
+      return *at < text.size() && unicode::IsNumber(utf8::Next(text, at));
+    };
+    size_t begin = 0;
+    for (size_t at = 0; at < text.size();) {
+      size_t left = 0;  // numbers of the run
+      for (size_t end = at; number_at(&end);) ++left;
+      if (left == 0) utf8::Next(text, &at);
+      for (; left > 0; --left) {
+        utf8::Next(text, &at);
+        if (left % 3 != 1) continue;
+        matches->push_back({begin, at});
+        begin = at;
+      }
+    }
+    return {};
+  };
+}
+
 std::optional<Matcher> KnownSplitter(std::string_view regex) {
   if (regex == R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)") {
     return Gpt2Splitter();

@@ -32,6 +32,10 @@ Matcher CasedSplitter(CasedSplit split);
 // Runs of digits in groups of length; whole_only: a shorter rest is no match.
 Matcher DigitRuns(bool (*is_digit)(char32_t), size_t length, bool whole_only);
 
+// Runs of numbers in groups of three counted from the end of the run; the first group of a run
+// comes with all the text before it.
+Matcher TrailingTriples();
+
 // The splitter of a regular expression that is known to the letter.
 std::optional<Matcher> KnownSplitter(std::string_view regex);
 

@@ -25,11 +25,12 @@ import numpy as np  # noqa: E402
 from tokenizer_oracle import (SAMPLES, Merope, first_difference, python_sources, random_strings,  # noqa: E402
                               read_gguf, trained)
 
-SPLITS = ["smollm", "llama-bpe", "gpt-2", "qwen2", "default", "falcon", "tekken", "gpt-4o", "chatglm-bpe"]
+SPLITS = ["smollm", "llama-bpe", "gpt-2", "qwen2", "default", "falcon", "tekken", "gpt-4o", "chatglm-bpe", "jina-v1-en",
+          "jina-v2-code", "roberta-bpe"]
 # Those that Oniguruma reads.
 PATTERNS = ["deepseek-llm", "deepseek-coder", "deepseek-v3", "spark2_5", "youtu", "jais-2", "qwen35", "poro-chat", "viking",
             "chameleon", "granite-embed-multi-97m", "superbpe", "bailingmoe", "seed-coder", "ufakzeka", "laguna", "exaone-moe",
-            "glm4"]
+            "glm4", "afmoe", "tiny_aya", "cohere2moe", "kimi-k2"]
 
 PEER = r"""
 import json, sys, urllib.request

@@ -158,6 +158,15 @@ TEST(Splitters, DigitsInGroups) {
   EXPECT_EQ(split("", false), "");
 }
 
+TEST(Splitters, NumbersInGroupsFromTheEnd) {
+  const auto split = [](const std::string& text) { return Split(TrailingTriples(), text); };
+  using Pieces = std::vector<std::string>;
+  EXPECT_EQ(split("1234567a12"), (Pieces{"1", "234", "567", "a12"}));
+  EXPECT_EQ(split("ab12345 "), (Pieces{"ab12", "345", " "}));
+  EXPECT_EQ(split("123\u0661\u0662\u0663"), (Pieces{"123", "\u0661\u0662\u0663"}));
+  EXPECT_EQ(split("ab"), Pieces{"ab"});
+}
+
 TEST(GgufSplits, OfEachKind) {
   struct Case {
     const char *name, *text;
@@ -181,6 +190,14 @@ TEST(GgufSplits, OfEachKind) {
            {"deepseek-coder", "ab1, cd", {"ab", "1", ",", " cd"}, false, false},
            {"bloom", "ab cd", {"ab", " cd"}, false, false},
            {"viking", "ab12", {"ab", "1", "2"}, false, false},
+           {"jina-v2-code", "a's 1234", {"a", "'s", " 1234"}, false, false},
+           {"afmoe",
+            "a \u4E00b  1234",
+            {"a", " ", "\u4E00", "b", " ", " ", "1", "234"},
+            false,
+            false},
+           {"tiny_aya", "a'S1234/", {"a'S", "1", "234", "/"}, false, false},
+           {"kimi-k2", "a'S\u4E00b1234", {"a'S", "\u4E00", "b", "123", "4"}, false, false},
        }) {
     const auto split = ReadGgufSplit(name, "f");
     ASSERT_TRUE(split) << ErrorOf(split);
