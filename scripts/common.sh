@@ -23,9 +23,9 @@ model_file=$PWD/build/models/SmolLM2-135M-Instruct.gguf
 # Caches are found again from any clone of the project.
 export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=1
 
-# build PRESET [TARGET...]
+# build PRESET [TARGET...]: on a terminal, Ninja's one line says how far it is
 build() {
-  local preset=$1
+  local preset=$1 how=()
   shift
   local log=build/$preset/configure.log
   mkdir -p "build/$preset"
@@ -33,5 +33,6 @@ build() {
     cat "$log" >&2
     return 1
   }
-  cmake --build --preset "$preset" -- --quiet ${@+"$@"}
+  [ -t 1 ] || how=(--quiet)
+  cmake --build --preset "$preset" -- ${how[@]+"${how[@]}"} ${@+"$@"}
 }
