@@ -107,7 +107,7 @@ class Engine:
         num_threads: int | None = None,
         **vllm: Any,
     ) -> None:
-        take_engine_arguments(type(self).__name__, vllm)
+        take_engine_arguments(type(self).__name__, os.fspath(model), vllm)
         if tensor_parallel_size != 1:
             raise ValueError(
                 f"tensor_parallel_size: expected 1, found {tensor_parallel_size}: one process runs "

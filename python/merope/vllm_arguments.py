@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,7 +42,7 @@ _ONLY: dict[str, tuple[Any, ...]] = {
     "pipeline_parallel_size": (1,), "pooler_config": (None,), "prefill_context_parallel_size": (1,),
     "quantization": (None, "gguf"), "reasoning_parser": (None, ""), "revision": (None,),
     "rope_scaling": (None, {}), "rope_theta": (None,), "runner": ("auto", "generate"),
-    "skip_tokenizer_init": (False,), "task": (None, "auto", "generate"), "tokenizer": (None,),
+    "skip_tokenizer_init": (False,), "task": (None, "auto", "generate"),
     "tokenizer_mode": ("auto", "hf", "slow"), "tokenizer_revision": (None,),
 }
 
@@ -62,11 +63,12 @@ def note_once(owner: str, note: str) -> None:
         logger.warning("%s: %s", owner, note)
 
 
-def take_engine_arguments(owner: str, arguments: Mapping[str, Any]) -> None:
+def take_engine_arguments(owner: str, model: str, arguments: Mapping[str, Any]) -> None:
     """Takes what changes no result, with a note once a process; refuses all else, in owner's name."""
+    only = {**_ONLY, "tokenizer": (None, model)}
     for name, value in arguments.items():
         if name not in _WITHOUT_EFFECT:
-            _only(owner, name, value, _ONLY)
+            _only(owner, name, os.fspath(value) if isinstance(value, os.PathLike) else value, only)
         else:
             note_once(owner, f"{name} has no effect in merope, and changes no result")
 

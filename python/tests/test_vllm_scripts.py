@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 
 import pytest
@@ -51,6 +52,14 @@ def test_arguments_that_would_change_results_are_refused(model, name, value):
     for kind in (LLM, AsyncLLM):
         with pytest.raises(ValueError, match=f"^{kind.__name__}: {name}: expected .*, found"):
             kind(model, **{name: value})
+
+
+def test_the_models_own_tokenizer_may_be_named(model):
+    for tokenizer in (None, str(model), model):
+        assert LLM(str(model), tokenizer=tokenizer, max_model_len=64).generate("Hello", GREEDY)
+    expected = f"None or {str(model)!r}"
+    with pytest.raises(ValueError, match=f"^LLM: tokenizer: expected {re.escape(expected)}, found 'other'"):
+        LLM(model, tokenizer="other")
 
 
 def test_unknown_arguments_are_named(model, llm):
