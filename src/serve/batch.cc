@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -75,7 +76,8 @@ class BatchRun {
   }
 
   // Twice as many sequences as run together: while a line is read, or waits for the disk, the
-  // engine has work.
+  // engine has work. The lines behind a request of a large n run beside it: the engine begins its
+  // sequences in turns with other requests. Its prompts, all at once.
   Status Fill() {
     while (more_ && sequences_ < 2 * options_.max_num_seqs && !Interrupted()) {
       TRY_ASSIGN(more_, requests_.Next());
@@ -153,7 +155,7 @@ class BatchRun {
       }
       submitted.push_back(*id);
     }
-    sequences_ += Sequences(request);
+    sequences_ += Share(request);
     jobs_.emplace(first, Job{.line = requests_.number(),
                              .bytes = requests_.end() - requests_.begin(),
                              .custom_id = custom_id,
@@ -161,8 +163,10 @@ class BatchRun {
     return {};
   }
 
-  static int64_t Sequences(const OpenAiRequest& request) {
-    return std::ssize(request.prompts) * request.params.n;
+  // How many sequences a request counts as: a quarter of them at most.
+  int64_t Share(const OpenAiRequest& request) const {
+    return std::min(std::ssize(request.prompts) * request.params.n,
+                    std::max<int64_t>(options_.max_num_seqs / 2, 1));
   }
 
   Status TakeEvents(std::chrono::milliseconds timeout) {
@@ -177,7 +181,7 @@ class BatchRun {
       answer.Add(prompt, std::move(tagged.event));
       if (!answer.whole()) continue;
       TRY(Finish(job->second));
-      sequences_ -= Sequences(answer.request());
+      sequences_ -= Share(answer.request());
       jobs_.erase(job);
     }
     return {};
@@ -225,7 +229,7 @@ class BatchRun {
   EventQueue events_;
   std::map<size_t, Job> jobs_;  // by their first tags
   size_t next_tag_ = 0;
-  int64_t sequences_ = 0;  // of jobs_
+  int64_t sequences_ = 0;  // the shares of jobs_
   bool more_ = true;       // lines
   BatchCounts counts_;
 };

@@ -26,7 +26,8 @@ struct BatchCounts {
 };
 
 struct BatchOptions {
-  int64_t max_num_seqs = 256;  // the engine's; twice as many are kept in it
+  // The engine's. Requests of twice as many sequences are kept in it, each counted as half at most.
+  int64_t max_num_seqs = 256;
   const std::atomic<bool>* interrupted = nullptr;
   std::function<void(const BatchCounts& so_far)> progress;  // called often
 };

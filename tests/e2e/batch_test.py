@@ -62,8 +62,8 @@ class Batch(merope.Case):
     def write(self, lines):
         self.requests.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
 
-    def command(self, *options, results=None):
-        return ["batch", self.model, self.requests, results or self.results, "--max-num-seqs", 4, *options]
+    def command(self, *options, results=None, max_num_seqs=4):
+        return ["batch", self.model, self.requests, results or self.results, "--max-num-seqs", max_num_seqs, *options]
 
     def answers(self, path=None):
         """Results by custom_id or line, less what differs from run to run."""
@@ -143,6 +143,16 @@ class Batch(merope.Case):
         again = self.good(*self.command())
         self.assertEqual(self.results.read_bytes(), before)
         self.assertIn(f"0 requests answered, 0 of them with an error, {len(found)} had been before", again.stdout.decode())
+
+    def test_lines_behind_a_large_request_run_beside_it(self):
+        line = lambda name, n: completion(name, prompt="x", max_tokens=5, temperature=1, seed=1, n=n)
+        for together in (1, 4):
+            self.results.unlink(missing_ok=True)
+            self.write([line("first", 1), line("large", 4096), line("behind", 1)])
+            self.good(*self.command(max_num_seqs=together))
+            found = self.answers()
+            self.assertEqual(list(found), ["first", "behind", "large"])
+            self.assertEqual(len(found["large"]["response"]["body"]["choices"]), 4096)
 
     def test_names(self):
         self.write([completion("a", prompt="x", max_tokens=1, model="tiny"), completion("b", prompt="x", model="other")])
