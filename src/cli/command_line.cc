@@ -29,12 +29,15 @@ std::optional<T> Number(std::string_view text) {
 
 template <class T>
 std::string Whole(std::string& text) {
-  const std::optional<T> value = Number<T>(text);
-  if (!value)
-    return fmt::format("expected a whole number from {} to {}, found \"{}\"",
-                       std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), text);
-  text = fmt::to_string(*value);  // CLI11 would read 010 as eight
-  return "";
+  if (const std::optional<T> value = Number<T>(text)) {
+    text = fmt::to_string(*value);  // CLI11 would read 010 as eight
+    return "";
+  }
+  const size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
+  if (text.size() == sign || text.find_first_not_of("0123456789", sign) != text.npos)
+    return fmt::format("expected a whole number, found \"{}\"", text);
+  return fmt::format("expected a whole number from {} to {}, found {}",
+                     std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), text);
 }
 
 std::string Real(std::string& text) {

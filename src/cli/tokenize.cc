@@ -138,7 +138,7 @@ void AddTokenize(CLI::App& app, Action* chosen) {
   CLI::App* detokenize = app.add_subcommand("detokenize", "Show the text of token ids");
   auto d = std::make_shared<DetokenizeOptions>();
   detokenize->add_option("MODEL", d->model, "As for tokenize")->required();
-  detokenize->add_option("IDS", d->ids, "Token ids");
+  detokenize->add_option("IDS", d->ids, "Token ids")->check(Between(0, INT32_MAX));
   detokenize->add_option(
       "--lines", d->lines,
       "Detokenize a file: one JSON array of ids a line in, one JSON string a line out");

@@ -169,7 +169,9 @@ class CommandLine(merope.Case):
                           ["bench", "roofline", "--seconds", "1e400"],
                           ["synth", "--like", "pleias-rag-350m", "d", "--seed", 2**64], ["detokenize", self.model, 2**32]):
             with self.subTest(arguments):
-                self.refused(64, "expected", *arguments) if arguments[0] != "detokenize" else self.refused(64, "IDS", *arguments)
+                self.refused(64, "expected", *arguments)
+        for numbers in (["detokenize", "m", "1,2"], ["run", "m", "x", "--threads", "1e1"], ["run", "m", "x", "--seed", "-"]):
+            self.refused(64, f'expected a whole number, found "{numbers[-1]}"', *numbers)
         self.assertEqual(self.good("detokenize", self.model, "010").stdout, self.good("detokenize", self.model, 10).stdout)
         self.run_json("x", "--seed", 2**63 - 1, "--temperature", 1, "--max-tokens", "02")
         self.run_json("x", "--kv-cache-memory", "1 MiB", "--max-tokens", 2)
