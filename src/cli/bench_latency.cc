@@ -146,9 +146,6 @@ Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
 }
 
 Result<int> RunLatency(const LatencyArguments& arguments) {
-  for (const std::string& dtype : arguments.dtypes) TRY(ParsePrecision(dtype));
-  TRY(ParseWeightStorage(arguments.weights));
-  TRY(ParseKvStorage(arguments.kv));
   const Stopwatch open_watch;
   TRY_ASSIGN(const Checkpoint checkpoint,
              OpenLimited(arguments.model, {arguments.max_model_len, {}}));
@@ -205,12 +202,15 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
   list("--dtype", arguments->dtypes,
        "auto (the checkpoint's), stored, fp32, bf16, int8 or int4, comma-separated; loaded one "
        "after the "
-       "other");
+       "other")
+      ->check(Parses(ParsePrecision));
   list("--mode", arguments->modes, "eager, compiled, or both, which then take turns");
   command->get_option("--mode")->check(CLI::IsMember({"eager", "compiled"}));
   command->add_option("--weights", arguments->weights, "bf16 weights plain, packed, or auto")
+      ->check(Parses(ParseWeightStorage))
       ->capture_default_str();
   command->add_option("--kv-dtype", arguments->kv, "K and V as the dtype has them, or int8")
+      ->check(Parses(ParseKvStorage))
       ->capture_default_str();
   number("--warmup", latency.warmup, "Runs of each row before those that count")->check(AtLeast(0));
   number("--repeats", latency.repeats, "Runs of each row that count")->check(AtLeast(1));

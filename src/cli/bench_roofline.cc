@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "bench/bench_json.h"
 #include "bench/roofline.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/table.h"
 
@@ -80,8 +81,7 @@ void AddBenchRoofline(CLI::App& bench, Action* chosen) {
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer("Example: merope bench roofline --seconds 10");
   command->callback([arguments, chosen] {
-    if (const Status valid = Validate(arguments->options); !valid)
-      throw CLI::ValidationError("--" + valid.error().message);
+    RequireValid(Validate(arguments->options));
     *chosen = [arguments] { return RunRoofline(*arguments); };
   });
 }

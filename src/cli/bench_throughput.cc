@@ -141,8 +141,11 @@ void AddBenchThroughput(CLI::App& bench, Action* chosen) {
       "Example: merope bench throughput ./model --num-prompts 8 --input-len 512 --output-len 64\n"
       "         merope bench throughput SmolLM2-135M-Instruct.gguf --dataset quoting "
       "--max-num-seqs 1 --speculative-tokens 0,10");
-  command->callback(
-      [arguments, chosen] { *chosen = [arguments] { return RunThroughput(*arguments); }; });
+  command->callback([arguments, chosen] {
+    SamplingParams params{.temperature = arguments->dataset.temperature};
+    RequireValid(Settle(&params, {}));
+    *chosen = [arguments] { return RunThroughput(*arguments); };
+  });
 }
 
 }  // namespace merope

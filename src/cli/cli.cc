@@ -51,16 +51,14 @@ int Main(int argc, char** argv) {
   RefuseBadNumbers(app);
   try {
     app.parse(argc, argv);
+    const Result<int> code = RunPinned(chosen);
+    if (code) return *code;
+    std::fprintf(stderr, "merope: error: %s\n", code.error().message.c_str());
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     std::fprintf(stderr, "merope: error: %s\nRun %s --help for more information.\n",
                  Explain(app, error).c_str(), CommandPath(ChosenCommand(app)).c_str());
     return kExitUsage;
-  }
-  try {
-    const Result<int> code = RunPinned(chosen);
-    if (code) return *code;
-    std::fprintf(stderr, "merope: error: %s\n", code.error().message.c_str());
   } catch (const std::bad_alloc&) {
     std::fputs("merope: error: out of memory\n", stderr);
   } catch (const std::system_error& error) {

@@ -140,6 +140,14 @@ CLI::Validator Between(int64_t least, int64_t most) {
           ""};
 }
 
+void RequireValid(const Status& valid) {
+  if (valid) return;
+  std::string message = valid.error().message;
+  std::replace(message.begin(), message.begin() + static_cast<ptrdiff_t>(message.find(':')), '_',
+               '-');
+  throw CLI::ValidationError("--" + message);
+}
+
 void ForEachOption(CLI::App& command, const std::function<void(CLI::Option*)>& each) {
   for (CLI::Option* option : command.get_options()) each(option);
   for (CLI::App* group : command.get_subcommands([](CLI::App* a) { return a->get_name().empty(); }))

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+
 namespace merope {
 
 // An option or argument whose value is any text: brackets, braces and "" are nothing special.
@@ -38,6 +40,23 @@ CLI::Validator Bytes();
 // The check of a whole number, or of each in a list.
 CLI::Validator AtLeast(int64_t least);
 CLI::Validator Between(int64_t least, int64_t most);
+
+// The check of a text that parse makes a value of. Its error begins with a name, as "dtype: …"; the
+// option's, which CLI11 puts first, takes the place of it.
+template <class Parse>
+CLI::Validator Parses(Parse parse) {
+  return {[parse](const std::string& text) -> std::string {
+            const auto parsed = parse(text);
+            if (parsed) return "";
+            const std::string& message = parsed.error().message;
+            return message.substr(message.find(": ") + 2);
+          },
+          ""};
+}
+
+// For a command's callback, of what its options' values are together: an error of the field top_p
+// makes the command line a wrong one, and names --top-p.
+void RequireValid(const Status& valid);
 
 std::vector<CLI::App*> Subcommands(CLI::App& command);
 // Those of its groups, too.

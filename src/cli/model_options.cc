@@ -28,6 +28,7 @@ CLI::Option* AddKvCacheMemory(CLI::App& command, std::optional<uint64_t>* bytes,
       .add_option("--kv-cache-memory", *bytes,
                   "Bytes that keys and values may take (as 512M, 8GiB)" + meaning)
       ->transform(Bytes())
+      ->check(AtLeast(1))
       ->type_name("SIZE");
 }
 
@@ -47,17 +48,20 @@ void AddModelOptions(CLI::App& command, ModelOptions* options) {
           "fp32, bf16, int8, int4, stored (a GGUF's own integers) or auto: BF16 runs in "
           "bf16, F32 and F16 in fp32, quantized weights in bf16 up to 500 million of them, above "
           "as stored")
+      ->check(Parses(ParsePrecision))
       ->capture_default_str();
   AddThreads(command, &o.load.runtime.threads);
   command
       .add_option("--weights", o.weights,
                   "How bf16 weights are kept: plain, packed (in 12 bits, losslessly), or auto, "
                   "which measures; the results are the same")
+      ->check(Parses(ParseWeightStorage))
       ->capture_default_str();
   command
       .add_option("--kv-dtype", o.kv,
                   "How keys and values are kept: int8, with a scale a token and head, or auto, as "
                   "the dtype has them")
+      ->check(Parses(ParseKvStorage))
       ->capture_default_str();
   command.add_flag("--enforce-eager", llama.eager,
                    "Run the ops one by one instead of a captured plan; the results are the same");

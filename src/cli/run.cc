@@ -13,6 +13,7 @@
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/generate.h"
+#include "engine/grammar_compiler.h"
 #include "engine/load.h"
 
 namespace merope {
@@ -27,7 +28,7 @@ struct RunArguments {
   std::optional<int64_t> top_k, max_tokens;
   SamplingParams params;
   StructuredOutputs structured;
-  std::optional<std::string> json_schema;
+  std::optional<std::string> json_schema;  // or the path of one
   bool chat = false, json = false;
   std::optional<std::tm> date;
 };
@@ -163,23 +164,38 @@ void SaySummary(const GenerateResult& result, const EngineStats& stats) {
   Say("{}; finish: {}", line, FinishReasonName(result.finish_reason));
 }
 
-// The value of --json-schema: a schema, or the path of one.
-Result<std::string> ReadSchema(const std::string& value) {
-  if (value.find_first_not_of(" \t\r\n") == value.npos)
-    return Err("--json-schema: expected a schema or a file, found \"{}\"", value);
-  const char first = value[value.find_first_not_of(" \t\r\n")];
-  if (first == '{' || value == "true" || value == "false") return value;
-  auto text = ReadFile(value);
-  if (!text) return Within("--json-schema", text.error());
-  return text;
+// A schema that stands in the command line itself; Run reads the others.
+Status TakeSchema(RunArguments* arguments) {
+  if (!arguments->json_schema) return {};
+  const std::string& value = *arguments->json_schema;
+  const size_t begin = value.find_first_not_of(" \t\r\n");
+  if (begin == value.npos)
+    return Err("json-schema: expected a schema or a file, found \"{}\"", value);
+  if (value[begin] == '{' || value == "true" || value == "false")
+    arguments->structured.json = value;
+  return {};
+}
+
+// What is wrong with the options' values whatever the model and the files.
+Status Check(const RunArguments& arguments) {
+  GenerationDefaults unknown;
+  unknown.max_new_tokens = -1;  // whatever --min-tokens is
+  SamplingParams params = Params(arguments, unknown);
+  if (params.structured_outputs)
+    if (const Status valid = CheckGrammar(*params.structured_outputs); !valid) {
+      std::string message = valid.error().message;
+      if (message.starts_with("json:")) message.insert(4, "-schema");
+      return Err("{}", message);
+    }
+  return Settle(&params, {.vocab_size = std::numeric_limits<int32_t>::max()});
 }
 
 Result<int> Run(RunArguments arguments) {
-  if (arguments.json_schema) {
-    TRY_ASSIGN(arguments.structured.json, ReadSchema(*arguments.json_schema));
+  if (arguments.json_schema && !arguments.structured.json) {
+    auto schema = ReadFile(*arguments.json_schema);
+    if (!schema) return Within("--json-schema", schema.error());
+    arguments.structured.json = *std::move(schema);
   }
-  SamplingParams checked = Params(arguments, {});
-  TRY(Settle(&checked, {.vocab_size = std::numeric_limits<int32_t>::max()}));  // before loading
   TRY_ASSIGN(const LoadedModel loaded, LoadAndSay(arguments.model));
   SayDefaults(arguments, loaded.config().generation);
   TRY_ASSIGN(std::vector<int32_t> prompt, Prompt(arguments, loaded));
@@ -253,7 +269,11 @@ void AddRun(CLI::App& app, Action* chosen) {
       "130;\n"
       "a reader that closes the pipe ends it quietly, with 0.\n\n"
       "Example: merope run SmolLM2-135M-Instruct.gguf --chat \"What is the capital of France?\"");
-  run->callback([a, chosen] { *chosen = [a] { return Run(*a); }; });
+  run->callback([a, chosen] {
+    RequireValid(TakeSchema(a.get()));
+    RequireValid(Check(*a));
+    *chosen = [a] { return Run(*a); };
+  });
 }
 
 }  // namespace merope

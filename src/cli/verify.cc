@@ -4,6 +4,7 @@
 
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
@@ -105,13 +106,16 @@ void AddVerify(CLI::App& app, Action* chosen) {
       app.add_subcommand("verify", "Check a model's precision against fp32, with verdicts");
   auto a = std::make_shared<VerifyArguments>();
   verify->add_option("MODEL", a->model, "A Hugging Face directory, or a .gguf file")->required();
-  verify->add_option(
-      "--dtype", a->dtype,
-      "What is verified: bf16, int8, int4, stored (a GGUF's own integers), fp32 (against the "
-      "double-sum reference), or auto (default: bf16; of a quantized model, its integers)");
+  verify
+      ->add_option(
+          "--dtype", a->dtype,
+          "What is verified: bf16, int8, int4, stored (a GGUF's own integers), fp32 (against the "
+          "double-sum reference), or auto (default: bf16; of a quantized model, its integers)")
+      ->check(Parses(ParsePrecision));
   verify
       ->add_option("--kv-dtype", a->kv,
                    "The target's keys and values: int8, or as the dtype has them")
+      ->check(Parses(ParseKvStorage))
       ->capture_default_str();
   auto* quick =
       verify->add_flag("--quick", a->quick,

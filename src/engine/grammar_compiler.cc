@@ -138,12 +138,21 @@ Result<Wanted> What(const StructuredOutputs& outputs) {
   return std::move(wanted[0]);
 }
 
-Result<Rules> RulesOf(const StructuredOutputs& outputs) {
+Result<Rules> AllRulesOf(const StructuredOutputs& outputs) {
   if (outputs.json) return JsonSchemaRules(*outputs.json);
   if (outputs.regex) return RegexRules(*outputs.regex);
   if (outputs.choice) return ChoiceRules(*outputs.choice);
   if (outputs.grammar) return EbnfRules(*outputs.grammar);
   return JsonObjectRules();
+}
+
+// Those that are needed.
+Result<Rules> RulesOf(const StructuredOutputs& outputs) {
+  TRY_ASSIGN(Rules rules, AllRulesOf(outputs));
+  TRY(rules.Prune());
+  if (const int64_t size = rules.Size(); size > kMaxRulesSize)
+    return Err("too large: {} symbols of a grammar, more than {}", size, kMaxRulesSize);
+  return rules;
 }
 
 // The vocabulary as xgrammar wants it, and what is known of it beforehand.
@@ -201,10 +210,6 @@ struct Vocabulary {
 
   Result<std::shared_ptr<const Grammar>> Compile(const StructuredOutputs& outputs) {
     TRY_ASSIGN(Rules rules, RulesOf(outputs));
-    TRY(rules.Prune());
-    if (const int64_t size = rules.Size(); size > kMaxRulesSize) {
-      return Err("too large: {} symbols of a grammar, more than {}", size, kMaxRulesSize);
-    }
     if (const int64_t checks = Checks(rules); checks > kMaxChecks) {
       return Err(
           "too large: it has too many places, repetitions counted in, that most tokens fit in: {} "
@@ -236,6 +241,13 @@ struct Vocabulary {
 };
 
 }  // namespace
+
+Status CheckGrammar(const StructuredOutputs& outputs) {
+  TRY_ASSIGN(const Wanted wanted, What(outputs));
+  const Result<Rules> rules = RulesOf(outputs);
+  if (!rules) return Within(wanted.field, rules.error());
+  return {};
+}
 
 struct GrammarCompiler::State {
   State(const Tokenizer& the_tokenizer, int64_t size)

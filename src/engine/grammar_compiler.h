@@ -34,4 +34,7 @@ class GrammarCompiler {
   std::unique_ptr<State> state_;
 };
 
+// What is wrong with it for every vocabulary; Compile finds that, and what is too large, too.
+Status CheckGrammar(const StructuredOutputs& outputs);
+
 }  // namespace merope
