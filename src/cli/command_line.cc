@@ -143,8 +143,8 @@ CLI::Validator Between(int64_t least, int64_t most) {
 void RequireValid(const Status& valid) {
   if (valid) return;
   std::string message = valid.error().message;
-  std::replace(message.begin(), message.begin() + static_cast<ptrdiff_t>(message.find(':')), '_',
-               '-');
+  const size_t name = std::min(message.find(':'), message.size());
+  std::replace(message.begin(), message.begin() + static_cast<ptrdiff_t>(name), '_', '-');
   throw CLI::ValidationError("--" + message);
 }
 
