@@ -86,9 +86,12 @@ Bpe::Bpe(std::vector<std::string> tokens, MergeTable merges, BpeOptions options)
 }
 
 void Bpe::Encode(std::string_view piece, Scratch* scratch, std::vector<int32_t>* ids) const {
-  if (options_.ignore_merges || (!whole_.empty() && piece.size() <= kMaxWholeBytes)) {
+  const bool ignore_merges =
+      options_.ignore_merges ||
+      (options_.whole_newlines && piece.find_first_not_of('\n') == std::string_view::npos);
+  if (ignore_merges || (!whole_.empty() && piece.size() <= kMaxWholeBytes)) {
     const int32_t id = piece_index_.Find(piece);
-    if (id >= 0 && (options_.ignore_merges || whole_[static_cast<size_t>(id)])) {
+    if (id >= 0 && (ignore_merges || whole_[static_cast<size_t>(id)])) {
       ids->push_back(id);
       return;
     }

@@ -40,6 +40,7 @@ class MergeTable {
 struct BpeOptions {
   bool byte_level = false;  // pieces are bytes, and tokens are spelled in the byte-level alphabet
   bool ignore_merges = false;      // a piece that is a token is that token
+  bool whole_newlines = false;     // as ignore_merges, for pieces of newlines
   bool byte_fallback = false;      // unknown characters become <0x00>… tokens
   bool fuse_unknown = false;       // neighbouring unknown characters become one
   std::optional<int32_t> unknown;  // what else an unknown character becomes; absent: nothing

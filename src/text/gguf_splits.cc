@@ -23,6 +23,8 @@ enum class Kind : uint8_t {
   kTekken,
   kGpt4o,
   kFalcon,
+  kSarvam,  // runs of newlines, and what is between them
+  kGemma4,  // as kSarvam, newlines whole if they are a token, always with BOS
   kDefault,
 };
 
@@ -93,6 +95,9 @@ constexpr auto kNames = std::to_array<Name>({
     {"kanana2", Kind::kGpt4o},
     {"talkie", Kind::kGpt4o},
     {"minimax-m2", Kind::kGpt4o},
+    {"sarvam-moe", Kind::kSarvam},
+    {"gemma4", Kind::kGemma4},
+    {"granite-embed-multi-311m", Kind::kGemma4},
 });
 
 PreTokenizer Isolate(Matcher matcher) {
@@ -109,6 +114,7 @@ PreTokenizer Triples(bool (*is_digit)(char32_t), bool whole_only) {
   return Isolate(DigitRuns(is_digit, 3, whole_only));
 }
 
+bool IsNewline(char32_t c) { return c == '\n'; }
 bool IsAsciiDigit(char32_t c) { return c >= '0' && c <= '9'; }
 
 std::vector<PreTokenizer> StepsOf(Kind kind) {
@@ -136,6 +142,9 @@ std::vector<PreTokenizer> StepsOf(Kind kind) {
     case Kind::kFalcon:
       return {SplitCharacters(IsFalconPunctuation, SplitBehavior::kContiguous),
               Isolate(Gpt2Splitter()), Triples(IsAsciiDigit, /*whole_only=*/true)};
+    case Kind::kSarvam:
+    case Kind::kGemma4:
+      return {SplitCharacters(IsNewline, SplitBehavior::kContiguous)};
     case Kind::kDefault:
       return {SplitCharacters(IsDefaultPunctuation, SplitBehavior::kContiguous),
               Isolate(Gpt2Splitter()),
@@ -149,7 +158,8 @@ std::vector<PreTokenizer> StepsOf(Kind kind) {
 
 Result<GgufSplit> ReadGgufSplit(std::string_view name, const std::string& file) {
   if (const GgufPatterns* patterns = FindGgufPatterns(name)) {
-    GgufSplit split{{}, patterns->ignore_merges, patterns->add_bos};
+    GgufSplit split{
+        .steps = {}, .ignore_merges = patterns->ignore_merges, .add_bos = patterns->add_bos};
     if (patterns->trailing_triples) split.steps.push_back(Isolate(TrailingTriples()));
     for (const std::string_view pattern : patterns->patterns) {
       if (pattern.empty()) break;
@@ -166,7 +176,10 @@ Result<GgufSplit> ReadGgufSplit(std::string_view name, const std::string& file) 
   return GgufSplit{
       .steps = StepsOf(found->kind),
       .ignore_merges = whole_words || found->kind == Kind::kMiniCpm || found->kind == Kind::kGlm4,
-      .add_bos = whole_words};
+      .add_bos = whole_words,
+      .always_bos = found->kind == Kind::kGemma4,
+      .byte_level = found->kind != Kind::kSarvam && found->kind != Kind::kGemma4,
+      .whole_newlines = found->kind == Kind::kGemma4};
 }
 
 }  // namespace merope

@@ -19,7 +19,8 @@ namespace merope {
 // A vocabulary as a GGUF file holds it (its tokenizer.ggml.* keys), filled by the checkpoint
 // reader.
 struct GgufVocabulary {
-  std::string model;  // "gpt2" (byte-level BPE) or "llama" (SentencePiece-style)
+  std::string model;  // "gpt2" (BPE by merges), "gemma4" (the same, split as its name says) or
+                      // "llama" (SentencePiece-style)
   std::string pre;    // which split: "smollm", "llama-bpe", …; empty where the key is absent
   std::vector<std::string> tokens;
   std::vector<float> scores;        // (n_tokens), or empty

@@ -133,17 +133,33 @@ Result<Tokenizer> Tokenizer::FromGguf(GgufVocabulary v, const std::string& file)
   BpeOptions options;
   MergeTable merges;
   bool add_bos = false;
+  const auto escape_spaces = [&state] {
+    state->normalizers.push_back(
+        normalizers::Replace(LiteralMatcher(std::string(1, ' ')), std::string(kSpaceMark)));
+  };
   const StringIndex index(v.tokens);
   TRY(CheckUnique(v.tokens, index, file));
+  if (v.model == "gemma4") {
+    v.model = "gpt2";
+    v.pre = "gemma4";
+  }
   if (v.model == "gpt2") {
     TRY_ASSIGN(const GgufSplit split, ReadGgufSplit(v.pre, file));
     TRY_ASSIGN(merges, RankedMerges(v, index, file));
     state->pre_tokenizers = split.steps;
     options.ignore_merges = split.ignore_merges;
-    options.byte_level = true;
+    options.whole_newlines = split.whole_newlines;
+    options.byte_level = split.byte_level;
+    options.byte_fallback = !split.byte_level;
     options.unknown = std::nullopt;
     add_bos = split.add_bos && v.bos.has_value();
-    state->decoder.byte_level = true;
+    if (split.always_bos) v.add_bos = true;
+    if (split.byte_level) {
+      state->decoder.byte_level = true;
+    } else {
+      escape_spaces();
+      state->decoder = SentencePieceDecoder(/*strip_first=*/false);
+    }
   } else if (v.model == "llama") {
     if (v.scores.empty()) return Err("{}: tokenizer.ggml.scores: expected, found nothing", file);
     if (!std::ranges::all_of(v.scores, [](float score) { return score == score; })) {
@@ -152,15 +168,15 @@ Result<Tokenizer> Tokenizer::FromGguf(GgufVocabulary v, const std::string& file)
     TRY_ASSIGN(merges, ScoredMerges(v, file, &tokens));
     const bool space_first = v.add_space_prefix.value_or(true);
     if (space_first) state->normalizers.push_back(normalizers::Prepend(std::string(1, ' ')));
-    state->normalizers.push_back(
-        normalizers::Replace(LiteralMatcher(std::string(1, ' ')), std::string(kSpaceMark)));
+    escape_spaces();
     options.byte_fallback = true;
     options.unknown = v.unknown.value_or(0);
     options.first_part = state->vocab_size;
     add_bos = v.bos.has_value();
     state->decoder = SentencePieceDecoder(space_first);
   } else {
-    return Err("{}: tokenizer.ggml.model: expected gpt2 or llama, found \"{}\"", file, v.model);
+    return Err("{}: tokenizer.ggml.model: expected gpt2, gemma4 or llama, found \"{}\"", file,
+               v.model);
   }
   for (size_t id = 0; id < v.types.size(); ++id) {
     const int32_t type = v.types[id];

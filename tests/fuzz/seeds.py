@@ -190,7 +190,7 @@ def main(directory):
             safetensors([("a", "F32", [2, 3], bytes(24)), ("b", "BF16", [4], b"\x80\x3f" * 4), ("c", "F16", [], b"\0\x3c")]),
             safetensors([("i", "I64", [1], bytes(8)), ("e", "F32", [0, 4], b"")])],
         "gguf": [gguf_model(), gguf_model("llama-bpe", 8, 34), gguf_model(kind=2, row_bytes=18),
-                 gguf_model(model="llama"), gguf({"general.architecture": "llama", "x": [1, 2]}, [], 2)],
+                 gguf_model(model="llama"), gguf_model("gemma4"), gguf({"general.architecture": "llama", "x": [1, 2]}, [], 2)],
         "config": [json.dumps(c).encode() + end for c in CONFIGS for end in (b"", b"\0" + json.dumps(GENERATION).encode())],
         "tokenizer_json": [json.dumps(t, ensure_ascii=False).encode() for t in tokenizers()],
         "chat_template": [t.encode() for t in TEMPLATES],

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Token ids of merope against llama.cpp's tokenizer, for GGUF vocabularies: every kind of split, and SentencePiece's merging.
 
-Small models (random weights, one layer) are written with the vocabulary of SmolLM2 and each split by name, and one with a
-vocabulary of scores; llama.cpp loads them and tokenizes the texts of tokenizer_oracle.py.
+Small models (random weights, one layer) are written with each split by name, on the vocabulary of SmolLM2 or on all pairs of
+bytes, and one with a vocabulary of scores; llama.cpp loads them and tokenizes the texts of tokenizer_oracle.py.
 
 Environment: MEROPE_BIN, the program; MEROPE_SMOLLM2, the SmolLM2-135M-Instruct GGUF file; MEROPE_LLAMACPP_PYTHON, a Python that
 has xllamacpp (PyPI). Needs gguf and tokenizers.
 """
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,8 @@ SPLITS = ["smollm", "llama-bpe", "gpt-2", "qwen2", "default", "falcon", "tekken"
 PATTERNS = ["deepseek-llm", "deepseek-coder", "deepseek-v3", "spark2_5", "youtu", "jais-2", "qwen35", "poro-chat", "viking",
             "chameleon", "granite-embed-multi-97m", "superbpe", "bailingmoe", "seed-coder", "ufakzeka", "laguna", "exaone-moe",
             "glm4", "afmoe", "tiny_aya", "cohere2moe", "kimi-k2"]
+# Those whose vocabularies are like SentencePiece's, with merges.
+SPELLED = ["sarvam-moe", "gemma4", "granite-embed-multi-311m"]
 
 PEER = r"""
 import json, sys, urllib.request
@@ -89,25 +92,55 @@ def scored_vocabulary():
     return {"tokens": tokens, "token_type": types, "scores": [-float(i) for i in range(len(tokens))]}
 
 
+def byte_pairs():
+    """A vocabulary in which any two bytes merge, so that most ends of pieces show."""
+    keep = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = iter(range(0x100, 0x200))
+    alphabet = [chr(b) if b in keep else chr(next(others)) for b in range(256)]
+    merges = [(a, b) for a in alphabet for b in alphabet]
+    random.Random(0).shuffle(merges)
+    tokens = ["<unk>", "<s>", "</s>"] + alphabet + [a + b for a, b in merges]
+    return {"tokens": tokens, "token_type": [3] * 3 + [1] * (len(tokens) - 3), "merges": [f"{a} {b}" for a, b in merges]}
+
+
+def spelled_vocabulary():
+    """The tokens of scored_vocabulary in the order of their scores, with merges and with newlines that no merge makes."""
+    vocabulary = scored_vocabulary()
+    del vocabulary["scores"]
+    vocabulary["merges"] = []
+    known = {t for t, kind in zip(vocabulary["tokens"], vocabulary["token_type"]) if kind == 1}
+    for token in vocabulary["tokens"]:
+        if token in known and "\n" not in token:
+            cuts = [(token[:at], token[at:]) for at in range(1, len(token))]
+            vocabulary["merges"] += [f"{a} {b}" for a, b in cuts if a in known and b in known]
+    more = [t for t in ("\n\n", "\n\n\n") if t not in known]
+    vocabulary["tokens"] += more
+    vocabulary["token_type"] += [1] * len(more)
+    return vocabulary
+
+
 def main():
     failures = 0
-    texts = [t for t in SAMPLES + random_strings(1500, seed=5) if t]
+    every_text = [t for t in SAMPLES + random_strings(1500, seed=5) if t]
     vocabulary = read_gguf(os.environ["MEROPE_SMOLLM2"])
     # Where a vocabulary lacks a byte, HF drops it and merges its neighbours, llama.cpp drops it only then. merope does as HF.
     known = set(vocabulary["tokens"])
     rare = [bytes([b]) for b in range(0xC2, 0xF5) if (chr(b) not in known)]
-    texts = [t for t in texts if not any(b in t.encode() for b in rare)]
+    texts = [t for t in every_text if not any(b in t.encode() for b in rare)]
     # llama.cpp's Unicode tables are older: no Garay, no Kirat Rai (both of Unicode 16).
     texts = [t for t in texts if not any(0x10D40 <= ord(c) < 0x10D90 or 0x16D40 <= ord(c) < 0x16D80 for c in t)]
     with tempfile.TemporaryDirectory() as folder:
         merope, model = Merope(folder), Path(folder) / "model.gguf"
         # Debian 12's Oniguruma is at Unicode 14.
-        known_to_14 = [t for t in texts if all(unicodedata.category(c) != "Cn" for c in t)]
-        kinds = [("gpt2", pre, vocabulary) for pre in SPLITS + PATTERNS] + [("llama", None, scored_vocabulary())]
+        known_to_14 = [t for t in every_text if all(unicodedata.category(c) != "Cn" for c in t)]
+        kinds = [("gpt2", pre, vocabulary) for pre in SPLITS] + [("llama", None, scored_vocabulary())]
+        pairs, spelled = byte_pairs(), spelled_vocabulary()
+        kinds += [("gpt2", pre, pairs) for pre in PATTERNS]
+        kinds += [("gemma4" if pre == "gemma4" else "gpt2", pre, spelled) for pre in SPELLED]
         only = sys.argv[1:]
         all_texts = texts
         for kind, pre, words in kinds:
-            texts = known_to_14[:600] if pre in PATTERNS else all_texts
+            texts = known_to_14 if pre in PATTERNS else all_texts
             if only and (pre or kind) not in only:
                 continue
             write_model(model, words, kind, pre)

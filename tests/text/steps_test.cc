@@ -190,6 +190,8 @@ TEST(GgufSplits, OfEachKind) {
            {"deepseek-coder", "ab1, cd", {"ab", "1", ",", " cd"}, false, false},
            {"bloom", "ab cd", {"ab", " cd"}, false, false},
            {"viking", "ab12", {"ab", "1", "2"}, false, false},
+           {"sarvam-moe", "a 1\n\nb", {"a 1", "\n\n", "b"}, false, false},
+           {"gemma4", "a 1\n\nb", {"a 1", "\n\n", "b"}, false, false},
            {"jina-v2-code", "a's 1234", {"a", "'s", " 1234"}, false, false},
            {"afmoe",
             "a \u4E00b  1234",

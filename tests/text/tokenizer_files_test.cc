@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <string>
+#include <tuple>
 
 #include "tests/text/tokenizers.h"
 #include "text/regex.h"
@@ -252,6 +253,26 @@ TEST(TokenizerGguf, MergesOfAByteLevelModel) {
   EXPECT_EQ(ids({"a b", "b c"}), (Ids{3, 2}));
   EXPECT_EQ(ids({"b c", "a b"}), (Ids{0, 4}));
   EXPECT_EQ(ids({"a b", "b c", "a b"}), (Ids{3, 2}));
+}
+
+TEST(TokenizerGguf, MergesOfAModelThatSpellsSpacesAndBytes) {
+  for (const auto& [model, pre, ids] : {std::tuple("gpt2", "sarvam-moe", Ids{7, 8, 8, 3, 4}),
+                                        {"gpt2", "gemma4", Ids{1, 7, 9, 3, 4}},
+                                        {"gemma4", "", Ids{1, 7, 9, 3, 4}}}) {
+    GgufVocabulary v = SentencePiece();
+    v.model = model;
+    v.pre = pre;
+    v.tokens = {"<unk>", "<s>", "</s>", "<0xC3>", "<0xA9>", "▁", "a", "▁a", "\n", "\n\n"};
+    v.scores.clear();
+    v.types.clear();
+    v.merges = {"▁ a"};
+    v.add_bos = false;  // Gemma 4 begins with BOS all the same
+    const auto t = Tokenizer::FromGguf(std::move(v), "t.gguf");
+    ASSERT_TRUE(t) << t.error().message;
+    EXPECT_EQ(*t->Encode(" a\n\né", {.add_special = true}), ids) << pre;
+    EXPECT_EQ(*t->Encode("x"), Ids{}) << pre;
+    EXPECT_EQ(*t->Decode(Ids{7, 9, 3, 4}), " a\n\né");
+  }
 }
 
 TEST(TokenizerGguf, BeginningAndEnd) {
