@@ -25,7 +25,7 @@ struct Tokenizer::State {
   std::vector<int32_t> prefix, suffix;  // the post-processor's
   Decoder decoder;
   bool split_special = false;  // special tokens written out in a text are plain text, always
-  int32_t vocab_size = 0;  // the BPE may hold tokens past it that no id leaves by
+  int32_t vocab_size = 0;      // the BPE may hold tokens past it that no id leaves by
 
   Status Normalize(std::string* text) const;
   // added_index[id]: position in added, or -1.

@@ -1,5 +1,5 @@
-// A text of what a death test prints. Not a regular expression: Oniguruma's library has a regcomp of
-// its own, which does not go with the regexec that AddressSanitizer calls: such a test hangs.
+// A text of what a death test prints. Not a regular expression: Oniguruma's library has a regcomp
+// of its own, which does not go with the regexec that AddressSanitizer calls: such a test hangs.
 #pragma once
 
 #include <ostream>
