@@ -65,7 +65,7 @@ def note_once(owner: str, note: str) -> None:
 
 def take_engine_arguments(owner: str, model: str, arguments: Mapping[str, Any]) -> None:
     """Takes what changes no result, with a note once a process; refuses all else, in owner's name."""
-    only = {**_ONLY, "tokenizer": (None, model)}
+    only: dict[str, tuple[Any, ...]] = {**_ONLY, "tokenizer": (None, model)}
     for name, value in arguments.items():
         if name not in _WITHOUT_EFFECT:
             _only(owner, name, os.fspath(value) if isinstance(value, os.PathLike) else value, only)

@@ -195,6 +195,7 @@ Result<int> Run(RunArguments arguments) {
     auto schema = ReadFile(*arguments.json_schema);
     if (!schema) return Within("--json-schema", schema.error());
     arguments.structured.json = *std::move(schema);
+    if (const Status valid = Check(arguments); !valid) return Err("--{}", valid.error().message);
   }
   TRY_ASSIGN(const LoadedModel loaded, LoadAndSay(arguments.model));
   SayDefaults(arguments, loaded.config().generation);

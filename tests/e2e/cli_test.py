@@ -156,8 +156,9 @@ class CommandLine(merope.Case):
         for value in (schema, "  " + schema, file):
             self.assertEqual(json.loads(self.run_json("x", "--json-schema", value)["text"]), [7, 7])
         self.refused(3, ["--json-schema", "no-such.json"], "run", self.model, "x", "--json-schema", "no-such.json")
-        file.write_text("{")
-        self.refused(3, "invalid JSON", "run", self.model, "x", "--json-schema", file)
+        for text, why in (("{", "invalid JSON"), ("", "invalid JSON"), ('{"type": 3}', "type: expected")):
+            file.write_text(text)
+            self.refused(3, ["--json-schema: ", why], "run", "none", "x", "--json-schema", file)
 
     def test_a_value_that_is_wrong_for_every_model_is_64(self):
         for command, wrong in WRONG_VALUES:
