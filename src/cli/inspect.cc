@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "backend/step.h"
 #include "base/machine.h"
 #include "base/progress.h"
 #include "checkpoint/checkpoint.h"
@@ -50,7 +51,8 @@ struct KvFit {
 };
 KvFit Fit(const ModelConfig& config, int64_t element_bytes, const Inspection& found) {
   const int64_t per_token = config.KvBytesPerToken(element_bytes);
-  return {per_token, found.budget / per_token, found.budget / (per_token * found.request_tokens)};
+  const int64_t pages = (found.request_tokens + kPageTokens - 1) / kPageTokens;  // of a request
+  return {per_token, found.budget / per_token, found.budget / (per_token * kPageTokens) / pages};
 }
 
 // A tokenizer that is there but cannot be used is an error; none at all is a fact.

@@ -1,6 +1,7 @@
 """The program as a person uses it: help, exit codes, streams, signals."""
 
 import fcntl
+import hashlib
 import json
 import os
 import pty
@@ -440,10 +441,58 @@ class Others(merope.Case):
         self.refused(3, "99999", "detokenize", self.model, 99999)
 
     def test_inspect(self):
-        result = json.loads(self.good("inspect", self.model, "--json").stdout)
-        self.assertIsInstance(result, dict)
-        text = self.good("inspect", self.model).stdout.decode()
-        self.assertIn("LlamaForCausalLM", text)
+        weights = (self.model / "model.safetensors").read_bytes()
+        sha = hashlib.sha256(weights).hexdigest()
+        options = ("inspect", self.model, "--kv-memory", "1M", "--max-model-len", 50)
+        self.assertEqual(self.good(*options).stdout.decode(), f"""\
+Model         {self.model} (safetensors)
+Architecture  LlamaForCausalLM, 2 layers, hidden 64, feed-forward 96
+              4 heads of 16, 2 KV heads, vocabulary 512, 64 positions
+              untied head, no biases, RMS norm epsilon 1e-05
+RoPE          theta 10000
+dtype         BF16, runs in bf16
+Tokenizer     512 ids
+Prefix (BOS)  2 <|end_of_text|> (tokenizer.json: post_processor)
+EOS           2 <|end_of_text|> (generation_config.json: eos_token_id)
+Chat template none
+Weights       21 tensors found, 21 expected (21 BF16)
+              127,296 parameters found, 127,296 expected; 0.2 MiB
+              0 NaN, 0 infinite
+              model.safetensors: sha256 {sha}, {len(weights):,} bytes
+Weight check  OK
+KV cache      256 bytes a token in bf16, 512 in fp32
+              1.0 MiB (--kv-memory) hold 4,096 tokens in bf16, 2,048 in fp32
+              or 64 requests of 50 tokens at once in bf16, 32 in fp32
+""")
+        result = json.loads(self.good(*options, "--json").stdout)
+        self.assertEqual(result["config"], {
+            "architecture": "LlamaForCausalLM", "hidden_size": 64, "intermediate_size": 96, "num_layers": 2, "num_heads": 4,
+            "num_kv_heads": 2, "head_dim": 16, "vocab_size": 512, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
+            "rope": {"type": "default", "theta": 10000}, "tie_word_embeddings": False, "attention_bias": False, "mlp_bias": False,
+            "dtype": "BF16", "quantization": None})
+        self.assertEqual(result["tokenizer"], {"vocab_size": 512, "prefix_ids": [2], "prefix_tokens": ["<|end_of_text|>"],
+                                               "prefix_source": "tokenizer.json: post_processor"})
+        found = result["weights"]
+        self.assertEqual((found["ok"], found["found_tensors"], found["parameters"], found["bytes"], found["dtypes"], found["nan"]),
+                         (True, 21, 127296, 2 * 127296, {"BF16": 21}, 0))
+        self.assertEqual(found["files"], [{"file": "model.safetensors", "bytes": len(weights), "sha256": sha}])
+        self.assertEqual(result["kv_cache"], {
+            "budget_bytes": 1 << 20, "bf16": {"bytes_per_token": 256, "tokens": 4096, "requests_of_50_tokens": 64},
+            "fp32": {"bytes_per_token": 512, "tokens": 2048, "requests_of_50_tokens": 32}})
+
+    def test_inspect_says_how_positions_are_scaled(self):
+        for name, length, scaling, says in (
+                ("yarn", 2048, {"factor": 4.0, "beta_fast": 30.0, "beta_slow": 2.0, "attention_factor": 1.5, "truncate": False,
+                                "original_max_position_embeddings": 512},
+                 "yarn scaling by 4 (beta 30 to 2, attention factor 1.5) from 512 positions"),
+                ("llama3", 64, {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32},
+                 "llama3 scaling by 8 (frequency factors 1 to 4) from 32 positions"),
+                ("linear", 64, {"factor": 2.0}, "linear scaling by 2")):
+            with self.subTest(name):
+                model = self.synth(name, max_position_embeddings=length, rope_scaling={"rope_type": name} | scaling)
+                rope = json.loads(self.good("inspect", model, "--json").stdout)["config"]["rope"]
+                self.assertEqual(rope, {"type": name, "theta": 10000} | scaling)
+                self.assertIn(f"RoPE          theta 10000, {says}\n", self.good("inspect", model).stdout.decode())
 
     def test_synth_repeats_and_overwrites_nothing(self):
         other = self.synth("other")
@@ -503,6 +552,13 @@ class Others(merope.Case):
         self.refused(3, ["own.jsonl: line 2", "prompt"], *arguments)
         self.refused(3, "no-such", "verify", self.model, "--quick", "--target", "no-such.safetensors")
         self.refused(64, "--against", "verify", self.model, "--target", dump, "--against", dump)
+
+    def test_verify_writes_its_prompts(self):
+        prompts = self.scratch / "prompts.json"
+        said = self.good("verify", self.model, "--quick", "--dump-prompts", prompts).stderr.decode()
+        found = json.loads(prompts.read_text())["prompts"]
+        self.assertEqual(said, f"{prompts}: {len(found)} prompts written\n")
+        self.assertEqual(found[0]["text"], "What is RAG in AI?")
 
     def test_a_vocabulary_of_one_token_is_not_verified(self):
         model = self.synth("one-token", vocab_size=1, bos_token_id=0, eos_token_id=None)
