@@ -144,9 +144,10 @@ class HostileEngine : public testing::Test {
     std::vector<double> work, wall;
     Run run;
     EventQueue queue;
-    const auto pass_on = queue.Sink(0);
-    const auto id =
-        engine_->Submit({.prompt = prompt, .params = params, .priority = kFirst}, [&](Event event) {
+    // The sink is still at work when its last event has been taken: the engine keeps it.
+    const auto id = engine_->Submit(
+        {.prompt = prompt, .params = params, .priority = kFirst},
+        [&work, &wall, pass_on = queue.Sink(0)](Event event) {
           work.push_back(ThreadSeconds());
           timespec now = {};
           clock_gettime(CLOCK_MONOTONIC, &now);
