@@ -18,7 +18,7 @@ using Entries = std::vector<std::pair<Value, Value>>;
 // The names that a message's reasoning goes by, the first that of newer templates.
 constexpr std::array<std::string_view, 3> kReasoning = {"reasoning_content", "thinking",
                                                         "reasoning"};
-constexpr std::string_view kMark = "CONTINUE_FINAL_MESSAGE_TAG ";
+constexpr std::string_view kEndMark = "CONTINUE_FINAL_MESSAGE_TAG ";
 
 std::string Shown(const Value* value) {
   if (value == nullptr) return "none";
@@ -201,7 +201,7 @@ Result<MarkedMessages> MarkEnd(const Value& messages, const std::string& field,
   Value changed;
   if (last.text() != nullptr) {
     marked.last = *last.text();
-    changed = Value::String(marked.last + std::string(kMark));
+    changed = Value::String(marked.last + std::string(kEndMark));
   } else if (last.sequence() != nullptr) {
     std::vector<Value> parts = last.sequence()->items;
     const auto part = std::find_if(parts.rbegin(), parts.rend(), [](const Value& value) {
@@ -211,7 +211,7 @@ Result<MarkedMessages> MarkEnd(const Value& messages, const std::string& field,
       return fail("text in the last message, found none");
     marked.last = *part->mapping()->Find("text")->text();
     Entries entries = part->mapping()->entries;
-    Put("text", Value::String(marked.last + std::string(kMark)), &entries);
+    Put("text", Value::String(marked.last + std::string(kEndMark)), &entries);
     TRY_ASSIGN(*part, Value::Map(std::move(entries)));
     TRY_ASSIGN(changed, Value::List(std::move(parts)));
   } else {
@@ -225,13 +225,13 @@ Result<MarkedMessages> MarkEnd(const Value& messages, const std::string& field,
 }
 
 Status CutAtMark(std::string_view last, std::string* text) {
-  const std::string_view bare = kMark.substr(0, kMark.size() - 1);
+  const std::string_view bare = kEndMark.substr(0, kEndMark.size() - 1);
   const size_t at = text->rfind(bare);
   if (at == text->npos || !text->contains(jinja::Strip(last, true, true)))
     return Err(
         "continue_final_message: expected the chat template to give the last message as it is, "
         "found it changed");
-  const bool trimmed = std::string_view(*text).substr(at, kMark.size()) != kMark;
+  const bool trimmed = std::string_view(*text).substr(at, kEndMark.size()) != kEndMark;
   text->resize(at);
   if (trimmed) text->resize(jinja::Strip(*text, false, true).size());
   return {};

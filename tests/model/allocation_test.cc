@@ -16,7 +16,8 @@ namespace {
 TEST(Allocations, AreCounted) {
   void* pages = nullptr;
   const int64_t calls = AllocationsOf([&] {
-    char* volatile block = new char[1000];  // volatile: or the pair is optimized away
+    char* block = new char[1000];
+    asm volatile("" ::"r"(block) : "memory");  // or the pair is optimized away
     delete[] block;
     pages = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   });

@@ -46,6 +46,7 @@ int64_t AllocationsOf(const Body& body) {
 // performance-no-int-to-ptr, misc-definitions-in-headers): these are the C library's own names, and
 // what its mmap returns.
 extern "C" {
+#pragma GCC visibility push(default)  // for libstdc++'s calls, too
 
 void* __libc_malloc(size_t size);
 void* __libc_calloc(size_t n, size_t size);
@@ -74,6 +75,7 @@ void* mmap(void* at, size_t length, int protection, int flags, int file, off_t o
   return reinterpret_cast<void*>(address);
 }
 
+#pragma GCC visibility pop
 }  // extern "C"
 // NOLINTEND(bugprone-reserved-identifier, readability-inconsistent-declaration-parameter-name,
 // performance-no-int-to-ptr, misc-definitions-in-headers)
