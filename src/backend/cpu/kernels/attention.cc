@@ -105,7 +105,13 @@ HWY_INLINE float MaxScore(const float* row, int64_t length) {
 HWY_INLINE VF Exp2ForBf16(VF y) {
   const DF df;
   const VF whole = hn::Set(df, 0x1.8p23f);  // a sum with it is rounded to whole numbers
-  y = hn::Max(hn::Set(df, -126.0f), y);     // in this order NaN stays
+  const VF least = hn::Set(df, -126.0f);
+  // NaN stays: x86's maximum is its second operand then, while Arm's is the other one.
+#if HWY_ARCH_X86
+  y = hn::Max(least, y);
+#else
+  y = hn::IfThenElse(hn::Lt(y, least), least, y);
+#endif
   const VF shifted = hn::Add(y, whole);
   const VF rest = hn::Sub(y, hn::Sub(shifted, whole));
   VF power = hn::MulAdd(rest, hn::Set(df, 0.00958285294f), hn::Set(df, 0.0559064262f));
