@@ -135,7 +135,7 @@ void ThreadTeam::Run(const std::function<void(int)>& work) {
 void ThreadTeam::Work(const std::function<void(int)>& work, int thread) {
   try {
     work(thread);
-  } catch (const LeftSync&) {
+  } catch (const LeftSync&) {  // NOLINT(bugprone-empty-catch): it only ends the work
   } catch (...) {
     if (!failed_.exchange(true)) thrown_ = std::current_exception();
     syncs_.fetch_add(1, std::memory_order_release);

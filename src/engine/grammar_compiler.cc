@@ -1,10 +1,9 @@
 #include "engine/grammar_compiler.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <ctime>
 #include <exception>
 #include <list>
 #include <map>

@@ -322,8 +322,8 @@ void AttentionInt8(const AttentionArgs& args) {
 }
 
 const AttentionKernels* AttentionTable() {
-  static const AttentionKernels kTable = {Attention<Fp32>, Attention<Bf16>, AttentionInt8};
-  return &kTable;
+  static const AttentionKernels table = {Attention<Fp32>, Attention<Bf16>, AttentionInt8};
+  return &table;
 }
 
 }  // namespace
