@@ -19,7 +19,7 @@ inline constexpr double kEquivalenceConfidence = 0.9;  // two one-sided tests at
 struct FigureKind {
   std::string_view key, english, chinese;
   std::string_view definition;
-  std::string_view number = "";  // in the metric list that the suite was designed from
+  std::string_view number = {};  // in the metric list that the suite was designed from
   Unit unit = Unit::kNumber;
   bool low_is_bad = false;
   // How it is had. (a): of each prompt, and the mean over the prompts.
@@ -43,9 +43,9 @@ struct GateKind {
   std::optional<double> max_at_many{};  // max from kManyPositions on; min mirrors it
   bool strict = false;
   double confidence = 0;          // of the interval that is judged; 0: the figure itself is
-  std::string_view limit = "";    // what the numbers do not say of the limit
-  std::string_view instead = "";  // the gate that this one may stand in for
-  std::string_view why = "";
+  std::string_view limit = {};    // what the numbers do not say of the limit
+  std::string_view instead = {};  // the gate that this one may stand in for
+  std::string_view why = {};
 };
 inline constexpr int64_t kManyPositions = 10000;
 

@@ -165,17 +165,19 @@ TEST(Dequantize, FactorsOfK) {
   const auto six = [](int i) { return i * 5 % 64; };
   for (int i = 0; i < 256; ++i) {
     const int half = i / 128, r = i % 128 / 32, at = i % 32;
-    auto& nibble = low[static_cast<size_t>(half * 64 + r % 2 * 32 + at)];
+    const int of_low = half * 64 + r % 2 * 32 + at, of_pairs = half * 32 + at;
+    auto& nibble = low[static_cast<size_t>(of_low)];
     nibble = static_cast<char>(nibble | (six(i) & 15) << (r / 2 * 4));
-    auto& pair = pairs[static_cast<size_t>(half * 32 + at)];
+    auto& pair = pairs[static_cast<size_t>(of_pairs)];
     pair = static_cast<char>(pair | (six(i) >> 4) << (2 * r));
   }
   for (int i = 0; i < 16; ++i) factors += static_cast<char>(i * 15 - 120);
   const auto sixes = Decode(DType::kQ6_K, low + pairs + factors + Half(0.5f));
-  for (int i = 0; i < 256; ++i)
-    EXPECT_EQ(sixes[static_cast<size_t>(i)],
-              0.5f * static_cast<float>((i / 16 * 15 - 120) * (six(i) - 32)))
+  for (int i = 0; i < 256; ++i) {
+    const int factor = i / 16 * 15 - 120;
+    EXPECT_EQ(sixes[static_cast<size_t>(i)], 0.5f * static_cast<float>(factor * (six(i) - 32)))
         << i;
+  }
 }
 
 TEST(Dequantize, UnalignedData) {

@@ -51,7 +51,7 @@ inline StructuredOutputs HostileRequests::Grammar(int kind) {
       return {.regex = Times(letter + "?", Pick(2, 130) * 1000)};
     case 1: {
       const auto definition = [&](int i) {
-        const std::string next = R"({"$ref":"#/$defs/d)" + number(i + 1) + "\"}";
+        std::string next = R"({"$ref":"#/$defs/d)" + number(i + 1) + "\"}";
         return "\"d" + number(i) + "\":{\"allOf\":[" + List(few, ",", [&](int) { return next; }) +
                "]}";
       };

@@ -5,9 +5,9 @@
 #include <dirent.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include <algorithm>
+#include <ctime>
 #include <fstream>
 #include <map>
 

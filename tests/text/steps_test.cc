@@ -75,13 +75,13 @@ TEST(Steps, GiveWhatHfTokenizersGives) {
 
 // Texts of what splits tell apart.
 std::string RandomText(std::mt19937* random) {
-  static const std::vector<std::string> kParts = {
+  static const std::vector<std::string> parts = {
       "a",  "b",      "s", "t",  "re", "ve",       "ll", "A",      "B",      "S", "LL", "1",
       "2",  "\u00BD", " ", " ",  "\n", "\r",       "\t", "'",      "'",      "/", ".",  "!",
       "$",  "é",      "É", "日", "ſ",  "\xC7\x85", "ʰ",  "\u0301", "\u3000", "½", "٣",  "_",
       "'s", "'LL",    "'", "'ſ", "K",  "e",        "E",  "v",      "M",      "d", "`",  "+"};
   std::string text;
-  for (unsigned n = 1 + (*random)() % 14; n > 0; --n) text += kParts[(*random)() % kParts.size()];
+  for (unsigned n = 1 + (*random)() % 14; n > 0; --n) text += parts[(*random)() % parts.size()];
   return text;
 }
 
