@@ -210,8 +210,8 @@ Status AddTokens(const TokenizerAdditions& additions, size_t model_size, size_t 
 
 // What transformers puts in the place of tokenizer.json's steps where tokenizer_config.json says
 // whether a space goes before the first word. Its class for Llama keeps nothing of a SentencePiece
-// tokenizer but the model; of a byte-level one, everything.
-void SetPrefix(const TokenizerAdditions& additions, Json* json) {
+// tokenizer but the model; of a byte-level one, whose file names ByteLevel anywhere, everything.
+void SetPrefix(const TokenizerAdditions& additions, std::string_view file_text, Json* json) {
   std::vector<Json*> byte_level;
   const auto look_at = [&](Json& step) {
     if (step.is_object() && step.value("type", Json()) == "ByteLevel") byte_level.push_back(&step);
@@ -222,7 +222,7 @@ void SetPrefix(const TokenizerAdditions& additions, Json* json) {
     for (Json& step : pre_tokenizer["pretokenizers"]) look_at(step);
   if (additions.byte_level_prefix)
     for (Json* step : byte_level) (*step)["add_prefix_space"] = *additions.byte_level_prefix;
-  if (!additions.metaspace_scheme || !byte_level.empty()) return;
+  if (!additions.metaspace_scheme || file_text.contains("\"ByteLevel\"")) return;
   constexpr const char* kSpace = "\u2581";
   Json decoders = {{{"type", "Replace"}, {"pattern", {{"String", kSpace}}}, {"content", " "}},
                    {{"type", "ByteFallback"}},
@@ -245,7 +245,7 @@ Result<Tokenizer> Tokenizer::FromJson(std::string_view tokenizer_json, const std
                                       const TokenizerAdditions& additions) {
   TRY_ASSIGN(Json json, ParseJson(tokenizer_json, file));
   if (!json.is_object()) return Err("{}: expected an object, found {}", file, Describe(json));
-  SetPrefix(additions, &json);
+  SetPrefix(additions, tokenizer_json, &json);
   const JsonFields fields(json, file);
   const Json* model_json = fields.Find("model");
   if (model_json == nullptr || !model_json->is_object()) {

@@ -148,6 +148,12 @@ TEST_F(TokenizerFiles, APrefixGoesToByteLevelWhereverItStands) {
   EXPECT_EQ(Encode("a"), (Ids{1, 0}));
   Config(R"({"tokenizer_class": "LlamaTokenizer", "add_prefix_space": true})");
   EXPECT_EQ(Encode("a"), (Ids{0}));  // bytes are not Llama's
+  Write(directory_.File("tokenizer.json"), R"({"model": {"vocab": {"a": 0, "\u2581": 1},
+        "merges": []}, "decoder": {"type": "ByteLevel"}})");
+  EXPECT_EQ(Encode("a"), (Ids{0}));  // nor where only the decoder says so
+  Write(directory_.File("tokenizer.json"), R"({"model": {"vocab": {"a": 0, "\u2581": 1},
+        "merges": []}, "decoder": {"type": "Fuse"}})");
+  EXPECT_EQ(Encode("a"), (Ids{1, 0}));
 }
 
 TEST_F(TokenizerFiles, RefusesByName) {

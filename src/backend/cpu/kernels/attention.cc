@@ -106,7 +106,7 @@ HWY_INLINE VF Exp2ForBf16(VF y) {
   const DF df;
   const VF whole = hn::Set(df, 0x1.8p23f);  // a sum with it is rounded to whole numbers
   const VF least = hn::Set(df, -126.0f);
-  // NaN stays: x86's maximum is its second operand then, while Arm's is the other one.
+  // NaN stays. Of a NaN and a number, x86's maximum is the second operand, and Arm's the number.
 #if HWY_ARCH_X86
   y = hn::Max(least, y);
 #else
