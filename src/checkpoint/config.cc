@@ -151,14 +151,14 @@ Status ParseYarn(const JsonFields& rope, const ModelConfig& config, RopeScaling*
 
 // rope_parameters (transformers 5) or rope_theta with rope_scaling (4).
 Status ParseRope(const JsonFields& fields, ModelConfig* config) {
-  static const Json kEmpty = Json::object();
+  static const Json empty = Json::object();
   const Json* found = fields.Find("rope_scaling");
   const bool scaling_given = found != nullptr && !found->empty();
   const char* field = scaling_given ? "rope_scaling" : "rope_parameters";
   if (!scaling_given) found = fields.Find(field);
   if (found != nullptr && !found->is_object())
     return Err("{}: {}: expected an object, found {}", fields.where(), field, Describe(*found));
-  const JsonFields rope(found != nullptr ? *found : kEmpty, fields.where() + ": " + field);
+  const JsonFields rope(found != nullptr ? *found : empty, fields.where() + ": " + field);
 
   TRY_ASSIGN(config->rope_theta, NumberOr(fields, "rope_theta", 10000, 1e-3, kUnlimited));
   TRY_ASSIGN(config->rope_theta,

@@ -96,9 +96,9 @@ bool Constraint::Prepare(int64_t work) {
     while (state.followed < tokens_.size()) state.Follow(tokens_[state.followed]);
     state.FillMask();
     state.prepared = done = true;
-  } catch (const TooMuchWork&) {
-  } catch (...) {  // no memory
-    work_left = kNoLimit;
+  } catch (const TooMuchWork&) {  // NOLINT(bugprone-empty-catch): it only ends the work
+  } catch (...) {
+    work_left = kNoLimit;  // no memory
     state.matcher.reset();
     throw;
   }

@@ -145,9 +145,9 @@ void Hadamard(float* x, int64_t n, int64_t block, const float* signs, bool inver
 void ToBf16(const float* x, int64_t n, uint32_t* out) { PackPairs(x, n, out); }
 
 const ElementwiseKernels* ElementwiseTable() {
-  static const ElementwiseKernels kTable = {
+  static const ElementwiseKernels table = {
       hwy::TargetName(HWY_TARGET), RmsNorm, SwiGlu, Add, Rope, Hadamard, ToBf16};
-  return &kTable;
+  return &table;
 }
 
 }  // namespace

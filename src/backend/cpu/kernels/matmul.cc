@@ -59,17 +59,17 @@ void MatMulInteger(const MatMulArgs& args) {
 }
 
 const MatMulKernels* MatMulTable() {
-  static const MatMulKernels kTable = {PanelWidth(),
-                                       MatMul<Fp32>,
-                                       MatMul<Bf16>,
-                                       MatMulPacked,
-                                       MatMulInteger<Int8Weights>,
-                                       MatMulInteger<Int4Weights>,
-                                       QuantizeRow,
-                                       InterleaveRows,
-                                       PackPanel,
-                                       UnpackPanel};
-  return &kTable;
+  static const MatMulKernels table = {PanelWidth(),
+                                      MatMul<Fp32>,
+                                      MatMul<Bf16>,
+                                      MatMulPacked,
+                                      MatMulInteger<Int8Weights>,
+                                      MatMulInteger<Int4Weights>,
+                                      QuantizeRow,
+                                      InterleaveRows,
+                                      PackPanel,
+                                      UnpackPanel};
+  return &table;
 }
 
 }  // namespace

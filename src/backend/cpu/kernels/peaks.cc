@@ -112,8 +112,8 @@ int64_t Peak(PeakArgs& args) {
 }
 
 const PeakKernels* PeakTable() {
-  static const PeakKernels kTable = {kRows, Peak<Fp32>, Peak<Bf16>, Peak<Int8>};
-  return &kTable;
+  static const PeakKernels table = {kRows, Peak<Fp32>, Peak<Bf16>, Peak<Int8>};
+  return &table;
 }
 
 }  // namespace

@@ -30,8 +30,8 @@ void Product(const MatMulArgs& args, const StoredForm& form) {
 }
 
 const StoredKernels* StoredTable() {
-  static const StoredKernels kTable = {Product, QuantizeBlocks};
-  return &kTable;
+  static const StoredKernels table = {Product, QuantizeBlocks};
+  return &table;
 }
 
 }  // namespace
