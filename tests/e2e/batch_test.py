@@ -227,7 +227,7 @@ class Batch(merope.Case):
         self.assertEqual(self.answers(), expected)
 
     def test_ctrl_c_keeps_what_is_done(self):
-        expected = self.uninterrupted(job(60))
+        expected = self.uninterrupted(job(300))  # far more than is done before this process sees the first
         with self.start() as process:
             self.wait_for_result(process)
             process.send_signal(signal.SIGINT)
@@ -245,6 +245,7 @@ class Batch(merope.Case):
         self.write(job(120))
         with self.start() as process:
             self.wait_for_result(process)
+            process.send_signal(signal.SIGSTOP)
             self.refused(3, [str(self.results), "another run"], *self.command())
             process.kill()
 

@@ -1,9 +1,11 @@
 """merope report from end to end: contexts beyond what it generates, its exit codes, and what it leaves behind."""
 
 import json
+import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import merope
 
@@ -77,7 +79,13 @@ class Report(merope.Case):
         out = self.scratch / "interrupted"
         process = subprocess.Popen([merope.BIN, "report", str(self.model), "-o", str(out)],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(0.5)
+
+        def catches_it():
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            return int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (signal.SIGINT - 1) & 1
+        while process.poll() is None and not catches_it():
+            time.sleep(0.01)
+        time.sleep(0.5)  # in the middle of its work
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 130, error.decode(errors="replace"))
