@@ -315,12 +315,16 @@ TEST(Gguf, DefaultsOfScaling) {
 }
 
 TEST(Gguf, EveryEndOfTurnIdStops) {
-  GgufWriter writer;
-  AddLlamaKeys(TinyConfig(), &writer);
-  writer.Uint32("tokenizer.ggml.eos_token_id", 2);
-  writer.Uint32("tokenizer.ggml.eot_token_id", 9);
-  writer.Uint32("tokenizer.ggml.eom_token_id", 2);
-  EXPECT_EQ(ConfigOf(writer)->eos_token_ids, (std::vector{2, 9}));
+  const auto ids = [](uint32_t eos, uint32_t eot, uint32_t eom) {
+    GgufWriter writer;
+    AddLlamaKeys(TinyConfig(), &writer);
+    writer.Uint32("tokenizer.ggml.eos_token_id", eos);
+    writer.Uint32("tokenizer.ggml.eot_token_id", eot);
+    writer.Uint32("tokenizer.ggml.eom_token_id", eom);
+    return ConfigOf(writer)->eos_token_ids;
+  };
+  EXPECT_EQ(ids(2, 9, 2), (std::vector{2, 9}));
+  EXPECT_EQ(ids(0, 9, 8), (std::vector{0, 9, 8}));  // the first token may be one
 }
 
 TEST(Gguf, Vocabulary) {

@@ -67,6 +67,14 @@ TEST_F(LogitsFileTest, WhatIsWrittenIsRead) {
   EXPECT_EQ(rows[kVocab], static_cast<float>(149 % 7));
 }
 
+TEST_F(LogitsFileTest, ProgressIsInPositions) {
+  std::vector<std::pair<int64_t, int64_t>> seen;
+  ASSERT_TRUE(WriteLogits(Path("l"), source_, prompts_, kVocab,
+                          [&](int64_t done, int64_t total) { seen.emplace_back(done, total); }));
+  const decltype(seen) expected = {{3, 153}, {67, 153}, {131, 153}, {153, 153}};
+  EXPECT_EQ(seen, expected);
+}
+
 TEST_F(LogitsFileTest, OtherPromptsAreRefused) {
   ASSERT_TRUE(WriteLogits(Path("l"), source_, prompts_, kVocab, IgnoreProgress));
   auto file = OpenLogitsFile(Path("l"), kVocab);

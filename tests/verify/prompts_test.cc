@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/sha256.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/synth.h"
 #include "tests/support/expect.h"
@@ -136,6 +137,17 @@ TEST(Prompts, SetsWithARealVocabulary) {
   const auto tokenizer = checkpoint->LoadTokenizer();
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
   CheckSets(*tokenizer);
+}
+
+// Figures of two versions are of the same prompts. Who changes them on purpose changes this, too.
+TEST(Prompts, AreWhatTheyHaveBeen) {
+  Sha256 digest;
+  for (const VerifyPrompt& p : Build(ByteTokenizer(true), VerifyMode::kFull)) {
+    for (const std::string& part : {p.id, p.kind, p.language, p.text})
+      digest.Add(std::as_bytes(std::span(part.c_str(), part.size() + 1)));
+    digest.Add(std::as_bytes(std::span(p.ids)));
+  }
+  EXPECT_EQ(digest.Hex(), "64ce781a851ba5b50afadcbc53a234ce0cd6545f97cb36e250fd244ff70b2d29");
 }
 
 TEST(Prompts, TheReportsComeFirst) {

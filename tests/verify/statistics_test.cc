@@ -74,6 +74,7 @@ TEST(ClusterBootstrap, RatioMatchesScipy) {
   EXPECT_NEAR(at95.high, 2.9448598130841117, kSeedNoise);
   EXPECT_NEAR(at90.low, 2.134920634920635, kSeedNoise);
   EXPECT_NEAR(at90.high, 2.8666666666666667, kSeedNoise);
+  EXPECT_EQ(ClusterBootstrap::kResamples, 2000);  // as docs/verification.md says
   const Interval again = ClusterBootstrap(60).Ratio(sums, counts, .95);
   EXPECT_EQ(again.low, at95.low);
   EXPECT_EQ(again.high, at95.high);
