@@ -265,7 +265,8 @@ TEST(Numbers, AsReadersWantThem) {
   EXPECT_EQ(Size(1 << 30), "1.00 GiB");
   EXPECT_EQ(Size(int64_t{5} << 40), "5.00 TiB");
   EXPECT_EQ(Size(int64_t{5} << 50), "5120.00 TiB");
-  EXPECT_EQ(Percent(0.00005, 2), "0.01 %");  // half of the last digit is shown in it
+  EXPECT_EQ(Percent(0.00005, 2), "0.01 %");      // half of the last digit is shown in it
+  EXPECT_EQ(Percent(0.0000498, 2), "0.0050 %");  // less than half
   EXPECT_EQ(Percent(-0.00001, 2), "-0.0010 %");
   EXPECT_EQ(Percent(0.5, 0), "50 %");
   EXPECT_EQ(Percent(0.12345), "12.35 %");
