@@ -18,12 +18,7 @@ std::string Dump(const OrderedJson& json) {
 
 template <class T>
 void Append(std::vector<T>* to, std::vector<T> from) {
-  if (to->empty()) {
-    *to = std::move(from);
-  } else {
-    to->insert(to->end(), std::make_move_iterator(from.begin()),
-               std::make_move_iterator(from.end()));
-  }
+  to->insert(to->end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
 OrderedJson StopReasonJson(const StopReason& reason) {

@@ -248,6 +248,20 @@ class CommandLine(merope.Case):
         self.assertTrue(hint(instruct))
         self.assertFalse(hint(instruct, "--chat"))
 
+    def test_defaults_of_the_checkpoint_are_told(self):
+        model = self.synth("defaults")
+        (model / "generation_config.json").write_text(json.dumps(
+            {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 40, "repetition_penalty": 1.1}))
+
+        def said(*options):
+            error = self.good("run", model, "x", "--max-tokens", 1, *options).stderr.decode()
+            return [line for line in error.splitlines() if "checkpoint" in line]
+        kept = "from the checkpoint's generation defaults: "
+        self.assertEqual(said(), ["the checkpoint suggests sampling (temperature 0.6); greedy without --temperature",
+                                  kept + "repetition_penalty 1.1"])
+        self.assertEqual(said("--temperature", 0.5), [kept + "top_p 0.9, top_k 40, repetition_penalty 1.1"])
+        self.assertEqual(said("--temperature", 0.5, "--top-k", 3, "--repetition-penalty", 1), [kept + "top_p 0.9"])
+
     def test_what_the_machine_refuses_is_an_error(self):
         def limited(address_space, *arguments):
             limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
