@@ -87,6 +87,9 @@ class Run(merope.Case):
         self.assertGreater(timing["ttft_s"], 0)
         self.assertAlmostEqual(timing["ttft_s"] + 6 * timing["tpot_s"], timing["total_s"], places=9)
         self.assertAlmostEqual(timing["tokens_per_second"] * timing["total_s"], 7)
+        for tokens, known in ((1, False), (2, True)):
+            timing = self.run_json("hello", "--max-tokens", tokens, "--ignore-eos")["timing"]
+            self.assertEqual(timing["tpot_s"] is not None, known)
         self.assertEqual(self.good("tokenize", self.model, "hello", "--add-special", "--json").stdout.count(b"["), 2)
 
     def test_the_same_bits_at_any_number_of_threads(self):
