@@ -22,6 +22,13 @@ async def all_of(engine, prompt, params, request_id=None):
     return [output async for output in engine.generate(prompt, params, request_id)]
 
 
+async def start(engine, *tasks):
+    """Until so many requests are in the engine."""
+    while running(engine) < len(tasks):
+        assert not any(task.done() for task in tasks)
+        await asyncio.sleep(0.001)
+
+
 async def becomes_idle(engine):
     for _ in range(500):
         if running(engine) == 0:
@@ -77,8 +84,7 @@ def test_many_at_once_are_as_alone(engine, model):
 def test_a_cancelled_task_ends_its_request(engine):
     async def main():
         task = asyncio.create_task(all_of(engine, "Hello", ENDLESS, "long"))
-        while running(engine) == 0:
-            await asyncio.sleep(0.001)
+        await start(engine, task)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -100,16 +106,14 @@ def test_leaving_the_loop_ends_the_request(engine):
 def test_abort(engine):
     async def main():
         task = asyncio.create_task(all_of(engine, "Hello", ENDLESS, "aborted"))
-        while running(engine) == 0:
-            await asyncio.sleep(0.001)
+        await start(engine, task)
         await engine.abort(["no such request", "aborted"])
         outputs = await asyncio.wait_for(task, 10)
         assert outputs[-1].finished
         assert outputs[-1].outputs[0].finish_reason == "abort"
         assert len(outputs[-1].outputs[0].token_ids) < ENDLESS.max_tokens
         tasks = [asyncio.create_task(all_of(engine, "Hello", ENDLESS)) for _ in range(3)]
-        while running(engine) < 3:
-            await asyncio.sleep(0.001)
+        await start(engine, *tasks)
         engine.shutdown()
         for outputs in await asyncio.wait_for(asyncio.gather(*tasks), 10):
             assert outputs[-1].outputs[0].finish_reason == "abort"
@@ -134,8 +138,7 @@ def test_what_is_refused(engine):
 def test_the_loop_goes_on_meanwhile(engine):
     async def main():
         task = asyncio.create_task(all_of(engine, "Hello", ENDLESS, "meanwhile"))
-        while running(engine) == 0:
-            await asyncio.sleep(0.001)
+        await start(engine, task)
         for _ in range(20):
             await asyncio.sleep(0.001)
             assert not task.done()

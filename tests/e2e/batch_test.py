@@ -246,8 +246,10 @@ class Batch(merope.Case):
         with self.start() as process:
             self.wait_for_result(process)
             process.send_signal(signal.SIGSTOP)
-            self.refused(3, [str(self.results), "another run"], *self.command())
-            process.kill()
+            try:
+                self.refused(3, [str(self.results), "another run"], *self.command())
+            finally:
+                process.kill()
 
     def test_files_that_cannot_be_are_refused_and_left_alone(self):
         self.write([completion("a", prompt="x")])
