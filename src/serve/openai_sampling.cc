@@ -97,7 +97,8 @@ Status ReadResponseFormat(const JsonFields& body, std::string_view text, Samplin
   const Json type = found == nullptr ? Json() : *found;
   if (type == "text") return {};
   if (params->structured_outputs)
-    return Err("response_format: expected none beside structured_outputs, found {}", type);
+    return Err("response_format: expected none beside structured_outputs, found {}",
+               Describe(type));
   StructuredOutputs outputs;
   if (type == "json_object") {
     outputs.json_object = true;

@@ -122,7 +122,8 @@ class Batch(merope.Case):
                  {**good("x"), "custom_id": ""}, {**good("x"), "custom_id": "x" * 513},
                  json.dumps(good("long")) + " " * (8 << 20), {**good("stream"), "body": {"prompt": "x", "stream": True}},
                  completion("range", prompt="x", top_p=7), completion("too long", prompt=[5] * 600),
-                 completion("second", prompt=["x", [5] * 600]), completion("tools", prompt="x", suffix="y"), good("last")]
+                 completion("second", prompt=["x", [5] * 600]), completion("tools", prompt="x", suffix="y"),
+                 completion("format", prompt="x", structured_outputs={"choice": ["a"]}, response_format={}), good("last")]
         found = self.ask(*lines)
         self.assertEqual({1, 4, 6, 9, 11, 12, 13, 14}, {key for key in found if isinstance(key, int)})
         for line, words in ((1, "invalid JSON"), (4, "an object"), (6, "line 2"), (9, "custom_id"), (11, "custom_id: expected a string"),
@@ -130,7 +131,8 @@ class Batch(merope.Case):
             self.assertIsNone(found[line]["response"])
             self.assertIn(words, found[line]["error"]["message"])
         refused = (("url", 7, "url"), ("method", 8, "method"), ("body", 10, "body"), ("stream", 15, "stream"),
-                   ("range", 16, "top_p"), ("too long", 17, "prompt"), ("second", 18, "prompt"), ("tools", 19, "suffix"))
+                   ("range", 16, "top_p"), ("too long", 17, "prompt"), ("second", 18, "prompt"), ("tools", 19, "suffix"),
+                   ("format", 20, "response_format"))
         for name, line, param in refused:
             error = found[name]["error"]
             self.assertEqual((error["line"], error["param"], error["code"], error["type"]), (line, param, 400, "BadRequestError"))

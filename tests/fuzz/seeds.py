@@ -162,7 +162,8 @@ REQUESTS = [
      "continue_final_message": True, "echo": True, "logprobs": True, "top_logprobs": 1, "max_completion_tokens": 3,
      "response_format": {"type": "json_schema", "json_schema": {"schema": {"properties": {"b": {}, "a": {}}}}}},
     {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}], "tools": [], "user": "u",
-     "response_format": {"type": "json_object"}, "suffix": None, "presence_penalty": -2, "frequency_penalty": 2}]
+     "response_format": {"type": "json_object"}, "suffix": None, "presence_penalty": -2, "frequency_penalty": 2},
+    {"prompt": "a", "structured_outputs": {"regex": "a"}, "response_format": {"type": 7}}]
 
 # The first byte says what it is: a JSON schema, a regex, an EBNF grammar.
 GRAMMARS = [

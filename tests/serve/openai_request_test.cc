@@ -128,6 +128,10 @@ TEST_F(OpenAiRequestTest, FieldsOfTheWrongKindAreRefusedByName) {
           Case{
               R"("response_format": {"type": "json_object"}, "structured_outputs": {"regex": "a"})",
               "response_format", "structured_outputs"},
+          Case{R"("response_format": {}, "structured_outputs": {"regex": "a"})", "response_format",
+               "found null"},
+          Case{R"("response_format": {"type": {}}, "structured_outputs": {"regex": "a"})",
+               "response_format", "found an object"},
       })
     ExpectRefused(served_.Completion(c.members), c.param, c.words);
 }
