@@ -1,4 +1,4 @@
-# Oniguruma: the target Oniguruma::onig.
+# Finds Oniguruma and defines the target Oniguruma::onig.
 find_path(Oniguruma_INCLUDE_DIR oniguruma.h)
 find_library(Oniguruma_LIBRARY onig)
 mark_as_advanced(Oniguruma_INCLUDE_DIR Oniguruma_LIBRARY)

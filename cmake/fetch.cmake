@@ -1,16 +1,18 @@
-# For `pip install .`, which nothing needs to have gone before: what is not installed is unpacked from Debian's packages into
-# build/ (scripts/fetch-debian), where the find_package calls that follow find it. Elsewhere than on Debian, or off line, it
-# stays missing, and the error says what to install.
+# For `pip install .`, which must work without any earlier setup. Libraries that are not installed
+# are unpacked from Debian's packages into build/ (scripts/fetch-debian), where the later
+# find_package calls find them. On other systems than Debian, or offline, the libraries stay
+# missing, and the error says which packages to install.
 option(MEROPE_FETCH "Unpack Debian's packages of libraries that are not installed into build/" ON)
 
-set(python_headers ${Python_INCLUDE_DIR}) # of the interpreter, there or not: scikit-build-core knows
+# scikit-build-core sets the folder of the interpreter's headers, whether or not the folder exists.
+set(python_headers ${Python_INCLUDE_DIR})
 string(REGEX REPLACE ".*/" "" python "${python_headers}") # python3.11
 set(own build/deps-${python})
 set(merope_fetched ${PROJECT_SOURCE_DIR}/build/deps ${PROJECT_SOURCE_DIR}/${own})
 list(TRANSFORM merope_fetched APPEND /usr OUTPUT_VARIABLE prefixes)
 list(PREPEND CMAKE_PREFIX_PATH ${prefixes})
 
-# Sets missing to the Debian packages of what is.
+# Sets `missing` to the Debian packages of the libraries that are not found.
 macro(merope_find)
   find_package(hwy 1.2 QUIET)
   find_package(fmt QUIET)
@@ -65,6 +67,6 @@ if(missing)
     "found none. Install them, or set CMAKE_PREFIX_PATH to where they are.")
 endif()
 
-if(OPENSSL_INCLUDE_DIR MATCHES "/${own}/") # its headers include others, of the machine's own folder
+if(OPENSSL_INCLUDE_DIR MATCHES "/${own}/") # its headers include those of the architecture
   target_include_directories(OpenSSL::Crypto SYSTEM INTERFACE ${OPENSSL_INCLUDE_DIR}/${CMAKE_LIBRARY_ARCHITECTURE})
 endif()

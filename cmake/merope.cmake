@@ -1,12 +1,13 @@
-# Compile flags every target shares. The numeric ones are part of the promise of bitwise reproducibility: no contraction
-# of a*b+c into an FMA (FMA only where written), no fast-math, no tuning to the build machine.
+# Compile flags that all targets share. The numeric flags are necessary for bit-identical results:
+# no contraction of a*b+c into an FMA (FMA only where the source has one), no fast-math, no tuning
+# to the build machine.
 add_library(merope_flags INTERFACE)
 target_compile_options(merope_flags INTERFACE
   -Wall -Wextra -Wshadow -Wnon-virtual-dtor $<$<BOOL:${MEROPE_WERROR}>:-Werror> -ffp-contract=off -fno-fast-math)
 target_compile_definitions(merope_flags INTERFACE MEROPE_VERSION="${PROJECT_VERSION}")
 
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
-  # libstdc++ 12's std::stable_sort calls a function that it has itself marked as deprecated.
+  # libstdc++ 12's std::stable_sort calls a function that libstdc++ marks as deprecated.
   target_compile_options(merope_flags INTERFACE -Wno-deprecated-declarations)
 endif()
 
@@ -17,15 +18,15 @@ if(MEROPE_SANITIZE)
   target_link_options(merope_flags INTERFACE -fsanitize=${MEROPE_SANITIZE})
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND (MEROPE_SANITIZE OR CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13))
-  # g++'s analysis loses its way in instrumented code, and that of later versions in copies of a std::variant; g++ 12 keeps
-  # the warning in every other preset.
+  # g++ warns falsely in instrumented code, and from version 13 on in copies of a std::variant. The
+  # presets without sanitizers keep the warning with g++ 12.
   target_compile_options(merope_flags INTERFACE -Wno-maybe-uninitialized)
 endif()
 if(MEROPE_FUZZ)
   target_compile_options(merope_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# merope_layer(name [USES layer...] [LIBS target...]): src/name/**.cc as one static library.
+# merope_layer(name [USES layer...] [LIBS target...]): makes one static library of src/name/**.cc.
 function(merope_layer name)
   cmake_parse_arguments(ARG "" "" "USES;LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
@@ -37,14 +38,16 @@ function(merope_layer name)
     add_library(merope_${name} STATIC ${sources})
     set(scope PUBLIC)
   endif()
-  # Several sources a compilation take half the time, where nobody compiles one of them again. Kernels include themselves once
-  # an instruction set, and are large enough alone.
+  # A unity build (several sources per compilation) takes half the time. The Python module can use
+  # it, since nobody recompiles single sources there. Kernels include themselves once per
+  # instruction set and are large enough alone.
   if(MEROPE_PYTHON AND sources)
     set(alone ${sources})
     list(FILTER alone INCLUDE REGEX "/kernels/|/unicode_tables")
     set_source_files_properties(${alone} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     set_target_properties(merope_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-    # Of a source's own classes; and g++ loses its way in copies of a std::variant, as above.
+    # -Wsubobject-linkage would warn about a source's own classes, and -Wmaybe-uninitialized warns
+    # falsely in copies of a std::variant, as above.
     target_compile_options(merope_${name} PRIVATE
       "$<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage;-Wno-maybe-uninitialized>")
   endif()

@@ -1,12 +1,14 @@
-# xgrammar, from its sources (scripts/fetch-xgrammar) as a static library. Its own CMakeLists.txt is not for embedding: it turns
-# on warnings as errors and link-time optimization for whatever comes after.
+# Builds xgrammar as a static library from its sources (scripts/fetch-xgrammar). xgrammar's own
+# CMakeLists.txt is not made for embedding: it turns on warnings as errors and link-time
+# optimization for every target that follows.
 execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/fetch-xgrammar
   OUTPUT_VARIABLE xgrammar_folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 file(GLOB xgrammar_sources ${xgrammar_folder}/cpp/*.cc ${xgrammar_folder}/cpp/converter_ext/*.cc
   ${xgrammar_folder}/cpp/support/*.cc)
-# It asks us at the places below whether to go on, since nothing else bounds its time: before each place of a grammar that it
-# compiles (engine/grammar_compiler.cc), and while it follows a text (engine/constraint.cc).
-function(xgrammar_ask file function) # [LINE CALL...]: the call stands behind the line
+# xgrammar has no bound on its time. The changes below make xgrammar call merope, which may stop the
+# work by an exception: before each place of a grammar that xgrammar compiles
+# (grammar/grammar_compiler.cc), and while xgrammar follows a text (grammar/grammar_constraint.cc).
+function(xgrammar_ask file function) # [LINE CALL...]: inserts the call after the line
   set(changed ${CMAKE_CURRENT_BINARY_DIR}/xgrammar_${file})
   file(READ ${xgrammar_folder}/cpp/${file} text)
   math(EXPR last "${ARGC} - 1")
@@ -36,13 +38,13 @@ add_library(xgrammar STATIC EXCLUDE_FROM_ALL ${xgrammar_sources})
 target_include_directories(xgrammar SYSTEM
   PUBLIC ${xgrammar_folder}/include ${xgrammar_folder}/3rdparty/dlpack/include
   PRIVATE ${xgrammar_folder}/3rdparty/picojson ${xgrammar_folder}/cpp)
-# What it would log, and the errors it throws, go where we say: engine/constraint.cc.
+# xgrammar passes its log messages and fatal errors to functions in grammar/grammar_compiler.cc.
 target_compile_definitions(xgrammar
   PRIVATE XGRAMMAR_LOG_CUSTOMIZE=1 XGRAMMAR_ENABLE_CPPTRACE=0 XGRAMMAR_ENABLE_INTERNAL_CHECK=0)
 target_compile_options(xgrammar PRIVATE -w -O2)
 target_link_libraries(xgrammar PUBLIC Threads::Threads)
 set_target_properties(xgrammar PROPERTIES CXX_STANDARD 17 CXX_CLANG_TIDY "" UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-# Not for undefined behaviour: that of others is not ours to mend.
+# No check for undefined behaviour in xgrammar: merope cannot correct xgrammar's code.
 string(REPLACE ",undefined" "" xgrammar_sanitize "${MEROPE_SANITIZE}")
 if(xgrammar_sanitize)
   target_compile_options(xgrammar PRIVATE -O1

@@ -1,4 +1,5 @@
-# Shared by the scripts, which source it first: strict mode, the project's root as working directory, messages.
+# The scripts source this file first. It sets strict mode, makes the project's root the working
+# directory, and defines functions for messages, --help and builds.
 # shellcheck shell=bash
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -11,19 +12,19 @@ die() {
   exit 1
 }
 
-usage() { # prints the comment that the script opens with
+usage() { # prints the comment at the top of the script
   sed -n '2,/^me=/{/^me=/d;s/^# \{0,1\}//;p}' "scripts/$me"
   exit 0
 }
 
-# What scripts/setup makes.
+# Paths that scripts/setup creates.
 oracles_venv=$PWD/build/oracles/venv
 model_file=$PWD/build/models/SmolLM2-135M-Instruct.gguf
 
-# Caches are found again from any clone of the project.
+# With these settings, ccache finds its entries from any clone of the project.
 export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=1
 
-# build PRESET [TARGET...]: on a terminal, Ninja's one line says how far it is
+# build PRESET [TARGET...]: on a terminal, Ninja's status line shows the progress
 build() {
   local preset=$1 how=()
   shift

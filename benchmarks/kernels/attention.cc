@@ -6,14 +6,16 @@
 namespace merope {
 namespace {
 
-// One layer's attention of `rows` new tokens in each of `batch` sequences, after `context` others.
+// One layer's attention: `batch` sequences, each with `rows` new tokens after `context` earlier
+// tokens.
 void Attention(benchmark::State& state, Precision precision) {
   const int64_t batch = state.range(0), context = state.range(1), rows = state.range(2);
   const ModelConfig& shape = Shape();
   const int64_t total = context + rows, pages = (total + kPageTokens - 1) / kPageTokens;
   const int64_t width = shape.num_heads * shape.head_dim;
   const int64_t kv_width = shape.num_kv_heads * shape.head_dim;
-  // As many layers as a model has: each call finds its keys and values in memory, not in a cache.
+  // As many layers as the model has: each call then reads its keys and values from memory, not from
+  // a processor cache.
   const KvShape kv_shape{shape.num_layers, shape.num_kv_heads, shape.head_dim};
 
   const std::unique_ptr<Backend> backend = MakeCpuBackend({.precision = precision, .threads = 0});
@@ -38,7 +40,7 @@ void Attention(benchmark::State& state, Precision precision) {
                         .kv = kv->get()});
   };
   const auto random = [&](int64_t n, int64_t cols) {
-    const Tensor tensor = backend->Allocate(n, cols);
+    const Tensor tensor = *backend->Allocate(n, cols);
     for (int64_t i = 0; i < n; ++i)
       for (int64_t j = 0; j < cols; ++j)
         tensor.data[i * tensor.stride + j] = static_cast<float>((i * 31 + j * 17) % 64) / 32 - 1;
@@ -54,7 +56,7 @@ void Attention(benchmark::State& state, Precision precision) {
       backend->StoreKv(layer, keys.Rows(0, batch * n), keys.Rows(0, batch * n));
     backend->EndStep();
   }
-  const Tensor q = random(batch * rows, width), out = backend->Allocate(batch * rows, width);
+  const Tensor q = random(batch * rows, width), out = *backend->Allocate(batch * rows, width);
   const float scale = 1 / std::sqrt(static_cast<float>(shape.head_dim));
   const auto sequences = step(context, rows);
   begin(sequences);

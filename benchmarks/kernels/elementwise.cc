@@ -7,7 +7,7 @@ void RmsNorm(benchmark::State& state) {
   const int64_t rows = state.range(0), hidden = Shape().hidden_size;
   Bench bench(Precision::kBf16, rows);
   const Tensor x = bench.Random(rows, hidden), weight = bench.Random(1, hidden);
-  const Tensor out = bench.backend().Allocate(rows, hidden);
+  const Tensor out = *bench.backend().Allocate(rows, hidden);
   for (auto _ : state) bench.backend().RmsNorm(x, weight, 1e-5f, out);
   SetRate(state, "bytes/s", 2 * 4 * rows * hidden);
 }
@@ -23,7 +23,7 @@ void Rope(benchmark::State& state) {
 void SwiGlu(benchmark::State& state) {
   const int64_t rows = state.range(0), width = Shape().intermediate_size;
   Bench bench(Precision::kBf16, rows);
-  const Tensor x = bench.Random(rows, 2 * width), out = bench.backend().Allocate(rows, width);
+  const Tensor x = bench.Random(rows, 2 * width), out = *bench.backend().Allocate(rows, width);
   for (auto _ : state) bench.backend().SwiGlu(x, out);
   SetRate(state, "bytes/s", 3 * 4 * rows * width);
 }

@@ -6,7 +6,7 @@ namespace {
 void MatMul(benchmark::State& state, Precision precision, int64_t out_features,
             int64_t in_features) {
   const int64_t rows = state.range(0);
-  // Packing takes long; the same matrices serve all row counts and every repetition.
+  // Packing takes long, so all row counts and all repetitions use the same matrices.
   static std::unique_ptr<Bench> bench;
   static std::string for_shape;
   const std::string shape =
@@ -17,7 +17,7 @@ void MatMul(benchmark::State& state, Precision precision, int64_t out_features,
     for_shape = shape;
   }
   const Tensor x = bench->Random(rows, in_features);
-  const Tensor out = bench->backend().Allocate(rows, out_features);
+  const Tensor out = *bench->backend().Allocate(rows, out_features);
   const int64_t bytes = bench->NextMatrix(out_features, in_features).bytes;  // packed, untimed
   for (auto _ : state)
     bench->backend().MatMul(x, bench->NextMatrix(out_features, in_features), out);

@@ -40,7 +40,7 @@ Bench::Bench(Precision precision, int64_t n_rows)
 Bench::~Bench() { backend_->EndStep(); }
 
 Tensor Bench::Random(int64_t rows, int64_t cols) {
-  const Tensor tensor = backend_->Allocate(rows, cols);
+  const Tensor tensor = *backend_->Allocate(rows, cols);
   ForRandom(rows * cols, [&](int64_t i, float value) {
     tensor.data[i / cols * tensor.stride + i % cols] = value;
   });
@@ -57,7 +57,8 @@ const Matrix& Bench::NextMatrix(int64_t out_features, int64_t in_features) {
     view.dtype = DType::kBF16;
     view.shape = {out_features, in_features};
     view.bytes = std::as_bytes(std::span(values));
-    const MatrixPart part = {&view, nullptr};
+    const auto weight = OpenTensor(view);
+    const MatrixPart part = {weight.get(), nullptr};
     const int64_t wanted = 4 * std::max<int64_t>(ReadMachine().l3_bytes, 16 << 20);
     for (int64_t bytes = 0; bytes < wanted; bytes += matrices_.back()->bytes) {
       const auto loaded = backend_->LoadMatrix(std::span(&part, 1), Stacking::kStacked, {});

@@ -1,5 +1,6 @@
-// The CPU back end's ops in the shapes of Pleias-RAG-350M, on all usable cores. Times are of one op
-// (one layer's); FLOP/s and bytes/s stand beside what `merope bench roofline` prints.
+// Runs the CPU back end's ops in the shapes of Pleias-RAG-350M, on all usable cores. The kernel
+// benchmarks call it on the main thread. A time is the time of one op of one layer. FLOP/s and
+// bytes/s are comparable with the rates that `merope bench roofline` prints.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -7,24 +8,24 @@
 #include <memory>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/registry.h"
 #include "checkpoint/config.h"
 
 namespace merope {
 
 const ModelConfig& Shape();
 
-// A back end with a step of n rows open, turned by 45 degrees at all positions.
+// A back end with an open step of n rows. The rotary angle is 45 degrees at all positions.
 class Bench {
  public:
   Bench(Precision precision, int64_t n_rows);
   ~Bench();
 
   Backend& backend() { return *backend_; }
-  // Random values.
+  // (rows, cols), random values.
   Tensor Random(int64_t rows, int64_t cols);
-  // A random matrix, the next of as many as together exceed the caches: each call reads its own
-  // from memory, as the layers of a model do.
+  // (out_features, in_features): the next one of several random matrices, which together exceed the
+  // caches. Each call therefore reads its matrix from memory, as each layer of a model does.
   const Matrix& NextMatrix(int64_t out_features, int64_t in_features);
 
  private:
@@ -34,7 +35,7 @@ class Bench {
   size_t next_ = 0;
 };
 
-// A rate beside the time: FLOP/s or bytes/s.
+// Reports a rate beside the time: FLOP/s or bytes/s. an_iteration: FLOPs or bytes per iteration.
 void SetRate(benchmark::State& state, const char* name, int64_t an_iteration);
 
 }  // namespace merope

@@ -1,4 +1,4 @@
-"""The work that is measured, and the project's targets for it."""
+"""The work that is measured, and the project's targets for this work."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,21 @@ DTYPES = ("bf16", "int8", "int4")
 
 @dataclass(frozen=True)
 class Shape:
-    """One piece of work: `batch` prompts of `input` tokens, `output` tokens for each. Gives one or more cells."""
+    """One piece of work: `batch` prompts of `input` tokens, with `output` tokens for each. Gives
+    one or more cells."""
 
     batch: int
     input: int
     output: int
     cells: tuple
     dtypes: tuple = DTYPES
-    ours: str = ""  # merope's mode, where it is not the default one
-    long: bool = False  # several seconds: one turn each a round
+    ours: str = ""  # merope's mode, if not the default
+    long: bool = False  # takes several seconds: each side has one turn per round
 
     @property
     def warmup(self):
-        """Runs before those that count, in each turn. A batch lasts long enough to do without."""
+        """Runs in each turn before the runs that count. A batch lasts long enough and needs
+        none."""
         return 0 if self.batch > 1 else 1
 
     def __str__(self):
@@ -29,7 +31,7 @@ class Shape:
 @dataclass(frozen=True)
 class Cell:
     name: str
-    kind: str  # prefill, decode: tokens of all sequences a second; job: seconds
+    kind: str  # prefill, decode: tokens per second, all sequences together; job: seconds
 
     @property
     def unit(self):
@@ -41,7 +43,7 @@ class Cell:
         return reply["decode_tok_s"] if self.kind == "decode" else reply["total_s"]
 
     def speedup(self, ours, theirs):
-        """How many times as fast ours is."""
+        """How many times as fast as the peer merope is."""
         return theirs / ours if self.kind == "job" else ours / theirs
 
 
@@ -61,16 +63,18 @@ CELLS = [cell.name for shape in SHAPES for cell in shape.cells]
 
 @dataclass(frozen=True)
 class Target:
-    """What the project asks of a cell: times the best peer, times llama.cpp, and a share of the machine's limit: of the
-    probed bandwidth for decoding, of the probed multiply-add rate (bf16 or int8) for prefill. None: not asked."""
+    """The project's targets for a cell: the speed as a multiple of the best peer's, as a multiple
+    of llama.cpp's, and as a share of the machine's limit. The limit is the probed bandwidth for
+    decoding, and the probed multiply-add rate (bf16 or int8) for prefill. None: no target."""
 
     best: float = None
     llamacpp: float = None
     limit: float = None
 
 
-# The project's targets, two threads. A share of bandwidth counts the bytes that a step must read: for bf16 those of plain
-# weights (held in 12 bits, fewer are read, hence more than 1), for int8 and int4 the bytes that are read.
+# The project's targets, for two threads. A share of the bandwidth counts the bytes that a step must
+# read. For bf16, these are the bytes of plain weights; weights in 12 bits need fewer bytes, so a
+# target may be above 1. For int8 and int4, these are the bytes that merope reads.
 TARGETS = {
     ("bf16", "decode-0"): Target(best=1.2, limit=1.15),
     ("bf16", "decode-0-plain"): Target(best=1.0, limit=0.93),
@@ -89,17 +93,17 @@ TARGETS = {
     ("int8", "prefill-128"): Target(best=1.1, limit=0.75),
     ("int8", "prefill-512"): Target(best=1.1, limit=0.75),
     ("int8", "prefill-2048"): Target(best=1.2, limit=0.70),
-    # Asked as a share of the best peer's time: 0.87 and 0.78.
+    # These targets are shares of the best peer's time: 0.87 and 0.78.
     ("bf16", "job-8"): Target(best=1 / 0.87),
     ("bf16", "job-32"): Target(best=1 / 0.87),
     ("int8", "job-8"): Target(best=1 / 0.78),
     ("int8", "job-32"): Target(best=1 / 0.78),
 }
-EAGER_TARGET = 1.0  # compiled is never slower than eager
+EAGER_TARGET = 1.0  # the compiled mode is never slower than the eager mode
 
 
 class Costs:
-    """What one sequence's work costs at least, from the model's config.json."""
+    """The least cost of one sequence's work, from the model's config.json."""
 
     def __init__(self, config):
         hidden, layers = config["hidden_size"], config["num_hidden_layers"]
@@ -111,7 +115,7 @@ class Costs:
         self.head = hidden * config["vocab_size"]
 
     def prefill_operations(self, tokens):
-        """Two a multiply-add; of attention the causal half; the head once."""
+        """Two operations per multiply-add; the causal half of attention; the head for one token."""
         return 2 * self.matrices * tokens + 2 * self.layers * self.queries * tokens * tokens + 2 * self.head
 
     def decode_bytes_bf16(self, context):
@@ -119,7 +123,8 @@ class Costs:
 
 
 def limit_share(costs, cell, shape, dtype, figure, reply, probe):
-    """Our figure as a share of what the probe says the machine can do; None where the probe or the bytes are unknown."""
+    """merope's figure as a share of the probed limit; None for batches and jobs, and without a
+    probe or a byte count."""
     if shape.batch > 1 or cell.kind == JOB or not probe:
         return None
     if cell.kind == PREFILL:

@@ -9,7 +9,8 @@ import numpy
 
 
 def read_tensors(directory):
-    """Name -> (dtype, shape, bytes as a mapped array), in the file's order. BF16 has no numpy type: its bytes are uint16."""
+    """Returns name -> array (uint16, mapped), in the file's order. All tensors are BF16; numpy has
+    no BF16 type."""
     path = os.path.join(directory, "model.safetensors")
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
@@ -31,7 +32,7 @@ def bf16_to_f32(words):
 
 
 def f32_to_bf16(values):
-    """Round to nearest, ties to even; finite values only."""
+    """Rounds to nearest, ties to even. The values must be finite."""
     bits = numpy.ascontiguousarray(values, numpy.float32).view(numpy.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(numpy.uint16)
 

@@ -1,4 +1,5 @@
-"""Puts the peers and the checkpoint into build/peers: once, and again when a pinned version changes."""
+"""Installs the peers and writes the checkpoint into build/peers. Installs a peer again when its
+pinned version changes."""
 
 import glob
 import os
@@ -8,12 +9,13 @@ import subprocess
 import sys
 
 
-# Come with a peer in builds that do not match torch's, and break imports; nothing here needs them.
+# Some peers install these packages in builds that do not match torch's build. Such a build breaks
+# imports. Nothing here needs these packages.
 TORCH_COMPANIONS = ("torchvision", "torchaudio", "torchcodec")
 
 
 class Failure(Exception):
-    """Says what did not work, with the last lines of its log."""
+    """An error: the step that failed, and the last lines of its log."""
 
 
 def last_lines(log, count=12):
@@ -23,7 +25,7 @@ def last_lines(log, count=12):
 
 
 def pinned(root):
-    """The variables of scripts/versions.sh."""
+    """Returns the variables of scripts/versions.sh."""
     with open(os.path.join(root, "scripts", "versions.sh")) as file:
         words = shlex.split(file.read(), comments=True)
     return dict(word.split("=", 1) for word in words)
@@ -34,7 +36,7 @@ def say(text):
 
 
 def run(what, command, log, **options):
-    """Quietly, at low priority, its output to the end of the log."""
+    """Runs the command at low priority and appends its output to the log."""
     with open(log, "a") as file:
         file.write(f"$ {shlex.join(command)}\n")
         file.flush()
@@ -51,8 +53,9 @@ def python_of(folder):
 
 
 def unpack_system_libraries(packages, folder, log):
-    """Debian packages, unpacked beside the venv: the system's own stay as they are. The peer runs without them too, only
-    slower, and its flags say what was preloaded."""
+    """Unpacks Debian packages beside the venv. The system's own packages stay unchanged. Without
+    the packages, the peer still runs, but more slowly; its flags say which libraries were
+    preloaded."""
     target = os.path.join(folder, "libraries")
     os.makedirs(target, exist_ok=True)
     try:
@@ -64,7 +67,7 @@ def unpack_system_libraries(packages, folder, log):
 
 
 def install(peer, versions, folder):
-    """Into FOLDER/venv, unless what is pinned is there already."""
+    """Installs the peer into FOLDER/venv, unless the pinned versions are already there."""
     wanted = [versions["TORCH"]] if peer.torch else []
     wanted += shlex.split(versions[peer.requirements])
     stamp = os.path.join(folder, "installed")
@@ -101,7 +104,8 @@ def install(peer, versions, folder):
 
 
 def synthesize(merope, checkpoint, log):
-    """The one checkpoint that all are given: random bf16 weights in the shape of Pleias-RAG-350M."""
+    """Writes the checkpoint that all engines run: random bf16 weights in the shape of
+    Pleias-RAG-350M."""
     if os.path.exists(os.path.join(checkpoint, "config.json")):
         return
     say("writing the synthetic checkpoint")
@@ -113,7 +117,7 @@ def synthesize(merope, checkpoint, log):
 
 
 def convert(peer, variant, checkpoint, folder, source):
-    """The checkpoint as the peer wants it, made once; returns its directory."""
+    """Converts the checkpoint to the peer's format, once. Returns the directory of the result."""
     if variant in peer.as_is:
         return checkpoint
     model = os.path.join(folder, "models", variant)

@@ -1,4 +1,8 @@
-"""Workers as processes, and rounds of turns: ours, theirs, theirs, ours, the machine probed between any two."""
+"""Runs the workers as processes, and measures rounds of turns.
+
+A round is ours, theirs, theirs, ours. "ours" is merope, and "theirs" is the peer. The machine is
+probed between any two turns.
+"""
 
 import ctypes
 import json
@@ -21,17 +25,18 @@ PR_SET_PDEATHSIG = 1
 
 
 class NotStarted(Failure):
-    """A worker that did not come to answer anything."""
+    """A worker that failed before it could answer a request."""
 
 
 def die_with_parent():
-    """In the child: SIGKILL when we end, however we do; a stopped worker would stay for ever."""
+    """In the child: the kernel sends SIGKILL when the parent ends for any reason. Otherwise a
+    stopped worker would stay for ever."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Worker:
-    """A process that loads a model and measures on request. Stopped while it has nothing to do: a worker whose threads
-    spin would slow the other."""
+    """A process that loads a model and measures on request. The process is stopped while it has no
+    work: a worker whose threads spin would slow the other worker."""
 
     def __init__(self, name, command, environment, log):
         self.name, self.log, self.buffer = name, log, b""
@@ -83,7 +88,7 @@ class Worker:
             self.process.stdin.write(json.dumps({**request, "warmup": warmup, "repeats": repeats}).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # reply() says why
+            pass  # reply() reports the cause
         answer = self.reply(ANSWER_SECONDS)
         self.signal(signal.SIGSTOP)
         return answer
@@ -94,7 +99,7 @@ class Worker:
 
 
 class Probe:
-    """What the machine can do this moment, by `merope bench roofline`."""
+    """Measures what the machine can do at this moment, with `merope bench roofline`."""
 
     def __init__(self, merope, threads):
         options = ["--threads", str(threads), "--seconds", str(PROBE_SECONDS), "--json"]
@@ -113,17 +118,18 @@ def between(before, after):
 
 
 def prepare(ours, theirs, shape):
-    """Lets things be set up that a first run sets up, and says how often each repeats the work for a turn to last."""
+    """Runs the work once on each side, since a first run sets things up. Returns how often each
+    side repeats the work in a turn, so that a turn lasts TURN_SECONDS."""
     if shape.long:
-        theirs.measure(shape, 0, 1)  # ours is a new process in every turn
+        theirs.measure(shape, 0, 1)  # merope needs none: it is a new process in every turn
         return {"ours": 1, "theirs": 1}
     seconds = {"ours": ours.measure(shape, 1, 1)["total_s"], "theirs": theirs.measure(shape, 1, 1)["total_s"]}
     return {side: min(10, max(1, math.ceil(TURN_SECONDS / value))) for side, value in seconds.items()}
 
 
 def measure_shape(ours, theirs, shape, dtype, rounds, probe, costs):
-    """Cell name -> its figures, a ratio a round, and the probes. A long shape has one turn each a round, the first of
-    them ours and theirs by turns."""
+    """Returns cell name -> its figures, one ratio per round, and the probes. With a long shape,
+    each side has one turn per round; ours and theirs are first alternately."""
     workers = {"ours": ours, "theirs": theirs}
     repeats = prepare(ours, theirs, shape)
     found = {cell.name: {"unit": cell.unit, "ours": [], "theirs": [], "ratios": [], "shares": []} for cell in shape.cells}

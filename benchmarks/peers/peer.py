@@ -1,13 +1,15 @@
-"""What a peer is, and the worker that measures it.
+"""The description of a peer, and the worker that measures a peer.
 
-A peer is one file here, peer_NAME.py. `run` imports it for its PEER (so its imports at the top are of the standard
-library only), installs it into build/peers/FOLDER/venv, and runs the same file with that venv's Python:
+A peer is one file in this folder, peer_NAME.py. `run` imports the file for its PEER, so the imports
+at the top of the file must be of the standard library only. `run` installs the peer into
+build/peers/FOLDER/venv, and runs the same file with the Python of that venv:
 
     peer_NAME.py convert VARIANT CHECKPOINT OUT    writes the checkpoint into OUT as the engine wants it
     peer_NAME.py serve VARIANT MODEL THREADS       a worker: JSON lines on stdin and stdout
 
-A worker loads once, says {"ready": …}, and then answers each {"batch", "input", "output", "warmup", "repeats"} with the
-medians of that work: `batch` prompts of `input` random token ids each, `output` greedy tokens for each.
+A worker loads the model once and prints {"ready": …}. It then answers each request {"batch",
+"input", "output", "warmup", "repeats"} with the medians of the requested work: `batch` prompts of
+`input` random token ids each, and `output` greedy tokens for each prompt.
 """
 
 import json
@@ -24,30 +26,31 @@ from dataclasses import dataclass, field
 class Peer:
     name: str
     folder: str  # under build/peers/
-    variants: dict  # what the peer calls it -> the dtype of ours that it is compared with
+    variants: dict  # the peer's name of a format -> merope's dtype to compare with
     requirements: str  # the variable of scripts/versions.sh that pins its packages
-    packages: tuple = ()  # whose versions are reported
-    torch: bool = False  # install the pinned torch first, and hold it
-    system_libraries: str = ""  # a variable with Debian packages to unpack beside the venv
+    packages: tuple = ()  # packages whose versions are reported
+    torch: bool = False  # install the pinned torch first, and keep this version
+    system_libraries: str = ""  # versions.sh's variable: Debian packages to unpack beside the venv
     pip_options: tuple = ()
     build_environment: dict = field(default_factory=dict)
-    as_is: tuple = ()  # variants that read the checkpoint itself
-    without_batches: tuple = ()  # variants too slow in batches to wait for
-    environment: object = None  # function(folder, threads) -> variables of the worker
+    as_is: tuple = ()  # variants that read the checkpoint without conversion
+    without_batches: tuple = ()  # variants too slow for batches of more than 8
+    environment: object = None  # function(folder, threads) -> the worker's environment variables
 
 
 @dataclass
 class Timing:
-    """One run. Seconds until every prompt has its first token, and of the decode steps that follow."""
+    """One run: the seconds until every prompt has its first token, and the seconds of the decode
+    steps after that."""
 
     prefill: float
     decode: float
-    decode_tokens: int  # of all sequences, in the `decode` seconds
+    decode_tokens: int  # tokens of all sequences in the `decode` seconds
     total: float
 
 
 def prompts(batch, length, vocabulary, generator):
-    """Random prompts; ids of special tokens, which are few and low, are left out."""
+    """Returns random prompts without special tokens, whose ids are few and low."""
     return [[generator.randrange(16, vocabulary) for _ in range(length)] for _ in range(batch)]
 
 
@@ -57,7 +60,7 @@ def vocabulary(checkpoint):
 
 
 def summary(timings):
-    """The reply to one request: medians over its runs."""
+    """Returns the reply to one request: medians over the request's runs."""
     median = statistics.median
     decode = [t.decode_tokens / t.decode for t in timings if t.decode_tokens]
     return {
@@ -83,13 +86,15 @@ def versions_of(packages):
 
 
 def export(*arguments):
-    """Runs a module of the peer's as its exporter, and ends with it: the log has its own last words at the end."""
+    """Runs a module of the peer as the exporter and exits with its exit code. The log ends with the
+    exporter's output."""
     command = [sys.executable, "-m", *arguments]
     sys.exit(subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}).returncode)
 
 
 def serve(peer, engine_class, variant, model, threads):
-    # Libraries write to stdout as they please: it becomes the log, and the replies get the pipe for themselves.
+    # Libraries may write to stdout. stdout is therefore redirected to stderr, the log, and only the
+    # replies use the pipe.
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Hugging Face transformers: the model as PyTorch runs it, SDPA attention, bf16."""
+"""Hugging Face transformers on PyTorch: SDPA attention, bf16."""
 
 import time
 

@@ -1,4 +1,5 @@
-"""llama.cpp, built for this processor, timed through its own llama_decode. GGUF files are written here."""
+"""llama.cpp, built for this processor, timed through its own llama_decode. convert() writes the
+GGUF files."""
 
 import os
 import time
@@ -16,7 +17,7 @@ PEER = base.Peer(
     build_environment={"CMAKE_ARGS": "-DGGML_NATIVE=ON"},
 )
 
-# Ours of the names in the checkpoint, a layer's and the rest.
+# The checkpoint's tensor names -> GGUF's names: those of a layer, and the others.
 LAYER = {
     "input_layernorm": "attn_norm",
     "self_attn.q_proj": "attn_q",
@@ -40,7 +41,8 @@ def gguf_name(name):
 
 
 def interleave_rotary(rows, heads):
-    """Rows of Q or K from Hugging Face's order, where a pair to rotate is half a head apart, to neighbours."""
+    """Reorders rows of Q or K. In Hugging Face's order, the two rows of a rotary pair are half a
+    head apart; in GGUF's order, they are neighbours."""
     return rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
 
 
@@ -100,7 +102,8 @@ class Engine:
         params.n_batch = 2048
         params.n_ubatch = 512
         params.n_threads = params.n_threads_batch = self.threads
-        # Off is the faster for quantized weights at depth, and no slower at none.
+        # Without flash attention, quantized weights are faster with a long context and no slower
+        # with none.
         params.flash_attn_type = 1 if self.variant == "BF16" else 0
         context = lib.llama_init_from_model(self.model, params)
         if not context:
@@ -108,7 +111,7 @@ class Engine:
         return context
 
     def decode(self, context, batch, entries):
-        """entries: (token, position, sequence, whether its logits are wanted)."""
+        """entries: (token, position, sequence, whether the token's logits are wanted)."""
         batch.n_tokens = len(entries)
         for i, (token, position, sequence, wanted) in enumerate(entries):
             batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, position, 1, wanted

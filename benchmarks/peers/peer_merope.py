@@ -1,4 +1,8 @@
-"""merope itself, through `merope bench latency` and `throughput`: a worker like a peer's. The variant is a dtype, or DTYPE-MODE."""
+"""A worker for merope itself, like the worker of a peer. Runs `merope bench latency` and
+`merope bench throughput`.
+
+The variant is a dtype, or DTYPE-MODE.
+"""
 
 import json
 import os
@@ -8,7 +12,7 @@ import sys
 
 import peer as base
 
-# The eager mode is compared with ours like a peer.
+# merope's eager mode is compared with the compiled mode in the same way as a peer.
 PEER = base.Peer(
     name="merope-eager",
     folder="merope",
@@ -33,7 +37,8 @@ def run(command, *options):
 
 
 def measure(bench, request):
-    """bench: (merope, "bench") and the options of both of its benchmarks."""
+    """bench: the command (merope, "bench"), and the options for both benchmarks, latency and
+    throughput."""
     program, options = bench
     lengths = ["--input-len", request["input"], "--output-len", request["output"]]
     runs = ["--warmup", request["warmup"], "--repeats", request["repeats"]]
@@ -42,11 +47,12 @@ def measure(bench, request):
     (case,) = result["cases"]
     result |= answer
     total = case["latency_s"]["p50"]
-    if request["batch"] > 1:  # a whole job is the engine's
+    if request["batch"] > 1:  # the throughput benchmark runs a whole job on the engine
         prompts = ["--num-prompts", request["batch"], "--max-num-seqs", request["batch"], "--no-prefix-cache"]
         mode = ["--enforce-eager"] if "eager" in options else []
         shared = [option for option in options if option not in ("--mode", "eager", "compiled")]
-        # Its process is new in each turn, the peer's is not: one run first, which takes the memory for keys and values.
+        # merope's process is new in each turn, and the peer's process is not. One run before the
+        # measurement therefore takes the memory for keys and values.
         runs = ["--warmup", max(1, request["warmup"]), "--repeats", request["repeats"]]
         answer = run([*program, "throughput", *shared, *mode], *lengths, *runs, *prompts)
         total = answer["cases"][0]["elapsed_s"]["p50"]

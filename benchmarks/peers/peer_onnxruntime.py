@@ -1,4 +1,5 @@
-"""onnxruntime-genai: int8 and int4 weights in blocks of 128. Its model builder writes the models."""
+"""onnxruntime-genai: int8 and int4 weights in blocks of 128. onnxruntime-genai's model builder
+writes the models."""
 
 import json
 import os
@@ -27,7 +28,7 @@ class Engine:
     def __init__(self, variant, model, threads):
         import onnxruntime_genai
 
-        # Its default is one thread.
+        # The default of onnxruntime-genai is one thread.
         path = os.path.join(model, "genai_config.json")
         with open(path) as file:
             config = json.load(file)
@@ -44,7 +45,7 @@ class Engine:
 
         count, length = len(prompts), len(prompts[0]) + output
         params = self.genai.GeneratorParams(self.model)
-        # A minimum length is how one asks it to go on past the end token.
+        # The minimum length makes the generator continue past the end token.
         params.set_search_options(batch_size=count, min_length=length, max_length=length, do_sample=False)
         generator = self.genai.Generator(self.model, params)
         start = time.perf_counter()

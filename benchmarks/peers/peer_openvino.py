@@ -1,4 +1,7 @@
-"""OpenVINO GenAI: LLMPipeline for one sequence, ContinuousBatchingPipeline for batches. Its exporter writes the models."""
+"""OpenVINO GenAI: LLMPipeline for one sequence, ContinuousBatchingPipeline for batches.
+
+OpenVINO's own exporter writes the models.
+"""
 
 import time
 
@@ -15,7 +18,8 @@ PEER = base.Peer(
 
 
 def convert(variant, checkpoint, out):
-    weights = {"bf16": "fp16"}.get(variant, variant)  # fp16 is what it can store; it computes in bf16
+    # The exporter can store fp16 but not bf16; OpenVINO computes in bf16.
+    weights = {"bf16": "fp16"}.get(variant, variant)
     model = ("-m", checkpoint, "--task", "text-generation-with-past", "--weight-format", weights)
     base.export("optimum.commands.optimum_cli", "export", "openvino", *model, out)
 
@@ -32,7 +36,8 @@ class Engine:
         self.flags = f"{variant} weights, " + ", ".join(f"{k}={v}" for k, v in self.properties.items())
 
     def make(self, batched):
-        """The pipeline for one sequence, or for many: one at a time, each holds the model."""
+        """Makes the pipeline for one sequence or for a batch. Only one exists at a time: each holds
+        the model."""
         if self.pipeline and self.batched == batched:
             return
         self.pipeline, self.batched = None, batched

@@ -1,5 +1,8 @@
-"""vLLM for CPUs, compiled, with AMD's zentorch plug-in: bf16, and W8A8 (int8 weights with one scale an output channel,
-int8 activations with one a token), whose checkpoint is written here. The head stays bf16 in both."""
+"""vLLM for CPUs, compiled, with AMD's zentorch plug-in: bf16 and W8A8.
+
+W8A8 has int8 weights with one scale per output channel and int8 activations with one scale per
+token. convert() writes the W8A8 checkpoint. The head stays bf16 in both variants.
+"""
 
 import glob
 import json

@@ -1,4 +1,4 @@
-"""The tables: every comparison, then every cell against its target."""
+"""The tables: every comparison, and every cell against its target."""
 
 import statistics
 
@@ -8,7 +8,7 @@ EAGER = "merope-eager"
 
 
 def align(rows):
-    """Rows of text, the first column left-aligned."""
+    """Aligns rows of text: the first column to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -30,7 +30,7 @@ def peer_name(pair):
 
 
 def in_order(pairs):
-    """(dtype, cell, [(pair, its figures)]), as cells.py lists them."""
+    """Yields (dtype, cell, [(pair, its figures)]) in the order of cells.py."""
     for dtype in cells.DTYPES:
         for cell in cells.CELLS:
             found = [(p, p["cells"][cell]) for p in pairs if p["dtype"] == dtype and cell in p["cells"]]
@@ -54,7 +54,8 @@ def verdict(value, target):
 
 
 def against_targets(pairs):
-    """One row a target: the peer or the limit that it names, what was measured, and how near that comes."""
+    """One row per target: the peer or the limit, the measured value, and how near the value is to
+    the target."""
     rows = [["work", "against", "measured", "target", ""]]
     for dtype, cell, found in in_order(pairs):
         target = cells.TARGETS.get((dtype, cell), cells.Target())

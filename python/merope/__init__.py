@@ -1,4 +1,4 @@
-"""Small language models of the Llama architecture on CPUs, under vLLM's names.
+"""Runs small language models of the Llama architecture on CPUs, with vLLM's names.
 
     from merope import LLM, SamplingParams
 

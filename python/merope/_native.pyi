@@ -14,6 +14,9 @@ class Params:
     def __init__(self, fields: dict[str, object]) -> None: ...
     def settle(self) -> None:
         """Checks all fields, and settles those that depend on others."""
+    @staticmethod
+    def defaults() -> dict[str, object]:
+        """Returns every field and its default value; None for lists and objects."""
     @property
     def temperature(self) -> float: ...
     @property

@@ -1,4 +1,4 @@
-"""A progress bar on standard error, where that is a terminal."""
+"""A progress bar on standard error, if standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """The part of tqdm that is used here."""
+    """The part of tqdm's interface that merope uses."""
 
     def update(self, n: int) -> object: ...
     def close(self) -> object: ...
 
 
 class Bar:
-    """Draws nothing where standard error is no terminal."""
+    """Draws nothing if standard error is not a terminal."""
 
     def __init__(self, total: int, desc: str, hidden: bool) -> None:
         self._total, self._desc, self._done = total, desc, 0

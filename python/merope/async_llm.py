@@ -1,4 +1,4 @@
-"""AsyncLLM: requests that come and go in an asyncio program."""
+"""AsyncLLM: generation for asyncio programs, which start and end requests at any time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _numbers = itertools.count()
 
 
 class _Stream:
-    """A request's events on their way to its generator."""
+    """Passes the events of one request to its generator."""
 
     def __init__(self) -> None:
         self.events: list[_native.Event] = []
@@ -35,7 +35,7 @@ class _Stream:
 
 
 class _Inbox:
-    """An event loop's requests. The loop watches the descriptor only while there are some."""
+    """The requests of one event loop. The loop watches the descriptor only while requests run."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
@@ -60,7 +60,7 @@ class _Inbox:
     def _read(self) -> None:
         for event in self.events.take():
             stream = self._streams.get(event.tag)
-            if stream is not None:  # else it was given up
+            if stream is not None:  # None: the stream was closed
                 stream.events.append(event)
                 stream.filled.set()
 
@@ -94,9 +94,12 @@ class AsyncLLM(Engine):
         priority: int = 0,
         **vllm: Any,
     ) -> AsyncGenerator[RequestOutput, None]:
-        """Completes a prompt (see LLM.generate), and yields what there is when something is new:
-        all of it, what is new, or only what there is at the end, as sampling_params.output_kind
-        says. A caller that stops iterating, or is cancelled, ends the request."""
+        """Completes a prompt (see LLM.generate), and yields an output each time new events come.
+
+        sampling_params.output_kind says whether each output holds all text and tokens so far, or
+        only the new ones, or whether there is only one output at the end. If the caller stops
+        iterating or is cancelled, the request ends.
+        """
         take_request_arguments("generate", vllm)
         params = sampling_params or self.get_default_sampling_params()
         if request_id is None:
@@ -130,8 +133,8 @@ class AsyncLLM(Engine):
                     self._model.abort(number)
 
     async def abort(self, request_id: str | Iterable[str]) -> None:
-        """Ends requests; their generators yield what there is, with finish_reason "abort". Those that
-        do not run are passed over."""
+        """Ends requests. Their generators yield the results so far, with finish_reason "abort".
+        Ignores requests that do not run."""
         for name in [request_id] if isinstance(request_id, str) else request_id:
             number = self._running.get(name)
             if number is not None:
@@ -141,7 +144,8 @@ class AsyncLLM(Engine):
         return self._tokenizer
 
     async def reset_prefix_cache(self) -> bool:
-        """Forgets the prompts kept so far; False, and nothing is forgotten, while requests run."""
+        """Removes all prompts from the prefix cache. Returns False and removes nothing while
+        requests run."""
         return await asyncio.to_thread(self._model.reset_prefix_cache)
 
     def shutdown(self) -> None:

@@ -1,4 +1,4 @@
-"""Beam search over requests of one token each, whose prompts the prefix cache keeps short."""
+"""Beam search by requests of one token each. The prefix cache holds most of each prompt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .outputs import BeamSearchOutput, BeamSearchSequence, Logprob, RequestOutpu
 from .sampling_params import BeamSearchParams, SamplingParams
 from .tokenizer import Tokenizer
 
-# Runs all beams by one token.
+# Extends all beams by one token. Takes the tokens of each beam.
 Step = Callable[[list[list[int]], SamplingParams], list[RequestOutput]]
 
 
@@ -33,7 +33,8 @@ def search(prompts: list[list[int]], params: BeamSearchParams, step: Step, token
 
     instances = [_Instance(prompt, [BeamSearchSequence(prompt, [])]) for prompt in prompts]
     for n in range(params.max_tokens):
-        # A prompt that leaves no room is tried once, and refused by name.
+        # In step 0, a prompt without room for a token also runs, so that the engine refuses it with
+        # an error that names the field.
         running = [instance for instance in instances
                    if instance.beams and (n == 0 or len(instance.prompt) + n < max_model_len)]
         if not running:

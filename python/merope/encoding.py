@@ -1,4 +1,4 @@
-"""What a tokenizer's call gives: Hugging Face's BatchEncoding, with truncation and padding."""
+"""The result of calling a tokenizer: Hugging Face's BatchEncoding, with truncation and padding."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 
 class BatchEncoding(dict[str, Any]):
-    """A dict whose entries are attributes, too: input_ids, attention_mask."""
+    """A dict whose entries are also attributes: input_ids, attention_mask."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -22,7 +22,7 @@ Side = Literal["left", "right"]
 
 
 def wants_truncation(truncation: Truncation | None, max_length: int | None) -> bool:
-    """Whether a text is cut to max_length; None: it is where max_length is given."""
+    """Says whether a text is cut to max_length. With None, a text is cut if max_length is given."""
     if truncation not in (None, False, True, "longest_first", "only_first", "do_not_truncate"):
         raise ValueError(f"truncation: expected a bool, \"longest_first\", \"only_first\" or "
                          f"\"do_not_truncate\", found {truncation!r}")
@@ -36,7 +36,10 @@ def wants_truncation(truncation: Truncation | None, max_length: int | None) -> b
 
 
 def truncate(body: list[int], whole: list[int], max_length: int, side: Side) -> list[int]:
-    """whole is body with the tokenizer's own tokens around it; of body, what leaves room for them."""
+    """Cuts body so that whole has at most max_length tokens.
+
+    whole: body with the tokenizer's own tokens around it, which are kept where they fit.
+    """
     extra = len(whole) - len(body)
     prefix = next((n for n in range(extra + 1) if whole[n:n + len(body)] == body), extra)
     around = whole[:prefix], whole[prefix + len(body):]
@@ -47,7 +50,7 @@ def truncate(body: list[int], whole: list[int], max_length: int, side: Side) -> 
 
 def pad(rows: Sequence[list[int]], padding: Padding, max_length: int | None, side: Side,
         pad_token_id: int | None) -> tuple[list[list[int]], list[list[int]]]:
-    """The rows and their attention masks, as long as each other where that is asked for."""
+    """Returns the rows and their attention masks. With padding, all rows have the same length."""
     if padding not in (False, True, "longest", "max_length", "do_not_pad"):
         raise ValueError("padding: expected a bool, \"longest\", \"max_length\" or \"do_not_pad\", found "
                          f"{padding!r}")

@@ -1,4 +1,4 @@
-"""What LLM and AsyncLLM share: a loaded model, and requests to it."""
+"""The common base of LLM and AsyncLLM: a loaded model, and requests to this model."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ logger = logging.getLogger("merope")
 
 Prompt = str | Sequence[int] | Mapping[str, Any]
 
-_DTYPES = {"auto": "auto", "stored": "stored", "int8": "int8", "int4": "int4", "bfloat16": "bf16",
+_DTYPES = {"auto": "auto", "native": "native", "int8": "int8", "int4": "int4", "bfloat16": "bf16",
            "bf16": "bf16", "float32": "fp32", "float": "fp32", "fp32": "fp32"}
 _INT32 = range(-2**31, 2**31)
 
 
 @dataclasses.dataclass
 class Counter:
-    """A number that only grows."""
+    """A metric whose value only grows."""
 
     name: str
     value: int
@@ -37,7 +37,7 @@ class Counter:
 
 @dataclasses.dataclass
 class Gauge:
-    """A number as it is now."""
+    """A metric that gives the present value."""
 
     name: str
     value: float
@@ -49,7 +49,7 @@ Metric = Counter | Gauge
 
 @dataclasses.dataclass
 class Parsed:
-    """A prompt as the engine takes it. text is None for one of token ids."""
+    """A prompt in the form that the engine takes. text is None for a prompt of token ids."""
 
     text: str | None
     token_ids: list[int]
@@ -57,33 +57,39 @@ class Parsed:
 
 
 class Engine:
-    """A model, loaded, with an engine's thread of its own.
+    """A loaded model with its own engine thread.
 
-    model: a Hugging Face directory, or a .gguf file.
-    dtype: "auto" (the checkpoint's own), "bfloat16", "float32", "int8", "int4", or "stored" (a
-        GGUF file's own integers). "float16" and "half" run in float32, which holds all their
-        values, with a note once.
-    max_model_len: tokens of prompt and answer at most; None: the checkpoint's.
-    tensor_parallel_size: 1.
+    model: a Hugging Face directory or a .gguf file.
+    dtype: "auto" (chosen for the checkpoint), "bfloat16", "float32", "int8", "int4", or "native"
+        (the integers of a GGUF file). "float16" and "half" run in float32, which holds all their
+        values; merope logs a note once.
+    max_model_len: largest number of tokens of prompt and answer together. None: the checkpoint's
+        number.
+    tensor_parallel_size: must be 1.
     enforce_eager: run the ops one by one, not as a captured plan. The results are the same.
-    seed: requests without a seed get theirs from this one, in the order in which they come, so that
-        the same program gives the same tokens each time; None: from the system.
-    kv_cache_memory_bytes: memory for keys and values; None: what max_num_seqs sequences of
-        max_model_len need, as far as the memory goes that this process may use.
-    kv_cache_dtype: "auto" (as the dtype has them) or "int8".
-    max_num_seqs, max_num_batched_tokens: sequences and tokens of one step at most; None: 256 and 512.
-    enable_prefix_caching: keep keys and values of prompts for requests that begin alike.
-    speculative_config: {"method": "ngram", "num_speculative_tokens": k}: propose up to k tokens that
-        followed the same words before, and keep those that decoding gives too. The output is the
-        same.
-    scheduling_policy: "fcfs", or "priority" (a request's smaller number goes first).
-    max_logprobs: what logprobs may ask for at most; -1: the vocabulary.
-    chat_template: a template to use instead of the checkpoint's: a file, or the source itself,
-        which has a "{" in it. Dates that it asks for are MEROPE_DATE's, where that is set.
-    num_threads: None: the cores that this process may use.
-    vllm: other arguments of vLLM's. Those that change no result (swap_space, block_size,
-        gpu_memory_utilization, …) are taken, with a note once; of those that do (quantization,
-        revision, logits_processors, …), only the values under which they do not.
+    seed: requests without a seed get seeds made from this seed, in the order in which the requests
+        arrive. The same program then gives the same tokens each time. None: seeds come from the
+        system.
+    kv_cache_memory_bytes: memory for keys and values. None: the memory that max_num_seqs sequences
+        of max_model_len need, but not more than this process may use.
+    kv_cache_dtype: "auto" (the format that belongs to dtype) or "int8".
+    max_num_seqs, max_num_batched_tokens: largest number of sequences and of tokens in one step.
+        None: 256 and 512.
+    enable_prefix_caching: keep keys and values of prompts for later requests with the same
+        beginning.
+    speculative_config: {"method": "ngram", "num_speculative_tokens": k}. The engine proposes up to
+        k tokens that followed the same tokens earlier in the text, and keeps the proposed tokens
+        that decoding also gives. The output is the same.
+    scheduling_policy: "fcfs", or "priority" (requests with a smaller priority number run first).
+    max_logprobs: largest number of logprobs that a request may ask for. -1: the vocabulary size.
+    chat_template: a template to use instead of the checkpoint's template: a file name, or the
+        source itself. A text with a "{" is a source. If the template asks for the date and
+        MEROPE_DATE is set, the template gets the date of MEROPE_DATE.
+    num_threads: number of threads. None: the number of cores that this process may use.
+    vllm: other vLLM arguments. Arguments that change no result (swap_space, block_size,
+        gpu_memory_utilization, …) are accepted, with a note once. Arguments that would change a
+        result (quantization, revision, logits_processors, …) are accepted only with values that
+        change no result.
     """
 
     def __init__(
@@ -142,17 +148,17 @@ class Engine:
 
     @property
     def max_model_len(self) -> int:
-        """Tokens of prompt and answer at most."""
+        """Largest number of tokens of prompt and answer together."""
         return self._model.max_model_len
 
     @property
     def kv_cache_tokens(self) -> int:
-        """Tokens whose keys and values fit into memory at once."""
+        """Number of tokens whose keys and values fit into the KV cache at once."""
         return self._model.kv_cache_tokens
 
     def get_default_sampling_params(self) -> SamplingParams:
-        """Those of the checkpoint's generation_config.json; what it leaves open is as in
-        SamplingParams()."""
+        """Returns the parameters of the checkpoint's generation_config.json. Parameters that this
+        file does not give have the defaults of SamplingParams()."""
         found: dict[str, Any] = dict(self._model.generation_config)
         for name in ("top_k", "max_tokens"):
             if name in found:
@@ -160,8 +166,8 @@ class Engine:
         return SamplingParams(**found)
 
     def get_metrics(self) -> list[Metric]:
-        """Counters since the model was loaded, and gauges, by vLLM's names with "merope:" before
-        them."""
+        """Returns gauges, and counters since the model was loaded. The names are vLLM's names, with
+        the prefix "merope:"."""
         stats = self._model.stats()
         gauges = {
             "num_requests_running": stats["running"], "num_requests_waiting": stats["waiting"],
@@ -230,14 +236,21 @@ def _dtype(owner: str, dtype: object) -> str:
     if name in ("float16", "half"):
         note_once(owner, f"dtype {name} runs in float32, which holds all its values")
         return "fp32"
+    if name == "stored":
+        note_once(owner, "dtype stored is called native now; the old name goes with version 0.4")
+        return "native"
     if name not in _DTYPES:
-        raise ValueError("dtype: expected auto, bfloat16, float32, int8, int4 or stored, found "
+        raise ValueError("dtype: expected auto, bfloat16, float32, int8, int4 or native, found "
                          f'"{name}"')
     return _DTYPES[name]
 
 
 def _speculative_tokens(config: Mapping[str, Any] | None) -> int:
-    """vLLM's prompt_lookup_min and _max are taken, and not used: the lengths are adaptive."""
+    """Returns the largest number of proposed tokens; 0: no speculation.
+
+    Accepts vLLM's prompt_lookup_min and prompt_lookup_max but does not use them: the lengths of
+    proposals are adaptive.
+    """
     if config is None:
         return 0
     known = {"method", "num_speculative_tokens", "prompt_lookup_min", "prompt_lookup_max"}

@@ -1,4 +1,4 @@
-"""LLM: many prompts at once, the caller waiting for all of them."""
+"""LLM: runs many prompts at once. The caller waits for all outputs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class LLM(Engine):
         outputs = llm.generate(["The capital of France is"], SamplingParams(temperature=0))
         print(outputs[0].outputs[0].text)
 
-    Any number of threads may use one. What is wrong with a request is a ValueError that names the
-    field; Ctrl-C ends what runs, and the LLM stays usable.
+    Any number of threads may use one LLM. An invalid request raises a ValueError that names the
+    field. Ctrl-C ends the running requests of the call, and the LLM stays usable.
     """
 
     __doc__ = f"{__doc__}\n{Engine.__doc__}"
@@ -43,14 +43,16 @@ class LLM(Engine):
         priority: Sequence[int] | None = None,
         **vllm: Any,
     ) -> list[RequestOutput]:
-        """Completes prompts, and gives an output for each, in their order.
+        """Completes prompts. Returns one output per prompt, in the order of the prompts.
 
-        prompts: a text, a list of token ids, a dict with "prompt" or "prompt_token_ids" (and perhaps
-            "cache_salt"), or a list of these.
-        sampling_params: for all, or one for each; None: get_default_sampling_params().
-        use_tqdm: a progress bar on a terminal; tqdm, or what takes its arguments, is used instead.
-        priority: a number for each prompt, for scheduling_policy="priority".
-        vllm: lora_request=None and other arguments of vLLM's, empty as they are by default.
+        prompts: a text, a list of token ids, a dict with "prompt" or "prompt_token_ids" (and
+            optionally "cache_salt"), or a list of such prompts.
+        sampling_params: one for all prompts, or a list with one per prompt. None:
+            get_default_sampling_params().
+        use_tqdm: True draws a progress bar on a terminal. A callable (tqdm, or a callable with the
+            same arguments) replaces merope's progress bar.
+        priority: one number per prompt, for scheduling_policy="priority".
+        vllm: lora_request=None and other vLLM arguments, only with their empty default values.
         """
         take_request_arguments("generate", vllm)
         return self._generate([self._parse(prompt) for prompt in _listed(prompts)], sampling_params,
@@ -69,11 +71,12 @@ class LLM(Engine):
         chat_template_kwargs: Mapping[str, Any] | None = None,
         **vllm: Any,
     ) -> list[RequestOutput]:
-        """Answers conversations, written out by the checkpoint's chat template.
+        """Answers conversations, which the checkpoint's chat template turns into prompts.
 
-        messages: a list of messages, dicts with "role" and "content" (a string, or parts of type
-            "text"), or a list of such lists. Arguments of tool calls may be strings of JSON.
-        For all else see Tokenizer.apply_chat_template and generate.
+        messages: a list of messages, or a list of such lists. A message is a dict with "role" and
+            "content" (a string, or parts of type "text"). The arguments of tool calls may be
+            strings of JSON.
+        For the other arguments, see Tokenizer.apply_chat_template and generate.
         """
         take_request_arguments("chat", vllm)
         conversations = cast(
@@ -93,9 +96,9 @@ class LLM(Engine):
         params: BeamSearchParams,
         use_tqdm: UseTqdm = False,
     ) -> list[BeamSearchOutput]:
-        """The likeliest continuations of each prompt that a beam search finds.
+        """Returns the most probable continuations of each prompt that a beam search finds.
 
-        Each step asks for 2 * beam_width logprobs, which max_logprobs must allow.
+        Each step asks for 2 * beam_width logprobs. max_logprobs must allow this number.
         """
         def step(beams: list[list[int]], sampling_params: SamplingParams) -> list[RequestOutput]:
             return self._generate([Parsed(None, tokens) for tokens in beams], sampling_params, False,
@@ -113,7 +116,8 @@ class LLM(Engine):
         return self._tokenizer
 
     def reset_prefix_cache(self) -> bool:
-        """Forgets the prompts kept so far; False, and nothing is forgotten, while requests run."""
+        """Removes all prompts from the prefix cache. Returns False and removes nothing while
+        requests run."""
         return self._model.reset_prefix_cache()
 
     def _generate(

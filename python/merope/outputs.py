@@ -1,4 +1,4 @@
-"""What comes back: vLLM's RequestOutput, CompletionOutput and Logprob."""
+"""The results of requests: vLLM's RequestOutput, CompletionOutput and Logprob."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass
 class Logprob:
-    """A token's logprob at one position: natural log, of the distribution before sampling changes it.
+    """The logprob of a token at one position.
 
-    rank: 1 is the likeliest token of the vocabulary.
+    logprob: natural logarithm, from the distribution before sampling parameters change it.
+    rank: 1 is the most probable token of the vocabulary.
     """
 
     logprob: float
@@ -27,7 +28,7 @@ class Logprob:
 
 @dataclasses.dataclass
 class FlatLogprobs(Sequence[dict[int, Logprob] | None]):
-    """Logprobs of many positions in a few flat lists, read like a list of dicts."""
+    """Logprobs of many positions, stored in a few flat lists and read like a list of dicts."""
 
     start_indices: list[int] = dataclasses.field(default_factory=list)
     end_indices: list[int] = dataclasses.field(default_factory=list)
@@ -76,11 +77,11 @@ PromptLogprobs = list[dict[int, Logprob] | None] | FlatLogprobs
 class CompletionOutput:
     """One generated sequence.
 
-    finish_reason: "stop" (an EOS token, stop_token_ids, a stop string), "length", "repetition",
-        "abort", "error", or None while it goes on.
-    stop_reason: the stop string or the token of stop_token_ids that ended it, or the model's EOS
-        token where that is not the tokenizer's own; "repetition_detected"; with "error", what went
-        wrong; otherwise None.
+    finish_reason: "stop" (an EOS token, a token of stop_token_ids or a stop string), "length",
+        "repetition", "abort", "error", or None while the sequence runs.
+    stop_reason: the stop string or the token of stop_token_ids that ended the sequence; the EOS
+        token of the model, if this token is not the tokenizer's EOS token; "repetition_detected";
+        the error message, if finish_reason is "error"; otherwise None.
     """
 
     index: int
@@ -97,11 +98,13 @@ class CompletionOutput:
 
 @dataclasses.dataclass
 class RequestStateStats:
-    """When a request reached its stages, by vLLM's names.
+    """The times when a request reached its stages, with vLLM's names.
 
-    arrival_time: of time.time(). queued_ts, scheduled_ts, first_token_ts, last_token_ts: of
-    time.monotonic(), 0.0 for what has not happened. first_token_latency: seconds from arrival to the
-    first token. num_generation_tokens: of all its sequences.
+    arrival_time: in seconds, from time.time().
+    queued_ts, scheduled_ts, first_token_ts, last_token_ts: in seconds, from time.monotonic(). 0.0
+        if the stage was not reached.
+    first_token_latency: seconds from arrival to the first token.
+    num_generation_tokens: number of generated tokens of all sequences of the request.
     """
 
     num_generation_tokens: int = 0
@@ -115,12 +118,13 @@ class RequestStateStats:
 
 @dataclasses.dataclass
 class RequestOutput:
-    """What a request has given.
+    """The results of a request.
 
-    prompt: its text; None for one of token ids. prompt_logprobs: one entry a token of the prompt,
-    the first None. outputs: its n sequences. num_cached_tokens: tokens of the prompt that were found
-    in the prefix cache. metrics: when it reached its stages; two outputs that differ in nothing else
-    are equal.
+    prompt: the text of the prompt. None if the prompt was given as token ids.
+    prompt_logprobs: one entry per token of the prompt. The first entry is None.
+    outputs: the n sequences of the request.
+    metrics: the times of the request. Comparisons ignore metrics.
+    num_cached_tokens: number of prompt tokens found in the prefix cache.
     """
 
     request_id: str
@@ -137,7 +141,12 @@ class RequestOutput:
 
 @dataclasses.dataclass
 class BeamSearchSequence:
-    """A beam: tokens of prompt and output, and their text. cum_logprob is that of the output."""
+    """A beam.
+
+    tokens: the tokens of prompt and output.
+    text: the text of these tokens.
+    cum_logprob: the sum of the logprobs of the output tokens.
+    """
 
     tokens: list[int]
     logprobs: list[dict[int, Logprob]]
@@ -149,13 +158,13 @@ class BeamSearchSequence:
 
 @dataclasses.dataclass
 class BeamSearchOutput:
-    """The best beams of a prompt, the best first."""
+    """The best beams of a prompt. The best beam comes first."""
 
     sequences: list[BeamSearchSequence]
 
 
 class OutputBuilder:
-    """Makes a request's outputs from the engine's events. One thread."""
+    """Builds the outputs of one request from the engine's events. Used by one thread."""
 
     def __init__(self, tokenizer: Tokenizer, request_id: str, prompt: str | None,
                  prompt_token_ids: list[int], *, n: int, logprobs: bool, prompt_logprobs: bool,
@@ -169,8 +178,8 @@ class OutputBuilder:
                                      metrics=self._stats, num_cached_tokens=0)
 
     def cumulative(self, events: Iterable[_native.Event]) -> RequestOutput:
-        """All that came up to these events, of the sequences that they are about; of all once the
-        request has finished."""
+        """Adds events. Returns all results so far of the sequences that have events here, or of all
+        sequences if the request has finished."""
         changed = self._add(events, self._so_far)
         if self.request.finished:
             changed = range(len(self._so_far))
@@ -181,14 +190,14 @@ class OutputBuilder:
         return self._output(copies)
 
     def final(self, events: Iterable[_native.Event]) -> RequestOutput | None:
-        """All, once the request has finished."""
+        """Adds events. Returns all results if the request has finished, otherwise None."""
         self._add(events, self._so_far)
         if not self.request.finished:
             return None
         return self._output(self._so_far)
 
     def delta(self, events: Iterable[_native.Event]) -> RequestOutput:
-        """What is new in these events."""
+        """Returns only the new results in these events."""
         new = [self._empty(output.index) for output in self._so_far]
         changed = self._add(events, new)
         return self._output([new[index] for index in changed])

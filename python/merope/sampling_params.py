@@ -1,4 +1,5 @@
-"""What a request asks for: vLLM's SamplingParams, with its fields, defaults, ranges and rules."""
+"""The parameters of a request: vLLM's SamplingParams, with the same fields, defaults, ranges and
+rules."""
 
 from __future__ import annotations
 
@@ -16,14 +17,15 @@ T = TypeVar("T")
 
 
 def _listed(values: Iterable[T] | None) -> list[T]:
-    # What is no collection is left for the check of types, which names the field.
+    # The type check refuses a value that is not a collection, and names the field.
     if isinstance(values, (tuple, set, frozenset)):
         return list(values)
     return values or []  # type: ignore[return-value]
 
 
 class RequestOutputKind(enum.Enum):
-    """What AsyncLLM yields: all so far, what is new, or one output at the end."""
+    """What each output of AsyncLLM holds: all results so far, only new results, or all results
+    once, at the end."""
 
     CUMULATIVE = 0
     DELTA = 1
@@ -35,11 +37,14 @@ class RequestOutputKind(enum.Enum):
 
 @dataclasses.dataclass(kw_only=True)
 class StructuredOutputsParams:
-    """What the text that is generated must be. Exactly one field is set.
+    """The form that the generated text must have. Exactly one field must be set.
 
-    json: a JSON schema, as a string or a dict. regex: a regular expression. choice: one of these
-    strings. grammar: an EBNF grammar with a rule named root. json_object: any JSON object.
-    structural_tag: vLLM's; refused with the request.
+    json: a JSON schema, as a string or a dict.
+    regex: a regular expression.
+    choice: a list of strings; the text is one of these strings.
+    grammar: an EBNF grammar with a rule named root.
+    json_object: True; the text is any JSON object.
+    structural_tag: a field of vLLM. The engine refuses requests that set this field.
     """
 
     json: str | dict[str, Any] | None = None
@@ -52,49 +57,67 @@ class StructuredOutputsParams:
 
 @dataclasses.dataclass(kw_only=True)
 class RepetitionDetectionParams:
-    """Ends a sequence that repeats itself: a pattern of min_pattern_size to max_pattern_size tokens,
-    min_count times in a row at its end. 0 for max_pattern_size turns it off."""
+    """Ends a sequence that repeats itself.
+
+    A sequence repeats itself if it ends with a pattern of min_pattern_size to max_pattern_size
+    tokens, min_count times in a row. If max_pattern_size is 0, the detection is off.
+    """
 
     max_pattern_size: int = 0
     min_pattern_size: int = 0
     min_count: int = 0
 
 
+def _with_native_fields(cls: type[T]) -> type[T]:
+    """Adds the fields of the engine's list (src/engine/sampling_params.h) that the class does not declare."""
+    for name, default in _native.Params.defaults().items():
+        if name not in cls.__annotations__:
+            cls.__annotations__[name] = Any
+            setattr(cls, name, default)
+    return cls
+
+
 @dataclasses.dataclass(kw_only=True)
+@_with_native_fields
 class SamplingParams:
-    """How a request's tokens are chosen, when it ends, and what is said about them.
+    """How the engine chooses the tokens of a request, when the request ends, and what it returns.
 
-    Checked when made: a value out of range is a ValueError, one of the wrong type a TypeError, both
-    naming the field. What depends on the model (tokens of the vocabulary, max_logprobs) is checked
-    when a request is made of it.
+    The constructor checks the values. A value out of range raises a ValueError, and a value of the
+    wrong type raises a TypeError. Both errors name the field. Limits that depend on the model
+    (tokens of the vocabulary, max_logprobs) are checked when a request is submitted.
 
-    n: sequences to generate.
-    presence_penalty, frequency_penalty: from -2 to 2; taken from the logits of tokens that were
-        generated already, once or once for each time.
-    repetition_penalty: above 0; divides the logits of tokens in the prompt or the output (of
-        negative ones: multiplies).
-    temperature: 0 takes the likeliest token; up to 0.01 counts as 0.01.
-    top_p, top_k, min_p: sample among the likeliest tokens of this probability; so many (0 or -1:
-        all); those of at least this share of the likeliest one's probability.
-    seed: makes the request's tokens the same every time, in any company.
-    stop: the text ends before the first of these strings.
-    stop_token_ids: the sequence ends with any of these tokens.
-    bad_words: texts that are not generated.
-    max_tokens, min_tokens: None for max_tokens: as many as fit.
-    logprobs, prompt_logprobs: of so many likeliest tokens at each position, besides the token
-        itself; -1: of all.
-    flat_logprobs: give logprobs as FlatLogprobs, not as a list of dicts.
-    logit_bias: added to the logits of these tokens, from -100 to 100.
-    allowed_token_ids: nothing but these is generated.
+    n: number of sequences to generate.
+    presence_penalty, frequency_penalty: from -2 to 2. The engine subtracts these penalties from the
+        logits of tokens that were already generated: presence_penalty once, frequency_penalty once
+        for each time that the token was generated.
+    repetition_penalty: above 0. Divides the positive logits of tokens in the prompt or the output,
+        and multiplies their negative logits.
+    temperature: 0 takes the most probable token. A value above 0 and below 0.01 counts as 0.01.
+    top_p: sample among the most probable tokens that together have this probability.
+    top_k: sample among this number of most probable tokens. 0 or -1: all tokens.
+    min_p: sample among the tokens that have at least this share of the probability of the most
+        probable token.
+    seed: makes the tokens of the request the same every time, whatever else is in the batch.
+    stop: strings. The text ends before the first of these strings.
+    stop_token_ids: the sequence ends at any of these tokens.
+    bad_words: texts that the engine does not generate.
+    max_tokens, min_tokens: largest and smallest number of tokens to generate. None for max_tokens:
+        as many tokens as fit.
+    logprobs, prompt_logprobs: number of most probable tokens whose logprobs are returned at each
+        position, in addition to the logprob of the token itself. -1: all tokens.
+    flat_logprobs: return logprobs as FlatLogprobs, not as a list of dicts.
+    logit_bias: values that the engine adds to the logits of these tokens. A value is limited to the
+        range from -100 to 100.
+    allowed_token_ids: the engine generates only these tokens.
     structured_outputs: see StructuredOutputsParams.
     repetition_detection: see RepetitionDetectionParams.
-    ignore_eos: go on after an end-of-sequence token.
-    include_stop_str_in_output: the text ends with the stop string, not before it.
-    detokenize: False: no text, tokens only.
+    ignore_eos: continue after an end-of-sequence token.
+    include_stop_str_in_output: the text ends after the stop string, not before it.
+    detokenize: False: return tokens only, no text.
     skip_special_tokens, spaces_between_special_tokens: how tokens become text.
-    output_kind: what AsyncLLM yields; LLM.generate always gives one output at the end.
-    skip_reading_prefix_cache: compute the whole prompt; None: only where prompt_logprobs ask for it.
-    extra_args, skip_clone: taken for vLLM's sake, and not used.
+    output_kind: see RequestOutputKind. LLM.generate always returns one output at the end.
+    skip_reading_prefix_cache: compute the whole prompt. None: only if prompt_logprobs is set.
+    extra_args, skip_clone: accepted for compatibility with vLLM, and not used.
     """
 
     n: int = 1
@@ -139,7 +162,7 @@ class SamplingParams:
         self.seed = settled.seed
 
     def clone(self) -> SamplingParams:
-        """A copy that shares nothing with this."""
+        """Returns a deep copy."""
         return copy.deepcopy(self)
 
     def _native(self) -> _native.Params:
@@ -174,10 +197,11 @@ class SamplingParams:
 
 @dataclasses.dataclass(kw_only=True)
 class BeamSearchParams:
-    """vLLM's beam search: at each step the beam_width likeliest continuations are kept.
+    """The parameters of vLLM's beam search. Each step keeps the beam_width most probable beams.
 
     length_penalty: beams are ranked by their logprob divided by length ** length_penalty.
-    temperature is taken for vLLM's sake; logprobs are of the distribution as it is.
+    temperature: accepted for compatibility with vLLM, and not used. Logprobs come from the
+        unchanged distribution.
     """
 
     beam_width: int
@@ -197,7 +221,7 @@ class BeamSearchParams:
 
 
 def one_for_each(params: SamplingParams | Sequence[SamplingParams], count: int) -> list[SamplingParams]:
-    """As many parameters as there are prompts."""
+    """Returns one SamplingParams per prompt, for count prompts."""
     if isinstance(params, SamplingParams):
         return [params] * count
     params = list(params)

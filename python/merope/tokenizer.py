@@ -1,4 +1,4 @@
-"""The checkpoint's tokenizer, under the names that Hugging Face's has."""
+"""The checkpoint's tokenizer, with the method names of Hugging Face's tokenizers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Conversation = Sequence[Message]
 
 
 class Tokenizer:
-    """Text to tokens and back. Made by LLM.get_tokenizer."""
+    """Converts text to tokens and tokens to text. LLM.get_tokenizer returns the tokenizer."""
 
     def __init__(self, model: _native.Model, chat_template: str | os.PathLike[str] | None) -> None:
         self._model, self._chat_template = model, read_template(chat_template)
@@ -38,7 +38,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Tokens are 0 to vocab_size - 1."""
+        """Token ids go from 0 to vocab_size - 1."""
         return self._native.vocab_size
 
     def __len__(self) -> int:
@@ -77,9 +77,12 @@ class Tokenizer:
 
     def encode(self, text: str, add_special_tokens: bool = True, *,
                truncation: Truncation | None = None, max_length: int | None = None) -> list[int]:
-        """Tokens of a text, special ones written out in it among them; with those that the tokenizer
-        puts around each (BOS), unless add_special_tokens is False. A text of more than max_length
-        tokens is cut at its truncation_side; truncation=False: it is not."""
+        """Returns the tokens of a text. Special tokens written out in the text become their ids.
+
+        add_special_tokens: add the tokens that the tokenizer puts around each text (such as BOS).
+        truncation, max_length: a text of more than max_length tokens is cut at truncation_side,
+            except with truncation=False.
+        """
         if not isinstance(text, str):
             raise TypeError(f"text: expected a string, found {text!r:.200}")
         whole = self._native.encode(text, add_special_tokens)
@@ -92,7 +95,8 @@ class Tokenizer:
                  padding: Padding = False, truncation: Truncation | None = None,
                  max_length: int | None = None, return_attention_mask: bool | None = None,
                  return_tensors: None = None) -> BatchEncoding:
-        """input_ids and attention_mask of a text; of several texts, a list of each."""
+        """Returns input_ids and attention_mask of a text. For several texts, both are lists with
+        one entry per text."""
         refuse_tensors(return_tensors)
         texts = [text] if isinstance(text, str) else list(text)
         rows = [self.encode(one, add_special_tokens, truncation=truncation, max_length=max_length)
@@ -114,7 +118,7 @@ class Tokenizer:
                skip_special_tokens: bool = False) -> list[str]: ...
     def decode(self, token_ids: int | Sequence[int] | Sequence[Sequence[int]],
                skip_special_tokens: bool = False) -> str | list[str]:
-        """The text of tokens; of several lists of them, a list of texts."""
+        """Returns the text of a list of tokens. For several lists, returns a list of texts."""
         ids = [token_ids] if isinstance(token_ids, int) else list(token_ids)
         if ids and not hasattr(ids[0], "__index__"):
             return self.batch_decode(cast("Sequence[Sequence[int]]", ids), skip_special_tokens)
@@ -122,7 +126,7 @@ class Tokenizer:
 
     def batch_decode(self, sequences: Sequence[int] | Sequence[Sequence[int]],
                      skip_special_tokens: bool = False) -> list[str]:
-        """The texts of several lists of tokens, or of several tokens."""
+        """Returns one text per list of tokens, or one text per token."""
         return [self._native.decode([one] if isinstance(one, int) else list(one), skip_special_tokens)
                 for one in sequences]
 
@@ -134,7 +138,8 @@ class Tokenizer:
     @overload
     def convert_tokens_to_ids(self, tokens: list[str]) -> list[int | None]: ...
     def convert_tokens_to_ids(self, tokens: str | list[str]) -> int | None | list[int | None]:
-        """Tokens as the vocabulary spells them ("Ġthe"); None for what is not in it."""
+        """Returns the ids of tokens, which must be spelled as in the vocabulary ("Ġthe"). The id is
+        None for a token that is not in the vocabulary."""
         if isinstance(tokens, str):
             return self._native.token_to_id(tokens)
         return [self._native.token_to_id(token) for token in tokens]
@@ -183,15 +188,19 @@ class Tokenizer:
                             max_length: int | None = None, return_tensors: None = None,
                             return_dict: bool = False,
                             **variables: Any) -> str | list[int] | BatchEncoding:
-        """A conversation as the checkpoint's chat template writes it, as tokens or as text: what
-        transformers' method of this name gives.
+        """Renders a conversation with the checkpoint's chat template. Returns the prompt as tokens,
+        or as text with tokenize=False. The result is the same as from the method of this name in
+        transformers.
 
-        conversation: messages, dicts with "role" and "content", of which the template sees all
-        fields that are not None. add_generation_prompt: end where the assistant's answer begins.
-        continue_final_message: end inside the last message, for it to be continued; the name of a
-        field stands for that of "content". tools, documents and other variables reach the template
-        as they are. chat_template: as in LLM. padding, truncation, max_length: as of tokens by a
-        call. return_dict: input_ids and attention_mask, instead of the tokens alone.
+        conversation: messages. A message is a dict with "role" and "content". The template sees all
+            fields that are not None.
+        add_generation_prompt: end the prompt where the assistant's answer begins.
+        continue_final_message: end the prompt inside the last message, so that the model continues
+            this message. True ends the prompt in the field "content"; a string names another field.
+        tools, documents, variables: passed to the template unchanged.
+        chat_template: as in LLM.
+        padding, truncation, max_length: as in a call of the tokenizer.
+        return_dict: return input_ids and attention_mask, instead of the tokens alone.
         """
         refuse_tensors(return_tensors)
         for name in ("tokenizer_kwargs", "return_assistant_tokens_mask"):
@@ -225,7 +234,7 @@ class Tokenizer:
             self._chat_template if source is None else source)
 
     def decoded_token(self, id: int) -> str:
-        """What one token stands for by itself; bytes that are no text become U+FFFD."""
+        """Returns the text of one token alone. Bytes that are not valid text become U+FFFD."""
         text = self._decoded.get(id)
         if text is None:
             text = self._decoded[id] = self._native.decode([id], False)
@@ -233,7 +242,7 @@ class Tokenizer:
 
 
 def read_template(chat_template: str | os.PathLike[str] | None) -> str | None:
-    """A template's source, given as such or as the file that holds it."""
+    """Returns the source of a template. chat_template is the source itself or a file name."""
     if chat_template is None or (isinstance(chat_template, str) and "{" in chat_template):
         return chat_template
     try:

@@ -1,4 +1,8 @@
-"""vLLM's arguments that have no part here: those that change no result are taken, the others refused."""
+"""The vLLM arguments that merope does not use.
+
+merope accepts the arguments that change no result, and refuses the others, except with values that
+change no result.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any
 
 logger = logging.getLogger("merope")
 
-# Of vLLM's engine arguments, those that say how the work is done, not what comes out.
+# The engine arguments of vLLM that say how the work is done, and change no result.
 _WITHOUT_EFFECT = frozenset("""
     allowed_local_media_path allowed_media_domains async_scheduling attention_backend
     attention_config block_size code_revision collect_detailed_traces compilation_config
@@ -28,7 +32,7 @@ _WITHOUT_EFFECT = frozenset("""
     worker_cls worker_extension_cls
     """.split())
 
-# Those that would change results, with the values under which they do not.
+# The engine arguments of vLLM that would change results, each with the values that change none.
 _ONLY: dict[str, tuple[Any, ...]] = {
     "additional_config": (None, {}), "calculate_kv_scales": (False,), "config_format": ("auto", "hf"),
     "convert": ("auto", "none"), "data_parallel_size": (1,), "decode_context_parallel_size": (1,),
@@ -46,7 +50,7 @@ _ONLY: dict[str, tuple[Any, ...]] = {
     "tokenizer_mode": ("auto", "hf", "slow"), "tokenizer_revision": (None,),
 }
 
-# What a request may bring along in vLLM, and has no part here.
+# The request arguments of vLLM that merope does not use, each with the accepted values.
 _OF_REQUESTS: dict[str, tuple[Any, ...]] = {
     "lora_request": (None, []), "tokenization_kwargs": (None, {}), "prompt_adapter_request": (None,),
     "mm_processor_kwargs": (None, {}), "chat_template_content_format": ("auto", "string"),
@@ -57,14 +61,15 @@ _noted: set[str] = set()
 
 
 def note_once(owner: str, note: str) -> None:
-    """A warning, which the process has not had yet."""
+    """Logs a warning, but only the first time in this process."""
     if note not in _noted:
         _noted.add(note)
         logger.warning("%s: %s", owner, note)
 
 
 def take_engine_arguments(owner: str, model: str, arguments: Mapping[str, Any]) -> None:
-    """Takes what changes no result, with a note once a process; refuses all else, in owner's name."""
+    """Accepts arguments that change no result, and logs a note once per process. Refuses all other
+    arguments, except with values that change no result. Errors name owner."""
     only: dict[str, tuple[Any, ...]] = {**_ONLY, "tokenizer": (None, model)}
     for name, value in arguments.items():
         if name not in _WITHOUT_EFFECT:
@@ -74,7 +79,8 @@ def take_engine_arguments(owner: str, model: str, arguments: Mapping[str, Any]) 
 
 
 def take_request_arguments(owner: str, arguments: Mapping[str, Any]) -> None:
-    """The same for arguments of generate and chat."""
+    """Accepts arguments of generate and chat with the values in _OF_REQUESTS. Refuses all other
+    arguments and values. Errors name owner."""
     for name, value in arguments.items():
         _only(owner, name, value, _OF_REQUESTS)
 

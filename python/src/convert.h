@@ -1,9 +1,11 @@
-// Between C++ and Python: errors become exceptions. Used by the bindings, on threads that hold the
-// GIL or not.
+// Converts C++ errors to Python exceptions, and declares the functions that bind each part of the
+// module. The bindings call Unwrap on any thread, with or without the GIL. module.cc calls the Bind
+// functions.
 #pragma once
 
 #include <nanobind/nanobind.h>
 
+#include <stdexcept>
 #include <utility>
 
 #include "base/error.h"
@@ -12,9 +14,12 @@ namespace merope::python {
 
 namespace nb = nanobind;
 
-// The value; an error becomes a ValueError with the same message.
+// Returns the value. If result is an error, throws: kInternal becomes a RuntimeError, and any other
+// error becomes a ValueError. The exception has the message of the error.
 template <class T>
 T Unwrap(Result<T> result) {
+  if (!result && result.error().code == ErrorCode::kInternal)
+    throw std::runtime_error(result.error().message);
   if (!result) throw nb::value_error(result.error().message.c_str());
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }

@@ -19,7 +19,7 @@
 namespace merope::python {
 namespace {
 
-// [(id, logprob, rank), …] for each position.
+// Returns one list [(id, logprob, rank), …] per position.
 nb::list ToPython(const std::vector<PositionLogprobs>& positions) {
   nb::list list;
   for (const PositionLogprobs& position : positions) {
@@ -52,14 +52,15 @@ Events::Bell::~Bell() {
   close(write_);
 }
 
-// There is an event; it is in the queue already.
+// Makes the descriptor readable. The caller has already put the event into the queue.
 void Events::Bell::Ring() {
   if (rung_.exchange(true)) return;
   while (write(write_, "", 1) < 0 && errno == EINTR) {
   }
 }
 
-// The queue will be emptied after this; what comes into it from now on rings again.
+// Makes the descriptor unreadable. The caller empties the queue only afterwards. An event that
+// arrives from now on makes the descriptor readable again.
 void Events::Bell::Still() {
   char bytes[16];
   while (read(read_, bytes, sizeof bytes) > 0) {
@@ -80,7 +81,7 @@ int Events::fileno() const { return bell_->fileno(); }
 
 std::vector<TaggedEvent> Events::Take() {
   bell_->Still();
-  return queue_.Take(std::chrono::milliseconds(0));
+  return queue_.WaitForEvents(std::chrono::milliseconds(0));
 }
 
 void BindEvents(nb::module_& m) {
@@ -106,8 +107,8 @@ void BindEvents(nb::module_& m) {
           "prompt_logprobs",
           [](const TaggedEvent& self) { return ToPython(self.event.prompt_logprobs); },
           nb::sig("def prompt_logprobs(self) -> list[list[tuple[int, float, int]]]"))
-      // queued, scheduled, first token, last token: seconds of the steady clock, 0 for what has not
-      // happened.
+      // (4): the times queued, scheduled, first token and last token, in seconds of the steady
+      // clock. 0 if the stage was not reached.
       .def_prop_ro(
           "times",
           [](const TaggedEvent& self) {
@@ -116,8 +117,14 @@ void BindEvents(nb::module_& m) {
           },
           nb::sig("def times(self) -> list[float]"))
       .def_prop_ro("last", [](const TaggedEvent& self) { return self.event.last; })
-      .def_prop_ro("refused", [](const TaggedEvent& self) { return self.event.refused; })
-      .def_prop_ro("error", [](const TaggedEvent& self) { return self.event.error; });
+      // True if the request itself is invalid (kInvalid).
+      .def_prop_ro("refused",
+                   [](const TaggedEvent& self) {
+                     return self.event.error && self.event.error->code == ErrorCode::kInvalid;
+                   })
+      .def_prop_ro("error", [](const TaggedEvent& self) {
+        return self.event.error ? self.event.error->message : "";
+      });
 
   nb::class_<Events>(m, "Events")
       .def(nb::init<>())

@@ -1,6 +1,7 @@
-// The events of many requests for one Python reader, and a file descriptor that says when there are
-// some: Python waits on that in poll() or in its event loop, so that signals and other tasks run
-// meanwhile and the engine's thread never needs the GIL. One thread reads.
+// Owns the events of many requests for one Python reader, and a file descriptor that is readable
+// while there are events. Python waits for the descriptor in poll() or in its event loop. Signals
+// and other tasks therefore run during the wait, and the engine's thread never needs the GIL. The
+// engine's thread calls the sinks. One thread reads.
 #pragma once
 
 #include <atomic>
@@ -16,12 +17,12 @@ class Events {
   Events();
 
   EventSink Sink(size_t tag);
-  int fileno() const;  // readable when Take gives something
-  // All that has come, in order; does not wait.
+  int fileno() const;  // readable when Take returns events
+  // Returns all events that have arrived, in order, without waiting.
   std::vector<TaggedEvent> Take();
 
  private:
-  // A pipe with a byte in it while there are events; held by the sinks, too.
+  // A pipe that contains a byte while there are events. The sinks share ownership of the pipe.
   class Bell {
    public:
     Bell();

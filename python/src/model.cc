@@ -1,5 +1,5 @@
-// A loaded model and the engine that runs it. Methods may be called from any thread; the GIL is
-// free while they load, wait or render.
+// Binds the class Model: a loaded model and the engine that runs this model. Python may call the
+// methods from any thread. The GIL is free while a method loads, waits or renders.
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -20,6 +20,7 @@
 #include "engine/engine.h"
 #include "engine/load.h"
 #include "events.h"
+#include "prompt/chat_template.h"
 
 namespace merope::python {
 namespace {
@@ -30,9 +31,10 @@ class Model {
  public:
   Model(const LoadOptions& load, const EngineOptions& engine)
       : running_(std::make_unique<Running>(Unwrap(LoadModel(load)), engine)) {
-    chat_ = Unwrap(loaded().checkpoint.LoadChatTemplate());
+    chat_ = Unwrap(LoadChatTemplate(loaded().checkpoint));
   }
-  // A fork has none of the threads, and can only forget them.
+  // A forked child process has none of the engine's threads and cannot join them. The child process
+  // therefore never destroys the engine.
   ~Model() {
     if (getpid() != process_) (void)running_.release();
   }
@@ -59,7 +61,7 @@ class Model {
       return options;
     }
     LoadedModel loaded;
-    Engine engine;  // last: it uses the model
+    Engine engine;  // last, because the engine uses the model
   };
 
   pid_t process_ = getpid();
@@ -91,7 +93,8 @@ void Load(Model* self, const std::string& path, const std::string& dtype,
   new (self) Model(load, engine);
 }
 
-// The checkpoint's template, or another's source, over messages and variables in JSON.
+// Renders the checkpoint's chat template, or the template in `source`. messages and variables are
+// JSON.
 std::string RenderChat(const Model& model, std::string_view messages, std::string_view variables,
                        bool add_generation_prompt, const std::string& continue_final,
                        bool openai_messages, const std::optional<std::string>& source) {
@@ -114,7 +117,7 @@ std::string RenderChat(const Model& model, std::string_view messages, std::strin
   return Unwrap(model.chat()->RenderJson(messages, variables, options));
 }
 
-// By vLLM's names.
+// The keys are vLLM's names.
 std::map<std::string, double> GenerationConfig(const GenerationDefaults& defaults) {
   std::map<std::string, double> found;
   const auto add = [&found](const char* name, const auto& value) {
@@ -154,7 +157,7 @@ std::map<std::string, int64_t> Stats(const EngineStats& stats) {
 }  // namespace
 
 void BindModel(nb::module_& m) {
-  // For tests and measurements.
+  // Used by tests and measurements.
   m.def(
       "synthesize",
       [](const std::string& directory, const std::string& config_path, uint64_t seed) {
@@ -171,7 +174,7 @@ void BindModel(nb::module_& m) {
            "enforce_eager"_a, "num_threads"_a, "max_model_len"_a, "max_num_seqs"_a,
            "max_num_batched_tokens"_a, "kv_cache_bytes"_a.none(), "prefix_cache"_a, "by_priority"_a,
            "max_logprobs"_a, "speculative_tokens"_a, without_gil)
-      // The request's events come to `events` under this tag.
+      // `events` receives the events of the request, with this tag.
       .def(
           "submit",
           [](Model& self, Events& events, size_t tag, std::vector<int32_t> prompt,
@@ -220,7 +223,7 @@ void BindModel(nb::module_& m) {
       .def_prop_ro(
           "generation_config",
           [](const Model& self) { return GenerationConfig(self.loaded().config().generation); })
-      // One line about what was loaded, for a log.
+      // One line for a log, about the loaded model.
       .def_prop_ro("description", [](const Model& self) {
         const LoadedModel& loaded = self.loaded();
         return fmt::format(

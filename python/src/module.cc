@@ -1,10 +1,11 @@
-// The native half of the package merope: thin bindings, which its Python modules make vLLM's API
-// of.
+// The native part of the package merope: thin bindings. The package's Python modules build vLLM's
+// API on these bindings.
 #include "convert.h"
 
 NB_MODULE(_native, m) {
   m.doc() = "The C++ engine behind merope; use the package's own classes.";
-  // Threads that wait when the process ends hold objects; that is no leak to warn of.
+  // A thread that still waits when the process ends holds Python objects. These objects are not a
+  // leak, so nanobind must not warn about them.
   nanobind::set_leak_warnings(false);
   m.attr("__version__") = MEROPE_VERSION;
   merope::python::BindParams(m);

@@ -1,5 +1,6 @@
-// Sampling parameters from the fields of Python's SamplingParams: what has a wrong type is a
-// TypeError that names the field, what has a wrong value the engine's own error.
+// Makes the engine's sampling parameters from the fields of Python's SamplingParams. A field of a
+// wrong type raises a TypeError that names the field. A field with a wrong value gives the engine's
+// own error.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -21,7 +22,7 @@ struct IsOptional : std::false_type {};
 template <class T>
 struct IsOptional<std::optional<T>> : std::true_type {};
 
-// target = object[name]; expected says what that should be.
+// Sets target to object[name]. `expected` describes the expected type, for errors.
 template <class T>
 void Read(const nb::dict& object, const char* name, const char* expected, T* target) {
   const nb::object value = object[name];
@@ -40,80 +41,95 @@ void Read(const nb::dict& object, const char* name, const char* expected, T* tar
   throw nb::type_error(fmt::format("{}: expected {}, found {}", name, expected, type).c_str());
 }
 
-std::optional<StructuredOutputs> ReadStructuredOutputs(const nb::dict& params) {
-  std::optional<nb::dict> fields;
-  Read(params, "structured_outputs", "a dict or None", &fields);
-  if (!fields) return std::nullopt;
-  const nb::dict& object = *fields;
-  StructuredOutputs outputs;
-  Read(object, "json", "a JSON schema as a string", &outputs.json);
-  Read(object, "regex", "a string or None", &outputs.regex);
-  Read(object, "choice", "a list of strings or None", &outputs.choice);
-  Read(object, "grammar", "a string or None", &outputs.grammar);
-  Read(object, "json_object", "a bool", &outputs.json_object);
-  Read(object, "structural_tag", "a string or None", &outputs.structural_tag);
-  return outputs;
+// Describes the expected type of a field, for errors.
+const char* Expected(const int64_t*) { return "an int"; }
+const char* Expected(const std::optional<int64_t>*) { return "an int or None"; }
+const char* Expected(const double*) { return "a number"; }
+const char* Expected(const bool*) { return "a bool"; }
+const char* Expected(const std::vector<std::string>*) { return "a list of strings"; }
+const char* Expected(const std::vector<int32_t>*) { return "a list of ints"; }
+const char* Expected(const std::optional<std::vector<int32_t>>*) {
+  return "a list of ints or None";
 }
 
-std::optional<RepetitionDetection> ReadRepetitionDetection(const nb::dict& params) {
+template <class T>
+void ReadField(const nb::dict& object, const char* name, T* target) {
+  Read(object, name, Expected(target), target);
+}
+
+void ReadField(const nb::dict& object, const char* name, OutputKind* kind) {
+  int64_t number = 0;
+  Read(object, name, "an int", &number);
+  *kind = static_cast<OutputKind>(number);
+}
+
+void ReadField(const nb::dict& object, const char* name,
+               std::vector<std::pair<int32_t, double>>* biases) {
+  std::optional<nb::dict> found;
+  Read(object, name, "a dict of ints and numbers, or None", &found);
+  if (!found) return;
+  for (const auto [id, value] : *found) {
+    std::pair<int32_t, double> entry;
+    if (!nb::try_cast(id, entry.first) || !nb::try_cast(value, entry.second))
+      throw nb::type_error(fmt::format("{}: expected a dict of ints and numbers", name).c_str());
+    biases->push_back(entry);
+  }
+}
+
+void ReadField(const nb::dict& object, const char* name, std::optional<StructuredOutputs>* target) {
   std::optional<nb::dict> fields;
-  Read(params, "repetition_detection", "a dict or None", &fields);
-  if (!fields) return std::nullopt;
-  const nb::dict& object = *fields;
-  RepetitionDetection detection;
-  Read(object, "max_pattern_size", "an int", &detection.max_pattern_size);
-  Read(object, "min_pattern_size", "an int", &detection.min_pattern_size);
-  Read(object, "min_count", "an int", &detection.min_count);
-  return detection;
+  Read(object, name, "a dict or None", &fields);
+  if (!fields) return;
+  StructuredOutputs& outputs = target->emplace();
+  Read(*fields, "json", "a JSON schema as a string", &outputs.json);
+  Read(*fields, "regex", "a string or None", &outputs.regex);
+  Read(*fields, "choice", "a list of strings or None", &outputs.choice);
+  Read(*fields, "grammar", "a string or None", &outputs.grammar);
+  Read(*fields, "json_object", "a bool", &outputs.json_object);
+  Read(*fields, "structural_tag", "a string or None", &outputs.structural_tag);
+}
+
+void ReadField(const nb::dict& object, const char* name,
+               std::optional<RepetitionDetection>* target) {
+  std::optional<nb::dict> fields;
+  Read(object, name, "a dict or None", &fields);
+  if (!fields) return;
+  RepetitionDetection& detection = target->emplace();
+  Read(*fields, "max_pattern_size", "an int", &detection.max_pattern_size);
+  Read(*fields, "min_pattern_size", "an int", &detection.min_pattern_size);
+  Read(*fields, "min_count", "an int", &detection.min_count);
 }
 
 SamplingParams ReadParams(const nb::dict& object) {
   SamplingParams params;
-  Read(object, "n", "an int", &params.n);
-  Read(object, "presence_penalty", "a number", &params.presence_penalty);
-  Read(object, "frequency_penalty", "a number", &params.frequency_penalty);
-  Read(object, "repetition_penalty", "a number", &params.repetition_penalty);
-  Read(object, "temperature", "a number", &params.temperature);
-  Read(object, "top_p", "a number", &params.top_p);
-  Read(object, "top_k", "an int", &params.top_k);
-  Read(object, "min_p", "a number", &params.min_p);
-  Read(object, "seed", "an int or None", &params.seed);
-  Read(object, "stop", "a list of strings", &params.stop);
-  Read(object, "stop_token_ids", "a list of ints", &params.stop_token_ids);
-  Read(object, "bad_words", "a list of strings", &params.bad_words);
-  Read(object, "max_tokens", "an int or None", &params.max_tokens);
-  Read(object, "min_tokens", "an int", &params.min_tokens);
-  Read(object, "logprobs", "an int or None", &params.logprobs);
-  Read(object, "prompt_logprobs", "an int or None", &params.prompt_logprobs);
-  std::optional<nb::dict> bias;
-  Read(object, "logit_bias", "a dict of ints and numbers, or None", &bias);
-  if (bias) {
-    for (const auto [id, value] : *bias) {
-      std::pair<int32_t, double> entry;
-      if (!nb::try_cast(id, entry.first) || !nb::try_cast(value, entry.second))
-        throw nb::type_error("logit_bias: expected a dict of ints and numbers");
-      params.logit_bias.push_back(entry);
-    }
-  }
-  Read(object, "allowed_token_ids", "a list of ints or None", &params.allowed_token_ids);
-  params.structured_outputs = ReadStructuredOutputs(object);
-  params.repetition_detection = ReadRepetitionDetection(object);
-  Read(object, "ignore_eos", "a bool", &params.ignore_eos);
-  Read(object, "include_stop_str_in_output", "a bool", &params.include_stop_str_in_output);
-  Read(object, "detokenize", "a bool", &params.detokenize);
-  Read(object, "skip_special_tokens", "a bool", &params.skip_special_tokens);
-  Read(object, "spaces_between_special_tokens", "a bool", &params.spaces_between_special_tokens);
-  Read(object, "skip_reading_prefix_cache", "a bool", &params.skip_reading_prefix_cache);
-  int64_t kind = 0;
-  Read(object, "output_kind", "an int", &kind);
-  params.output_kind = static_cast<OutputKind>(kind);
+  ForEachSamplingField([&](const char* name, auto member, FieldOwner) {
+    ReadField(object, name, &(params.*member));
+  });
   return params;
+}
+
+// A field's default as Python has it; None for lists and objects.
+template <class T>
+nb::object DefaultOf(const T& value) {
+  if constexpr (std::is_arithmetic_v<T>) return nb::cast(value);
+  if constexpr (std::is_same_v<T, std::optional<int64_t>>)
+    if (value) return nb::cast(*value);
+  return nb::none();
+}
+
+nb::dict Defaults() {
+  nb::dict defaults;
+  const SamplingParams params;
+  ForEachSamplingField([&](const char* name, auto member, FieldOwner) {
+    defaults[name] = DefaultOf(params.*member);
+  });
+  return defaults;
 }
 
 }  // namespace
 
 void BindParams(nb::module_& m) {
-  // A request's parameters as the engine takes them.
+  // The parameters of a request, in the form that the engine takes.
   nb::class_<SamplingParams>(m, "Params")
       .def(
           "__init__",
@@ -121,7 +137,7 @@ void BindParams(nb::module_& m) {
             new (self) SamplingParams(ReadParams(fields));
           },
           nb::arg("fields"), nb::sig("def __init__(self, fields: dict[str, object]) -> None"))
-      // What a model limits is checked with the request.
+      // Limits that depend on the model are checked later, when a request is submitted.
       .def(
           "settle",
           [](SamplingParams& self) {
@@ -129,6 +145,8 @@ void BindParams(nb::module_& m) {
                           {.vocab_size = std::numeric_limits<int32_t>::max(), .max_logprobs = -1}));
           },
           "Checks all fields, and settles those that depend on others.")
+      .def_static("defaults", &Defaults, nb::sig("def defaults() -> dict[str, object]"),
+                  "Returns every field and its default value; None for lists and objects.")
       .def_ro("temperature", &SamplingParams::temperature)
       .def_ro("top_p", &SamplingParams::top_p)
       .def_ro("top_k", &SamplingParams::top_k)

@@ -6,7 +6,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "convert.h"
-#include "engine/load.h"
+#include "prompt/encode_prompt.h"
 
 namespace merope::python {
 
@@ -21,7 +21,8 @@ void BindTokenizer(nb::module_& m) {
             return Unwrap(self.Encode(text, {.add_special = add_special}));
           },
           "text"_a, "add_special"_a, without_gil)
-      // As the prompt of a request: a prefix that is there already is not doubled.
+      // Encodes the prompt of a request. If the text already begins with the tokenizer's prefix
+      // (BOS), no second prefix is added.
       .def(
           "encode_prompt",
           [](const Tokenizer& self, std::string_view text, bool add_prefix) {

@@ -305,7 +305,7 @@ def test_a_terminal_shows_a_bar(model, use_tqdm, drawn):
     ({"swap_spaces": 4}, TypeError, "swap_spaces"),
     ({"tensor_parallel_size": 2}, ValueError, "tensor_parallel_size: expected 1, found 2"),
     ({"dtype": "fp8"}, ValueError, 'found "fp8"'),
-    ({"dtype": "stored"}, ValueError, "stored"),
+    ({"dtype": "native"}, ValueError, "native"),
     ({"kv_cache_dtype": "fp8"}, ValueError, "fp8"),
     ({"max_model_len": 0}, ValueError, "max_model_len: expected 1 to 2147483647, found 0"),
     ({"max_model_len": "auto"}, TypeError, "max_model_len: expected an int"),

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import math
 import pickle
 
@@ -10,6 +11,8 @@ from merope import (
     RequestOutputKind,
     SamplingParams,
     StructuredOutputsParams,
+    _native,
+    sampling_params,
 )
 
 
@@ -109,3 +112,15 @@ def test_beam_search_params():
         BeamSearchParams(beam_width=0, max_tokens=3)
     with pytest.raises(TypeError, match="max_tokens: expected an int, found None"):
         BeamSearchParams(beam_width=1, max_tokens=None)
+
+
+def test_fields_that_are_not_declared_come_from_the_engines_list():
+    @dataclasses.dataclass(kw_only=True)
+    @sampling_params._with_native_fields
+    class Some:
+        top_p: float = 0.5
+
+    some = Some(min_p=0.25)
+    assert (some.top_p, some.min_p, some.n, some.max_tokens, some.stop) == (0.5, 0.25, 1, 16, None)
+    declared = {field.name for field in dataclasses.fields(SamplingParams)}
+    assert declared >= set(_native.Params.defaults())

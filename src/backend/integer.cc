@@ -11,7 +11,8 @@
 namespace merope {
 namespace {
 
-// By bits, whose order is that of the numbers: with NaN above all.
+// Compares the bits of the magnitudes. The order of the bits is the order of the numbers, and NaN
+// is above every number.
 float LargestMagnitude(std::span<const float> values) {
   uint32_t largest = 0;
   for (const float value : values)
@@ -19,18 +20,19 @@ float LargestMagnitude(std::span<const float> values) {
   return std::bit_cast<float>(largest);
 }
 
-// The next bf16 number at or above a positive one.
+// The smallest bf16 number that is at or above a positive value.
 float Bf16AtLeast(float value) {
   return std::bit_cast<float>((std::bit_cast<uint32_t>(value) + 0xffffu) & 0xffff0000u);
 }
 
-// 0 for scales whose inverse would be no number.
+// 1 / scale; 0 for scales so small that the inverse could overflow.
 float Inverse(float scale) { return std::fabs(scale) > kLeastMagnitude ? 1 / scale : 0; }
 
-// Integers nearest to numbers up to ±127, ties to even, at the end of a sum's mantissa.
+// The integer nearest to a value within ±127, ties to even. The addition rounds the value and
+// leaves the integer in the low bits of the sum's mantissa.
 int32_t Nearest(float value) { return std::bit_cast<int32_t>(value + 0x1.8p23f) - 0x4b400000; }
 
-// The code of int4 whose value is nearest to i − 128.
+// Element i is the int4 code whose value is nearest to i − 128.
 constexpr std::array<uint8_t, 256> kNearestInt4 = [] {
   std::array<uint8_t, 256> codes = {};
   for (int32_t i = 0; i < 256; ++i)
@@ -40,7 +42,7 @@ constexpr std::array<uint8_t, 256> kNearestInt4 = [] {
   return codes;
 }();
 
-// The codes nearest to the weights at that scale, and what is lost.
+// Writes the codes nearest to the weights at this scale. Returns the sum of the squared errors.
 float CodeInt4(std::span<const float> weights, float scale, uint8_t* codes) {
   const float inverse = Inverse(scale);
   float error = 0;
@@ -54,7 +56,7 @@ float CodeInt4(std::span<const float> weights, float scale, uint8_t* codes) {
   return error;
 }
 
-// The scale with the least squared error for those codes.
+// The scale with the least squared error for these codes, rounded to bf16.
 float ScaleOf(std::span<const float> weights, const uint8_t* codes) {
   float product = 0, square = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
@@ -66,13 +68,14 @@ float ScaleOf(std::span<const float> weights, const uint8_t* codes) {
 }
 
 float QuantizeInt4(std::span<const float> weights, uint8_t* codes) {
-  // What the largest magnitude becomes, on either side: a larger value cuts it off for the sake of
-  // the rest. Then the scale is made the best one for the codes found.
+  // Candidates for the value that the weight of the largest magnitude becomes, with either sign. A
+  // candidate outside the codes' range clips this weight, so that the other weights lose less. The
+  // last candidate is the best scale for the codes found.
   constexpr float kExtremes[] = {-133, -121, -109, 91, 102, 113};
   const auto extreme =
       *std::ranges::max_element(weights, {}, [](float weight) { return std::fabs(weight); });
-  // Weights whose squares are no floats have no least error: they are kept as large as they are, so
-  // that what overflows in fp32 overflows here.
+  // If the squares overflow, no candidate has a finite error, and the first scale stays. The
+  // weights then keep their size, so that a product that overflows in fp32 also overflows here.
   float best = RoundToBF16(extreme / kExtremes[0]);
   float least_error = std::numeric_limits<float>::infinity();
   const auto consider = [&](float scale) {

@@ -1,6 +1,6 @@
-// What a step of the model runs on beside weights and activations: the KV cache's pages, the rows'
-// tokens and places, and plans made of a step's ops. Plain values, and handles that only their back
-// end may look into.
+// The inputs of a step besides weights and activations: the KV cache's pages, the tokens and
+// positions of the rows, and plans made from a step's ops. The model passes them to a back end, on
+// the engine's thread. Plain values, and handles that only their back end may look behind.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace merope {
 
-// KV cache: pages of kPageTokens positions; a page holds the K and V of every layer and head for
-// its positions.
+// The KV cache consists of pages of kPageTokens positions. A page holds K and V of its positions,
+// for every layer and head.
 inline constexpr int64_t kPageTokens = 64;
 struct KvShape {
   int64_t n_layers = 0, n_kv_heads = 0, head_dim = 0;
@@ -23,32 +23,32 @@ class KvMemory {
 };
 
 // The rows of one sequence in a step: n_rows new tokens at positions context … context + n_rows −
-// 1, their K and V to go to pages[position / kPageTokens].
+// 1. Their K and V go to pages[position / kPageTokens].
 struct SequenceRows {
   int64_t first_row = 0, n_rows = 0, context = 0;
   std::span<const int32_t> pages;
 };
 
-// Everything about a step that is not weights or activations, known before it runs.
+// All inputs of a step except weights and activations. They are known before the step runs.
 struct Step {
   std::span<const int32_t> tokens;  // (n_tokens)
-  std::span<const float> rope_cos,
-      rope_sin;  // (n_tokens, head_dim / 2), both already times the attention factor
+  // (n_tokens, head_dim / 2). Both are already multiplied by the attention factor.
+  std::span<const float> rope_cos, rope_sin;
   std::span<const SequenceRows> sequences;  // in row order, covering all rows
   std::span<const int32_t> logit_rows;      // the rows that need logits
   KvMemory* kv = nullptr;
 };
 
-// A forward pass's ops, recorded and fused; its back end's own.
+// The ops of a forward pass, recorded and fused. Only the back end that made a plan can run it.
 class Plan {
  public:
   virtual ~Plan() = default;
-  int64_t ops = 0;    // that an eager pass would run
-  int64_t steps = 0;  // that a replay runs
-  int64_t bytes = 0;  // of static memory
+  int64_t ops = 0;    // ops that an eager pass runs
+  int64_t steps = 0;  // fused steps that a replay runs
+  int64_t bytes = 0;  // the plan's static memory
 };
 
-// The largest step a plan is for.
+// The size of the largest step that a plan can run.
 struct PlanLimits {
   int64_t rows = 0, logit_rows = 0, context = 0;
 };

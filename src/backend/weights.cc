@@ -8,13 +8,13 @@
 namespace merope {
 namespace {
 
-// found: whether one of the row's values has an exponent of all ones.
-Status RefuseNonFinite(const TensorView& tensor, int64_t row, bool found) {
+// found: a value of the row has an exponent of all ones (NaN or infinity).
+Status RefuseNonFinite(const WeightTensor& tensor, int64_t row, bool found) {
   if (!found) return {};
   return std::unexpected(NonFiniteError(tensor, row));
 }
 
-// Without an early exit the loops run on vectors.
+// The loops have no early exit, so that the compiler can use vectors.
 bool HasNonFinite(std::span<const float> values) {
   uint32_t found = 0;
   for (const float value : values)
@@ -32,7 +32,7 @@ bool HasNonFiniteBf16(std::span<const std::byte> bytes) {
   return found != 0;
 }
 
-// The part that holds a row of the stack, and its row there.
+// The part that holds row `row` of the stack, and the index of the row in this part.
 std::pair<const MatrixPart&, int64_t> Locate(std::span<const MatrixPart> parts, int64_t row) {
   size_t part = 0;
   while (row >= parts[part].weight->rows()) row -= parts[part++].weight->rows();
@@ -41,7 +41,7 @@ std::pair<const MatrixPart&, int64_t> Locate(std::span<const MatrixPart> parts, 
 
 }  // namespace
 
-Error NonFiniteError(const TensorView& tensor, int64_t row) {
+Error NonFiniteError(const WeightTensor& tensor, int64_t row) {
   return Error{fmt::format("weight {}: row {}: expected finite values, found NaN or infinity",
                            tensor.name, row)};
 }
@@ -82,13 +82,11 @@ Status DecodeStackedRow(std::span<const MatrixPart> parts, int64_t row, std::spa
   const auto [part, part_row] = Locate(parts, row);
   part.weight->DecodeRow(part_row, out);
   TRY(RefuseNonFinite(*part.weight, part_row, HasNonFinite(out)));
-  if (part.turn) part.turn(out);
   return {};
 }
 
 std::span<const std::byte> StoredRow(std::span<const MatrixPart> parts, int64_t row) {
   const auto [part, part_row] = Locate(parts, row);
-  CHECK(!part.turn);
   return part.weight->Row(part_row);
 }
 
@@ -97,16 +95,9 @@ Status CheckBf16Row(std::span<const MatrixPart> parts, int64_t row) {
   return RefuseNonFinite(*part.weight, part_row, HasNonFiniteBf16(part.weight->Row(part_row)));
 }
 
-Result<std::vector<float>> DecodeVector(const TensorView& vector) {
+Result<std::vector<float>> DecodeVector(const WeightTensor& vector) {
   std::vector<float> values(static_cast<size_t>(vector.elements()));
-  if (vector.permuted_heads > 0) {  // a bias whose elements follow its matrix's permuted rows
-    TensorView column = vector;
-    column.shape = {vector.elements(), 1};
-    for (int64_t i = 0; i < vector.elements(); ++i)
-      column.DecodeRow(i, std::span(values).subspan(static_cast<size_t>(i), 1));
-  } else {
-    vector.DecodeRow(0, values);
-  }
+  vector.DecodeRow(0, values);
   TRY(RefuseNonFinite(vector, 0, HasNonFinite(values)));
   return values;
 }

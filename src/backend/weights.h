@@ -1,4 +1,5 @@
-// Reading weights out of a checkpoint's tensors, for any back end.
+// Reads weights from a checkpoint's tensors, for any back end. Called by the loading thread; the
+// threads of its team read the rows.
 #pragma once
 
 #include <functional>
@@ -12,37 +13,40 @@
 
 namespace merope {
 
-// The stacked parts' total out_features; an error where their in_features differ or a bias does not
-// fit.
+// The total out_features of the stacked parts. Errors: the in_features of the parts differ, or a
+// bias does not fit its weight.
 Result<int64_t> StackedRows(std::span<const MatrixPart> parts);
 
-// Whether all of the parts are a GGUF's quantized weights: what kStored multiplies as they are.
+// Whether all parts are quantized weights of a GGUF. kNative multiplies the integers of such parts
+// directly.
 bool AllQuantized(std::span<const MatrixPart> parts);
-// Whether all of them are of this type.
+// Whether all parts have this type.
 bool AllOf(std::span<const MatrixPart> parts, DType dtype);
 
-// Decodes row `row` of the stacked parts to fp32. An error names the tensor if a value is NaN or
-// infinite.
+// Decodes row `row` of the stacked parts to fp32. If a value is NaN or infinite, the error names
+// the tensor.
 Status DecodeStackedRow(std::span<const MatrixPart> parts, int64_t row, std::span<float> out);
 
-// The stored bytes of a row of stacked BF16 parts; and the same check of them.
+// The stored bytes of row `row` of the stacked parts.
 std::span<const std::byte> StoredRow(std::span<const MatrixPart> parts, int64_t row);
+// For BF16 parts: the same check for NaN and infinity as in DecodeStackedRow, on the stored row.
 Status CheckBf16Row(std::span<const MatrixPart> parts, int64_t row);
 
-// The stacked biases (zero where a part has none); empty when no part has one.
+// The stacked biases. A part without a bias has zeros. Empty if no part has a bias.
 Result<std::vector<float>> StackedBias(std::span<const MatrixPart> parts);
 
-// A norm's gain or a bias as fp32.
-Result<std::vector<float>> DecodeVector(const TensorView& vector);
+// A norm's gain or a bias as fp32. Error: a value is NaN or infinite.
+Result<std::vector<float>> DecodeVector(const WeightTensor& vector);
 
-// What is said of a row that holds NaN or infinity.
-Error NonFiniteError(const TensorView& tensor, int64_t row);
+// The error for a row that holds NaN or infinity.
+Error NonFiniteError(const WeightTensor& tensor, int64_t row);
 
-// Of rows read by several threads, the error of the lowest one, whichever met one first.
+// Collects errors while several threads read rows. Keeps the error of the lowest row, whichever
+// error comes first.
 class FirstError {
  public:
   void Record(int64_t row, Error error);
-  std::optional<Error>& error() { return error_; }  // when they are done
+  std::optional<Error>& error() { return error_; }  // call when all threads are done
 
  private:
   std::mutex mutex_;

@@ -1,5 +1,6 @@
-// Large zeroed arrays straight from the system: page-aligned, on huge pages where it grants them,
-// taken as they are touched.
+// PageArray: a large array that comes directly from mmap. The array is page-aligned and zeroed. The
+// system uses huge pages where it can, and allocates a page at the first access to that page. The
+// KV cache, the back ends and the benchmarks use PageArray.
 #pragma once
 
 #include <sys/mman.h>

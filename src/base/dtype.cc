@@ -14,8 +14,8 @@ struct DTypeInfo {
   int elements, bytes;
 };
 
-// Block sizes: ggml's quantized types store 32 (or, for the K types, 256) elements a block with
-// their scales.
+// Block sizes: a block of ggml's quantized types stores 32 elements (the K types: 256 elements)
+// together with their scales.
 constexpr std::array<DTypeInfo, 13> kInfo = {{
     {DType::kF32, "F32", 1, 4},
     {DType::kF16, "F16", 1, 2},
@@ -56,7 +56,7 @@ uint16_t F32ToF16(float value) {
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return sign | 0x7e00u;
   if (magnitude >= 0x477ff000u) return sign | 0x7c00u;  // rounds to 65,536 or more
-  if (magnitude < 0x38800000u) {  // below 2^-14: a half denormal, in steps of 2^-24
+  if (magnitude < 0x38800000u) {  // below 2^-14: the half is a denormal, a multiple of 2^-24
     const float steps = std::nearbyint(std::ldexp(std::bit_cast<float>(magnitude), 24));
     return sign | static_cast<uint16_t>(steps);
   }

@@ -1,32 +1,60 @@
-// Errors as values. Bad input or I/O gives a Result that says what was expected and what was found;
-// a broken invariant of our own ends the process through CHECK. No exception crosses a layer.
+// Errors as values. Bad input or failed I/O gives a Result with an error that says what was
+// expected and what was found. A broken invariant of merope's own code ends the process through
+// CHECK. No exception crosses a layer.
 #pragma once
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <expected>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace merope {
 
+enum class ErrorCode : uint8_t {
+  kInvalid,     // an unusable input: a file, an option, or a field of a request
+  kNotFound,    // the requested thing does not exist, for example a model of that name
+  kOverloaded,  // there is no room for the request now, or the request's time limit has passed
+  kInternal,    // a fault of merope or of the machine
+};
+
 struct [[nodiscard]] Error {
-  std::string message;
+  std::string message;  // also names the field, if there is one
+  ErrorCode code = ErrorCode::kInvalid;
+  // The path of the field that the error is about: "top_p", "messages[0].role". Empty: no field.
+  std::string field = {};
 };
 
 template <class T>
 using Result = std::expected<T, Error>;
 using Status = Result<void>;
 
-// Err("{}: expected {}, found {}", file, a, b) is returned where a Result is wanted.
+// A function that returns a Result returns Err("{}: expected {}, found {}", file, a, b).
 template <class... Args>
 std::unexpected<Error> Err(fmt::format_string<Args...> format, Args&&... args) {
   return std::unexpected(Error{fmt::format(format, std::forward<Args>(args)...)});
 }
 
-// The same error, with the place it happened in put before it.
+// FieldErr("top_p", "expected {}, found {}", a, b) is an error about the field top_p. The message
+// begins with the name of the field.
+template <class... Args>
+std::unexpected<Error> FieldErr(std::string_view field, fmt::format_string<Args...> format,
+                                Args&&... args) {
+  return std::unexpected(Error{
+      .message = fmt::format("{}: {}", field, fmt::format(format, std::forward<Args>(args)...)),
+      .field = std::string(field)});
+}
+
+// Within returns the same error with the place of the error before the message. WithinField puts
+// the field before the message and also sets the error's field; use it for an error that has no
+// field.
 inline std::unexpected<Error> Within(const std::string& place, const Error& error) {
-  return std::unexpected(Error{place + ": " + error.message});
+  return std::unexpected(Error{place + ": " + error.message, error.code, error.field});
+}
+inline std::unexpected<Error> WithinField(const std::string& field, const Error& error) {
+  return std::unexpected(Error{field + ": " + error.message, error.code, field});
 }
 
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
@@ -34,8 +62,8 @@ inline std::unexpected<Error> Within(const std::string& place, const Error& erro
 
 }  // namespace merope
 
-// CHECK(condition) or CHECK(condition, "format {}", args...): an invariant of our own, in every
-// build.
+// CHECK(condition) or CHECK(condition, "format {}", args...) tests an invariant of merope's own
+// code. Every build contains the test.
 #define CHECK(condition, ...)                                                               \
   do {                                                                                      \
     if (!(condition)) [[unlikely]]                                                          \
@@ -45,8 +73,8 @@ inline std::unexpected<Error> Within(const std::string& place, const Error& erro
 #define MEROPE_CONCAT_INNER(a, b) a##b
 #define MEROPE_CONCAT(a, b) MEROPE_CONCAT_INNER(a, b)
 
-// TRY(expression): returns its error, if any. TRY_ASSIGN(auto x, expression): x is its value, or
-// its error is returned.
+// TRY(expression): if the expression holds an error, the calling function returns the error.
+// TRY_ASSIGN(auto x, expression): the same, and x gets the value of the expression otherwise.
 #define TRY(...)                                                   \
   do {                                                             \
     if (auto try_status = (__VA_ARGS__); !try_status) [[unlikely]] \

@@ -11,8 +11,8 @@ namespace {
 
 constexpr int kMaxDepth = 256;
 
-// Whether brackets open further than they may, strings left out. Of text that is no JSON it may say
-// either.
+// Returns whether brackets outside strings nest deeper than kMaxDepth. If text is not JSON, the
+// result has no meaning.
 bool TooDeep(std::string_view text) {
   int depth = 0;
   bool quoted = false;
@@ -36,7 +36,7 @@ size_t SkipSpace(std::string_view json, size_t at) {
   return std::min(json.find_first_not_of(" \t\r\n", at), json.size());
 }
 
-// Where the value that begins at at ends.
+// Returns the end of the value that begins at `at`.
 size_t ValueEnd(std::string_view json, size_t at) {
   if (const char first = json[at]; first != '"' && first != '{' && first != '[')
     return std::min(json.find_first_of(",]} \t\r\n", at), json.size());
@@ -55,8 +55,8 @@ size_t ValueEnd(std::string_view json, size_t at) {
 }  // namespace
 
 Result<Json> ParseJson(std::string_view text, const std::string& file) {
-  // Before it is parsed: a callback that watches the depth makes the parser take half as long
-  // again.
+  // This check runs before the parser. If a parser callback checked the depth instead, parsing
+  // would take 1.5 times as long.
   if (TooDeep(text)) return Err("{}: JSON nested deeper than {} levels", file, kMaxDepth);
   try {
     return Json::parse(text);
@@ -109,8 +109,17 @@ const Json* JsonFields::Find(const char* field) const {
   return found == object_.end() || found->is_null() ? nullptr : &*found;
 }
 
-std::string JsonFields::Place(const char* field) const {
-  return fmt::format("{}{}{}: ", where_, where_.empty() ? "" : ": ", field);
+std::string JsonFields::Path(const char* field) const {
+  return where_.empty() ? field : where_ + "." + field;
+}
+
+template <class... Args>
+std::unexpected<Error> JsonFields::Fault(const char* field, fmt::format_string<Args...> format,
+                                         Args&&... args) const {
+  return std::unexpected(
+      Error{.message = fmt::format("{}{}{}: {}", where_, where_.empty() ? "" : ": ", field,
+                                   fmt::format(format, std::forward<Args>(args)...)),
+            .field = Path(field)});
 }
 
 bool JsonFields::Has(const char* field) const { return Find(field) != nullptr; }
@@ -121,16 +130,15 @@ Result<std::optional<int64_t>> JsonFields::Integer(const char* field, int64_t mi
   if (value == nullptr) return std::nullopt;
   const std::optional<int64_t> number = WholeNumber(*value);
   if (!number || *number < min || *number > max)
-    return Err("{}expected a whole number from {} to {}, found {}", Place(field), min, max,
-               Describe(*value));
+    return Fault(field, "expected a whole number from {} to {}, found {}", min, max,
+                 Describe(*value));
   return number;
 }
 
 Result<std::optional<double>> JsonFields::Number(const char* field) const {
   const Json* value = Find(field);
   if (value == nullptr) return std::nullopt;
-  if (!value->is_number())
-    return Err("{}expected a number, found {}", Place(field), Describe(*value));
+  if (!value->is_number()) return Fault(field, "expected a number, found {}", Describe(*value));
   return value->get<double>();
 }
 
@@ -138,15 +146,14 @@ Result<std::optional<bool>> JsonFields::Bool(const char* field) const {
   const Json* value = Find(field);
   if (value == nullptr) return std::nullopt;
   if (!value->is_boolean())
-    return Err("{}expected true or false, found {}", Place(field), Describe(*value));
+    return Fault(field, "expected true or false, found {}", Describe(*value));
   return value->get<bool>();
 }
 
 Result<std::optional<std::string>> JsonFields::String(const char* field) const {
   const Json* value = Find(field);
   if (value == nullptr) return std::nullopt;
-  if (!value->is_string())
-    return Err("{}expected a string, found {}", Place(field), Describe(*value));
+  if (!value->is_string()) return Fault(field, "expected a string, found {}", Describe(*value));
   return value->get<std::string>();
 }
 

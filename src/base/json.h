@@ -1,6 +1,6 @@
-// JSON at the edges: parsing with errors that name the file, and typed look-ups that name the
-// field. The one place where the JSON library's exceptions are caught. JSON values never travel
-// further in than the reader that parsed them.
+// Parses JSON, with errors that name the file, and looks up fields of a given type, with errors
+// that name the field. The readers of files and requests call these functions. Only json.cc catches
+// the exceptions of the JSON library. A reader does not pass JSON values on to the inner layers.
 #pragma once
 
 #include <cstdint>
@@ -15,27 +15,28 @@ namespace merope {
 
 using Json = nlohmann::json;
 
-// Refuses invalid JSON and invalid UTF-8, and nesting deeper than 256; the error says where in the
-// file.
+// Invalid JSON, invalid UTF-8 and nesting deeper than 256 levels are errors. The error names the
+// place in the file.
 Result<Json> ParseJson(std::string_view text, const std::string& file);
 // ReadFile, then ParseJson.
 Result<Json> ReadJsonFile(const std::string& path);
 
-// nullopt for what is no whole number, or none that int64_t holds. 2.0 is one.
+// Returns nullopt if value is not a whole number, or if int64_t cannot hold the number. 2.0 is a
+// whole number.
 std::optional<int64_t> WholeNumber(const Json& value);
 
-// The text of the value of this name in a JSON object's text, which ParseJson took: the last of
-// them, empty where there is none. For what is handed on, and depends on the order of its members,
-// which Json does not keep.
+// object: the text of a JSON object that ParseJson has accepted. Returns the text of the value of
+// the last member of this name, or an empty text if there is no such member. The callers pass this
+// text on to code that depends on the order of the members; Json does not keep that order.
 std::string_view RawMember(std::string_view object, std::string_view name);
 
-// A JSON object of a file, for reading fields. Get…: nullopt where the field is absent or null, an
-// error naming file and field where it has another type (or, for integers, does not lie in [min,
-// max]).
+// Reads the fields of a JSON object. Integer, Number, Bool and String return nullopt if the field
+// is absent or null. They return an error that names the file and the field if the field has
+// another type, or if an integer is outside [min, max].
 class JsonFields {
  public:
-  // where: the file, and for an object inside it the path to it ("config.json: rope_scaling");
-  // empty, errors begin with the field.
+  // where: the file, and for an inner object also the path to the object ("config.json:
+  // rope_scaling"). If where is empty, errors begin with the field.
   JsonFields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {}
 
   bool Has(const char* field) const;
@@ -43,18 +44,23 @@ class JsonFields {
   Result<std::optional<double>> Number(const char* field) const;
   Result<std::optional<bool>> Bool(const char* field) const;
   Result<std::optional<std::string>> String(const char* field) const;
-  // The value as it is; nullptr where absent or null.
+  // Returns the value unchanged, or nullptr if the field is absent or null.
   const Json* Find(const char* field) const;
   const std::string& where() const { return where_; }
+  // Returns where and the field's name, joined by a dot, for errors: "a.b".
+  std::string Path(const char* field) const;
 
  private:
-  std::string Place(const char* field) const;
+  template <class... Args>
+  std::unexpected<Error> Fault(const char* field, fmt::format_string<Args...> format,
+                               Args&&... args) const;
 
   const Json& object_;
   std::string where_;
 };
 
-// "an object", "the string \"x\"", … for messages that say what was found; long values are cut.
+// Returns "an object", "the string \"x\"", …, for error messages that name the found value. Long
+// values are cut.
 std::string Describe(const Json& value);
 
 }  // namespace merope

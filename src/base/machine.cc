@@ -31,14 +31,14 @@ std::string Field(const std::string& path, std::string_view key) {
   return "";
 }
 
-// A field given in kB, in bytes; 0 where absent.
+// Returns a field that the file gives in kB, in bytes. 0 if the field is absent.
 int64_t FieldBytes(const std::string& path, std::string_view key) {
   int64_t kib = 0;
   std::istringstream(Field(path, key)) >> kib;
   return kib * kKiB;
 }
 
-// Names as /proc/cpuinfo spells them on x86 ("flags") and Arm ("Features").
+// The names are those of /proc/cpuinfo on x86 ("flags") and Arm ("Features").
 constexpr std::array<std::string_view, 23> kInstructionSets = {
     "sse2",     "ssse3",       "sse4_1",      "sse4_2",   "avx",      "f16c",
     "fma",      "avx2",        "avx512f",     "avx512bw", "avx512vl", "avx512_vnni",
@@ -76,13 +76,14 @@ int64_t CgroupMemoryLimit(const std::string& root) {
   for (const char* path :
        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
     int64_t limit = 0;
-    // "max" is no number, and v1 writes a number near 2^63 where there is no limit.
+    // Without a limit, cgroup v2 writes "max", which is not a number, and v1 writes a number near
+    // 2^63.
     if (std::ifstream(root + path) >> limit && limit > 0 && limit < int64_t{1} << 60) return limit;
   }
   return 0;
 }
 
-// What the cgroup's processes hold besides the page cache.
+// The bytes that the cgroup's processes hold, without the page cache.
 int64_t CgroupMemoryUsed(const std::string& root) {
   for (const auto& [path, key] : {std::pair("/sys/fs/cgroup/memory.stat", "anon"),
                                   std::pair("/sys/fs/cgroup/memory/memory.stat", "total_rss")}) {

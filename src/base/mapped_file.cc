@@ -6,9 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <utility>
+
+#include "base/part_file.h"
 
 namespace merope {
 namespace {
@@ -64,7 +65,7 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::Drop(std::span<const std::byte> part) const {
-  // Whole pages inside the part only: its neighbours may still be wanted.
+  // Drops only whole pages inside the part: the bytes next to the part may still be needed.
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t begin = (static_cast<size_t>(part.data() - data_) + page - 1) / page * page;
   const size_t end = (static_cast<size_t>(part.data() - data_) + part.size()) / page * page;
@@ -88,27 +89,10 @@ Result<std::string> ReadFile(const std::string& path, size_t max_bytes) {
   return content;
 }
 
-Status CheckReplaceable(const std::string& path) {
-  struct stat found = {};
-  if (stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode))
-    return Err("{}: expected a file or nothing, found {}", path,
-               S_ISDIR(found.st_mode) ? "a directory" : "something else");
-  return {};
-}
-
 Status WriteFile(const std::string& path, std::string_view content) {
-  TRY(CheckReplaceable(path));
-  const std::string part = path + ".part";
-  FILE* file = std::fopen(part.c_str(), "wb");
-  if (file == nullptr) return Err("{}: cannot write: {}", path, std::strerror(errno));
-  const bool written = std::fwrite(content.data(), 1, content.size(), file) == content.size();
-  const bool closed = std::fclose(file) == 0;
-  if (!written || !closed || std::rename(part.c_str(), path.c_str()) != 0) {
-    const std::string why = std::strerror(errno);
-    std::remove(part.c_str());
-    return Err("{}: cannot write: {}", path, why);
-  }
-  return {};
+  TRY_ASSIGN(PartFile file, PartFile::Create(path));
+  TRY(file.WriteAt(0, std::as_bytes(std::span(content))));
+  return file.Finish();
 }
 
 }  // namespace merope

@@ -1,5 +1,5 @@
-// A file mapped read-only into memory. Owns the mapping; used by the checkpoint readers on the
-// loading thread.
+// MappedFile maps a file read-only into memory and owns the mapping. The checkpoint readers use it
+// on the loading thread. ReadFile and WriteFile handle small files as a whole.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@ namespace merope {
 
 class MappedFile {
  public:
-  // Errors name the path: missing, a directory, unreadable. An empty file maps to an empty span.
+  // Errors name the path. A missing file, a directory and an unreadable file are errors. An empty
+  // file gives an empty span.
   static Result<MappedFile> Open(const std::string& path);
 
   MappedFile(MappedFile&& other) noexcept;
@@ -22,8 +23,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
-  // Tells the kernel that these bytes (a part of bytes()) are not needed any more; they may be read
-  // again, from disk.
+  // Tells the kernel that part, a part of bytes(), is no longer needed. A later access to part
+  // reads the bytes from disk again.
   void Drop(std::span<const std::byte> part) const;
 
  private:
@@ -33,12 +34,11 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// The whole of a small file. Errors name the path; a file of more than max_bytes is refused.
+// Returns the content of a small file. Errors name the path. A file of more than max_bytes is an
+// error.
 Result<std::string> ReadFile(const std::string& path, size_t max_bytes = size_t{1} << 30);
-// An error where path is there and is no regular file: a rename would put a file in a device's
-// place.
-Status CheckReplaceable(const std::string& path);
-// Replaces the file at path in one step (written beside it, then renamed).
+// Replaces the file at path in one step: writes a new file beside the old file, then renames the
+// new file.
 Status WriteFile(const std::string& path, std::string_view content);
 
 }  // namespace merope

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace merope {
 namespace {
 
@@ -26,9 +28,10 @@ std::string Duration(double seconds) {
   return fmt::format("{:.0f} h", seconds / 3600);
 }
 
-bool BeginsCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
+bool BeginsCharacter(char c) { return !utf8::IsContinuation(c); }
 
-// Labels and notes are our own, without wide characters: a character is a column.
+// Labels and notes are merope's own texts and have no wide characters, so one character takes one
+// column.
 int Columns(std::string_view text) {
   return static_cast<int>(std::ranges::count_if(text, BeginsCharacter));
 }
@@ -80,7 +83,7 @@ void ProgressBar::Update(int64_t done, int64_t total, std::string_view note) {
 
 void PhaseBars::Update(std::string_view phase, int64_t done, int64_t total) {
   if (phase != phase_ || !bar_) {
-    bar_.reset();  // wipes its line before the next one draws
+    bar_.reset();  // wipes the old bar's line before the new bar draws
     if (phase != phase_) ++number_;
     phase_ = phase;
     bar_.emplace(
@@ -95,7 +98,7 @@ std::string ProgressLine(std::string_view label, double share, double seconds,
                          std::string_view note, int width, bool color) {
   constexpr int kBar = 30, kLeast = 5;
   std::string before(label), after = fmt::format(" {:3.0f}%", share * 100);
-  // What is left, once there is something to tell it by.
+  // The remaining time, once enough work is done to estimate it.
   if (share > 0.01 && share < 1 && seconds > 1)
     after += fmt::format("  {} left", Duration(seconds * (1 - share) / share));
   if (!note.empty()) after += fmt::format("  {}", note);

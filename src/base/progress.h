@@ -1,5 +1,5 @@
-// Progress of work that takes more than two seconds: a bar on a terminal's standard error, nothing
-// elsewhere.
+// Shows the progress of work that takes more than two seconds: a bar on standard error if standard
+// error is a terminal, otherwise nothing. The command-line tools and the loader use these classes.
 #pragma once
 
 #include <chrono>
@@ -12,14 +12,14 @@ namespace merope {
 
 class ProgressBar {
  public:
-  // Nothing is drawn before delay has passed, or where standard error is no terminal.
+  // Update draws nothing before delay has passed, or if standard error is not a terminal.
   static constexpr auto kDelay = std::chrono::milliseconds(500);
   explicit ProgressBar(std::string label, std::chrono::milliseconds delay = kDelay);
   ~ProgressBar();  // wipes the bar
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  // note: what is said behind the bar. The line is cut to the terminal's width.
+  // note: the text after the bar. The line is cut to the terminal's width.
   void Update(int64_t done, int64_t total, std::string_view note = {});
 
  private:
@@ -28,10 +28,10 @@ class ProgressBar {
   std::chrono::steady_clock::time_point begin_, first_, last_;
 };
 
-// The same of work in phases, one bar after the other: "comparing (3 of 4)".
+// Shows the progress of work in phases. Each phase has its own bar, such as "comparing (3 of 4)".
 class PhaseBars {
  public:
-  // How many phases there will be; 0: nobody knows. delay: of each bar.
+  // phases: the number of phases, or 0 if the number is unknown. delay: the delay of each bar.
   explicit PhaseBars(int phases = 0, std::chrono::milliseconds delay = ProgressBar::kDelay)
       : phases_(phases), delay_(delay) {}
   void Update(std::string_view phase, int64_t done, int64_t total);
@@ -44,13 +44,13 @@ class PhaseBars {
   std::optional<ProgressBar> bar_;
 };
 
-// A bar's line, of at most `width` columns: "label [####....]  40%  12 s left  note". seconds:
-// since the work began.
+// Returns the line of a bar, at most `width` columns: "label [####....]  40%  12 s left  note".
+// share: the finished part of the work, from 0 to 1. seconds: the time since the work began.
 std::string ProgressLine(std::string_view label, double share, double seconds,
                          std::string_view note, int width, bool color);
 
-// Whether standard error (standard output) is a terminal, and whether colours are wanted (NO_COLOR,
-// TERM=dumb).
+// ErrorIsTerminal and OutputIsTerminal: whether standard error (standard output) is a terminal.
+// WantColor: whether the environment allows colours (NO_COLOR, TERM=dumb).
 bool ErrorIsTerminal();
 bool OutputIsTerminal();
 bool WantColor();

@@ -1,4 +1,5 @@
-// SHA-256, of bytes as they come. Owned and used by one thread.
+// Computes SHA-256 over bytes that the caller adds piece by piece. One thread owns and uses a
+// Sha256.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,7 @@ class Sha256 {
  public:
   Sha256();
   void Add(std::span<const std::byte> bytes);
-  std::string Hex();  // of all bytes added; nothing may be added after it
+  std::string Hex();  // the hash of all added bytes; do not call Add after Hex
 
  private:
   struct Free {

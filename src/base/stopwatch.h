@@ -1,4 +1,4 @@
-// Wall-clock time since it was made.
+// Measures the wall-clock time since the construction of the Stopwatch.
 #pragma once
 
 #include <chrono>

@@ -29,7 +29,7 @@ void Pause() {
 #endif
 }
 
-// Waits until value differs from old: spinning first, then blocked.
+// Waits until value differs from old. The thread spins first, then blocks.
 void AwaitChange(const std::atomic<uint32_t>& value, uint32_t old) {
   const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
   while (value.load(std::memory_order_acquire) == old) {
@@ -40,11 +40,11 @@ void AwaitChange(const std::atomic<uint32_t>& value, uint32_t old) {
   }
 }
 
-// Thrown in Sync where another thread has thrown.
+// Sync throws LeftSync if another thread has thrown.
 struct LeftSync {};
 
-// The floating-point state that results depend on, whatever the embedding program has set on its
-// threads.
+// Sets the default floating-point environment, and restores the old environment at the end. Results
+// depend on this environment, and the embedding program may have changed it on its threads.
 class DefaultFloatEnvironment {
  public:
   DefaultFloatEnvironment() {
@@ -59,7 +59,7 @@ class DefaultFloatEnvironment {
 
 }  // namespace
 
-// Logical CPUs of the affinity mask with distinct (package, core) pairs.
+// Counts the distinct (package, core) pairs of the logical CPUs in the affinity mask.
 int PhysicalCores(const std::string& root) {
   cpu_set_t mask;
   CPU_ZERO(&mask);
@@ -99,7 +99,9 @@ ThreadTeam::ThreadTeam(int n_threads) {
   try {
     for (int thread = 1; thread < n_threads; ++thread)
       workers_.emplace_back([this, thread] { WorkerLoop(thread); });
-  } catch (...) {  // the system has no more: those that are there would wait for ever
+  } catch (...) {
+    // The system cannot create another thread. The existing workers must stop: they would wait
+    // forever.
     stop_.store(true, std::memory_order_relaxed);
     epoch_.fetch_add(1, std::memory_order_release);
     epoch_.notify_all();
@@ -130,8 +132,8 @@ void ThreadTeam::Run(const std::function<void(int)>& work) {
   std::rethrow_exception(std::exchange(thrown_, nullptr));
 }
 
-// Who has thrown reaches no Sync any more: the others leave the next one that they come to, or wait
-// in, by an exception, too.
+// A thread that has thrown calls Sync no more. The other threads would wait for that thread, so
+// Sync throws LeftSync in every thread that calls Sync or waits in Sync.
 void ThreadTeam::Work(const std::function<void(int)>& work, int thread) {
   try {
     work(thread);
@@ -145,7 +147,8 @@ void ThreadTeam::Work(const std::function<void(int)>& work, int thread) {
 
 void ThreadTeam::Sync() {
   if (workers_.empty()) return;
-  const uint32_t now = syncs_.load(std::memory_order_acquire);  // cannot change before all arrive
+  // syncs_ changes only after all threads have arrived, or after a thread has thrown.
+  const uint32_t now = syncs_.load(std::memory_order_acquire);
   if (failed_.load(std::memory_order_acquire)) throw LeftSync();
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) == workers_.size()) {
     arrived_.store(0, std::memory_order_relaxed);

@@ -1,5 +1,5 @@
-// A team of threads that run one function together. Owns its workers; one engine (or loader) thread
-// calls Run.
+// ThreadTeam: a team of threads that run one function together. The team owns its worker threads.
+// One engine thread (or loader thread) calls Run.
 #pragma once
 
 #include <atomic>
@@ -13,17 +13,18 @@
 
 namespace merope {
 
-// Cores this process may really use: its affinity mask counted in physical cores, cut by the
-// cgroup's CPU quota. ≥ 1.
+// The number of cores that this process can use: the physical cores of the affinity mask, or the
+// cgroup's CPU quota (rounded down) if the quota is smaller. ≥ 1.
 int DefaultThreads();
-// The two numbers that it is made of, of the system whose files are below root: physical cores, and
-// the CPUs that the cgroup (v2, then v1) grants, 1e9 where it says nothing.
+// The two numbers that DefaultThreads uses: the number of physical cores, and the number of CPUs
+// that the cgroup (v2, then v1) grants, or 1e9 if the cgroup sets no quota. root: the directory
+// that contains the system's files.
 int PhysicalCores(const std::string& root = "");
 double CgroupCpus(const std::string& root = "");
 
 class ThreadTeam {
  public:
-  // n_threads ≥ 1, the calling thread included.
+  // n_threads ≥ 1. n_threads includes the calling thread.
   explicit ThreadTeam(int n_threads);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
@@ -31,23 +32,23 @@ class ThreadTeam {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls work(thread) for every thread of [0, size()), the caller being thread 0, and returns when
-  // all are done. What one of them throws (memory that is not there), it throws; what the others
-  // had to do may be left out then. Joins spin for some 50 µs, then block. Every thread runs with
-  // the default floating-point environment (round to nearest, denormals kept). Not to be called
-  // from inside work.
+  // Calls work(thread) once for every thread in [0, size()) and returns when all calls have
+  // returned. The caller is thread 0. If a thread throws (for example std::bad_alloc), Run rethrows
+  // that exception, and the other threads may skip their work. A waiting thread spins for about 50
+  // µs, then blocks. Every thread runs with the default floating-point environment (round to
+  // nearest, denormals kept). Do not call Run from inside work.
   void Run(const std::function<void(int)>& work);
 
-  // Called by every thread of the current Run from inside its work: returns when all have called.
-  // What they wrote before is visible to all after.
+  // A barrier. Every thread of the current Run calls Sync from inside its work. Sync returns when
+  // all threads have called Sync. Writes before Sync are visible to all threads after Sync.
   void Sync();
 
-  // Splits [0, n) into size() contiguous ranges and calls work(begin, end) for each that is not
-  // empty.
+  // Splits [0, n) into size() contiguous ranges and calls work(begin, end) for each range that is
+  // not empty.
   void ForRanges(int64_t n, const std::function<void(int64_t, int64_t)>& work);
 
-  // Calls work(thread, i) for each i of [0, n). A thread takes its own range of them in order, and
-  // when that is done goes on with what is left of another's.
+  // Calls work(thread, i) for each i in [0, n). A thread processes its own range in order. Then the
+  // thread takes the remaining indices of the other threads' ranges.
   void ForEach(int64_t n, const std::function<void(int, int64_t)>& work);
 
  private:
@@ -55,13 +56,13 @@ class ThreadTeam {
   void Work(const std::function<void(int)>& work, int thread);
 
   std::atomic<const std::function<void(int)>*> work_{nullptr};
-  std::atomic<uint32_t> epoch_{0};    // raised once a Run; workers wait for it to change
+  std::atomic<uint32_t> epoch_{0};    // incremented once per Run; workers wait for a change
   std::atomic<uint32_t> pending_{0};  // workers that have not finished the current Run
   std::atomic<uint32_t> arrived_{0};  // threads that wait in the current Sync
-  std::atomic<uint32_t> syncs_{0};    // raised once a Sync
+  std::atomic<uint32_t> syncs_{0};    // incremented once per Sync
   std::atomic<bool> stop_{false};
   std::atomic<bool> failed_{false};  // a thread of the current Run has thrown
-  std::exception_ptr thrown_;        // by the first that did
+  std::exception_ptr thrown_;        // the exception of the first thread that has thrown
   std::vector<std::jthread> workers_;
 };
 

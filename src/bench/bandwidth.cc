@@ -9,7 +9,7 @@
 namespace merope {
 namespace {
 
-// 256 MB, or eight times the last-level cache where that is more.
+// 256 MiB, or eight times the size of the last-level cache if that size is larger.
 int64_t BufferWords() {
   constexpr int64_t kLeast = 256 << 20;
   return std::max(kLeast, 8 * ReadMachine().l3_bytes) / 8;
@@ -17,7 +17,7 @@ int64_t BufferWords() {
 
 }  // namespace
 
-// In eight independent vectors, so that loads and nothing else set the pace.
+// The sum uses eight independent vectors, so that only the loads limit the speed.
 uint64_t SumBlocks(std::span<const uint64_t> words) {
   using Vector [[gnu::vector_size(32), gnu::may_alias]] = uint64_t;
   constexpr int kStreams = kSumBlock / 4;
@@ -33,7 +33,8 @@ uint64_t SumBlocks(std::span<const uint64_t> words) {
 }
 
 BandwidthProbe::BandwidthProbe(int threads) : team_(threads), buffer_(BufferWords()) {
-  // Written by the thread that will read it: pages exist, and lie in its memory.
+  // The thread that will read a part also writes the part first. The operating system then maps the
+  // pages, in memory that is local to this thread.
   team_.Run([this](int thread) {
     const int64_t begin = buffer_.size() * thread / team_.size();
     const int64_t end = buffer_.size() * (thread + 1) / team_.size();
@@ -64,7 +65,7 @@ double BandwidthProbe::Measure(double seconds) {
     ++passes;
     elapsed = std::chrono::duration<double>(Clock::now() - start).count();
   }
-  // The compiler must believe that the sum is wanted.
+  // Makes the compiler treat the sum as used, so that it keeps the loads.
   asm volatile("" : : "r"(sum) : "memory");
   return static_cast<double>(passes) * static_cast<double>(buffer_.bytes()) / elapsed;
 }

@@ -1,4 +1,6 @@
-// The benchmarks' results as JSON: seconds, bytes, tokens and operations a second.
+// Converts the benchmarks' results to JSON. Units: seconds, bytes, and bytes, tokens or operations
+// per second. Called by `merope bench` and `merope report`. Pure functions: any thread may call
+// them.
 #pragma once
 
 #include "base/json.h"

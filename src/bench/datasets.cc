@@ -7,9 +7,9 @@
 #include <span>
 #include <string_view>
 
-#include "engine/load.h"
-#include "text/chat_date.h"
-#include "text/chat_template.h"
+#include "prompt/chat_template.h"
+#include "prompt/encode_prompt.h"
+#include "template/date.h"
 
 namespace merope {
 namespace {
@@ -75,15 +75,15 @@ class Maker {
   int64_t vocab_size_;
 };
 
-// In the form that the model was made for: its chat template, or plainly.
+// Encodes the text as a user message of the chat template. Without a template, encodes the plain
+// text.
 Result<std::vector<int32_t>> FormPrompt(const Tokenizer& tokenizer,
                                         const std::optional<ChatTemplate>& chat,
                                         const std::string& text) {
   if (!chat) return EncodePrompt(tokenizer, text);
   const ChatMessage message{"user", text};
   TRY_ASSIGN(const std::tm date, OwnPromptsDate());
-  TRY_ASSIGN(const std::string rendered, chat->Render(std::span(&message, 1), {.date = date}));
-  return EncodePrompt(tokenizer, rendered, false);
+  return EncodeChat(tokenizer, *chat, std::span(&message, 1), {.date = date});
 }
 
 std::string Text(const std::string& dataset, size_t i) {
@@ -120,7 +120,7 @@ Result<std::vector<Request>> MakeRequests(const DatasetOptions& options,
                                           const Checkpoint& checkpoint, const Tokenizer& tokenizer,
                                           int64_t max_model_len) {
   TRY(Validate(options, max_model_len));
-  TRY_ASSIGN(const std::optional<ChatTemplate> chat, checkpoint.LoadChatTemplate());
+  TRY_ASSIGN(const std::optional<ChatTemplate> chat, LoadChatTemplate(checkpoint));
   Maker make(options.seed, checkpoint.config().vocab_size);
   const bool texts = options.name == "quoting" || options.name == "stories";
   std::vector<std::vector<int32_t>> prefixes;

@@ -1,5 +1,5 @@
-// What `merope bench throughput` asks for: requests made from a seed, or from texts that stand in
-// the program.
+// Makes the requests of `merope bench throughput`, from a seed or from texts that are built into
+// the program. Called on the caller's thread.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +13,26 @@
 namespace merope {
 
 struct DatasetOptions {
-  // random: prompts of random tokens, nothing in common. shared-prefix: of each num_prefixes
-  // prompts' beginnings, prefix_length random tokens, and random ones after it. quoting: a passage
-  // to be repeated or quoted from; stories: things to be told, without a passage; both in the form
-  // that the model was made for.
+  // random: each prompt is input_length random tokens; prompts share nothing. shared-prefix: there
+  // are num_prefixes prefixes of prefix_length random tokens; each prompt is one of these prefixes,
+  // chosen in rotation, and then input_length random tokens. quoting: the prompt asks the model to
+  // repeat or copy a passage. stories: the prompt asks for a text and contains no passage. quoting
+  // and stories use the checkpoint's chat template, if there is one.
   std::string name = "random";
   int64_t num_prompts = 32;
-  int64_t input_length = 512, output_length = 64;  // tokens; the input's of random texts only
+  // Tokens. input_length applies to random and shared-prefix only.
+  int64_t input_length = 512, output_length = 64;
   int64_t prefix_length = 256, num_prefixes = 4;
   double temperature = 0;
   uint64_t seed = 0;
 };
-inline constexpr int64_t kMaxRequests = 1'000'000;  // and prefixes
+inline constexpr int64_t kMaxRequests = 1'000'000;  // of num_prompts, and of num_prefixes
 inline constexpr const char* kDatasets[] = {"random", "shared-prefix", "quoting", "stories"};
 
-// Random texts go on to output_length whatever they say; the others end where the model ends them.
+// Requests of random and shared-prefix ignore EOS and always generate output_length tokens.
+// Requests of quoting and stories end at EOS, and after output_length tokens at the latest. Errors:
+// an unknown dataset name, a count out of range, random prompt and output longer than
+// max_model_len.
 Result<std::vector<Request>> MakeRequests(const DatasetOptions& options,
                                           const Checkpoint& checkpoint, const Tokenizer& tokenizer,
                                           int64_t max_model_len);

@@ -44,7 +44,7 @@ double StudentT975(int degrees) {
     for (int i = 1; i < kIntervals; ++i) sum += (i % 2 == 1 ? 4 : 2) * density(i * h);
     return sum * h / 3;
   };
-  double low = 0, high = 13;  // with one degree of freedom: 12.7
+  double low = 0, high = 13;  // the largest quantile is 12.7, at one degree of freedom
   while (high - low > 1e-6) {
     const double middle = (low + high) / 2;
     (mass(middle) < 0.475 ? low : high) = middle;

@@ -13,16 +13,17 @@
 namespace merope {
 namespace {
 
-// Times of one run, in seconds since its start: when each round of tokens (one a sequence) was
-// complete.
+// The times of one run, in seconds since its start. Each time is the end of one round of tokens; a
+// round has one token per sequence.
 using TokenTimes = std::vector<double>;
 
 int32_t Greedy(std::span<const float> logits) {
   return static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
 }
 
-// A batch of sequences that go from their prompts to output_length tokens together, any number of
-// times. The first `context` tokens of each prompt are in the cache beforehand.
+// A batch of sequences. Run takes all sequences together from their prompts to output_length
+// tokens; Run may be called many times. FillContext puts the first `context` tokens of each prompt
+// into the KV cache before the first Run.
 class Batch {
  public:
   Batch(Llama& model, std::vector<std::vector<int32_t>> prompts, int64_t context)
@@ -51,7 +52,7 @@ class Batch {
   }
 
  private:
-  // Each prompt in passes of at most max_batch_tokens.
+  // Runs the prompts one after the other. Each forward pass has at most max_batch_tokens tokens.
   Status Prefill() {
     for (size_t i = 0; i < prompts_.size(); ++i) {
       TRY(model_.Extend(
@@ -88,7 +89,7 @@ class Batch {
   std::vector<float> logits_;
 };
 
-// Everything that the runs of one case gave.
+// The figures of all counted runs of one case.
 struct Samples {
   std::vector<double> latency, throughput, ttft, tpot, report_tpot, inter_token, prefill_speed,
       bandwidth_share, peak_share;
@@ -129,7 +130,7 @@ int64_t LongestSequence(const LatencyOptions& options) {
          std::ranges::max(options.output_lengths);
 }
 
-// The grid, with what each of its points costs at least.
+// The points of the grid. Each point has its decode_bytes and its prefill_flops.
 std::vector<LatencyCase> Grid(const Llama& model, const LatencyOptions& options) {
   const int64_t kv_token = model.kv_token_bytes();
   std::vector<LatencyCase> cases;
@@ -142,7 +143,7 @@ std::vector<LatencyCase> Grid(const Llama& model, const LatencyOptions& options)
           shape.context = context;
           shape.input_length = input;
           shape.output_length = output;
-          // Step i of the output − 1 attends to context + input + i positions.
+          // There are output − 1 decode steps. Step i attends to context + input + i positions.
           shape.decode_bytes =
               model.step_weight_bytes() + batch * kv_token * (context + input + output / 2);
           shape.prefill_flops = batch * PrefillFlops(model.config(), context, input);
@@ -231,20 +232,22 @@ Result<LatencyResult> MeasureLatency(Llama& model, const LatencyOptions& options
     Samples samples[2];  // eager, compiled
     for (int64_t run = 0; run < runs; ++run) {
       const bool counts = run >= options.warmup;
-      // In turns, each first every other time: eager, compiled, compiled, eager …
+      // Eager and compiled runs alternate, and so does the mode that comes first: eager, compiled,
+      // compiled, eager, …
       for (int turn = 0; turn < (both ? 2 : 1); ++turn) {
         const bool eager = both ? turn == run % 2 : !compiled;
         if (counts && probes.empty()) probes.Measure();
         if (both) model.set_eager(eager);
-        TRY_ASSIGN(const TokenTimes times, batch.Run(shape.output_length));
+        const auto times = batch.Run(shape.output_length);
+        if (both) model.set_eager(false);
+        if (!times) return std::unexpected(times.error());
         if (counts) {
           probes.Measure();
-          samples[eager ? 0 : 1].Add(times, shape, probes);
+          samples[eager ? 0 : 1].Add(*times, shape, probes);
         }
       }
       if (options.progress) options.progress(++done, runs * std::ssize(grid));
     }
-    if (both) model.set_eager(false);
     const std::vector<double> eager_latency = samples[0].latency;
     for (const bool eager : {true, false}) {
       if (!both && eager == compiled) continue;
@@ -262,7 +265,8 @@ Result<LatencyResult> MeasureLatency(Llama& model, const LatencyOptions& options
     }
     probes.Clear();
   }
-  // The probe's buffer was resident throughout: a peak from before it can only have been higher.
+  // The probe's buffer stays resident until here, so subtract it from the peak of now. The peak
+  // from before the buffer existed may be higher than this difference.
   result.peak_resident_bytes = std::max(peak_before, PeakResidentBytes() - probes.buffer_bytes());
   return result;
 }

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "backend/cpu/kernels/peaks.h"
+#include "backend/cpu_peaks.h"
 #include "base/error.h"
 #include "base/stopwatch.h"
 
@@ -28,7 +28,7 @@ PeakKind PeakOf(Precision precision) {
       return PeakKind::kBf16;
     case Precision::kInt8:
     case Precision::kInt4:
-    case Precision::kStored:
+    case Precision::kNative:
       return PeakKind::kInt8;
   }
   CHECK(false);
@@ -39,7 +39,7 @@ double PeakProbe::Measure(PeakKind kind, double seconds) {
   const auto kernel = kind == PeakKind::kFp32   ? kernels.fp32
                       : kind == PeakKind::kBf16 ? kernels.bf16
                                                 : kernels.int8;
-  // Some 20 µs between looks at the clock.
+  // A thread reads the clock after each kSteps steps, about every 20 µs.
   constexpr int64_t kSteps = 4000;
   std::atomic<int64_t> operations = 0;
   const Stopwatch watch;

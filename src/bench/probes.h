@@ -1,4 +1,5 @@
-// What the machine could do, before and after each run of a benchmark. Used by one thread.
+// Measures the memory bandwidth and the multiply-add peak of the machine, before and after each run
+// of a benchmark. Only one thread, that of the benchmark, may use a Probes object.
 #pragma once
 
 #include <vector>
@@ -17,7 +18,8 @@ class Probes {
     bandwidths_.push_back(memory_.Measure());
     peaks_.push_back(peak_.Measure(kind_));
   }
-  // Of the two probes around the last run: bytes a second, operations a second.
+  // The mean of the two probes around the last run, in bytes per second and in operations per
+  // second. Measure() must have run at least twice since the last Clear().
   double bandwidth() const { return MeanOfLastTwo(bandwidths_); }
   double peak() const { return MeanOfLastTwo(peaks_); }
   bool empty() const { return peaks_.empty(); }

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu_targets.h"
 #include "base/stopwatch.h"
 #include "bench/bandwidth.h"
 
@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::array kKinds = {PeakKind::kFp32, PeakKind::kBf16, PeakKind::kInt8};
 
-// The probes of one thread count, and what they have found.
+// The probes for one number of threads, and the values that the probes have measured.
 struct Probes {
   explicit Probes(int n_threads) : threads(n_threads), memory(n_threads), peak(n_threads) {}
 
@@ -51,7 +51,7 @@ Result<RooflineResult> MeasureRoofline(const RooflineOptions& options) {
     if (probes.empty() || threads > 1) probes.push_back(std::make_unique<Probes>(threads));
 
   RooflineResult result;
-  result.target = cpu::GetElementwiseKernels().target;
+  result.target = cpu::TargetInUse();
   const Stopwatch watch;
   do {
     for (const auto& of_threads : probes) of_threads->Measure();

@@ -1,5 +1,5 @@
-// The machine's roofline: read bandwidth and multiply-add peaks, on one thread and on all. Called
-// by `merope bench roofline`, on the caller's thread.
+// Measures the machine's roofline: the read bandwidth and the multiply-add peaks, on one thread and
+// on all threads. Called by `merope bench roofline`, on the caller's thread.
 #pragma once
 
 #include <array>
@@ -14,27 +14,27 @@
 namespace merope {
 
 struct RooflineOptions {
-  int threads = 0;                                          // "all"; 0: DefaultThreads()
-  double seconds = 4;                                       // of measuring, in all
+  int threads = 0;     // the number that "all threads" means; 0: DefaultThreads()
+  double seconds = 4;  // of the whole measurement
   std::function<void(double done, double total)> progress;  // in seconds
 };
 Status Validate(const RooflineOptions& options);
 
 struct RooflineRow {
   int threads = 0;
-  Distribution bandwidth;             // bytes a second
-  std::array<Distribution, 3> peaks;  // operations a second, two a multiply-add; see peak()
+  Distribution bandwidth;             // bytes per second
+  std::array<Distribution, 3> peaks;  // operations per second (multiply-add: two), by PeakKind
   const Distribution& peak(PeakKind kind) const { return peaks[static_cast<size_t>(kind)]; }
 };
 
 struct RooflineResult {
-  std::string target;             // the instruction set, as Highway calls it
-  int probes = 0;                 // of each figure
-  std::vector<RooflineRow> rows;  // one thread; then all, where that is more
+  std::string target;             // Highway's name of the instruction set
+  int probes = 0;                 // number of probes of each figure
+  std::vector<RooflineRow> rows;  // one thread; then all threads, if these are more than one
 };
 
-// Probes of each figure in turn, for as long as options.seconds: a change in the machine's pace
-// meets them all.
+// Probes all figures alternately until options.seconds have passed, so that a change in the speed
+// of the machine affects all figures alike. Errors: options that Validate refuses.
 Result<RooflineResult> MeasureRoofline(const RooflineOptions& options);
 
 }  // namespace merope

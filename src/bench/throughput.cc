@@ -13,12 +13,12 @@
 namespace merope {
 namespace {
 
-// How all requests went, once.
+// The results of one run of all requests.
 struct Job {
   double seconds = 0;
-  // By request:
-  std::vector<double> ttft;  // seconds since it was submitted
-  std::vector<int64_t> cached;
+  // Indexed by request:
+  std::vector<double> ttft;     // seconds from submission to the first token
+  std::vector<int64_t> cached;  // prompt tokens found in the prefix cache
   std::vector<std::vector<int32_t>> ids;
   EngineStats stats = {};
 };
@@ -80,9 +80,9 @@ class Measurement {
         job.ttft[submitted] = -watch.Seconds();
         TRY(engine.Submit(requests_[submitted], queue.Sink(submitted)));
       }
-      for (const TaggedEvent& tagged : queue.Take(std::chrono::seconds(1))) {
+      for (const TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(1))) {
         const Event& event = tagged.event;
-        if (!event.error.empty()) return Err("{}", event.error);
+        if (event.error) return std::unexpected(*event.error);
         std::vector<int32_t>& ids = job.ids[tagged.tag];
         if (ids.empty()) {
           job.ttft[tagged.tag] += watch.Seconds();
@@ -156,7 +156,7 @@ class Measurement {
   const ThroughputOptions& options_;
   Probes probes_;
   std::optional<std::vector<std::vector<int32_t>>> ids_;  // of the first run
-  std::vector<EngineStats> stats_;                        // by case
+  std::vector<EngineStats> stats_;                        // of each case's last run
   int64_t done_ = 0;
 };
 
@@ -170,7 +170,7 @@ double LeastSeconds(const Llama& model, std::span<const RequestTokens> requests,
     const int64_t n = request.output - 1;
     operations += static_cast<double>(PrefillFlops(model.config(), 0, request.prompt));
     decoded += n;
-    // Step i of the n attends to prompt + i positions.
+    // There are n decode steps. Step i attends to prompt + i positions.
     bytes += static_cast<double>(model.kv_token_bytes()) * static_cast<double>(n) *
              (static_cast<double>(request.prompt) + static_cast<double>(n + 1) / 2);
   }

@@ -1,6 +1,7 @@
-// The throughput benchmark: many requests at once through the engine, from the first one's arrival
-// to the last one's end, with and without speculation in turns, beside the machine's limits of that
-// moment. Called by `merope bench throughput`, on the caller's thread.
+// The throughput benchmark. It runs many requests at once through the engine, and measures the time
+// from the arrival of the first request to the end of the last request. Runs with and without
+// speculation alternate. The benchmark also probes the limits of the machine around each run.
+// Called by `merope bench throughput`, on the caller's thread.
 #pragma once
 
 #include <cstdint>
@@ -16,27 +17,29 @@ namespace merope {
 
 struct ThroughputOptions {
   EngineOptions engine;
-  std::vector<int64_t> speculative_tokens = {0};  // a case each, which take turns
-  int64_t max_concurrency = 0;                    // requests under way at a time; 0: all
-  int warmup = 1;                                 // untimed runs of each case
-  int repeats = 3;
-  int threads = 0;  // of the probes: as many as the model runs on
+  // Each value is one case. The cases run alternately.
+  std::vector<int64_t> speculative_tokens = {0};
+  int64_t max_concurrency = 0;  // requests in the engine at the same time; 0: all
+  int warmup = 1;               // untimed runs of each case
+  int repeats = 3;              // timed runs of each case
+  int threads = 0;  // of the probes; pass the model's number of threads; 0: DefaultThreads()
   std::function<void(int64_t done, int64_t total)> progress;  // in requests
 };
 
 struct ThroughputCase {
   int64_t speculative_tokens = 0;
   Distribution seconds, requests_per_second, tokens_per_second, output_tokens_per_second;
-  Distribution bandwidth, peak;  // probed around the runs
-  // The least time that the machine, as probed around each run, needs for the work (every prompt's
-  // operations at its peak, every step's weights and keys and values at its bandwidth) over the
-  // time it took. Not of cases that speculate or find prefixes, which leave out some of the work.
+  Distribution bandwidth, peak;  // bytes and operations per second, probed around all runs
+  // LeastSeconds (with the peak and the bandwidth probed around the run) over the measured time of
+  // the run. The share has no meaning for cases that speculate or that hit the prefix cache,
+  // because these cases do not do all of the work that LeastSeconds counts.
   Distribution limit_share;
-  // Seconds from a request's submission to its first token: of all; of those that found nothing of
-  // their prompt in the prefix cache; of those that found some.
+  // Seconds from the submission of a request to its first token. ttft: all requests. ttft_cold:
+  // requests whose prompt had no hit in the prefix cache. ttft_cached: requests that had a hit.
   Distribution ttft, ttft_cold, ttft_cached;
-  EngineStats stats;  // of one run
-  MeanRatio speedup;  // of output tokens a second, over the first case of the same turn
+  EngineStats stats;  // of the last run
+  // Ratio of output tokens per second: this case over the first case, paired by repeat.
+  MeanRatio speedup;
 };
 
 struct ThroughputResult {
@@ -44,17 +47,20 @@ struct ThroughputResult {
   std::vector<ThroughputCase> cases;
 };
 
-// The least time that a machine of this peak (operations a second) and bandwidth (bytes a second)
-// needs: every prompt's operations at the peak; then, at the bandwidth, the weights once for every
-// further step of decoding, and the keys and values of the sequences in it. There are as many of
-// these steps as the longest output makes necessary, or max_num_seqs sequences in one step at most.
+// LeastSeconds returns the least time that a machine needs, at this peak (operations per second)
+// and this bandwidth (bytes per second). The time is the sum of two parts: the operations of all
+// prompts at the peak, and the bytes of all decode steps at the bandwidth. A decode step reads the
+// weights once, and the keys and values of the step's sequences. The number of decode steps is the
+// larger of two numbers: the steps that the longest output needs, and the steps that all outputs
+// need with max_num_seqs sequences in each step.
 struct RequestTokens {
   int64_t prompt = 0, output = 0;
 };
 double LeastSeconds(const Llama& model, std::span<const RequestTokens> requests,
                     int64_t max_num_seqs, double peak, double bandwidth);
 
-// An error where two cases give different tokens: they may not.
+// Returns an error if two runs give different tokens, within a case or across cases. Other errors:
+// invalid options, and errors of the engine.
 Result<ThroughputResult> MeasureThroughput(Llama& model, const Tokenizer& tokenizer,
                                            const std::vector<Request>& requests,
                                            const ThroughputOptions& options);

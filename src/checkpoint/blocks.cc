@@ -15,7 +15,7 @@ uint16_t Half(const std::byte* from) {
 
 int Byte(const std::byte* from) { return std::to_integer<int>(*from); }
 
-// The low halves of 16 bytes, then the high ones.
+// Writes the low halves of 16 bytes to q[0..15], and the high halves to q[16..31].
 void ReadNibbles(const std::byte* from, uint8_t* q) {
   for (int i = 0; i < 16; ++i) {
     q[i] = static_cast<uint8_t>(Byte(from + i) & 15);
@@ -23,15 +23,18 @@ void ReadNibbles(const std::byte* from, uint8_t* q) {
   }
 }
 
-// Bit i of 32 is the fifth of integer i.
+// Bit i of the 32 bits is the fifth bit of integer i.
 void AddFifthBits(const std::byte* from, uint8_t* q) {
   for (int i = 0; i < kBlockRun; ++i)
     q[i] = static_cast<uint8_t>(q[i] | (Byte(from + i / 8) >> i % 8 & 1) << 4);
 }
 
-// Q4_K and Q5_K: f16 scale, f16 scale of minimums (which are subtracted), 12 bytes of eight 6-bit
-// factors each for both; (Q5_K: 32 bytes of fifth bits, bit r of each for run r;) then 32 bytes a
-// pair of runs, the low halves the even one's.
+// The layout of Q4_K and Q5_K:
+//   an f16 scale;
+//   an f16 scale of the minimums, which are subtracted;
+//   12 bytes with eight 6-bit factors for the scale and eight for the minimums;
+//   in Q5_K only, 32 bytes of fifth bits: bit r of each byte belongs to run r;
+//   32 bytes per pair of runs: the low halves belong to the even run.
 void ReadK(const std::byte* block, int run, bool fifth, BlockRun* out) {
   out->scale = Half(block);
   out->minimum = static_cast<uint16_t>(Half(block + 2) ^ 0x8000u);
@@ -56,8 +59,10 @@ void ReadK(const std::byte* block, int run, bool fifth, BlockRun* out) {
   }
 }
 
-// Q6_K: 128 bytes of low halves, 64 of upper bit pairs, 16 signed factors, f16 scale. Run r of each
-// 128 weights has its halves in bytes 32 (r % 2)…, low for r < 2, and its pairs at bits 2r.
+// The layout of Q6_K: 128 bytes of low halves, 64 bytes of upper bit pairs, 16 signed factors, an
+// f16 scale. Each 128 weights have four runs and 64 bytes of halves. Run r has its halves in the
+// first 32 bytes if r is even, else in the second 32 bytes. They are the low halves if r < 2, else
+// the high halves. The bit pairs of run r are at bits 2r.
 void ReadQ6_K(const std::byte* block, int run, BlockRun* out) {
   out->scale = Half(block + 208);
   const int half = run / 4, r = run % 4;

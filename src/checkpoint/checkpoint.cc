@@ -17,7 +17,7 @@ std::string TokenOf(const SpecialTokens& tokens, std::string_view name) {
   return found == tokens.end() ? "" : found->second;
 }
 
-// By what the path is and, for a file, by its ending.
+// Decides by the type of the path and, for a file, by the ending of the name.
 Result<Kind> KindOf(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
@@ -118,14 +118,13 @@ Result<Tokenizer> Checkpoint::LoadTokenizer() const {
                                              : LoadDirectoryTokenizer(path());
 }
 
-Result<std::optional<ChatTemplate>> Checkpoint::LoadChatTemplate() const {
+std::optional<ChatTemplateSource> Checkpoint::chat_template() const {
   const CheckpointContents& contents = state_->contents;
   if (!contents.chat_template) return std::nullopt;
-  TRY_ASSIGN(auto parsed, ChatTemplate::Parse({.text = *contents.chat_template,
-                                               .file = contents.chat_template_file,
-                                               .tool_use = contents.tool_use_template,
-                                               .special_tokens = contents.special_tokens}));
-  return std::optional<ChatTemplate>(std::move(parsed));
+  return ChatTemplateSource{.text = *contents.chat_template,
+                            .file = contents.chat_template_file,
+                            .tool_use = contents.tool_use_template,
+                            .special_tokens = contents.special_tokens};
 }
 
 Result<Tokenizer> LoadTokenizerFrom(const std::string& path) {

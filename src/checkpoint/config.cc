@@ -9,7 +9,7 @@
 namespace merope {
 namespace {
 
-constexpr double kUnlimited = 1e30;  // still a finite fp32
+constexpr double kUnlimited = 1e30;  // still finite in fp32
 
 std::string BaseName(const std::string& file) {
   return std::filesystem::path(file).filename().string();
@@ -21,7 +21,8 @@ Result<int64_t> NeedInteger(const JsonFields& fields, const char* field, int64_t
   return *value;
 }
 
-// A number in [min, max], or otherwise.
+// The number of the field, which must lie in [min, max]. If the field is absent, the result is
+// `otherwise`.
 Result<double> NumberOr(const JsonFields& fields, const char* field, double otherwise, double min,
                         double max) {
   TRY_ASSIGN(const auto value, fields.Number(field));
@@ -38,7 +39,7 @@ Result<double> NeedNumber(const JsonFields& fields, const char* field, double mi
   return NumberOr(fields, field, 0, min, max);
 }
 
-// One id, or a list of them; empty where absent.
+// One id, or a list of ids. Empty if the field is absent.
 Result<std::vector<int32_t>> TokenIds(const JsonFields& fields, const char* field) {
   std::vector<int32_t> ids;
   const Json* value = fields.Find(field);
@@ -54,8 +55,8 @@ Result<std::vector<int32_t>> TokenIds(const JsonFields& fields, const char* fiel
   return ids;
 }
 
-// Only what this engine computes is let through; whatever else a file asks for would be silently
-// wrong.
+// Refuses every model that this engine does not compute. Without the refusal, the results would be
+// silently wrong.
 Status RefuseOthers(const JsonFields& fields) {
   const std::string& where = fields.where();
   if (const Json* names = fields.Find("architectures")) {
@@ -107,7 +108,8 @@ Status ParseDType(const JsonFields& fields, ModelConfig* config) {
   return {};
 }
 
-// Of what `merope quantize` writes: its integers are the dtype.
+// Reads the quantization_config that `merope quantize` writes. The type of its integers becomes the
+// dtype.
 Status ParseQuantization(const JsonFields& fields, ModelConfig* config) {
   const Json* found = fields.Find("quantization_config");
   if (found == nullptr) return {};
@@ -127,8 +129,8 @@ Status ParseQuantization(const JsonFields& fields, ModelConfig* config) {
 }
 
 Status ParseYarn(const JsonFields& rope, const ModelConfig& config, RopeScaling* scaling) {
-  // A null factor means the ratio of the lengths (as in transformers); a factor must be written all
-  // the same.
+  // A null factor means the ratio of the lengths, as in transformers. The file must contain the
+  // field; ParseRope checks this.
   TRY_ASSIGN(scaling->factor,
              NumberOr(rope, "factor",
                       static_cast<double>(config.max_position_embeddings) /
@@ -142,14 +144,14 @@ Status ParseYarn(const JsonFields& rope, const ModelConfig& config, RopeScaling*
                       YarnAttentionFactor(scaling->factor, mscale, mscale_all_dim), 0, 1e6));
   TRY_ASSIGN(scaling->beta_fast, NumberOr(rope, "beta_fast", 32, 0, 1e6));
   TRY_ASSIGN(scaling->beta_slow, NumberOr(rope, "beta_slow", 1, 0, 1e6));
-  if (scaling->beta_fast == 0) scaling->beta_fast = 32;  // transformers takes 0 for "not given"
+  if (scaling->beta_fast == 0) scaling->beta_fast = 32;  // transformers takes 0 as "not given"
   if (scaling->beta_slow == 0) scaling->beta_slow = 1;
   TRY_ASSIGN(const auto truncate, rope.Bool("truncate"));
   scaling->truncate = truncate.value_or(true);
   return {};
 }
 
-// rope_parameters (transformers 5) or rope_theta with rope_scaling (4).
+// Reads rope_parameters (transformers 5), or rope_theta with rope_scaling (transformers 4).
 Status ParseRope(const JsonFields& fields, ModelConfig* config) {
   static const Json empty = Json::object();
   const Json* found = fields.Find("rope_scaling");
@@ -191,7 +193,7 @@ Status ParseRope(const JsonFields& fields, ModelConfig* config) {
                rope.where(), *kind);
   scaling.original_max_position_embeddings = config->max_position_embeddings;
   for (const JsonFields* place :
-       {&rope, &fields}) {  // the config's own field goes before the scaling's
+       {&rope, &fields}) {  // the config's own field overrides the scaling's
     TRY_ASSIGN(const auto original,
                place->Integer("original_max_position_embeddings", 1, kMaxPositions));
     scaling.original_max_position_embeddings =
@@ -274,7 +276,7 @@ Result<ModelConfig> ParseConfig(std::string_view config_json, const std::string&
 
   TRY_ASSIGN(config.eos_token_ids, TokenIds(fields, "eos_token_id"));
   config.eos_source = BaseName(file) + ": eos_token_id";
-  if (!json.contains("eos_token_id")) {  // an explicit null means none
+  if (!json.contains("eos_token_id")) {  // an explicit null means no EOS
     config.eos_token_ids = {2};
     config.eos_source = "the default of transformers (" + BaseName(file) + " has no eos_token_id)";
   }

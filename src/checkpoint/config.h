@@ -1,4 +1,5 @@
-// The hyperparameters of a Llama-architecture checkpoint, typed, whichever file they came from.
+// The hyperparameters of a Llama-architecture checkpoint, as typed values. They are the same for
+// every kind of file. The checkpoint readers fill them on the loading thread.
 #pragma once
 
 #include <cstdint>
@@ -14,19 +15,20 @@ namespace merope {
 
 enum class RopeKind : uint8_t { kNone, kLinear, kLlama3, kYarn };
 
-// Field names and defaults as HF transformers' modeling_rope_utils.
+// Field names and defaults are those of modeling_rope_utils in HF transformers.
 struct RopeScaling {
   RopeKind kind = RopeKind::kNone;
   double factor = 1;
   double low_freq_factor = 1, high_freq_factor = 4;  // llama3
   int64_t original_max_position_embeddings = 0;      // llama3, yarn
   double beta_fast = 32, beta_slow = 1;              // yarn
-  double attention_factor =
-      1;  // yarn, resolved (mscale rules or 0.1 ln(factor) + 1 where the file gives none)
+  // yarn: the resolved factor. If the file gives none, it comes from the mscale rules or is
+  // 0.1 ln(factor) + 1.
+  double attention_factor = 1;
   bool truncate = true;  // yarn: round the correction range to whole dimensions
 };
 
-// Sampling defaults of generation_config.json.
+// Sampling defaults from generation_config.json.
 struct GenerationDefaults {
   std::optional<double> temperature, top_p, min_p, repetition_penalty;
   std::optional<int64_t> top_k, max_new_tokens;
@@ -42,39 +44,42 @@ struct ModelConfig {
   RopeScaling rope;
   std::vector<float> rope_divisors;  // (head_dim / 2), from a GGUF's rope_freqs tensor; empty: none
   bool tie_word_embeddings = false, attention_bias = false, mlp_bias = false;
-  DType dtype = DType::kF32;  // as the checkpoint says, or else of its tensors
-  // Of a checkpoint that `merope quantize` wrote: the type of the weights it read, and its version.
+  // The dtype that config.json names (F32 if none), or the dtype of most elements in a GGUF file.
+  DType dtype = DType::kF32;
+  // Set if `merope quantize` wrote the checkpoint: the type of the weights that it read, and its
+  // version.
   std::optional<std::string> quantized_from, quantized_by;
   std::vector<int32_t> eos_token_ids;  // generation stops at any of these
-  std::string eos_source;              // which file's field they come from
+  std::string eos_source;              // the file and field of these ids
   std::optional<int32_t> bos_token_id;
   GenerationDefaults generation;
 
-  // Bytes of KV cache a token takes at this many bytes an element.
+  // Bytes of KV cache per token, for this many bytes per element.
   int64_t KvBytesPerToken(int64_t element_bytes) const {
     return 2 * num_layers * num_kv_heads * head_dim * element_bytes;
   }
 };
 
-// Bounds of what a file may ask for; they keep every product of sizes far from overflow.
+// Upper limits of the sizes in a file. They keep every product of sizes far from overflow.
 inline constexpr int64_t kMaxDimension = 1 << 20, kMaxVocabulary = 1 << 22, kMaxLayers = 4096,
                          kMaxHeads = 1 << 14, kMaxPositions = 1 << 26;
 
-// config.json as transformers 4 and 5 write it. file names it in errors. Another architecture,
-// activation, RoPE kind or a value out of range is refused by name.
+// Parses config.json as transformers 4 and 5 write it. file: name of the source in errors. An error
+// names an architecture, activation or RoPE kind that is not supported, or a value that is out of
+// range.
 Result<ModelConfig> ParseConfig(std::string_view config_json, const std::string& file);
-// Adds generation_config.json: EOS ids (they replace the config's) and sampling defaults.
+// Adds generation_config.json: EOS ids, which replace the config's ids, and sampling defaults.
 Status ApplyGenerationConfig(std::string_view json, const std::string& file, ModelConfig* config);
 
-// What both kinds of files are held to: heads that divide, an even head_dim. The errors name these
-// fields of the file.
+// Checks that hold for both kinds of files: num_kv_heads divides num_heads, head_dim is even, and
+// num_heads · head_dim is at most kMaxDimension. The errors name these fields of the file.
 struct HeadFields {
   const char *heads, *kv_heads, *head_dim;
 };
 Status CheckHeads(const ModelConfig& config, const std::string& file, const HeadFields& fields);
 
-// What transformers computes where a yarn scaling gives no attention_factor; 0 stands for an mscale
-// not given.
+// The attention factor that transformers computes if a yarn scaling gives no attention_factor. An
+// mscale of 0 means that the file gives no mscale.
 double YarnAttentionFactor(double factor, double mscale, double mscale_all_dim);
 
 }  // namespace merope

@@ -3,13 +3,16 @@
 namespace merope {
 namespace {
 
-constexpr const char* kTransformersVersion = "4.51.0";  // whose form of config.json this is
+// The version of transformers whose form of config.json these functions write.
+constexpr const char* kTransformersVersion = "4.51.0";
+
+using OrderedJson = nlohmann::ordered_json;
 
 const char* TorchName(DType dtype) {
   return dtype == DType::kF32 ? "float32" : dtype == DType::kF16 ? "float16" : "bfloat16";
 }
 
-Json RopeScalingJson(const RopeScaling& rope) {
+OrderedJson RopeScalingJson(const RopeScaling& rope) {
   switch (rope.kind) {
     case RopeKind::kNone:
       return nullptr;
@@ -34,44 +37,55 @@ Json RopeScalingJson(const RopeScaling& rope) {
   return nullptr;
 }
 
-Json EosJson(const ModelConfig& config) {
+OrderedJson EosJson(const ModelConfig& config) {
   const auto& ids = config.eos_token_ids;
-  return ids.empty() ? Json() : ids.size() == 1 ? Json(ids.front()) : Json(ids);
+  return ids.empty()       ? OrderedJson()
+         : ids.size() == 1 ? OrderedJson(ids.front())
+                           : OrderedJson(ids);
+}
+
+OrderedJson BosJson(const ModelConfig& config) {
+  return config.bos_token_id ? OrderedJson(*config.bos_token_id) : OrderedJson();
 }
 
 }  // namespace
 
-Json ConfigJson(const ModelConfig& config, DType dtype) {
+OrderedJson ConfigJson(const ModelConfig& config) {
   return {{"architectures", {config.architecture}},
-          {"attention_bias", config.attention_bias},
-          {"attention_dropout", 0.0},
-          {"bos_token_id", config.bos_token_id ? Json(*config.bos_token_id) : Json()},
-          {"eos_token_id", EosJson(config)},
-          {"head_dim", config.head_dim},
-          {"hidden_act", "silu"},
           {"hidden_size", config.hidden_size},
-          {"initializer_range", 0.02},
           {"intermediate_size", config.intermediate_size},
-          {"max_position_embeddings", config.max_position_embeddings},
-          {"mlp_bias", config.mlp_bias},
-          {"model_type", "llama"},
-          {"num_attention_heads", config.num_heads},
           {"num_hidden_layers", config.num_layers},
+          {"num_attention_heads", config.num_heads},
           {"num_key_value_heads", config.num_kv_heads},
-          {"pretraining_tp", 1},
+          {"head_dim", config.head_dim},
+          {"vocab_size", config.vocab_size},
+          {"max_position_embeddings", config.max_position_embeddings},
           {"rms_norm_eps", config.rms_norm_eps},
-          {"rope_scaling", RopeScalingJson(config.rope)},
           {"rope_theta", config.rope_theta},
+          {"rope_scaling", RopeScalingJson(config.rope)},
           {"tie_word_embeddings", config.tie_word_embeddings},
-          {"torch_dtype", TorchName(dtype)},
-          {"transformers_version", kTransformersVersion},
-          {"use_cache", true},
-          {"vocab_size", config.vocab_size}};
+          {"attention_bias", config.attention_bias},
+          {"mlp_bias", config.mlp_bias},
+          {"bos_token_id", BosJson(config)},
+          {"eos_token_id", EosJson(config)}};
 }
 
-Json GenerationJson(const ModelConfig& config) {
+Json ConfigFile(const ModelConfig& config, DType dtype) {
+  Json file = ConfigJson(config);
+  file.update({{"attention_dropout", 0.0},
+               {"hidden_act", "silu"},
+               {"initializer_range", 0.02},
+               {"model_type", "llama"},
+               {"pretraining_tp", 1},
+               {"torch_dtype", TorchName(dtype)},
+               {"transformers_version", kTransformersVersion},
+               {"use_cache", true}});
+  return file;
+}
+
+Json GenerationConfigFile(const ModelConfig& config) {
   return {{"_from_model_config", true},
-          {"bos_token_id", config.bos_token_id ? Json(*config.bos_token_id) : Json()},
+          {"bos_token_id", BosJson(config)},
           {"eos_token_id", EosJson(config)},
           {"transformers_version", kTransformersVersion}};
 }

@@ -1,4 +1,5 @@
-// What the readers of the two formats hand to Checkpoint. Internal to the layer.
+// The data that the readers of the two formats give to Checkpoint. Internal to this layer. The
+// loading thread calls the functions.
 #pragma once
 
 #include <optional>
@@ -14,7 +15,7 @@ struct CheckpointContents {
   std::string path;
   CheckpointFormat format = CheckpointFormat::kSafetensors;
   ModelConfig config;
-  std::vector<MappedFile> files;  // of weights; the tensors' bytes lie in them
+  std::vector<MappedFile> files;  // of weights; they contain the tensors' bytes
   std::vector<TensorView> tensors;
   std::vector<std::string> ignored, notes;
   bool has_tokenizer = false;
@@ -27,18 +28,20 @@ struct CheckpointContents {
 Result<CheckpointContents> OpenDirectory(const std::string& directory);
 Result<CheckpointContents> OpenGguf(const std::string& file);
 
-// The tokenizer, special tokens and chat template that a GGUF file's keys tell.
+// Adds the facts about the tokenizer, the special tokens and the chat template from the keys of a
+// GGUF file.
 Status AddGgufText(const MappedFile& file, CheckpointContents* contents);
-// A GGUF file without its tensors, beside weights quantized from it.
+// A GGUF file without its tensors. It lies beside weights that were quantized from a GGUF file.
 inline constexpr const char* kVocabularyFile = "tokenizer.gguf";
-// Where transformers writes the chat template for conversations with tools.
+// The file in which transformers stores the chat template for conversations with tools.
 inline constexpr const char* kToolUseTemplate = "additional_chat_templates/tool_use.jinja";
 
-// tokenizer.json of a directory, and the vocabulary of a GGUF file.
+// Loads the tokenizer from a directory (tokenizer.json or kVocabularyFile), or from the vocabulary
+// of a GGUF file.
 Result<Tokenizer> LoadDirectoryTokenizer(const std::string& directory);
 Result<Tokenizer> LoadGgufTokenizer(const MappedFile& file);
 
-// Tensors that checkpoints carry though the config says all about them.
+// True for tensors that some checkpoints contain although the config determines their values.
 bool IsIgnorable(std::string_view name);
 
 }  // namespace merope

@@ -1,6 +1,6 @@
-// ggml's block formats to fp32. Each product and sum is one fp32 rounding, in the order in which
-// ggml's reference and the gguf Python package compute them, so that the values are theirs bit for
-// bit.
+// Converts ggml's block formats to fp32. Each product and each sum is rounded once to fp32, in the
+// order of ggml's reference and the gguf Python package. Therefore the values are bit-identical to
+// theirs.
 #include <algorithm>
 #include <cstring>
 
@@ -13,7 +13,8 @@ namespace {
 
 constexpr int kBlock = 32;  // elements of a Q4_0 … Q8_0 block, and of a K type's sub-block
 
-// Files align tensors to no more than a byte (safetensors) or a block (GGUF).
+// Reads a value at any address. Safetensors files align tensors only to a byte, and GGUF files only
+// to a block.
 template <class T>
 T Load(const std::byte* from) {
   T value;
@@ -42,8 +43,8 @@ void DecodeQ8_0(const std::byte* block, float* out) {
   }
 }
 
-// f16 scale, 16 bytes: the low nibbles are the first half of the block, the high ones the second.
-// Values are less 8.
+// f16 scale, 16 bytes. The low nibbles are the first half of the block, and the high nibbles are
+// the second half. A value is the nibble minus 8.
 void DecodeQ4_0(const std::byte* block, float* out) {
   const float scale = LoadHalf(block);
   for (int i = 0; i < kBlock / 2; ++i) {
@@ -61,7 +62,7 @@ void DecodeQ4_1(const std::byte* block, float* out) {
   }
 }
 
-// f16 scale, 32 fifth bits, nibbles as in Q4_0. Values are less 16.
+// f16 scale, 32 fifth bits, nibbles as in Q4_0. A value is the 5-bit integer minus 16.
 void DecodeQ5_0(const std::byte* block, float* out) {
   const float scale = LoadHalf(block);
   const auto fifth = Load<uint32_t>(block + 2);
@@ -85,9 +86,10 @@ void DecodeQ5_1(const std::byte* block, float* out) {
   }
 }
 
-// The 6-bit scale and minimum of sub-block j of Q4_K and Q5_K, out of 12 bytes: the first four of
-// each lie whole in bytes 0-3 and 4-7; the low nibbles of the last four in bytes 8-11, their upper
-// two bits on top of bytes 0-3 and 4-7.
+// The 6-bit scale and minimum of sub-block j of Q4_K and Q5_K, from 12 bytes. Bytes 0-3 hold the
+// first four scales whole, and bytes 4-7 hold the first four minimums whole. For the last four,
+// bytes 8-11 hold the low four bits of the scale in the low nibble, and those of the minimum in the
+// high nibble. The upper two bits are the top bits of bytes 0-3 (scales) and bytes 4-7 (minimums).
 struct ScaleMinimum {
   int scale, minimum;
 };
@@ -97,8 +99,8 @@ ScaleMinimum UnpackScaleMinimum(const std::byte* packed, int j) {
   return {(byte(j + 4) & 15) | (byte(j - 4) >> 6 << 4), byte(j + 4) >> 4 | (byte(j) >> 6 << 4)};
 }
 
-// f16 scale, f16 minimum scale, 12 bytes of sub-block scales, then 4 × 32 bytes: low nibbles are
-// sub-block 2k, high ones sub-block 2k + 1.
+// f16 scale, f16 scale of the minimums, 12 bytes of sub-block scales and minimums, then 4 × 32
+// bytes. The low nibbles are sub-block 2k, and the high nibbles are sub-block 2k + 1.
 void DecodeQ4_K(const std::byte* block, float* out) {
   const float scale = LoadHalf(block), minimum_scale = LoadHalf(block + 2);
   for (int j = 0; j < 8; ++j, out += 32) {
@@ -113,7 +115,7 @@ void DecodeQ4_K(const std::byte* block, float* out) {
   }
 }
 
-// As Q4_K, with 32 bytes of fifth bits before the nibbles: bit j of byte i belongs to element i of
+// As Q4_K, with 32 bytes of fifth bits before the nibbles. Bit j of byte i belongs to element i of
 // sub-block j.
 void DecodeQ5_K(const std::byte* block, float* out) {
   const float scale = LoadHalf(block), minimum_scale = LoadHalf(block + 2);
@@ -132,9 +134,11 @@ void DecodeQ5_K(const std::byte* block, float* out) {
   }
 }
 
-// 128 bytes of low nibbles, 64 of upper bit pairs, 16 signed scales (one for 16 elements), f16
-// scale. In each half of 128 elements, run r of 32 has its nibbles in bytes 32 (r % 2)…, low for r
-// < 2, and its bit pairs at bits 2r. Values are less 32.
+// 128 bytes of low nibbles, 64 bytes of upper bit pairs, 16 signed scales (one per 16 elements),
+// f16 scale. Each half of 128 elements has four runs of 32, and 64 bytes of nibbles. Run r has its
+// nibbles in the first 32 bytes if r is even, else in the second 32 bytes. They are the low nibbles
+// if r < 2, else the high nibbles. The bit pairs of run r are at bits 2r. A value is the 6-bit
+// integer minus 32.
 void DecodeQ6_K(const std::byte* block, float* out) {
   const float scale = LoadHalf(block + 208);
   for (int run = 0; run < 8; ++run, out += 32) {
@@ -158,7 +162,7 @@ void Blocks(DType dtype, const std::byte* data, int64_t n, float* out) {
   for (int64_t i = 0; i < n; i += elements, data += bytes) kDecode(data, out + i);
 }
 
-// A last block may be short.
+// The last block may be short.
 void DecodeIntegers(DType dtype, const std::byte* data, int64_t n, float* out) {
   uint8_t codes[64];
   for (int64_t i = 0; i < n; i += BlockElements(dtype), data += BlockBytes(dtype)) {

@@ -1,4 +1,4 @@
-// A Hugging Face directory.
+// Reads a checkpoint from a Hugging Face directory.
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -20,7 +20,7 @@ bool Exists(const std::string& path) {
   return fs::exists(path, error);
 }
 
-// The first file of the directory with one of these endings; empty where there is none.
+// The alphabetically first file of the directory with one of these endings. Empty if there is none.
 std::string FindByEnding(const std::string& directory, std::initializer_list<const char*> endings) {
   std::vector<std::string> found;
   std::error_code error;
@@ -32,7 +32,7 @@ std::string FindByEnding(const std::string& directory, std::initializer_list<con
   return found.empty() ? "" : *std::min_element(found.begin(), found.end());
 }
 
-// A tokenizer in a form other than tokenizer.json; empty where there is none.
+// A tokenizer in another form than tokenizer.json. Empty if there is none.
 std::string OtherTokenizer(const std::string& directory) {
   return FindByEnding(directory, {"tokenizer.model", "spiece.model", "vocab.json"});
 }
@@ -67,7 +67,7 @@ Result<std::map<std::string, std::string>> ReadIndex(const std::string& file) {
                map == nullptr ? "nothing" : Describe(*map));
   std::map<std::string, std::string> shards;
   for (const auto& [name, shard] : map->items()) {
-    // A shard lies beside its index: a path could lead anywhere.
+    // A shard must lie beside its index, because a path could lead anywhere.
     if (!shard.is_string() ||
         fs::path(shard.get<std::string>()).filename() != shard.get<std::string>() ||
         !shard.get<std::string>().ends_with(".safetensors"))
@@ -78,7 +78,8 @@ Result<std::map<std::string, std::string>> ReadIndex(const std::string& file) {
   return shards;
 }
 
-// A matrix of `merope quantize`: rows of blocks, as bytes; becomes one of integers.
+// A matrix that `merope quantize` wrote is stored as bytes: rows of blocks. Checks its shape and
+// makes its view a matrix of integers.
 Status ReadIntegers(SafetensorsEntry& entry, const ModelConfig& config, const std::string& path) {
   const auto expected = ExpectedTensors(config);
   const auto found = std::ranges::find(expected, entry.view.name, &ExpectedTensor::name);
@@ -156,8 +157,8 @@ Status AddWeights(const std::string& directory, CheckpointContents* contents) {
   return Err("{}: no such file, and no model.safetensors.index.json", single);
 }
 
-// As transformers 5 has it: a head that is stored with values of its own is not tied, whatever the
-// config says, and of a tied pair either may be the one that is stored.
+// Follows transformers 5. A head that is stored with other values than the embedding is not tied,
+// whatever the config says. If the head is tied, the file may store the head or the embedding.
 void SettleHead(CheckpointContents* contents) {
   if (!contents->config.tie_word_embeddings) return;
   constexpr const char* kEmbedding = "model.embed_tokens.weight";
@@ -180,15 +181,15 @@ void SettleHead(CheckpointContents* contents) {
   }
 }
 
-// A special token of tokenizer_config.json or special_tokens_map.json: a string, or an object with
-// its content.
+// A special token of tokenizer_config.json or special_tokens_map.json. The value is a string, or an
+// object with the content. Empty if there is none.
 std::string TokenText(const Json& json, const char* field) {
   const Json* value = JsonFields(json, "").Find(field);
   if (value != nullptr && value->is_object()) value = JsonFields(*value, "").Find("content");
   return value != nullptr && value->is_string() ? value->get<std::string>() : "";
 }
 
-// The special tokens that transformers names, those that are not known yet.
+// Adds the special tokens that transformers names, except names that are already in *tokens.
 void AddSpecialTokens(const Json& json, SpecialTokens* tokens) {
   for (const char* name : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
                            "cls_token", "mask_token"}) {
@@ -199,7 +200,8 @@ void AddSpecialTokens(const Json& json, SpecialTokens* tokens) {
   }
 }
 
-// A string, or a list of named ones, of which "default" and "tool_use" are taken.
+// Reads chat_template: a string, or a list of named templates. From a list, the function takes
+// "default" and "tool_use".
 Status AddTemplates(const Json& config, const std::string& file, CheckpointContents* contents) {
   const JsonFields fields(config, file);
   const Json* value = fields.Find("chat_template");
@@ -253,7 +255,8 @@ Status AddText(const std::string& directory, CheckpointContents* contents) {
 }  // namespace
 
 bool IsIgnorable(std::string_view name) {
-  // Tables that older versions of transformers saved as buffers; the config gives them anew.
+  // Older versions of transformers saved these tables as buffers. The config determines their
+  // values.
   return name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".rotary_emb.cos_cached") ||
          name.ends_with(".rotary_emb.sin_cached") || name.ends_with(".self_attn.masked_bias");
 }

@@ -23,7 +23,7 @@ constexpr std::array<const char*, kTypeCount> kTypeNames = {
 
 size_t BytesOf(GgufType type) { return kTypeBytes[static_cast<size_t>(type)]; }
 
-// ggml's numbers for tensor types; those without a DType are known to be refused by name.
+// ggml's numbers for tensor types. Types without a DType are listed so that an error can name them.
 struct TensorType {
   uint32_t number;
   const char* name;
@@ -55,7 +55,7 @@ bool Printable(std::string_view name) {
          std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 127; });
 }
 
-// Reads forward; every read is checked against what is left.
+// Reads forward. Every read is checked against the bytes that are left.
 class Cursor {
  public:
   Cursor(std::span<const std::byte> bytes, const std::string& file) : bytes_(bytes), file_(file) {}
@@ -63,7 +63,7 @@ class Cursor {
   size_t left() const { return bytes_.size() - at_; }
   size_t at() const { return at_; }
 
-  Result<std::span<const std::byte>> Take(uint64_t size, const std::string& what) {
+  Result<std::span<const std::byte>> ReadBytes(uint64_t size, const std::string& what) {
     if (size > left())
       return Err("{}: {}: expected {} bytes at offset {}, found {} (a truncated file?)", file_,
                  what, size, at_, left());
@@ -73,17 +73,17 @@ class Cursor {
   }
   template <class T>
   Result<T> Read(const std::string& what) {
-    TRY_ASSIGN(const auto taken, Take(sizeof(T), what));
+    TRY_ASSIGN(const auto taken, ReadBytes(sizeof(T), what));
     T value;
     std::memcpy(&value, taken.data(), sizeof(T));
     return value;
   }
   Result<std::string_view> String(const std::string& what) {
     TRY_ASSIGN(const auto size, Read<uint64_t>(what));
-    TRY_ASSIGN(const auto taken, Take(size, what));
+    TRY_ASSIGN(const auto taken, ReadBytes(size, what));
     return std::string_view(reinterpret_cast<const char*>(taken.data()), taken.size());
   }
-  // A count of things that take at least `least` bytes each.
+  // Reads a count of items that take at least `least` bytes each.
   Result<uint64_t> Count(const std::string& what, size_t least) {
     TRY_ASSIGN(const auto count, Read<uint64_t>(what));
     if (count > left() / least)
@@ -118,7 +118,7 @@ Result<GgufValue> ReadValue(Cursor* cursor, const std::string& key, const std::s
     TRY_ASSIGN(value.count, cursor->Count(key, strings ? sizeof(uint64_t) : BytesOf(value.type)));
   }
   if (value.type != GgufType::kString) {
-    TRY_ASSIGN(value.bytes, cursor->Take(value.count * BytesOf(value.type), key));
+    TRY_ASSIGN(value.bytes, cursor->ReadBytes(value.count * BytesOf(value.type), key));
     return value;
   }
   value.strings.reserve(value.count);
@@ -129,7 +129,7 @@ Result<GgufValue> ReadValue(Cursor* cursor, const std::string& key, const std::s
   return value;
 }
 
-// A number of any type at an index.
+// The number at an index, of any numeric type.
 template <class T>
 T At(const GgufValue& value, uint64_t index) {
   const auto load = [&]<class U>(U number) {
@@ -216,7 +216,7 @@ Result<GgufFile> GgufFile::Parse(std::span<const std::byte> bytes, std::string f
   gguf.file_ = std::move(file);
   const std::string& name = gguf.file_;
   Cursor cursor(bytes, name);
-  TRY_ASSIGN(const auto magic, cursor.Take(4, "magic"));
+  TRY_ASSIGN(const auto magic, cursor.ReadBytes(4, "magic"));
   if (std::memcmp(magic.data(), "GGUF", 4) != 0)
     return Err("{}: magic: expected \"GGUF\", found other bytes", name);
   TRY_ASSIGN(const auto version, cursor.Read<uint32_t>("version"));
@@ -225,7 +225,8 @@ Result<GgufFile> GgufFile::Parse(std::span<const std::byte> bytes, std::string f
                version == 1u << 24 || version == 2u << 24 || version == 3u << 24
                    ? ", a big-endian file: convert it with gguf-convert-endian"
                    : "");
-  // The least entries: a tensor of an empty name and no dimensions; a key of no letters and a byte.
+  // The smallest entries: a tensor with an empty name and no dimensions (24 bytes), and a key with
+  // an empty name and a value of one byte (13 bytes).
   TRY_ASSIGN(const uint64_t n_tensors, cursor.Count("tensor count", 24));
   TRY_ASSIGN(const uint64_t n_keys, cursor.Count("key count", 13));
 

@@ -1,6 +1,6 @@
 // The GGUF container, versions 2 and 3: typed keys and values, then a directory of tensors, then
-// their bytes. Views into the mapped file. Nothing of it is trusted: every count and offset is
-// checked against the file before it is used.
+// the bytes of the tensors. A GgufFile holds views into the mapped file. The file is not trusted:
+// every count and offset is checked against the file before use. The loading thread uses it.
 #pragma once
 
 #include <cstddef>
@@ -36,36 +36,36 @@ enum class GgufType : uint32_t {
 struct GgufValue {
   GgufType type = GgufType::kUint8;  // of the value, or of the elements of an array
   bool is_array = false;
-  uint64_t count = 1;                     // elements
-  std::span<const std::byte> bytes;       // numbers, little endian
-  std::vector<std::string_view> strings;  // strings
+  uint64_t count = 1;                     // number of elements
+  std::span<const std::byte> bytes;       // of numbers, little endian
+  std::vector<std::string_view> strings;  // of strings
 };
 
 struct GgufTensor {
   std::string name;
   DType dtype = DType::kF32;
-  std::vector<int64_t> shape;  // outermost first (the file has the innermost first)
+  std::vector<int64_t> shape;  // outermost first (the file stores the innermost first)
   std::span<const std::byte> bytes;
 };
 
 class GgufFile {
  public:
-  // file names the source in errors. A tensor type that this engine lacks, big-endian files and
-  // version 1 are refused by name.
+  // file: name of the source in errors. A tensor type that this engine lacks, a big-endian file and
+  // version 1 are refused, and the error names the reason.
   static Result<GgufFile> Parse(std::span<const std::byte> bytes, std::string file);
 
   const std::vector<GgufTensor>& tensors() const { return tensors_; }  // in the order of their data
   const std::string& file() const { return file_; }
-  size_t directory_at() const { return directory_at_; }  // where the keys end
+  size_t directory_at() const { return directory_at_; }  // offset of the end of the keys
 
-  // nullopt where the key is absent; an error naming file and key where it has another type or lies
-  // outside [min, max].
+  // nullopt if the key is absent. An error, which names file and key, if the value has another type
+  // or lies outside [min, max].
   bool Has(const std::string& key) const { return values_.contains(key); }
   Result<std::optional<int64_t>> Integer(const std::string& key, int64_t min, int64_t max) const;
   Result<std::optional<double>> Number(const std::string& key, double min, double max) const;
   Result<std::optional<bool>> Bool(const std::string& key) const;
   Result<std::optional<std::string>> String(const std::string& key) const;
-  // Arrays; empty where absent.
+  // Arrays. Empty if the key is absent.
   Result<std::vector<std::string>> Strings(const std::string& key) const;
   Result<std::vector<float>> Floats(const std::string& key) const;
   Result<std::vector<int32_t>> Integers(const std::string& key) const;

@@ -1,4 +1,4 @@
-// A GGUF file as a checkpoint.
+// Reads a checkpoint from a GGUF file.
 #include <filesystem>
 
 #include "checkpoint/contents.h"
@@ -8,7 +8,7 @@
 namespace merope {
 namespace {
 
-// The text of the token that a key gives the id of; empty where there is none.
+// The text of the token whose id is the value of a key. Empty if there is none.
 Result<std::string> TokenText(const GgufFile& gguf, const std::vector<std::string>& tokens,
                               const char* key) {
   if (tokens.empty()) return std::string();
@@ -30,7 +30,8 @@ Status AddText(const GgufFile& gguf, CheckpointContents* contents) {
   for (const auto& [name, key] : {std::pair{"bos_token", "tokenizer.ggml.bos_token_id"},
                                   {"eos_token", "tokenizer.ggml.eos_token_id"},
                                   {"unk_token", "tokenizer.ggml.unknown_token_id"},
-                                  {"sep_token", "tokenizer.ggml.seperator_token_id"},  // so spelled
+                                  // GGUF spells this key "seperator".
+                                  {"sep_token", "tokenizer.ggml.seperator_token_id"},
                                   {"pad_token", "tokenizer.ggml.padding_token_id"},
                                   {"cls_token", "tokenizer.ggml.cls_token_id"},
                                   {"mask_token", "tokenizer.ggml.mask_token_id"}}) {
@@ -77,7 +78,8 @@ Status CopyTokenizer(const Checkpoint& checkpoint, const std::string& directory)
   if (checkpoint.format() == CheckpointFormat::kGguf) {
     const MappedFile& file = checkpoint.files().front();
     TRY_ASSIGN(const GgufFile gguf, GgufFile::Parse(file.bytes(), file.path()));
-    // magic, version; the tensor count becomes 0; the key count and the keys
+    // Copies the magic, the version, the tensor count, the key count and the keys. The tensor count
+    // becomes 0.
     std::string text(reinterpret_cast<const char*>(file.bytes().data()), gguf.directory_at());
     text.replace(8, 8, std::string(8, '\0'));
     return WriteFile(directory + "/" + kVocabularyFile, text);

@@ -83,14 +83,14 @@ Status ReadSizes(const GgufFile& gguf, ModelConfig* config) {
                      "llama.attention.key_length"});
 }
 
-// As llama.cpp applies them: under yarn, attn_factor multiplies the amplitude that the factor
-// gives.
+// Reads the RoPE keys as llama.cpp applies them. Under yarn, attn_factor multiplies the amplitude
+// that follows from the factor.
 Status ReadRope(const GgufFile& gguf, ModelConfig* config) {
   TRY_ASSIGN(const auto theta, gguf.Number("llama.rope.freq_base", 1e-3, 1e30));
   config->rope_theta = theta.value_or(10000);
   RopeScaling& rope = config->rope;
   TRY_ASSIGN(auto factor, gguf.Number("llama.rope.scaling.factor", 0, 1e6));
-  if (!factor) {  // the key's older name
+  if (!factor) {  // the older name of the key
     TRY_ASSIGN(factor, gguf.Number("llama.rope.scale_linear", 0, 1e6));
   }
   TRY_ASSIGN(const auto kind, gguf.String("llama.rope.scaling.type"));
@@ -137,7 +137,7 @@ Status ReadRope(const GgufFile& gguf, ModelConfig* config) {
   return {};
 }
 
-// The dtype that most of the elements have.
+// The dtype of most of the elements.
 DType MostElements(const GgufFile& gguf) {
   std::map<DType, size_t> bytes;
   for (const GgufTensor& tensor : gguf.tensors()) {
@@ -168,8 +168,8 @@ Status ReadTokens(const GgufFile& gguf, ModelConfig* config) {
   return {};
 }
 
-// "blk.3.attn_q.weight" → "model.layers.3.self_attn.q_proj.weight"; empty for a name that no llama
-// tensor has.
+// "blk.3.attn_q.weight" → "model.layers.3.self_attn.q_proj.weight". Empty if no llama tensor has
+// this name.
 std::string HfName(std::string_view name) {
   using Pair = std::pair<std::string_view, std::string_view>;
   static constexpr Pair kOutside[] = {{"token_embd.weight", "model.embed_tokens.weight"},
@@ -232,7 +232,8 @@ std::vector<TensorView> GgufTensors(const GgufFile& gguf, const ModelConfig& con
     const int64_t heads = name.find(".q_proj.") != name.npos   ? config.num_heads
                           : name.find(".k_proj.") != name.npos ? config.num_kv_heads
                                                                : 0;
-    // A tensor of another shape is refused by whoever needs it; its rows have no heads.
+    // The rows of a tensor with another shape have no heads. The code that needs the tensor refuses
+    // it.
     if (heads > 0 && !view.shape.empty() && view.shape[0] == heads * config.head_dim)
       view.permuted_heads = heads;
     views.push_back(std::move(view));

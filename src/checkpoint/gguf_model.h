@@ -1,5 +1,5 @@
-// A llama model out of a GGUF file: its hyperparameters, HF's names for its tensors, its
-// vocabulary.
+// Reads a llama model from a GGUF file: the hyperparameters, the tensors under HF's names, and the
+// vocabulary. Pure functions on the loading thread.
 #pragma once
 
 #include <string>
@@ -13,13 +13,14 @@
 
 namespace merope {
 
-// Refuses split files and architectures other than llama by name.
+// Refuses split files, models with experts, and architectures other than llama. The error names the
+// reason.
 Result<ModelConfig> GgufConfig(const GgufFile& gguf);
-// The tensors under HF's names; those that the config has taken up (rope_freqs) go to *ignored. A
-// name that is no llama tensor's stays as it is.
+// The tensors under HF's names. A tensor whose values the config holds (rope_freqs) is not
+// returned; its name is added to *ignored. A tensor that is not a llama tensor keeps its name.
 std::vector<TensorView> GgufTensors(const GgufFile& gguf, const ModelConfig& config,
                                     std::vector<std::string>* ignored);
-// Also for files of another architecture, or of a vocabulary alone.
+// Also reads files of another architecture, and files with only a vocabulary.
 Result<GgufVocabulary> ReadGgufVocabulary(const GgufFile& gguf);
 
 }  // namespace merope

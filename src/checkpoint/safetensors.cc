@@ -10,10 +10,10 @@
 namespace merope {
 namespace {
 
-constexpr uint64_t kMaxHeader = 100'000'000;  // the format's own limit
+constexpr uint64_t kMaxHeader = 100'000'000;  // the limit of the format
 
-// Bytes of an element; 0 for a dtype that the format does not have. Sub-byte dtypes are not in use
-// for checkpoints.
+// Bytes of an element. 0 for a dtype that is not in the format. Checkpoints do not use dtypes of
+// less than a byte, so these also give 0.
 int64_t ElementBytes(std::string_view dtype) {
   struct Size {
     std::string_view name;
@@ -28,7 +28,7 @@ int64_t ElementBytes(std::string_view dtype) {
   return 0;
 }
 
-// A whole number ≥ 0 that fits an int64.
+// The value as a whole number ≥ 0 that fits an int64_t, else nullopt.
 std::optional<int64_t> AsCount(const Json& value) {
   if (!value.is_number_unsigned()) return std::nullopt;
   const auto count = value.get<uint64_t>();
@@ -85,7 +85,8 @@ Result<SafetensorsEntry> ParseEntry(const std::string& name, const Json& value,
   return entry;
 }
 
-// The data must be covered without gaps or overlaps: either would mean that some offset is wrong.
+// The tensors must cover the data without gaps or overlaps. A gap or an overlap means that an
+// offset is wrong.
 Status CheckCoverage(const std::vector<SafetensorsEntry>& entries, std::span<const std::byte> data,
                      const std::string& file) {
   size_t expected = 0;

@@ -1,4 +1,5 @@
-// The safetensors container: an 8-byte length, a JSON header, then the tensors' bytes.
+// Reads the safetensors container: an 8-byte length, a JSON header, then the bytes of the tensors.
+// A pure function. The checkpoint reader and verify/logits_file.cc call it.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +14,13 @@
 namespace merope {
 
 struct SafetensorsEntry {
-  TensorView view;         // its dtype counts only where `supported`
+  TensorView view;         // its dtype is valid only if `supported`
   bool supported = false;  // F32, F16 or BF16
   std::string dtype_name;  // as the file spells it
 };
 
-// The tensors of a file, in the order of their data. Everything in the header is checked against
-// the file's size; file names it in errors.
+// The tensors of a file, in the order of their data. Every value of the header is checked against
+// the size of the file. file: name of the source in errors.
 Result<std::vector<SafetensorsEntry>> ParseSafetensors(std::span<const std::byte> bytes,
                                                        const std::string& file);
 

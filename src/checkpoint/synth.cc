@@ -1,17 +1,15 @@
 #include "checkpoint/synth.h"
 
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <vector>
 
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "base/threads.h"
 #include "checkpoint/config_json.h"
+#include "checkpoint/safetensors_writer.h"
 #include "checkpoint/synth_tokenizer.h"
 #include "checkpoint/weight_check.h"
 
@@ -20,10 +18,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kChunk = 1 << 21;  // elements made at once
+constexpr int64_t kChunk = 1 << 21;  // elements that are made at once
 
-// Random access into a stream of 64-bit numbers (splitmix64): the value depends on the seed and the
-// place alone, so that threads can share the work.
+// Random access to a stream of 64-bit numbers (splitmix64). A value depends only on the seed and
+// the place, so threads can share the work.
 uint64_t RandomBits(uint64_t seed, uint64_t place) {
   uint64_t z = seed + (place + 1) * 0x9e3779b97f4a7c15u;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -31,8 +29,9 @@ uint64_t RandomBits(uint64_t seed, uint64_t place) {
   return z ^ (z >> 31);
 }
 
-// Nearly normal, of mean 0 and variance 1: the sum of eight uniform 16-bit numbers, scaled. No
-// library function whose last bit may differ from machine to machine.
+// A nearly normal number with mean 0 and variance 1: the sum of eight uniform 16-bit numbers,
+// scaled. No library function is used, because the last bit of its result may differ between
+// machines.
 float Normal(uint64_t seed, uint64_t place) {
   constexpr uint64_t kEven = 0x0000ffff0000ffffu;
   const uint64_t a = RandomBits(seed, 2 * place), b = RandomBits(seed, 2 * place + 1);
@@ -70,24 +69,7 @@ std::vector<Shard> PlanShards(const ModelConfig& config, const SynthOptions& opt
   return shards;
 }
 
-std::string SafetensorsHeader(const Shard& shard, DType dtype) {
-  Json header = {{"__metadata__", {{"format", "pt"}}}};
-  int64_t offset = 0;
-  for (const auto& [tensor, seed, elements] : shard) {
-    const int64_t end = offset + RowBytes(dtype, elements);
-    header[tensor.name] = {
-        {"dtype", DTypeName(dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');  // so that the data is aligned
-  uint64_t length = text.size();
-  std::string prefix(sizeof(length), '\0');
-  std::memcpy(prefix.data(), &length, sizeof(length));
-  return prefix + text;
-}
-
-// Elements [begin, begin + n) of a tensor, as the file stores them.
+// Writes elements [begin, begin + n) of a tensor to out, in the form that the file stores.
 void Fill(const PlannedTensor& planned, const SynthOptions& options, int64_t begin, int64_t n,
           std::byte* out) {
   const auto deviation = static_cast<float>(options.std_dev);
@@ -109,20 +91,13 @@ void Fill(const PlannedTensor& planned, const SynthOptions& options, int64_t beg
   }
 }
 
-struct CloseFile {
-  void operator()(FILE* file) const { std::fclose(file); }
-};
-
 Status WriteShard(const std::string& path, const Shard& shard, const SynthOptions& options,
                   ThreadTeam* threads, const std::function<void(int64_t)>& written) {
-  const std::unique_ptr<FILE, CloseFile> file(std::fopen(path.c_str(), "wb"));
-  if (file == nullptr) return Err("{}: cannot write: {}", path, std::strerror(errno));
-  const auto write = [&](const void* data, size_t size) -> Status {
-    if (std::fwrite(data, 1, size, file.get()) == size) return {};
-    return Err("{}: cannot write: {}", path, std::strerror(errno));
-  };
-  const std::string header = SafetensorsHeader(shard, options.dtype);
-  TRY(write(header.data(), header.size()));
+  std::vector<SafetensorsTensor> tensors;
+  for (const auto& [tensor, seed, elements] : shard)
+    tensors.push_back({tensor.name, std::string(DTypeName(options.dtype)), tensor.shape,
+                       RowBytes(options.dtype, elements)});
+  TRY_ASSIGN(SafetensorsWriter file, SafetensorsWriter::Create(path, tensors, {{"format", "pt"}}));
   std::vector<std::byte> chunk(static_cast<size_t>(RowBytes(options.dtype, kChunk)));
   for (const PlannedTensor& planned : shard) {
     for (int64_t at = 0; at < planned.elements; at += kChunk) {
@@ -132,15 +107,15 @@ Status WriteShard(const std::string& path, const Shard& shard, const SynthOption
              chunk.data() + RowBytes(options.dtype, begin));
       });
       const int64_t bytes = RowBytes(options.dtype, n);
-      TRY(write(chunk.data(), static_cast<size_t>(bytes)));
+      TRY(file.Write(planned.tensor.name, RowBytes(options.dtype, at),
+                     std::span(chunk).first(static_cast<size_t>(bytes))));
       written(bytes);
     }
   }
-  if (std::fflush(file.get()) != 0) return Err("{}: cannot write: {}", path, std::strerror(errno));
-  return {};
+  return file.Finish();
 }
 
-// Old weights must not be left beside the new ones.
+// Makes the directory, and removes old weights, which must not lie beside the new weights.
 Status PrepareDirectory(const std::string& directory, bool force) {
   std::error_code error;
   fs::create_directories(directory, error);
@@ -198,8 +173,8 @@ Status Synthesize(const std::string& directory, const ModelConfig& config,
     TRY(write("tokenizer.json", SynthTokenizer(config.vocab_size)));
     TRY(write("tokenizer_config.json", SynthTokenizerConfig(config.max_position_embeddings)));
   }
-  TRY(write("generation_config.json", GenerationJson(config)));
-  return write("config.json", ConfigJson(config, options.dtype));
+  TRY(write("generation_config.json", GenerationConfigFile(config)));
+  return write("config.json", ConfigFile(config, options.dtype));
 }
 
 Result<ModelConfig> KnownConfig(std::string_view name) {

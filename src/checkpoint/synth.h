@@ -1,5 +1,6 @@
-// Checkpoints of random weights, in exactly the form that transformers writes: for tests, and to
-// measure a model's shape where its weights cannot be had.
+// Writes checkpoints of random weights, in exactly the form that transformers writes. They serve
+// tests, and measurements of a model's shape if its weights are not available. `merope synth` calls
+// it.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +17,20 @@ struct SynthOptions {
   uint64_t seed = 0;
   DType dtype = DType::kBF16;  // F32, F16 or BF16
   double std_dev = 0.02;       // of the matrices and biases; norms are 1 ± std_dev
-  int64_t max_shard_bytes =
-      0;               // 0: one model.safetensors; else shards of at most this, and an index
+  // 0: one model.safetensors. Else: shards of at most this many bytes, and an index. A tensor that
+  // is larger has a shard of its own.
+  int64_t max_shard_bytes = 0;
   bool force = false;  // write into a directory that is not empty
 };
 
-// Writes config.json, generation_config.json, model.safetensors and, where the vocabulary has room
-// for one, tokenizer.json and tokenizer_config.json. The same config, seed and dtype give the same
-// bytes anywhere.
+// Writes config.json, generation_config.json and model.safetensors. If the vocabulary is large
+// enough for a tokenizer, it also writes tokenizer.json and tokenizer_config.json. The same config,
+// seed and dtype give the same bytes on every machine.
 Status Synthesize(const std::string& directory, const ModelConfig& config,
                   const SynthOptions& options,
                   const std::function<void(int64_t done, int64_t total)>& progress = {});
 
-// The config of a model known by name ("pleias-rag-350m").
+// The config of a model that is known by its name ("pleias-rag-350m").
 Result<ModelConfig> KnownConfig(std::string_view name);
 
 }  // namespace merope

@@ -17,8 +17,8 @@ constexpr std::array<const char*, 19> kProtocol = {
     "source_analysis_end", "source_report_start", "source_report_end", "draft_start",
     "draft_end",           "answer_start",        "answer_end"};
 
-// The symbol of a byte in GPT-2's byte-level alphabet: itself where it prints (in Latin-1), else
-// the next free code point from U+0100 on; as UTF-8.
+// The symbol of each byte in GPT-2's byte-level alphabet, as UTF-8. A byte that prints in Latin-1
+// is its own symbol. Every other byte gets the next free code point from U+0100 on.
 std::vector<std::string> ByteSymbols() {
   std::vector<std::string> symbols;
   uint32_t next = 256;
@@ -58,8 +58,8 @@ Json SynthTokenizer(int64_t vocab_size) {
   int64_t id = 0;
   for (const char* token : kSpecial) add_special(token, id++);
   for (const std::string& symbol : symbols) vocabulary[symbol] = id++;
-  // All pairs of symbols, then all pairs followed by a symbol: each merge makes a token that none
-  // before it made.
+  // The merges make all pairs of symbols, and then all pairs followed by a symbol. Each merge makes
+  // a token that no earlier merge made.
   const auto pair = [&](int64_t k) {
     return std::pair{symbols[static_cast<size_t>(k / 256)], symbols[static_cast<size_t>(k % 256)]};
   };

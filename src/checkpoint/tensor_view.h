@@ -1,4 +1,5 @@
-// A weight tensor as it lies in a mapped checkpoint file. A view: the Checkpoint owns the bytes.
+// A weight tensor in a mapped checkpoint file. A TensorView is a view: the Checkpoint owns the
+// bytes. Any thread may read a view.
 #pragma once
 
 #include <cstddef>
@@ -16,12 +17,12 @@ struct TensorView {
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;  // outermost first: (out_features, in_features) or (n)
   std::span<const std::byte> bytes;
-  // GGUF stores the rows of each Q and K head with the halves interleaved: (head_dim/2, 2) instead
-  // of (2, head_dim/2). This many heads are so stored (0: rows lie in HF's order); Row and
-  // DecodeRow give HF's order.
+  // GGUF interleaves the halves of the rows of each Q and K head: the order is (head_dim/2, 2)
+  // instead of (2, head_dim/2). permuted_heads is the number of heads that are stored in this
+  // order. 0: the rows lie in HF's order. weight_source.h converts rows to HF's order.
   int64_t permuted_heads = 0;
 
-  int64_t rows() const {  // all dimensions but the last
+  int64_t rows() const {  // product of all dimensions but the last
     int64_t n = 1;
     for (size_t i = 0; i + 1 < shape.size(); ++i) n *= shape[i];
     return n;
@@ -29,14 +30,15 @@ struct TensorView {
   int64_t cols() const { return shape.empty() ? 1 : shape.back(); }
   int64_t elements() const { return rows() * cols(); }
 
-  // The stored bytes of a row, in HF's row order.
+  // The stored bytes of a row. Rows have the file's order.
   std::span<const std::byte> Row(int64_t row) const;
-  // A row as fp32, exactly (out: cols() values).
+  // Converts a row to fp32, exactly (out: cols() values).
   void DecodeRow(int64_t row, std::span<float> out) const;
 };
 
-// n elements (a multiple of the block size) of any dtype to fp32, as ggml's reference
-// dequantization computes them.
+// Converts n elements of any dtype to fp32. For ggml's types, the values are those of ggml's
+// reference dequantization. n is a multiple of the block size. For INT8 and INT4, the last block
+// may be short.
 void Dequantize(DType dtype, const std::byte* data, int64_t n, float* out);
 
 }  // namespace merope

@@ -20,7 +20,8 @@ constexpr const char *kDecoder = "added_tokens_decoder", *kExtra = "extra_specia
                      *kOldExtra = "additional_special_tokens",
                      *kOfModel = "model_specific_special_tokens";
 
-// In the order of the file, in which tokens are added.
+// The object of a file, in the order of the file, because tokens are added in this order. Empty if
+// the file does not exist.
 Result<OrderedJson> ReadObject(const std::string& file) {
   std::error_code error;
   if (!std::filesystem::exists(file, error)) return OrderedJson::object();
@@ -30,7 +31,8 @@ Result<OrderedJson> ReadObject(const std::string& file) {
   return OrderedJson::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
-// A string is a special token. special: whether an object is one, too, whatever it says.
+// Reads a token from a string or an object. A string is a special token. special: an object is a
+// special token too, whatever its field says.
 Result<AddedToken> ReadToken(const OrderedJson& ordered, bool special, const std::string& where) {
   const Json json = ordered;
   AddedToken token;
@@ -78,8 +80,9 @@ const OrderedJson* Find(const OrderedJson& object, std::string_view name) {
              : &*found;
 }
 
-// Tokens with a name: bos_token and its kin, then those that only this model has. An entry of the
-// second file stands before one of the first.
+// Reads the tokens that have a name: first bos_token and the other kNames, then names that only
+// this model has. An entry of `map` (special_tokens_map.json) overrides an entry of `config`
+// (tokenizer_config.json).
 Status ReadNamed(const OrderedJson& config, const OrderedJson& map, const std::string& directory,
                  Tokens* named) {
   const auto read = [&](std::string_view name) -> Status {
@@ -104,7 +107,7 @@ Status ReadNamed(const OrderedJson& config, const OrderedJson& map, const std::s
     }
   }
   for (const std::string& name : others) TRY(read(name));
-  // transformers puts the others in the place of these.
+  // In transformers, the tokens of `others` replace these tokens.
   const OrderedJson* of_model = others.empty() ? Find(config, kOfModel) : nullptr;
   if (of_model != nullptr)
     TRY(AppendAll(*of_model, directory + "/tokenizer_config.json: " + kOfModel, named));
@@ -128,7 +131,7 @@ Result<Tokens> ReadExtra(const OrderedJson& config, const OrderedJson& map,
   return extra;
 }
 
-// By their ids, which only say in which order they are added.
+// The tokens by id. The ids only give the order in which the tokens are added.
 Result<std::map<int64_t, AddedToken>> ReadDecoder(const OrderedJson& decoder,
                                                   const std::string& where) {
   std::map<int64_t, AddedToken> tokens;
@@ -157,7 +160,7 @@ Result<std::map<int64_t, AddedToken>> ReadAddedFile(const OrderedJson& added,
 }
 
 // The classes of transformers (5.23, src/transformers/models/*/tokenization_*.py) for models of
-// this kind that have add_prefix_space. PreTrainedTokenizerFast does not heed it.
+// this kind that use add_prefix_space. PreTrainedTokenizerFast ignores add_prefix_space.
 constexpr std::array<std::string_view, 4> kByteLevelClasses = {
     "GPT2Tokenizer", "Qwen2Tokenizer", "CodeGenTokenizer", "CohereTokenizer"};
 constexpr std::string_view kMetaspaceClass = "LlamaTokenizer";

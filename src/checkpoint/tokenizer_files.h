@@ -1,4 +1,5 @@
-// What the files beside a tokenizer.json say of the tokenizer. Internal to the layer.
+// Reads the settings of the tokenizer in the files beside a tokenizer.json. Internal to this layer.
+// directory.cc calls it on the loading thread.
 #pragma once
 
 #include <string>
@@ -8,8 +9,8 @@
 
 namespace merope {
 
-// From tokenizer_config.json and, where that has no added_tokens_decoder, from
-// special_tokens_map.json and added_tokens.json, as transformers' AutoTokenizer reads them.
+// Reads tokenizer_config.json. If this file has no added_tokens_decoder, also reads
+// special_tokens_map.json and added_tokens.json. transformers' AutoTokenizer does the same.
 Result<TokenizerAdditions> ReadTokenizerAdditions(const std::string& directory);
 
 }  // namespace merope

@@ -21,8 +21,8 @@ struct NonFinite {
   int64_t nan = 0, inf = 0;
 };
 
-// Counts in raw words: all bits of the exponent set means not finite, and NaN where the mantissa is
-// not zero.
+// Counts in raw words. A number is not finite if all bits of its exponent are set. If its mantissa
+// is also not zero, the number is NaN.
 template <class Word>
 NonFinite CountWords(const std::byte* data, int64_t n, Word exponent) {
   const Word magnitude_bits = static_cast<Word>(static_cast<Word>(~Word{0}) >> 1);
@@ -41,7 +41,7 @@ NonFinite Count(DType dtype, const std::byte* data, int64_t elements) {
   if (dtype == DType::kF32) return CountWords<uint32_t>(data, elements, 0x7f800000u);
   if (dtype == DType::kF16) return CountWords<uint16_t>(data, elements, 0x7c00u);
   if (dtype == DType::kBF16) return CountWords<uint16_t>(data, elements, 0x7f80u);
-  // Quantized blocks are not finite only by their scales; the values tell.
+  // In quantized blocks, only a scale can be not finite. The dequantized values show this.
   constexpr int64_t kBuffer = 4096;
   std::vector<float> values(kBuffer);
   NonFinite total;
@@ -56,7 +56,7 @@ NonFinite Count(DType dtype, const std::byte* data, int64_t elements) {
   return total;
 }
 
-// A tensor's bytes by all threads.
+// Counts in one tensor, on all threads.
 NonFinite CountTensor(const TensorView& tensor, ThreadTeam* threads) {
   const int64_t block = BlockElements(tensor.dtype);
   const int64_t blocks = static_cast<int64_t>(tensor.bytes.size()) / BlockBytes(tensor.dtype);
@@ -70,7 +70,7 @@ NonFinite CountTensor(const TensorView& tensor, ThreadTeam* threads) {
   return {nan, inf};
 }
 
-// Hashes a file piece by piece, its pages dropped as they are done with.
+// Hashes a file piece by piece, and drops the pages of each piece afterwards.
 FileHash HashFile(const MappedFile& file, const std::string& name,
                   const std::function<void(int64_t)>& advance) {
   Sha256 hash;
@@ -88,7 +88,7 @@ std::string ShapeText(std::span<const int64_t> shape) {
   return fmt::format("({})", fmt::join(shape, ", "));
 }
 
-// Names and shapes: fills what is missing, extra and mis-shaped.
+// Compares names and shapes. Fills missing, extra and wrong_shape.
 void CompareNames(const Checkpoint& checkpoint, const std::vector<ExpectedTensor>& expected,
                   WeightReport* report) {
   std::set<std::string_view> names;
@@ -108,7 +108,8 @@ void CompareNames(const Checkpoint& checkpoint, const std::vector<ExpectedTensor
   }
   for (const TensorView& tensor : checkpoint.tensors()) {
     if (names.contains(tensor.name)) continue;
-    // A copy of the embedding, then: with other values, the head would not be tied.
+    // This head is a copy of the embedding. A head with other values would not be tied (SettleHead
+    // in directory.cc).
     if (report->tied && tensor.name == "lm_head.weight") {
       report->ignored.push_back("lm_head.weight (the head is tied, and this is the same)");
       --report->found_tensors;

@@ -1,4 +1,4 @@
-// merope batch: requests of a file, offline.
+// merope batch: runs the requests of a file offline.
 #include "serve/batch.h"
 
 #include <fmt/format.h>
@@ -95,32 +95,31 @@ Result<int> RunBatch(const BatchArguments& arguments) {
 
 void AddBatch(CLI::App& app, Action* chosen) {
   CLI::App* batch =
-      app.add_subcommand("batch", "Answer a file of requests, in OpenAI's batch format");
+      app.add_subcommand("batch", "Answer a file of requests in OpenAI's batch format");
   auto a = std::make_shared<BatchArguments>();
   AddModelOptions(*batch, &a->model);
   batch
       ->add_option("IN", a->requests,
-                   "Requests, one a line: {\"custom_id\": …, \"method\": \"POST\", \"url\": "
-                   "\"/v1/completions\" or \"/v1/chat/completions\", \"body\": {…}}")
+                   "File of requests, one per line: {\"custom_id\": …, \"method\": \"POST\", "
+                   "\"url\": \"/v1/completions\" or \"/v1/chat/completions\", \"body\": {…}}")
       ->required();
   batch
       ->add_option(
           "OUT", a->results,
-          "Their results, one a line: {\"id\", \"custom_id\", \"response\": "
-          "{\"status_code\", \"request_id\", \"body\"}, \"error\"}, the first to end first")
+          "File of results, one per line, in the order in which the requests end: {\"id\", "
+          "\"custom_id\", \"response\": {\"status_code\", \"request_id\", \"body\"}, \"error\"}")
       ->required();
   AddEngineOptions(*batch, &a->model);
   AddDateOption(*batch, &a->date);
   AddTexts(*batch, "--served-model-name", &a->names,
-           "A name that requests may give as their model; may be given more than once, and the "
-           "first stands in the results (default: any name, and MODEL)");
-  batch->add_flag("--json", a->json, "Print the counts at the end as one JSON object");
+           "Model name that a request may give; repeat the option for more names, and the results "
+           "show the first name (default: any name is valid, and the results show MODEL)");
+  batch->add_flag("--json", a->json, "Print the final counts as one JSON object");
   batch->footer(
-      "Killed at any moment and started again, it goes on where it stopped: requests whose "
-      "results\n"
-      "are in OUT are not run again. A failed request's result is its error; remove that line, "
-      "and\n"
-      "it is tried again. Ends with 0 when all are answered, with 130 after Ctrl-C.\n\n"
+      "A killed batch can continue: run the same command again. Requests whose results are in\n"
+      "OUT do not run again. The result of a failed request is an error. If you remove the line\n"
+      "of this result, the next run tries the request again. The exit code is 0 when all requests\n"
+      "are answered, and 130 after Ctrl-C.\n\n"
       "Example: merope batch SmolLM2-135M-Instruct.gguf requests.jsonl results.jsonl");
   batch->callback([a, chosen] { *chosen = [a] { return RunBatch(*a); }; });
 }

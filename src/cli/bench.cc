@@ -3,7 +3,7 @@
 namespace merope {
 
 void AddBench(CLI::App& app, Action* chosen) {
-  CLI::App* bench = app.add_subcommand("bench", "Measure speed on this machine");
+  CLI::App* bench = app.add_subcommand("bench", "Measure the speed of models on this machine");
   bench->require_subcommand(1);
   AddBenchLatency(*bench, chosen);
   AddBenchThroughput(*bench, chosen);

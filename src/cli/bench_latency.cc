@@ -1,5 +1,5 @@
-// merope bench latency: how long one batch takes, and how near its decoding comes to the memory
-// bandwidth and its prefill to the multiply-add peak.
+// merope bench latency: measures the latency of one batch. Compares decode with the memory
+// bandwidth, and prefill with the multiply-add peak.
 #include <fstream>
 #include <memory>
 #include <string>
@@ -28,7 +28,7 @@ struct LatencyArguments {
   std::optional<uint64_t> kv_cache_bytes;
 };
 
-// One dtype's figures, and how long the model took to load.
+// The figures of one dtype, and the load time of the model.
 struct Loaded {
   double load_seconds = 0;
   LatencyResult result;
@@ -40,7 +40,7 @@ std::string Mib(int64_t bytes) {
 std::string Ms(double seconds) { return fmt::format("{:.2f}", seconds * 1e3); }
 std::string Percent(const Distribution& share) { return fmt::format("{:.0f} %", share.p50 * 100); }
 
-// The cells that say which line of the grid it is.
+// The cells that identify a row of the grid.
 std::vector<std::string> Row(const LatencyResult& result, const LatencyCase& c) {
   return {result.precision,
           c.mode,
@@ -119,7 +119,8 @@ void Print(const Checkpoint& checkpoint, double open_seconds, const std::vector<
       "  latencies is a geometric mean with its 95 % interval.\n");
 }
 
-// The kernel counts the process's peak memory from here on, so that each dtype has its own.
+// Resets the Linux kernel's record of the process's peak memory, so that each dtype has a peak of
+// its own.
 void RestartPeakMemory() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
 Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
@@ -178,8 +179,9 @@ Result<int> RunLatency(const LatencyArguments& arguments) {
 void AddBenchLatency(CLI::App& bench, Action* chosen) {
   CLI::App* command = bench.add_subcommand(
       "latency",
-      "Latency, throughput, TTFT and TPOT of one batch over a grid of dtypes, batch sizes, depths "
-      "and lengths, beside the memory bandwidth and the multiply-add peak");
+      "Measure latency, throughput, TTFT and TPOT of one batch (over a grid of dtypes, batch "
+      "sizes, context depths and lengths), and compare the speeds with the memory bandwidth and "
+      "the multiply-add peak");
   const auto arguments = std::make_shared<LatencyArguments>();
   LatencyOptions& latency = arguments->latency;
   command->add_option("MODEL", arguments->model, "A Hugging Face directory, or a .gguf file")
@@ -194,31 +196,35 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
       ->check(Between(1, kMaxPositions));
   list("--output-len", latency.output_lengths, "Output lengths in tokens, comma-separated")
       ->check(Between(1, kMaxPositions));
-  list("--batch-size", latency.batch_sizes, "Sequences that run together, comma-separated")
+  list("--batch-size", latency.batch_sizes, "Numbers of sequences per batch, comma-separated")
       ->check(Between(1, kMaxBatchSize));
   list("--context", latency.contexts,
-       "Tokens already in the KV cache before the prompt, comma-separated; not timed")
+       "Numbers of tokens in the KV cache before the prompt, comma-separated; not timed")
       ->check(Between(0, kMaxPositions));
   list("--dtype", arguments->dtypes,
-       "auto (the checkpoint's), stored, fp32, bf16, int8 or int4, comma-separated; loaded one "
-       "after the "
-       "other")
-      ->check(Parses(ParsePrecision));
-  list("--mode", arguments->modes, "eager, compiled, or both, which then take turns");
+       "Dtypes to measure, comma-separated: auto (the checkpoint's), native, fp32, bf16, int8 or "
+       "int4; each dtype is loaded after the measurement of the previous dtype")
+      ->check(Parses(ParsePrecision))
+      ->transform(OldDtype());
+  list("--mode", arguments->modes, "Run modes: eager, compiled, or both alternately");
   command->get_option("--mode")->check(CLI::IsMember({"eager", "compiled"}));
-  command->add_option("--weights", arguments->weights, "bf16 weights plain, packed, or auto")
+  command
+      ->add_option("--weights", arguments->weights,
+                   "Storage of bf16 weights: plain, packed or auto")
       ->check(Parses(ParseWeightStorage))
       ->capture_default_str();
-  command->add_option("--kv-dtype", arguments->kv, "K and V as the dtype has them, or int8")
+  command
+      ->add_option("--kv-dtype", arguments->kv,
+                   "Type of keys and values: int8, or auto (the type that belongs to the dtype)")
       ->check(Parses(ParseKvStorage))
       ->capture_default_str();
-  number("--warmup", latency.warmup, "Runs of each row before those that count")->check(AtLeast(0));
-  number("--repeats", latency.repeats, "Runs of each row that count")->check(AtLeast(1));
+  number("--warmup", latency.warmup, "Warm-up runs per row, which do not count")->check(AtLeast(0));
+  number("--repeats", latency.repeats, "Measured runs per row")->check(AtLeast(1));
   number("--seed", latency.seed, "Seed of the random prompts");
-  number("--threads", latency.threads, "Threads (0: the usable cores)");
+  number("--threads", latency.threads, "Number of threads (0: the usable cores)");
   command->get_option("--threads")->check(CLI::Range(0, 1024));
   AddMaxModelLen(*command, &arguments->max_model_len);
-  AddKvCacheMemory(*command, &arguments->kv_cache_bytes, "; the grid's must fit");
+  AddKvCacheMemory(*command, &arguments->kv_cache_bytes, "; the whole grid must fit");
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
       "Example: merope bench latency ./model --dtype bf16,fp32 --batch-size 1,8 --context 0,2048");

@@ -1,4 +1,4 @@
-// merope bench roofline: how fast this machine reads memory and multiplies, at most.
+// merope bench roofline: measures this machine's memory read bandwidth and its multiply-add peaks.
 #include <memory>
 #include <string>
 #include <vector>
@@ -72,11 +72,15 @@ Result<int> RunRoofline(const RooflineArguments& arguments) {
 
 void AddBenchRoofline(CLI::App& bench, Action* chosen) {
   CLI::App* command = bench.add_subcommand(
-      "roofline", "Memory read bandwidth and multiply-add peaks, on one thread and on all");
+      "roofline",
+      "Measure the memory read bandwidth and the multiply-add peaks, on one thread and on all "
+      "threads");
   const auto arguments = std::make_shared<RooflineArguments>();
-  command->add_option("--seconds", arguments->options.seconds, "Time to measure for, in all")
+  command->add_option("--seconds", arguments->options.seconds, "Total measurement time in seconds")
       ->capture_default_str();
-  command->add_option("--threads", arguments->options.threads, "All threads (0: the usable cores)")
+  command
+      ->add_option("--threads", arguments->options.threads,
+                   "Number of threads for the figures on all threads (0: the usable cores)")
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer("Example: merope bench roofline --seconds 10");

@@ -1,5 +1,5 @@
-// merope bench throughput: many requests at once, and how near they come to what the machine could
-// do.
+// merope bench throughput: measures many requests at once, and compares the time with the limit of
+// the machine.
 #include <memory>
 #include <string>
 #include <vector>
@@ -98,7 +98,8 @@ Result<int> RunThroughput(ThroughputArguments arguments) {
 
 void AddBenchThroughput(CLI::App& bench, Action* chosen) {
   CLI::App* command = bench.add_subcommand(
-      "throughput", "Requests and tokens a second of many requests at once, as vllm bench does it");
+      "throughput",
+      "Measure requests and tokens per second of many requests at once, as vllm bench does");
   const auto arguments = std::make_shared<ThroughputArguments>();
   AddModelOptions(*command, &arguments->model);
   AddEngineOptions(*command, &arguments->model);
@@ -110,32 +111,39 @@ void AddBenchThroughput(CLI::App& bench, Action* chosen) {
   command
       ->add_option(
           "--dataset", dataset.name,
-          "random; shared-prefix; quoting (a passage to repeat, as RAG answers do); stories")
+          "Kind of prompts: random, shared-prefix, quoting (a passage to repeat, as RAG answers "
+          "do) or stories")
       ->check(CLI::IsMember({"random", "shared-prefix", "quoting", "stories"}))
       ->capture_default_str();
   const CLI::Validator length = Between(1, kMaxPositions), requests = Between(1, kMaxRequests);
-  number("--num-prompts", dataset.num_prompts, "Requests")->check(requests);
-  number("--input-len", dataset.input_length, "Prompt tokens, of random and shared-prefix")
+  number("--num-prompts", dataset.num_prompts, "Number of requests")->check(requests);
+  number("--input-len", dataset.input_length,
+         "Random tokens per prompt (only for random and shared-prefix)")
       ->check(length);
-  number("--output-len", dataset.output_length, "Tokens to generate (of texts: at most)")
+  number("--output-len", dataset.output_length,
+         "Tokens to generate per request (for quoting and stories: the maximum)")
       ->check(length);
-  number("--prefix-len", dataset.prefix_length, "Tokens of each shared prefix")->check(length);
-  number("--num-prefixes", dataset.num_prefixes, "Shared prefixes")->check(requests);
-  number("--temperature", dataset.temperature, "0: greedy; else sampled, seeded");
+  number("--prefix-len", dataset.prefix_length, "Tokens per shared prefix")->check(length);
+  number("--num-prefixes", dataset.num_prefixes, "Number of shared prefixes")->check(requests);
+  number("--temperature", dataset.temperature,
+         "Sampling temperature; 0 decodes greedily, a value above 0 samples with --seed");
   number("--seed", dataset.seed, "Seed of the random prompts and of sampling");
   command->remove_option(command->get_option("--speculative-tokens"));
   command
       ->add_option("--speculative-tokens", options.speculative_tokens,
-                   "Tokens proposed for one step at most; of several, comma-separated, each is "
-                   "measured, in turns")
+                   "Maximum number of tokens proposed per step; several comma-separated values are "
+                   "measured alternately")
       ->delimiter(',')
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
   number("--max-concurrency", options.max_concurrency,
-         "Requests under way at a time: the next is submitted when one ends; 0: all at once")
+         "Maximum number of requests at the same time; the next request is submitted when a "
+         "request ends (0: all requests at once)")
       ->check(AtLeast(0));
-  number("--warmup", options.warmup, "Untimed runs of each")->check(AtLeast(0));
-  number("--repeats", options.repeats, "Runs of each that count")->check(AtLeast(1));
+  number("--warmup", options.warmup, "Untimed runs for each value of --speculative-tokens")
+      ->check(AtLeast(0));
+  number("--repeats", options.repeats, "Timed runs for each value of --speculative-tokens")
+      ->check(AtLeast(1));
   command->add_flag("--json", arguments->json, "Print JSON");
   command->footer(
       "Example: merope bench throughput ./model --num-prompts 8 --input-len 512 --output-len 64\n"

@@ -7,7 +7,7 @@
 #include <new>
 #include <system_error>
 
-#include "backend/cpu/targets.h"
+#include "backend/cpu_targets.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -16,8 +16,8 @@
 namespace merope {
 namespace {
 
-// MEROPE_TARGET pins the instruction set, so that results are the same bits on machines with
-// others.
+// The variable MEROPE_TARGET selects the instruction set of the kernels, so that results are
+// bit-identical on machines that support different instruction sets.
 Result<int> RunPinned(const Action& chosen) {
   if (const char* target = std::getenv("MEROPE_TARGET"))
     if (const Status pinned = cpu::ChooseTarget(target); !pinned)
@@ -28,7 +28,8 @@ Result<int> RunPinned(const Action& chosen) {
 }  // namespace
 
 int Main(int argc, char** argv) {
-  // A closed pipe is seen as a failed write, and ends the program quietly.
+  // Ignores SIGPIPE, so that a write to a closed pipe fails. WriteOutput then returns false, and
+  // the command ends without a message.
   std::signal(SIGPIPE, SIG_IGN);
   HandleInterrupts();
   CLI::App app(

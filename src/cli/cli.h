@@ -1,7 +1,8 @@
-// The command line. Main parses it and runs one command on the main thread.
+// The command line. main() calls Main, which parses the command line and runs one command on the
+// main thread.
 //
-// Exit codes: 0 done (and checks passed); 1 a check failed; 2 a verdict is inconclusive; 3 it could
-// not be done (the message says why); 64 the command line was wrong; 130 interrupted.
+// Exit codes: 0 done (and checks passed); 1 a check failed; 2 a verdict is inconclusive; 3 an error
+// (the message gives the reason); 64 the command line was wrong; 130 interrupted.
 #pragma once
 
 #include "verify/verdict.h"
@@ -11,7 +12,7 @@ namespace merope {
 inline constexpr int kExitCheckFailed = 1, kExitInconclusive = 2, kExitError = 3, kExitUsage = 64,
                      kExitInterrupted = 130;
 
-// What verify and report end with.
+// The exit code of verify and report.
 constexpr int ExitCode(Verdict verdict) {
   return verdict == Verdict::kPass   ? 0
          : verdict == Verdict::kFail ? kExitCheckFailed

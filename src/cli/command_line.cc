@@ -17,7 +17,7 @@
 namespace merope {
 namespace {
 
-// The whole text as a number; nullopt: it is none, or does not fit.
+// The whole text as a number. nullopt if the text is not a number or does not fit T.
 template <class T>
 std::optional<T> Number(std::string_view text) {
   T value = {};
@@ -30,7 +30,7 @@ std::optional<T> Number(std::string_view text) {
 template <class T>
 std::string Whole(std::string& text) {
   if (const std::optional<T> value = Number<T>(text)) {
-    text = fmt::to_string(*value);  // CLI11 would read 010 as eight
+    text = fmt::to_string(*value);  // CLI11 would read 010 as octal, which is 8
     return "";
   }
   const size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
@@ -66,7 +66,7 @@ std::string ReadBytes(std::string& text) {
   return "";
 }
 
-// Insertions, deletions and changes of a character between two names.
+// The edit distance of two names: insertions, deletions and changes of a character.
 size_t Distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
@@ -81,7 +81,7 @@ size_t Distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// "; did you mean X?", or nothing where none is near.
+// "; did you mean X?", or an empty string if no known name is near.
 std::string Nearest(std::string_view name, const std::vector<std::string>& known) {
   const std::string* best = nullptr;
   size_t least = std::max<size_t>(2, name.size() / 3) + 1;

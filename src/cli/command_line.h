@@ -1,5 +1,6 @@
-// What CLI11 leaves to us: texts that stay as they were typed, numbers that are refused where they
-// do not fit, and errors that name what was meant.
+// Additions to CLI11: options that keep a text as typed, checks that refuse numbers that do not
+// fit, and errors that suggest the nearest known name. Called by Main and the commands, on the main
+// thread.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -12,7 +13,8 @@
 
 namespace merope {
 
-// An option or argument whose value is any text: brackets, braces and "" are nothing special.
+// Adds an option or argument whose value is any text. Brackets, braces and "" have no special
+// meaning.
 template <class T>
 CLI::Option* AddText(CLI::App& command, const std::string& name, T* text, const std::string& help) {
   const CLI::callback_t take = [text](const CLI::results_t& found) {
@@ -21,7 +23,7 @@ CLI::Option* AddText(CLI::App& command, const std::string& name, T* text, const 
   };
   return command.add_option(name, take, help)->type_name("TEXT");
 }
-// The same, given once for each of several.
+// The same for an option that can be given several times, one text each time.
 template <class T>
 CLI::Option* AddTexts(CLI::App& command, const std::string& name, T* texts,
                       const std::string& help) {
@@ -34,15 +36,16 @@ CLI::Option* AddTexts(CLI::App& command, const std::string& name, T* texts,
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-// Makes bytes of "512", "8M", "8MiB" or "8 mb" (1024 each); an option's transform.
+// A transform of an option: turns "512", "8M", "8MiB" or "8 mb" into a number of bytes. Units are
+// powers of 1024.
 CLI::Validator Bytes();
 
-// The check of a whole number, or of each in a list.
+// A check of a whole number, or of each whole number in a list.
 CLI::Validator AtLeast(int64_t least);
 CLI::Validator Between(int64_t least, int64_t most);
 
-// The check of a text that parse makes a value of. Its error begins with a name, as "dtype: …"; the
-// option's, which CLI11 puts first, takes the place of it.
+// A check that accepts a text if parse(text) succeeds. The error of parse begins with a name, such
+// as "dtype: …". The check removes this name, because CLI11 puts the option's name first.
 template <class Parse>
 CLI::Validator Parses(Parse parse) {
   return {[parse](const std::string& text) -> std::string {
@@ -54,22 +57,23 @@ CLI::Validator Parses(Parse parse) {
           ""};
 }
 
-// For a command's callback, of what its options' values are together: an error of the field top_p
-// makes the command line a wrong one, and names --top-p.
+// Called by a command's callback after a check of its options together. Throws a
+// CLI::ValidationError if valid is an error. An error of the field top_p then names --top-p.
 void RequireValid(const Status& valid);
 
 std::vector<CLI::App*> Subcommands(CLI::App& command);
-// Those of its groups, too.
+// Visits the command's options, including the options of its groups.
 void ForEachOption(CLI::App& command, const std::function<void(CLI::Option*)>& each);
-// Every option whose values are numbers takes decimal ones alone, and none that would have to be
-// cut.
+// Makes each numeric option of app and its subcommands accept only decimal numbers, and refuse a
+// number that does not fit its type.
 void RefuseBadNumbers(CLI::App& app);
 
-// The command that the command line chose: app itself, where it named none.
+// The command that the user chose; app itself if the command line names no command.
 CLI::App& ChosenCommand(CLI::App& app);
 // "merope bench latency".
 std::string CommandPath(const CLI::App& command);
-// What was wrong with the command line, with the nearest name there is in place of an unknown one.
+// The message for an error in the command line. For an unknown name, the message suggests the
+// nearest known name.
 std::string Explain(CLI::App& app, const CLI::ParseError& error);
 
 }  // namespace merope

@@ -1,6 +1,6 @@
-// One function a subcommand, each in src/cli/<name>.cc: it adds the subcommand and its options to
-// the app and, when the user chose it, sets *chosen to what Main shall run. The int is the exit
-// code.
+// One function per subcommand, in src/cli/<name>.cc. Main calls the functions on the main thread.
+// Each function adds its subcommand and options to the app. If the user chose the subcommand, its
+// callback sets *chosen to the action, and Main runs the action. The action returns the exit code.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -27,7 +27,7 @@ void AddReport(CLI::App& app, Action* chosen);
 void AddDoctor(CLI::App& app, Action* chosen);
 void AddCompletion(CLI::App& app, Action* chosen);
 
-// bench's own.
+// The subcommands of bench.
 void AddBenchLatency(CLI::App& bench, Action* chosen);
 void AddBenchThroughput(CLI::App& bench, Action* chosen);
 void AddBenchRoofline(CLI::App& bench, Action* chosen);

@@ -1,5 +1,5 @@
-// merope completion: what shells complete merope's commands and options from, made from the same
-// declarations as the command line itself.
+// merope completion: prints the script that completes merope's commands and options in a shell. The
+// script comes from the same declarations as the command line.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,7 +23,8 @@ struct Command {
   std::vector<Word> commands, options;
 };
 
-// The first part of a sentence, without what quotes and colons would do to a shell's script.
+// The first part of a help text, without the characters ' \ : and line breaks, which have a meaning
+// in the shell script.
 std::string Short(const std::string& help) {
   std::string text = help.substr(0, std::min({help.find(" ("), help.find(';'), help.find(": ")}));
   std::erase_if(text, [](char c) { return c == '\'' || c == '\\' || c == ':' || c == '\n'; });
@@ -52,7 +53,8 @@ std::string Join(const std::vector<Word>& words) {
   return text;
 }
 
-// Bash and zsh find the command alike: the words so far that are commands, one under the other.
+// The shell code that finds the command, the same in bash and zsh. Each word that is a subcommand
+// of the command so far extends the command.
 std::string PathCases(const std::vector<Command>& all, const char* words) {
   std::string cases;
   for (const Command& command : all)
@@ -102,7 +104,8 @@ std::string Zsh(const std::vector<Command>& all) {
 std::string Fish(const std::vector<Command>& all) {
   std::string script = "# merope completion fish > ~/.config/fish/completions/merope.fish\n";
   for (const Command& command : all) {
-    std::string condition, inside;  // the words of the path seen, none of those below it
+    // condition: the line has all words of the path. inside: the line has no subcommand of command.
+    std::string condition, inside;
     for (size_t at = command.path.find(' '); at != std::string::npos;) {
       const size_t next = command.path.find(' ', at + 1);
       condition +=
@@ -132,9 +135,9 @@ std::string Fish(const std::vector<Command>& all) {
 
 void AddCompletion(CLI::App& app, Action* chosen) {
   CLI::App* completion =
-      app.add_subcommand("completion", "Print the script that completes commands in a shell");
+      app.add_subcommand("completion", "Print the completion script for a shell");
   const auto shell = std::make_shared<std::string>();
-  completion->add_option("SHELL", *shell, "bash, zsh or fish")
+  completion->add_option("SHELL", *shell, "Name of the shell: bash, zsh or fish")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   completion->footer("Example: source <(merope completion bash)");

@@ -1,5 +1,5 @@
-// merope doctor: what a bug report needs to say of machine and build. And --version, which is the
-// short form of it.
+// merope doctor: prints the facts about the machine and the build that a bug report needs. The
+// option --version prints the short form.
 #include <fmt/ranges.h>
 #include <hwy/base.h>
 #include <openssl/crypto.h>
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu_targets.h"
 #include "base/machine.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -35,7 +35,7 @@ Json Findings() {
        {{"version", m.merope},
         {"commit", Commit()},
         {"compiler", m.compiler},
-        {"kernels", cpu::GetElementwiseKernels().target}}},
+        {"kernels", cpu::TargetInUse()}}},
       {"machine",
        {{"cpu", m.cpu},
         {"architecture", m.architecture},
@@ -65,7 +65,7 @@ Json Findings() {
         {"openssl", OpenSSL_version(OPENSSL_VERSION)}}}};
 }
 
-// A line a value, under a heading for each part.
+// A heading for each part, then one line per value.
 std::string ToText(const Json& findings) {
   std::string text;
   for (const auto& [part, values] : findings.items()) {
@@ -86,12 +86,13 @@ std::string ToText(const Json& findings) {
 
 std::string VersionLine() {
   return fmt::format("merope {} (commit {}, {}, {})", MEROPE_VERSION, Commit(),
-                     ReadMachine().compiler, cpu::GetElementwiseKernels().target);
+                     ReadMachine().compiler, cpu::TargetInUse());
 }
 
 void AddDoctor(CLI::App& app, Action* chosen) {
   CLI::App* doctor = app.add_subcommand(
-      "doctor", "Say what a bug report needs: version, machine, memory, limits, libraries");
+      "doctor",
+      "Print the facts that a bug report needs: version, machine, memory, limits, libraries");
   const auto json = std::make_shared<bool>(false);
   doctor->add_flag("--json", *json, "Print one JSON object");
   doctor->footer("Example: merope doctor");

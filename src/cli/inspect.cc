@@ -1,4 +1,4 @@
-// merope inspect: what is in a checkpoint, and whether it is whole.
+// merope inspect: prints the contents of a checkpoint and checks its weights.
 #include <fmt/format.h>
 
 #include <memory>
@@ -8,23 +8,25 @@
 #include "base/machine.h"
 #include "base/progress.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/config_json.h"
 #include "checkpoint/weight_check.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/load.h"
+#include "prompt/chat_template.h"
 
 namespace merope {
 namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-constexpr int64_t kRequestTokens = 4096;  // where --max-model-len does not say
+constexpr int64_t kRequestTokens = 4096;  // the default of --max-model-len
 
 struct InspectArguments {
   std::string path;
-  uint64_t kv_memory = 0;  // 0: half of what is available
+  uint64_t kv_memory = 0;  // bytes; 0: half of the available memory
   int64_t request_tokens = 0;
   int threads = 0;
   bool json = false;
@@ -35,7 +37,7 @@ struct TokenizerFacts {
   int32_t vocab_size = 0;
   std::vector<int32_t> prefix;
   std::vector<std::string> prefix_tokens, eos_tokens;
-  std::string chat_template;  // "none", "yes", or why it cannot be used
+  std::string chat_template;  // "none", "yes", or the error of the chat template
 };
 
 struct Inspection {
@@ -45,20 +47,20 @@ struct Inspection {
   bool budget_given = false;
 };
 
-// How much text state fits a budget at one width of KV elements.
+// The number of tokens and requests whose keys and values fit a budget, for one size of an element.
 struct KvFit {
   int64_t bytes_per_token, tokens, requests;
 };
 KvFit Fit(const ModelConfig& config, int64_t element_bytes, const Inspection& found) {
   const int64_t per_token = config.KvBytesPerToken(element_bytes);
-  const int64_t pages = (found.request_tokens + kPageTokens - 1) / kPageTokens;  // of a request
+  const int64_t pages = (found.request_tokens + kPageTokens - 1) / kPageTokens;  // per request
   return {per_token, found.budget / per_token, found.budget / (per_token * kPageTokens) / pages};
 }
 
-// A tokenizer that is there but cannot be used is an error; none at all is a fact.
+// A tokenizer that cannot be used is an error. A checkpoint without a tokenizer is no error.
 Result<TokenizerFacts> InspectTokenizer(const Checkpoint& checkpoint) {
   TokenizerFacts facts;
-  const auto chat_template = checkpoint.LoadChatTemplate();
+  const auto chat_template = LoadChatTemplate(checkpoint);
   facts.chat_template = !chat_template               ? chat_template.error().message
                         : chat_template->has_value() ? "yes"
                                                      : "none";
@@ -89,26 +91,6 @@ std::string_view RopeName(RopeKind kind) {
   return "";
 }
 
-OrderedJson RopeJson(const ModelConfig& config) {
-  const RopeScaling& rope = config.rope;
-  OrderedJson json = {{"type", RopeName(rope.kind)}, {"theta", config.rope_theta}};
-  if (rope.kind != RopeKind::kNone) json["factor"] = rope.factor;
-  if (rope.kind == RopeKind::kLlama3) {
-    json["low_freq_factor"] = rope.low_freq_factor;
-    json["high_freq_factor"] = rope.high_freq_factor;
-  }
-  if (rope.kind == RopeKind::kYarn) {
-    json["attention_factor"] = rope.attention_factor;
-    json["beta_fast"] = rope.beta_fast;
-    json["beta_slow"] = rope.beta_slow;
-    json["truncate"] = rope.truncate;
-  }
-  if (rope.original_max_position_embeddings > 0)
-    json["original_max_position_embeddings"] = rope.original_max_position_embeddings;
-  if (!config.rope_divisors.empty()) json["divisors"] = config.rope_divisors;
-  return json;
-}
-
 OrderedJson QuantizationJson(const ModelConfig& config) {
   if (!IsOwnInteger(config.dtype)) return nullptr;
   return {
@@ -119,23 +101,12 @@ OrderedJson QuantizationJson(const ModelConfig& config) {
       {"merope_version", config.quantized_by ? OrderedJson(*config.quantized_by) : OrderedJson()}};
 }
 
-OrderedJson ConfigJson(const ModelConfig& config) {
-  return {{"architecture", config.architecture},
-          {"hidden_size", config.hidden_size},
-          {"intermediate_size", config.intermediate_size},
-          {"num_layers", config.num_layers},
-          {"num_heads", config.num_heads},
-          {"num_kv_heads", config.num_kv_heads},
-          {"head_dim", config.head_dim},
-          {"vocab_size", config.vocab_size},
-          {"max_position_embeddings", config.max_position_embeddings},
-          {"rms_norm_eps", config.rms_norm_eps},
-          {"rope", RopeJson(config)},
-          {"tie_word_embeddings", config.tie_word_embeddings},
-          {"attention_bias", config.attention_bias},
-          {"mlp_bias", config.mlp_bias},
-          {"dtype", DTypeName(config.dtype)},
-          {"quantization", QuantizationJson(config)}};
+OrderedJson ToJson(const ModelConfig& config) {
+  OrderedJson json = ConfigJson(config);
+  if (!config.rope_divisors.empty()) json["rope_divisors"] = config.rope_divisors;
+  json["dtype"] = DTypeName(config.dtype);
+  json["quantization"] = QuantizationJson(config);
+  return json;
 }
 
 OrderedJson WeightsJson(const WeightReport& weights) {
@@ -179,7 +150,7 @@ OrderedJson ToJson(const Checkpoint& checkpoint, const Inspection& found) {
   }
   return {{"path", checkpoint.path()},
           {"format", checkpoint.format() == CheckpointFormat::kGguf ? "gguf" : "safetensors"},
-          {"config", ConfigJson(config)},
+          {"config", ToJson(config)},
           {"eos_token_ids", config.eos_token_ids},
           {"eos_source", config.eos_source},
           {"tokenizer", tokenizer},
@@ -348,25 +319,26 @@ Result<int> Inspect(const InspectArguments& arguments) {
 
 void AddInspect(CLI::App& app, Action* chosen) {
   CLI::App* inspect =
-      app.add_subcommand("inspect", "Say what is in a checkpoint, and check its weights");
+      app.add_subcommand("inspect", "Print the contents of a checkpoint, and check its weights");
   auto a = std::make_shared<InspectArguments>();
   inspect->add_option("MODEL", a->path, "A Hugging Face directory, or a .gguf file")->required();
   inspect
       ->add_option(
           "--kv-memory,--kv-cache-memory", a->kv_memory,
-          "Say how many tokens fit this much KV cache, as 8GiB (default: half of the memory "
-          "that is available)")
+          "KV cache memory in bytes, for example 8GiB; the output says how many tokens fit in this "
+          "memory (default: half of the memory that is available)")
       ->transform(Bytes())
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 50))
       ->type_name("SIZE");
   inspect
       ->add_option("--max-model-len", a->request_tokens,
-                   "Tokens of each of the requests that are said to fit (default: 4096)")
+                   "Tokens per request; the output says how many requests of this length fit "
+                   "(default: 4096)")
       ->check(AtLeast(1));
   AddThreads(*inspect, &a->threads);
   inspect->add_flag("--json", a->json, "Print one JSON object");
   inspect->footer(
-      "Ends with 1 when tensors are missing, extra, of the wrong shape or not finite.\n\n"
+      "The exit code is 1 if a tensor is missing, extra, of the wrong shape or not finite.\n\n"
       "Example: merope inspect Pleias-RAG-350M --kv-memory 8GiB");
   inspect->callback([a, chosen] { *chosen = [a] { return Inspect(*a); }; });
 }

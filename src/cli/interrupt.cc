@@ -10,14 +10,15 @@
 namespace merope {
 namespace {
 
-// Signal handlers can reach nothing but globals.
+// Globals, because a signal handler has no other access to data.
 std::atomic<bool> deferred{false}, interrupted{false};
 
 bool terminal = false;
 
 void OnInterrupt(int) {
   const int saved = errno;
-  // Behind the ^C that the terminal shows, or a progress bar: the next prompt has its own line.
+  // Ends the line with the terminal's ^C or a progress bar, so that the shell's prompt gets a line
+  // of its own.
   if (terminal && write(STDERR_FILENO, "\n", 1) < 0) _exit(kExitInterrupted);
   errno = saved;
   if (!deferred || interrupted.exchange(true)) _exit(kExitInterrupted);

@@ -1,13 +1,14 @@
-// Ctrl-C. Within the life of an Interrupt the first one only raises a flag, so that what was begun
-// can be brought to an end; a second one, and any outside, ends the process with 130 at once. On
-// the main thread.
+// Handles Ctrl-C (SIGINT). While an Interrupt exists, the first Ctrl-C only sets a flag, so that
+// the command can end in an orderly way. A second Ctrl-C, or a Ctrl-C without an Interrupt, ends
+// the process at once with exit code 130. Used by Main, run and batch, on the main thread.
 #pragma once
 
 #include <atomic>
 
 namespace merope {
 
-// From now on SIGINT ends the process with 130, also where its parent looks at the exit code only.
+// Installs the handler: after this call, SIGINT ends the process with exit code 130. A parent that
+// only reads exit codes then also sees the interrupt.
 void HandleInterrupts();
 
 class Interrupt {

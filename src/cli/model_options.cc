@@ -6,19 +6,22 @@
 
 #include "base/progress.h"
 #include "cli/command_line.h"
-#include "text/chat_date.h"
+#include "template/date.h"
 
 namespace merope {
 
 CLI::Option* AddThreads(CLI::App& command, int* threads) {
-  return command.add_option("--threads", *threads, "Default: the cores this process may use")
+  return command
+      .add_option("--threads", *threads,
+                  "Number of threads (default: the cores that this process may use)")
       ->check(CLI::Range(1, 1024));
 }
 
 CLI::Option* AddMaxModelLen(CLI::App& command, int64_t* tokens) {
   return command
       .add_option("--max-model-len", *tokens,
-                  "Tokens of prompt and answer at most (default: the checkpoint's)")
+                  "Maximum number of tokens of prompt and answer together (default: the "
+                  "checkpoint's number)")
       ->check(AtLeast(1));
 }
 
@@ -26,7 +29,7 @@ CLI::Option* AddKvCacheMemory(CLI::App& command, std::optional<uint64_t>* bytes,
                               const std::string& meaning) {
   return command
       .add_option("--kv-cache-memory", *bytes,
-                  "Bytes that keys and values may take (as 512M, 8GiB)" + meaning)
+                  "Memory for keys and values in bytes (for example 512M or 8GiB)" + meaning)
       ->transform(Bytes())
       ->check(AtLeast(1))
       ->type_name("SIZE");
@@ -35,7 +38,18 @@ CLI::Option* AddKvCacheMemory(CLI::App& command, std::optional<uint64_t>* bytes,
 void AddContextLimit(CLI::App& command, ContextLimit* limit) {
   AddMaxModelLen(command, &limit->max_model_len);
   AddKvCacheMemory(command, &limit->kv_cache_bytes,
-                   " of one sequence in fp32; prompts are cut to what they hold");
+                   "; the memory is for one sequence in fp32, and prompts are cut to fit");
+}
+
+CLI::Validator OldDtype() {
+  return {[](std::string& value) -> std::string {
+            if (value != kOldNative) return "";
+            value = PrecisionName(Precision::kNative);
+            Say("--dtype {} is called {} now; the old name goes with version 0.4", kOldNative,
+                value);
+            return "";
+          },
+          ""};
 }
 
 void AddModelOptions(CLI::App& command, ModelOptions* options) {
@@ -45,34 +59,35 @@ void AddModelOptions(CLI::App& command, ModelOptions* options) {
   command
       .add_option(
           "--dtype", o.dtype,
-          "fp32, bf16, int8, int4, stored (a GGUF's own integers) or auto: BF16 runs in "
-          "bf16, F32 and F16 in fp32, quantized weights in bf16 up to 500 million of them, above "
-          "as stored")
+          "Precision: fp32, bf16, int8, int4, native (a GGUF's own integers) or auto. With auto, "
+          "BF16 weights run in bf16, F32 and F16 weights in fp32, and quantized weights in bf16 "
+          "(up to 500 million weights) or native (more weights).")
       ->check(Parses(ParsePrecision))
+      ->transform(OldDtype())
       ->capture_default_str();
   AddThreads(command, &o.load.runtime.threads);
   command
       .add_option("--weights", o.weights,
-                  "How bf16 weights are kept: plain, packed (in 12 bits, losslessly), or auto, "
-                  "which measures; the results are the same")
+                  "Storage of bf16 weights: plain, packed (in 12 bits, lossless) or auto (packed "
+                  "if a measurement shows that packed is faster); the results are the same")
       ->check(Parses(ParseWeightStorage))
       ->capture_default_str();
   command
       .add_option("--kv-dtype", o.kv,
-                  "How keys and values are kept: int8, with a scale a token and head, or auto, as "
-                  "the dtype has them")
+                  "Type of keys and values: int8 (with one scale per token and head) or auto (the "
+                  "type that belongs to the dtype)")
       ->check(Parses(ParseKvStorage))
       ->capture_default_str();
   command.add_flag("--enforce-eager", llama.eager,
                    "Run the ops one by one instead of a captured plan; the results are the same");
   AddMaxModelLen(command, &llama.max_model_len);
   AddKvCacheMemory(command, &o.load.runtime.kv_cache_bytes,
-                   "; default: what the machine has left, up to what the sequences that run "
-                   "together need. Taken as needed");
+                   "; default: the memory that the sequences that run together need, but not more "
+                   "than the machine has left. The memory is allocated as needed.");
   command
       .add_option("--speculative-tokens", o.engine.speculative_tokens,
-                  "Tokens at most that are proposed from what stood in prompt and answer before, "
-                  "and checked in one step; 0: none. The results are the same")
+                  "Maximum number of tokens that are copied from earlier text in prompt and answer "
+                  "and checked in one step (0: none); the results are the same")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
 }
@@ -85,23 +100,25 @@ void AddDateOption(CLI::App& command, std::optional<std::tm>* date) {
         if (!parsed) throw CLI::ValidationError(parsed.error().message);
         *date = *parsed;
       },
-      "What chat templates are told when they ask for the date: 2026-11-28, or with a time, "
-      "2026-11-28T20:15:00 (default: MEROPE_DATE, or else today)");
+      "Date for chat templates that ask for the date: 2026-11-28, or with a time, "
+      "2026-11-28T20:15:00 (default: MEROPE_DATE if set, otherwise today)");
 }
 
 void AddEngineOptions(CLI::App& command, ModelOptions* options) {
   EngineOptions& engine = options->engine;
   options->many = true;
-  command.add_option("--max-num-seqs", engine.max_num_seqs, "Sequences that run together at most")
+  command
+      .add_option("--max-num-seqs", engine.max_num_seqs,
+                  "Maximum number of sequences that run together")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   command
       .add_option("--max-num-batched-tokens", options->load.runtime.llama.max_batch_tokens,
-                  "Tokens of one step at most")
+                  "Maximum number of tokens per step")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
   command.add_flag("!--no-prefix-cache", engine.prefix_cache,
-                   "Compute every prompt whole; the results are the same");
+                   "Compute prompts in full, without the prefix cache; the results are the same");
 }
 
 Result<LoadedModel> LoadAndSay(ModelOptions options) {

@@ -1,5 +1,5 @@
-// The options of a command that loads a model to generate with it, and what is said of the model
-// once it is there.
+// The options of the commands that load a model, and the messages about the loaded model. Called by
+// the commands, on the main thread.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -18,31 +18,35 @@ struct ModelOptions {
   LoadOptions load;
   EngineOptions engine;
   std::string dtype = "auto", weights = "auto", kv = "auto";
-  bool many = false;  // requests at once
+  bool many = false;  // the command runs many requests at once
 };
 
-// --threads of a command that computes, --max-model-len, and --kv-cache-memory, whose meaning the
-// command says.
+// Add --threads, --max-model-len and --kv-cache-memory. meaning: the command's addition to the help
+// text of --kv-cache-memory.
 CLI::Option* AddThreads(CLI::App& command, int* threads);
 CLI::Option* AddMaxModelLen(CLI::App& command, int64_t* tokens);
 CLI::Option* AddKvCacheMemory(CLI::App& command, std::optional<uint64_t>* bytes,
                               const std::string& meaning);
 
-// The two last of a command that chooses its prompts itself.
+// Adds --max-model-len and --kv-cache-memory to a command that chooses its prompts itself.
 void AddContextLimit(CLI::App& command, ContextLimit* limit);
 
-// MODEL, and how it is loaded.
+// Adds MODEL and the options for loading the model.
 void AddModelOptions(CLI::App& command, ModelOptions* options);
-// Of a command that runs many requests: how many together.
+// Adds the options for running many requests together.
 void AddEngineOptions(CLI::App& command, ModelOptions* options);
-// Of a command that renders chats: --date.
+// Adds --date to a command that renders chats.
 void AddDateOption(CLI::App& command, std::optional<std::tm>* date);
 
-// Loads it, and says on standard error what was loaded, how it is kept and compiled, and how many
-// tokens its KV cache takes.
+// A transform of --dtype: replaces the old value "stored" by "native", and tells the user on
+// standard error.
+CLI::Validator OldDtype();
+
+// Loads the model. Writes to standard error: the model, its weights and precision, the compiled
+// plan, and the number of tokens that its KV cache can hold.
 Result<LoadedModel> LoadAndSay(ModelOptions options);
 
-// A line for people on standard error.
+// Writes a line for people to standard error.
 void SayLine(const std::string& line);
 template <class... Args>
 void Say(fmt::format_string<Args...> format, Args&&... args) {

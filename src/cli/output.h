@@ -1,5 +1,5 @@
-// Standard output as a stream for people and pipes: a closed pipe ends the program quietly, any
-// other failed write is an error.
+// Writes to standard output and reads from standard input. A closed pipe ends the program without a
+// message; any other failed write is an error. Called by the commands, on the main thread.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,13 +10,13 @@
 
 namespace merope {
 
-// Writes and flushes. False: the reader has gone, and there is nobody left to write for.
+// Writes the text at once, without a buffer. Returns false if the reader closed the pipe.
 Result<bool> WriteOutput(std::string_view text);
 
-// One line; bytes that are no UTF-8 become U+FFFD.
+// JSON on one line. Bytes that are not UTF-8 become U+FFFD.
 std::string JsonLine(const nlohmann::ordered_json& json);
 
-// All of standard input, at most max_bytes.
+// Reads all of standard input. More than max_bytes is an error.
 Result<std::string> ReadInput(size_t max_bytes = size_t{1} << 28);
 
 }  // namespace merope

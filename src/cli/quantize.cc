@@ -1,4 +1,4 @@
-// merope quantize: integers once and for all, so that loading need not make them.
+// merope quantize: writes a checkpoint with integer weights, so that loading does not quantize.
 #include "model/quantize.h"
 
 #include <fmt/format.h>
@@ -51,21 +51,22 @@ Result<int> RunQuantize(QuantizeArguments arguments) {
 
 void AddQuantize(CLI::App& app, Action* chosen) {
   CLI::App* quantize = app.add_subcommand(
-      "quantize", "Write a model with weights of 8 or 4 bits, which loads without quantizing");
+      "quantize",
+      "Write a model with weights of 8 or 4 bits; the model loads without quantization");
   auto a = std::make_shared<QuantizeArguments>();
   quantize->add_option("MODEL", a->model, "A Hugging Face directory, or a .gguf file")->required();
-  quantize->add_option("OUT", a->directory, "The directory to write")->required();
-  quantize->add_option("--dtype", a->dtype, "int8 or int4")
+  quantize->add_option("OUT", a->directory, "Directory to write")->required();
+  quantize->add_option("--dtype", a->dtype, "Type of the weights: int8 or int4")
       ->required()
       ->check(CLI::IsMember({"int8", "int4"}));
   AddThreads(*quantize, &a->options.threads);
-  quantize->add_flag("--json", a->json, "Print one JSON object: what was written, and its bytes");
-  quantize->add_flag("--force", a->options.force, "Replace a model that is there");
+  quantize->add_flag("--json", a->json,
+                     "Print one JSON object: the directory, the dtype and the size in bytes");
+  quantize->add_flag("--force", a->options.force, "Replace an existing model in OUT");
   quantize->footer(
-      "The integers are those that --dtype makes at every load: the results are the same bits.\n"
-      "`merope verify OUT --baseline MODEL` says what they cost; docs/quantization.md, how they "
-      "are "
-      "made.\n\n"
+      "The integers are the same as those that --dtype makes at every load, so the results are\n"
+      "bit-identical. `merope verify OUT --baseline MODEL` says how much precision the integers\n"
+      "cost. docs/quantization.md says how the integers are made.\n\n"
       "Example: merope quantize Pleias-RAG-350M Pleias-RAG-350M-int8 --dtype int8");
   quantize->callback([a, chosen] { *chosen = [a] { return RunQuantize(*a); }; });
 }

@@ -1,4 +1,4 @@
-// merope report: the whole adaptation report, from one run.
+// merope report: writes the whole adaptation report from one run.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -60,8 +60,8 @@ Result<int> RunReport(ReportArguments arguments) {
   std::vector<Language> languages;
   if (arguments.lang != "zh") languages.push_back(Language::kEnglish);
   if (arguments.lang != "en") languages.push_back(Language::kChinese);
-  TRY(PrepareReport(
-      arguments.directory));  // minutes of work must not end in a directory that cannot be written
+  // Checks the directory first: minutes of work must not be lost because of a read-only directory.
+  TRY(PrepareReport(arguments.directory));
 
   PhaseBars bars;
   TRY_ASSIGN(const ReportData data,
@@ -80,42 +80,43 @@ Result<int> RunReport(ReportArguments arguments) {
 
 void AddReport(CLI::App& app, Action* chosen) {
   CLI::App* report = app.add_subcommand(
-      "report",
-      "Load, check, generate, verify and measure a model, and write the adaptation report");
+      "report", "Load, check, run, verify and measure a model, and write the adaptation report");
   const auto a = std::make_shared<ReportArguments>();
   report->add_option("MODEL", a->options.model, "A Hugging Face directory, or a .gguf file")
       ->required();
-  report->add_option("-o,--output", a->directory, "The directory that the report is written into")
-      ->required();
-  report->add_option("--lang", a->lang, "The report's language: en, zh or both")
+  report->add_option("-o,--output", a->directory, "Directory to write the report into")->required();
+  report->add_option("--lang", a->lang, "Language of the report: en, zh or both")
       ->check(CLI::IsMember({"en", "zh", "both"}))
       ->capture_default_str();
-  CLI::Option* quick = report->add_flag("--quick", a->quick,
-                                        "Fewer prompts and runs: a few minutes for a small model");
-  report->add_flag("--full", a->full, "All built-in prompts, up to 4,096 tokens long")
+  CLI::Option* quick = report->add_flag(
+      "--quick", a->quick, "Use fewer prompts and runs; takes a few minutes for a small model");
+  report->add_flag("--full", a->full, "Use all built-in prompts, up to 4,096 tokens long")
       ->excludes(quick);
   report
       ->add_option(
           "--dtype", a->dtypes,
-          "What is verified and measured against fp32: bf16 (default), int8, int4, stored, or fp32 "
-          "(against double sums). Of several, as bf16,int8,int4, the first is the report's; the "
-          "others are verified and measured, too, and one table sets all side by side")
+          "Dtype to verify and measure against fp32: bf16 (default), int8, int4, native, or fp32 "
+          "(against a double-precision reference). In a list such as bf16,int8,int4, the first "
+          "dtype is the subject of the report; the other dtypes are also verified and measured, "
+          "and one table compares all dtypes.")
       ->check(CLI::IsMember({"bf16", "bfloat16", "fp32", "float32", "float", "float16", "half",
-                             "int8", "int4", "stored"}))
+                             "int8", "int4", "native"}))
+      ->transform(OldDtype())
       ->delimiter(',');
   report->add_option(
       "--prompts", a->options.prompts,
-      "Verify prompts of your own, too: .jsonl, {\"prompt\": \"…\"} on each line, or "
-      "one prompt a line");
+      "File of your own prompts to verify in addition: .jsonl with {\"prompt\": \"…\"} on each "
+      "line, or one prompt per line");
   AddContextLimit(*report, &a->options.limit);
   AddThreads(*report, &a->options.threads);
-  report->add_flag("--json", a->json, "Print one JSON object: the files, and the verdicts");
+  report->add_flag("--json", a->json, "Print one JSON object with the files and the verdicts");
   report->footer(
-      "Writes report.{en,zh}.{md,html}, figures/ and report.json. Exit code, as verify's: 0 PASS; "
-      "1 FAIL, or the weights do not\n"
-      "match the configuration; 2 INCONCLUSIVE; by the worst of the weight check, (a) the "
-      "reference "
-      "report's table and (b) the\nfull suite.\n\n"
+      "Writes report.{en,zh}.{md,html}, figures/ and report.json.\n"
+      "Exit code, as for verify: 0 PASS; 1 FAIL, or the weights do not match the configuration;\n"
+      "2 INCONCLUSIVE. The worst of three verdicts sets the exit code: the weight check, (a) the\n"
+      "reference report's table, and (b) the full suite.\n"
+      "The reference report is the public adaptation report of Pleias-RAG-350M on an Ascend\n"
+      "NPU.\n\n"
       "Example: merope report SmolLM2-135M-Instruct.gguf -o report --quick");
   report->callback([a, chosen] { *chosen = [a] { return RunReport(*a); }; });
 }

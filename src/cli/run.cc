@@ -13,8 +13,9 @@
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/generate.h"
-#include "engine/grammar_compiler.h"
 #include "engine/load.h"
+#include "grammar/grammar_compiler.h"
+#include "prompt/encode_prompt.h"
 
 namespace merope {
 namespace {
@@ -28,13 +29,13 @@ struct RunArguments {
   std::optional<int64_t> top_k, max_tokens;
   SamplingParams params;
   StructuredOutputs structured;
-  std::optional<std::string> json_schema;  // or the path of one
+  std::optional<std::string> json_schema;  // a JSON schema, or the path of a file with a schema
   bool chat = false, json = false;
   std::optional<std::tm> date;
 };
 
-// The command line, then the checkpoint's generation defaults. Those never turn sampling on:
-// without --temperature the likeliest token is taken, so that a run can be repeated.
+// Values from the command line, else from the checkpoint's generation defaults. The defaults never
+// turn sampling on: without --temperature, decoding is greedy, so that a run can be repeated.
 SamplingParams Params(const RunArguments& arguments, const GenerationDefaults& defaults) {
   SamplingParams params = arguments.params;
   const int64_t length =
@@ -75,9 +76,10 @@ void SayDefaults(const RunArguments& arguments, const GenerationDefaults& defaul
   if (!used.empty()) Say("from the checkpoint's generation defaults: {}", used);
 }
 
-// For those who ask a chat model without saying so: its answer would be a continuation.
+// Tells the user if the model is or may be a chat model. Without --chat, the model only continues
+// the prompt.
 void SayChatHint(const Checkpoint& checkpoint) {
-  const auto chat = checkpoint.LoadChatTemplate();
+  const auto chat = LoadChatTemplate(checkpoint);
   if (chat && chat->has_value())
     return Say(
         "the checkpoint has a chat template: --chat asks through it; without, the prompt is "
@@ -99,15 +101,14 @@ Result<std::vector<int32_t>> Prompt(const RunArguments& arguments, const LoadedM
     SayChatHint(loaded.checkpoint);
     return EncodePrompt(loaded.tokenizer, text);
   }
-  TRY_ASSIGN(const std::optional<ChatTemplate> chat, loaded.checkpoint.LoadChatTemplate());
+  TRY_ASSIGN(const std::optional<ChatTemplate> chat, LoadChatTemplate(loaded.checkpoint));
   if (!chat)
     return Err("{}: --chat: expected a chat template in the checkpoint, found none",
                loaded.checkpoint.path());
   std::vector<ChatMessage> messages;
   if (!arguments.system.empty()) messages.push_back({"system", arguments.system});
   messages.push_back({"user", text});
-  TRY_ASSIGN(const std::string rendered, chat->Render(messages, {.date = arguments.date}));
-  return EncodePrompt(loaded.tokenizer, rendered, false);
+  return EncodeChat(loaded.tokenizer, *chat, messages, {.date = arguments.date});
 }
 
 // Seconds per token after the first; nullopt for fewer than two tokens.
@@ -164,7 +165,7 @@ void SaySummary(const GenerateResult& result, const EngineStats& stats) {
   Say("{}; finish: {}", line, FinishReasonName(result.finish_reason));
 }
 
-// A schema that stands in the command line itself; Run reads the others.
+// Takes a schema that the command line contains. Run reads a schema from a file.
 Status TakeSchema(RunArguments* arguments) {
   if (!arguments->json_schema) return {};
   const std::string& value = *arguments->json_schema;
@@ -176,10 +177,10 @@ Status TakeSchema(RunArguments* arguments) {
   return {};
 }
 
-// What is wrong with the options' values whatever the model and the files.
+// Checks the values of the options, as far as the checks need neither the model nor a file.
 Status Check(const RunArguments& arguments) {
   GenerationDefaults unknown;
-  unknown.max_new_tokens = -1;  // whatever --min-tokens is
+  unknown.max_new_tokens = -1;  // no limit, so that every --min-tokens is valid
   SamplingParams params = Params(arguments, unknown);
   if (params.structured_outputs)
     if (const Status valid = CheckGrammar(*params.structured_outputs); !valid) {
@@ -231,44 +232,57 @@ void AddRun(CLI::App& app, Action* chosen) {
   auto a = std::make_shared<RunArguments>();
   AddModelOptions(*run, &a->model);
   run->add_option("PROMPT", a->prompt,
-                  "The prompt; - reads standard input (less one final newline)")
+                  "Prompt; - reads the prompt from standard input, without one final newline")
       ->required();
   run->add_option("--temperature", a->temperature,
-                  "0 takes the likeliest token (default); above, samples");
-  run->add_option("--top-p", a->top_p, "Sample among the likeliest tokens of this probability");
-  run->add_option("--top-k", a->top_k, "Sample among this many likeliest tokens; 0: all");
-  run->add_option("--min-p", a->min_p, "Drop tokens below this share of the likeliest one's");
+                  "Sampling temperature; 0 takes the most probable token (default), a value above "
+                  "0 samples");
+  run->add_option("--top-p", a->top_p,
+                  "Sample among the most probable tokens that together have this probability");
+  run->add_option("--top-k", a->top_k,
+                  "Sample among this number of most probable tokens (0: all tokens)");
+  run->add_option("--min-p", a->min_p,
+                  "Sample among the tokens that have at least this share of the probability of the "
+                  "most probable token");
   run->add_option("--repetition-penalty", a->repetition_penalty,
-                  "Above 1: tokens that were there before become less likely");
+                  "Penalty for tokens of the prompt and the answer; a value above 1 makes these "
+                  "tokens less probable");
   run->add_option("--presence-penalty", a->params.presence_penalty,
-                  "Taken from the logit of every token generated before");
+                  "Number to subtract from the logit of each token that was generated before");
   run->add_option("--frequency-penalty", a->params.frequency_penalty,
-                  "Taken from it once for each time");
-  run->add_option("--seed", a->params.seed, "Makes sampling repeatable");
+                  "Number to subtract from the logit of a token once for each time that the token "
+                  "was generated");
+  run->add_option("--seed", a->params.seed, "Seed that makes sampling repeatable");
   run->add_option("--max-tokens", a->max_tokens,
-                  fmt::format("Tokens to generate at most; -1: as many as fit (default: the "
-                              "checkpoint's max_new_tokens, or else {})",
+                  fmt::format("Maximum number of tokens to generate; -1: as many as fit (default: "
+                              "the checkpoint's max_new_tokens, otherwise {})",
                               kDefaultMaxTokens));
-  run->add_option("--min-tokens", a->params.min_tokens, "Tokens to generate at least");
-  AddTexts(*run, "--stop", &a->params.stop, "End before this text; may be given more than once");
+  run->add_option("--min-tokens", a->params.min_tokens, "Minimum number of tokens to generate");
+  AddTexts(*run, "--stop", &a->params.stop,
+           "End the answer before this text; repeat the option for more texts");
   auto* form = run->add_option_group("Structured output", "What the answer must be");
-  form->set_help_flag();  // run has it
+  form->set_help_flag();  // no --help of the group, because run has --help
   form->require_option(0, 1);
   AddText(*form, "--json-schema", &a->json_schema,
-          "JSON that matches this schema: a file that holds it, or the schema itself, from { on");
-  form->add_flag("--json-object", a->structured.json_object, "A JSON object");
-  AddText(*form, "--regex", &a->structured.regex, "Text that matches this, as a whole");
-  AddTexts(*form, "--choice", &a->structured.choice, "One of these texts, given one each");
-  AddText(*form, "--grammar", &a->structured.grammar, "Text that matches this EBNF grammar");
-  run->add_flag("--chat", a->chat, "The prompt is a user's message, for the chat template");
-  run->add_option("--system", a->system, "The system message that comes first")->needs("--chat");
+          "Restrict the answer to JSON that matches this schema: a file with the schema, or the "
+          "schema itself, which begins with {");
+  form->add_flag("--json-object", a->structured.json_object,
+                 "Restrict the answer to a JSON object");
+  AddText(*form, "--regex", &a->structured.regex,
+          "Restrict the answer to text that matches this regular expression as a whole");
+  AddTexts(*form, "--choice", &a->structured.choice,
+           "Restrict the answer to this text; repeat the option for other permitted texts");
+  AddText(*form, "--grammar", &a->structured.grammar,
+          "Restrict the answer to text that matches this EBNF grammar");
+  run->add_flag("--chat", a->chat, "Render the prompt as a user's message with the chat template");
+  run->add_option("--system", a->system, "System message before the prompt")->needs("--chat");
   AddDateOption(*run, &a->date);
-  run->add_flag("--ignore-eos", a->params.ignore_eos, "Go on after an end-of-sequence token");
+  run->add_flag("--ignore-eos", a->params.ignore_eos, "Continue after an end-of-sequence token");
   run->add_flag("--json", a->json, "Print one JSON object at the end: ids, text, logprobs, timing");
   run->footer(
-      "Text goes to standard output as it comes, all else to standard error. Ctrl-C ends with "
-      "130;\n"
-      "a reader that closes the pipe ends it quietly, with 0.\n\n"
+      "The text goes to standard output while the model generates the text. Everything else goes\n"
+      "to standard error. The exit code is 130 after Ctrl-C. If a reader closes the pipe, the\n"
+      "command ends with 0 and without a message.\n\n"
       "Example: merope run SmolLM2-135M-Instruct.gguf --chat \"What is the capital of France?\"");
   run->callback([a, chosen] {
     RequireValid(TakeSchema(a.get()));

@@ -1,4 +1,4 @@
-// merope synth: a checkpoint of random weights in a model's exact shape.
+// merope synth: writes a checkpoint of random weights in the exact shape of a model.
 #include "checkpoint/synth.h"
 
 #include <fmt/format.h>
@@ -60,19 +60,25 @@ void AddSynth(CLI::App& app, Action* chosen) {
   CLI::App* synth = app.add_subcommand(
       "synth", "Write a checkpoint of random weights in the exact shape of a model");
   auto a = std::make_shared<SynthArguments>();
-  synth->add_option("DIR", a->directory, "The directory to write")->required();
+  synth->add_option("DIR", a->directory, "Directory to write")->required();
   synth
       ->add_option("--like", a->like,
-                   "pleias-rag-350m, or the path of a config.json (or of a directory with one)")
+                   "Shape of the model: pleias-rag-350m, or the path of a config.json (or of a "
+                   "directory with a config.json)")
       ->required();
-  synth->add_option("--seed", a->options.seed, "The same seed gives the same bytes")
+  synth
+      ->add_option("--seed", a->options.seed,
+                   "Seed of the weights; the same seed gives the same bytes")
       ->capture_default_str();
-  synth->add_option("--dtype", a->dtype, "f32, f16 or bf16 (default: the config's)")
+  synth
+      ->add_option("--dtype", a->dtype,
+                   "Type of the weights: f32, f16 or bf16 (default: the config's)")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   synth->add_flag("--force", a->options.force, "Write into a directory that is not empty");
-  synth->add_flag("--json", a->json, "Print one JSON object: what was written");
+  synth->add_flag("--json", a->json,
+                  "Print one JSON object: the directory, the shape, the dtype and the seed");
   synth->footer(
-      "The model says nothing sensible, but loads, runs and measures like the real one.\n\n"
+      "The model generates no sensible text, but loads, runs and measures like the real model.\n\n"
       "Example: merope synth --like pleias-rag-350m /tmp/pleias");
   synth->callback([a, chosen] { *chosen = [a] { return Synth(*a); }; });
 }

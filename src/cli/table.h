@@ -1,4 +1,5 @@
-// Rows of text for people: each column as wide as its widest cell.
+// Prints a table for people. Each column is as wide as its widest cell. Called by the bench
+// commands, on the main thread.
 #pragma once
 
 #include <string>
@@ -6,7 +7,8 @@
 
 namespace merope {
 
-// To standard output, indented by two. Cells are right-aligned but for the first `left` columns'.
+// Prints to standard output, with an indent of two spaces. The cells of the first `left` columns
+// are left-aligned; all others are right-aligned.
 void PrintTable(const std::vector<std::vector<std::string>>& rows, size_t left = 0);
 
 }  // namespace merope

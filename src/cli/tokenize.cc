@@ -35,7 +35,7 @@ std::string StandardInput() {
   return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
 }
 
-// A text as JSON writes it; bytes that are no UTF-8 become U+FFFD.
+// The text as a JSON string. Bytes that are not UTF-8 become U+FFFD.
 std::string Quoted(std::string_view text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -53,8 +53,8 @@ Result<int> PrintTokens(const TokenizeOptions& o, const Tokenizer& tokenizer) {
   return 0;
 }
 
-// Calls each(line, where) for every line of a file, each a JSON value, and prints what it returns,
-// one a line. The time that the calls took goes to standard error.
+// Calls each(line) for every line of a file. Each line is a JSON value. Prints each result on one
+// line. Writes the number of lines and the total time of the calls to standard error.
 Result<int> ForEachLine(const std::string& path,
                         const std::function<Result<std::string>(const Json&)>& each) {
   TRY_ASSIGN(const std::string content, ReadFile(path));
@@ -117,16 +117,18 @@ void AddTokenize(CLI::App& app, Action* chosen) {
   auto o = std::make_shared<TokenizeOptions>();
   tokenize
       ->add_option("MODEL", o->model,
-                   "Directory with a tokenizer.json, or .gguf file (a vocabulary-only one, too)")
+                   "Directory with a tokenizer.json, or .gguf file (also without weights)")
       ->required();
-  AddText(*tokenize, "TEXT", &o->text, "The text; - or none: standard input");
-  tokenize->add_flag("--json", o->json, "Print {\"ids\": […], \"pieces\": […]}");
-  tokenize->add_flag("--no-special", o->no_special, "Take special tokens as plain text");
+  AddText(*tokenize, "TEXT", &o->text,
+          "Text to tokenize; - or no text: the text comes from standard input");
+  tokenize->add_flag("--json", o->json, "Print one JSON object: {\"ids\": […], \"pieces\": […]}");
+  tokenize->add_flag("--no-special", o->no_special, "Treat special tokens as plain text");
   tokenize->add_flag("--add-special", o->add_special,
-                     "Add what the post-processor adds (BOS and the like)");
+                     "Add the tokens that the post-processor adds (for example BOS)");
   tokenize->add_option(
       "--lines", o->lines,
-      "Tokenize a file: one JSON string a line in, one JSON array of ids a line out");
+      "Tokenize the lines of a file; input: one JSON string per line, output: one JSON array of "
+      "ids per line");
   tokenize->footer("Example: merope tokenize models/SmolLM2 \"Hello, world\"");
   tokenize->callback([o, chosen] {
     *chosen = [o]() -> Result<int> {
@@ -137,13 +139,14 @@ void AddTokenize(CLI::App& app, Action* chosen) {
 
   CLI::App* detokenize = app.add_subcommand("detokenize", "Show the text of token ids");
   auto d = std::make_shared<DetokenizeOptions>();
-  detokenize->add_option("MODEL", d->model, "As for tokenize")->required();
+  detokenize->add_option("MODEL", d->model, "Directory or .gguf file, as for tokenize")->required();
   detokenize->add_option("IDS", d->ids, "Token ids")->check(Between(0, INT32_MAX));
   detokenize->add_option(
       "--lines", d->lines,
-      "Detokenize a file: one JSON array of ids a line in, one JSON string a line out");
-  detokenize->add_flag("--json", d->json, "Print {\"text\": …}");
-  detokenize->add_flag("--skip-special", d->skip_special, "Leave special tokens out");
+      "Detokenize the lines of a file; input: one JSON array of ids per line, output: one JSON "
+      "string per line");
+  detokenize->add_flag("--json", d->json, "Print one JSON object: {\"text\": …}");
+  detokenize->add_flag("--skip-special", d->skip_special, "Leave out special tokens");
   detokenize->footer("Example: merope detokenize models/SmolLM2 19556 28 905");
   detokenize->callback([d, chosen] {
     *chosen = [d]() -> Result<int> {

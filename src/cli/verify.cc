@@ -25,7 +25,7 @@ struct VerifyArguments {
   bool quick = false, full = false, json = false, reference = false;
 };
 
-// The prompts of a .json file, or those of the mode and the user's own.
+// The prompts of a .json file; or else the prompts of the mode and the user's own prompts.
 Result<std::vector<VerifyPrompt>> Prompts(const VerifyArguments& arguments,
                                           const Checkpoint& checkpoint) {
   const std::string& own = arguments.options.prompts;
@@ -48,11 +48,10 @@ Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint)
   if (arguments.dump_logits.empty()) return 0;
   int64_t longest = 0;
   for (const VerifyPrompt& p : prompts) longest = std::max(longest, std::ssize(p.ids));
-  TRY_ASSIGN(
-      const std::unique_ptr<LogitSource> source,
-      LoadLogitSource(checkpoint, arguments.reference ? BackendKind::kReference : BackendKind::kCpu,
-                      arguments.options.target, arguments.options.target_kv,
-                      arguments.options.threads, longest));
+  TRY_ASSIGN(const std::unique_ptr<LogitSource> source,
+             LoadLogitSource(checkpoint, arguments.reference ? kReferenceBackend : kCpuBackend,
+                             arguments.options.target, arguments.options.target_kv,
+                             arguments.options.threads, longest));
   ProgressBar bar("logits");
   TRY(WriteLogits(arguments.dump_logits, *source, prompts, checkpoint.config().vocab_size,
                   [&bar](int64_t done, int64_t total) { bar.Update(done, total); }));
@@ -95,7 +94,7 @@ Result<int> RunVerify(VerifyArguments arguments) {
                                               nlohmann::ordered_json::error_handler_t::replace) +
                                               "\n"
                                         : VerifyTable(result, OutputIsTerminal() && WantColor())));
-  static_cast<void>(written);  // with no reader left the exit code still tells
+  static_cast<void>(written);  // without a reader, the exit code still gives the verdict
   return ExitCode(result.verdict);
 }
 
@@ -103,37 +102,41 @@ Result<int> RunVerify(VerifyArguments arguments) {
 
 void AddVerify(CLI::App& app, Action* chosen) {
   CLI::App* verify =
-      app.add_subcommand("verify", "Check a model's precision against fp32, with verdicts");
+      app.add_subcommand("verify", "Compare a model's precision with fp32, and give verdicts");
   auto a = std::make_shared<VerifyArguments>();
   verify->add_option("MODEL", a->model, "A Hugging Face directory, or a .gguf file")->required();
   verify
       ->add_option(
           "--dtype", a->dtype,
-          "What is verified: bf16, int8, int4, stored (a GGUF's own integers), fp32 (against the "
-          "double-sum reference), or auto (default: bf16; of a quantized model, its integers)")
-      ->check(Parses(ParsePrecision));
+          "Dtype to verify: bf16, int8, int4, native (a GGUF's own integers), fp32 (against the "
+          "double-precision reference) or auto (default: bf16, or the integers of a model that "
+          "quantize wrote)")
+      ->check(Parses(ParsePrecision))
+      ->transform(OldDtype());
   verify
       ->add_option("--kv-dtype", a->kv,
-                   "The target's keys and values: int8, or as the dtype has them")
+                   "Type of the target's keys and values: int8, or auto (the type that belongs to "
+                   "the dtype)")
       ->check(Parses(ParseKvStorage))
       ->capture_default_str();
   auto* quick =
       verify->add_flag("--quick", a->quick,
-                       "The report's 25 prompts and some more: under 2 minutes for a small model");
-  verify->add_flag("--full", a->full, "All built-in prompts, up to 4,096 tokens long")
+                       "Use the reference report's 25 prompts and some more; takes under 2 minutes "
+                       "for a small model");
+  verify->add_flag("--full", a->full, "Use all built-in prompts, up to 4,096 tokens long")
       ->excludes(quick);
   auto* against =
       verify->add_option("--against", a->options.against,
-                         "Take the baseline from a file of logits (tools/dump_hf_logits.py)");
+                         "Take the baseline from this file of logits (tools/dump_hf_logits.py)");
   verify
       ->add_option("--target", a->options.target_file,
-                   "Judge the logits in this file, which another device computed in --dtype: whole "
-                   "rows or top-k (tools/dump_hf_logits.py)")
+                   "Judge the logits in this file, which another device computed in the format of "
+                   "--dtype: whole rows or top-k (tools/dump_hf_logits.py)")
       ->excludes(against);
   verify->add_option("--prompts", a->options.prompts,
-                     "Add prompts of your own: .jsonl, {\"prompt\": \"…\"} on each line, or one "
-                     "prompt a line; with --dump-logits a .json file, as --dump-prompts writes, "
-                     "takes the place of all");
+                     "File of your own prompts to verify in addition: .jsonl with {\"prompt\": "
+                     "\"…\"} on each line, or one prompt per line; with --dump-logits, a .json "
+                     "file that --dump-prompts wrote replaces all prompts");
   verify
       ->add_option("--baseline", a->original,
                    "Take the fp32 baseline from this model: the original of a quantized one")
@@ -142,18 +145,20 @@ void AddVerify(CLI::App& app, Action* chosen) {
   AddThreads(*verify, &a->options.threads);
   verify->add_flag("--json", a->json, "Print the result as one JSON object");
   verify->add_option("--dump-prompts", a->dump_prompts,
-                     "Only write the prompts of the mode, as token ids (JSON)");
+                     "Only write the prompts of the mode to this file, as token ids (JSON)");
   auto* dump_logits =
       verify->add_option("--dump-logits", a->dump_logits,
-                         "Only write the logits of the prompts, run in --dtype (safetensors)");
+                         "Only write the logits of the prompts to this file (safetensors), "
+                         "computed in --dtype");
   verify
       ->add_flag("--reference", a->reference,
-                 "With --dump-logits: run on the double-sum reference back end")
+                 "Compute the logits of --dump-logits on the double-precision reference back end")
       ->needs(dump_logits);
   verify->footer(
-      "Exit code: 0 PASS; 1 FAIL; 2 INCONCLUSIVE; by the worse of (a) the reference report's table "
-      "and (b) the full suite.\n"
-      "Every figure and gate is defined in docs/verification.md.\n\n"
+      "Exit code: 0 PASS; 1 FAIL; 2 INCONCLUSIVE. The worse of two verdicts sets the exit code:\n"
+      "(a) the reference report's table, and (b) the full suite.\n"
+      "The reference report is the public adaptation report of Pleias-RAG-350M on an Ascend\n"
+      "NPU. docs/verification.md defines every figure and gate.\n\n"
       "Example: merope verify --quick SmolLM2-135M-Instruct.gguf");
   verify->callback([a, chosen] { *chosen = [a] { return RunVerify(*a); }; });
 }

@@ -1,4 +1,4 @@
-// What `merope verify` prints for people.
+// Writes the tables that `merope verify` prints for people. Called on the main thread.
 #pragma once
 
 #include <string>

@@ -9,8 +9,8 @@
 namespace merope {
 namespace {
 
-// Of the calling thread, on Linux. Not SCHED_IDLE, with which a task would stand still beside a
-// busy engine.
+// Sets the priority of the calling thread, on Linux. Not SCHED_IDLE: with SCHED_IDLE, a task would
+// make no progress while the engine is busy.
 void SetPriority(int nice) {
   const sched_param none = {};
   sched_setscheduler(0, SCHED_BATCH, &none);
@@ -35,7 +35,7 @@ bool BackgroundPool::Add(uint64_t request, std::function<void()> task) {
     if (threads_.size() < most_) {
       try {
         threads_.emplace_back([this] { Work(); });
-      } catch (const std::system_error&) {  // those that are there do
+      } catch (const std::system_error&) {  // the threads that exist do the work
         if (threads_.empty()) {
           waiting_.pop_back();
           return false;

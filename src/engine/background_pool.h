@@ -1,6 +1,6 @@
-// Threads for what the engine's own thread must not wait for: the compiling of grammars, and masks
-// that take long. Their priority says how much of the machine they take from the engine. Owned by
-// the engine; any thread calls it.
+// Threads for work that the engine's thread must not wait for: compiling grammars, and preparing
+// masks that take long. The threads' priority decides how much CPU time they take from the engine.
+// ConstraintThreads owns the pools. Any thread may call a pool.
 #pragma once
 
 #include <condition_variable>
@@ -16,15 +16,17 @@ namespace merope {
 
 class BackgroundPool {
  public:
-  // nice: 0 to 19, the lowest priority. Threads are made as they are needed.
+  // threads: the most threads of the pool. nice: the threads' priority, from 0 to 19 (lowest). Each
+  // Add starts one more thread until the pool has that many threads.
   BackgroundPool(size_t threads, int nice) : most_(threads), nice_(nice) {}
-  ~BackgroundPool();  // forgets what waits, waits for what is being done
+  ~BackgroundPool();  // drops the waiting tasks, then waits for the running tasks
   BackgroundPool(const BackgroundPool&) = delete;
   BackgroundPool& operator=(const BackgroundPool&) = delete;
 
-  // In order; a task throws nothing. False where no thread could be made.
+  // Tasks begin in the order of Add. A task must not throw. Returns false if the pool has no thread
+  // and cannot start one.
   bool Add(uint64_t request, std::function<void()> task);
-  // Tasks of this request that have not begun are not wanted any more.
+  // Removes the tasks of this request that have not begun.
   void Drop(uint64_t request);
 
  private:

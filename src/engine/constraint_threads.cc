@@ -8,22 +8,22 @@
 namespace merope {
 namespace {
 
-// At the lowest priority. Two, so that one costly grammar does not hold up the others; each more
-// may need its memory at once.
+// The compiling threads have the lowest priority. There are two, so that one costly grammar does
+// not delay the others. Each further thread may need memory for one more grammar at the same time.
 constexpr size_t kCompilers = 2;
 constexpr int kCompilersNice = 19;
 
-// What is prepared is waited for, by a sequence: its threads take a quarter of a core that the
-// engine wants, too.
+// A sequence waits for each mask that is prepared. At this priority, a preparing thread takes a
+// quarter of a core that the engine also wants.
 constexpr size_t kPreparers = 2;
 constexpr int kPreparersNice = 5;
 
-Status PrepareAll(Constraint& constraint, int64_t tokens) {
-  const int64_t most = Constraint::MostWork(tokens);
+Status PrepareAll(TokenConstraint& constraint, int64_t tokens) {
+  const int64_t most = TokenConstraint::MostWork(tokens);
   if (constraint.Prepare(std::max<int64_t>(most - constraint.work(), 0))) return {};
-  return Err(
-      "structured_outputs: too ambiguous: more than {} states of its parser within {} tokens", most,
-      tokens);
+  return FieldErr("structured_outputs",
+                  "too ambiguous: more than {} states of its parser within {} tokens", most,
+                  tokens);
 }
 
 }  // namespace
@@ -38,23 +38,23 @@ void ConstraintThreads::Compile(uint64_t request, StructuredOutputs outputs,
   const bool added = compilers_.Add(request, [this, done, outputs = std::move(outputs)] {
     try {
       done(grammars_.Compile(outputs));
-    } catch (const std::exception& error) {  // no memory
-      done(Err("structured_outputs: {}", error.what()));
+    } catch (const std::exception& error) {  // out of memory
+      done(FieldErr("structured_outputs", "{}", error.what()));
     }
   });
-  if (!added) done(Err("structured_outputs: no thread could be made to compile it"));
+  if (!added) done(FieldErr("structured_outputs", "no thread could be made to compile it"));
 }
 
-void ConstraintThreads::Prepare(uint64_t request, std::shared_ptr<Constraint> constraint,
+void ConstraintThreads::Prepare(uint64_t request, std::shared_ptr<TokenConstraint> constraint,
                                 int64_t tokens, std::function<void(Status)> done) {
   const bool added = preparers_.Add(request, [done, tokens, constraint = std::move(constraint)] {
     try {
       done(PrepareAll(*constraint, tokens));
-    } catch (const std::exception& error) {  // no memory
-      done(Err("structured_outputs: {}", error.what()));
+    } catch (const std::exception& error) {  // out of memory
+      done(FieldErr("structured_outputs", "{}", error.what()));
     }
   });
-  if (!added) done(Err("structured_outputs: no thread could be made for it"));
+  if (!added) done(FieldErr("structured_outputs", "no thread could be made for it"));
 }
 
 void ConstraintThreads::Drop(uint64_t request) {

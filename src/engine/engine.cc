@@ -6,16 +6,18 @@
 #include <utility>
 
 #include "engine/generation.h"
+#include "engine/job.h"
 
 namespace merope {
 namespace {
 
-// Rows that one step may spend on proposals: about as many are computed in the time that reading
-// the weights takes.
+// Most rows that one step spends on drafts. About this many rows are computed in the time that
+// reading the weights takes.
 constexpr int64_t kDraftRows = 16;
 
-// A grammar takes seconds at most, but only what the machine leaves of its time.
-constexpr std::chrono::seconds kGrammarDeadline{300};
+// Compiling a grammar takes seconds at most, but the compiling threads get only the CPU time that
+// the rest of the machine leaves.
+constexpr double kGrammarSeconds = 300;
 
 SchedulerOptions ForScheduler(const Llama& model, const EngineOptions& options) {
   const int64_t most = model.max_batch_tokens();
@@ -28,22 +30,7 @@ SchedulerOptions ForScheduler(const Llama& model, const EngineOptions& options) 
           .prefix_cache = options.prefix_cache};
 }
 
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
-
-struct Engine::Job {
-  RequestId id = 0;
-  GenerationSetup setup;
-  EventSink sink;
-  std::vector<std::unique_ptr<Generation>> generations = {};  // those that are there
-  const Generation* newest = nullptr;                         // of them
-  int64_t begun = 0, ended = 0;                               // of its n
-  bool compiling = false;                                     // it waits for its grammar
-  RequestTimes times = {};
-};
 
 Engine::Engine(Llama& model, const Tokenizer& tokenizer, const EngineOptions& options)
     : model_(model),
@@ -55,7 +42,8 @@ Engine::Engine(Llama& model, const Tokenizer& tokenizer, const EngineOptions& op
   CHECK(model.kv().capacity_tokens() >= model.max_model_len());
   stats_.kv_pages = model.kv().capacity_tokens() / kPageTokens;
   published_ = stats_;
-  step_tokens_.reserve(static_cast<size_t>(model.max_batch_tokens()));  // steps look into it
+  // steps_ holds spans of step_tokens_, which must not move.
+  step_tokens_.reserve(static_cast<size_t>(model.max_batch_tokens()));
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -66,80 +54,6 @@ Engine::~Engine() {
   }
   wake_.notify_one();
   thread_.join();
-}
-
-Result<RequestId> Engine::Submit(Request request, EventSink sink) {
-  const ModelConfig& config = model_.config();
-  const int64_t prompt = std::ssize(request.prompt), longest = model_.max_model_len();
-  auto job = std::make_unique<Job>(Job{.setup = {.tokenizer = tokenizer_,
-                                                 .eos_token_ids = config.eos_token_ids,
-                                                 .eos_token_id = options_.eos_token_id,
-                                                 .vocab_size = config.vocab_size},
-                                       .sink = std::move(sink)});
-  GenerationSetup& setup = job->setup;
-  setup.params = std::move(request.params);
-  TRY(Settle(&setup.params, {config.vocab_size, options_.max_logprobs}));
-  if (prompt == 0) return Err("prompt: expected at least one token, found none");
-  for (const int32_t id : request.prompt)
-    if (id < 0 || id >= config.vocab_size)
-      return Err("prompt: token {}: expected an id from 0 to {}", id, config.vocab_size - 1);
-  if (prompt >= longest)
-    return Err("prompt: {} tokens, expected at most {}, one fewer than the model's length of {}",
-               prompt, longest - 1, longest);
-  setup.max_tokens = std::min(setup.params.max_tokens.value_or(longest), longest - prompt);
-  TRY_ASSIGN(setup.bad_words,
-             EncodeBadWords(tokenizer_, setup.params.bad_words, config.vocab_size));
-  if (setup.params.structured_outputs) {
-    TRY_ASSIGN(setup.grammar, grammars_.Known(*setup.params.structured_outputs));
-    job->compiling = setup.grammar == nullptr;
-  }
-  std::optional<StructuredOutputs> wanted =
-      std::exchange(setup.params.structured_outputs, std::nullopt);
-  const bool compiling = job->compiling;
-  setup.prompt = std::move(request.prompt);
-  if (setup.params.repetition_penalty != 1)
-    setup.prompt_ids = DistinctIds(setup.prompt, config.vocab_size);
-  setup.speculative_tokens = options_.speculative_tokens;
-  setup.constraint_work = options_.constraint_work;
-  setup.priority = request.priority;
-  setup.cache_salt = std::move(request.cache_salt);
-  job->times.queued = Now();
-  RequestId id = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    id = job->id = next_id_++;
-    submitted_.push_back(std::move(job));
-  }
-  wake_.notify_one();
-  if (compiling)
-    constraints_.Compile(id, *std::move(wanted), [this, id](CompiledGrammar grammar) {
-      Hand(&compiled_, {id, std::move(grammar)});
-    });
-  return id;
-}
-
-template <typename T>
-void Engine::Hand(std::vector<T>* to, std::type_identity_t<T> what) {
-  {
-    const std::lock_guard lock(mutex_);
-    to->push_back(std::move(what));
-  }
-  wake_.notify_one();
-}
-
-void Engine::Abort(RequestId id) { Hand(&aborted_, id); }
-
-bool Engine::ResetPrefixCache() {
-  std::unique_lock lock(mutex_);
-  const int64_t mine = ++resets_wanted_;
-  wake_.notify_one();
-  reset_done_.wait(lock, [&] { return resets_done_ >= mine; });
-  return reset_result_;
-}
-
-EngineStats Engine::stats() const {
-  const std::lock_guard lock(mutex_);
-  return published_;
 }
 
 void Engine::Loop() {
@@ -156,10 +70,10 @@ void Engine::Loop() {
         return stopping_ || (any() && !all_wait) || !submitted_.empty() || !aborted_.empty() ||
                !compiled_.empty() || !prepared_.empty() || resets_wanted_ > resets_done_;
       };
-      if (compiling_.empty()) {
-        wake_.wait(lock, called);
+      if (const auto deadline = deadlines_.first()) {
+        wake_.wait_until(lock, *deadline, called);
       } else {
-        wake_.wait_until(lock, compiling_.front().deadline, called);
+        wake_.wait(lock, called);
       }
       submitted.swap(submitted_);
       aborted.swap(aborted_);
@@ -174,57 +88,60 @@ void Engine::Loop() {
     }
     try {
       for (std::unique_ptr<Job>& job : submitted)
-        if (job) Admit(std::move(job));  // null: had its turn before memory ran out
-      for (auto& [id, grammar] : compiled) TakeGrammar(id, std::move(grammar));
-      for (const auto& [id, index, done] : prepared) TakePrepared(id, index, done);
-      for (const RequestId id : aborted) EndEarly(id, FinishReason::kAbort);
+        if (job) Admit(std::move(job));  // null: was admitted before memory ran out
+      for (auto& [id, grammar] : compiled) OnGrammarCompiled(id, std::move(grammar));
+      for (const auto& [id, index, done] : prepared) OnMaskPrepared(id, index, done);
+      for (const RequestId id : aborted) EndEarly(id);
       submitted.clear();
       aborted.clear();
       compiled.clear();
       prepared.clear();
-      RefuseLateGrammars();
+      EndLate();
       all_wait = any() && !Step();
-    } catch (const std::bad_alloc&) {  // whoever it was that asked for it
+    } catch (const std::bad_alloc&) {  // ends all requests, whichever one needed the memory
       while (!jobs_.empty())
-        EndEarly(jobs_.begin()->first, FinishReason::kError, "there is no memory left");
+        EndEarly(jobs_.begin()->first, Error{"there is no memory left", ErrorCode::kInternal});
     }
     PublishStats();
   }
-  while (!jobs_.empty()) EndEarly(jobs_.begin()->first, FinishReason::kAbort);
+  while (!jobs_.empty()) EndEarly(jobs_.begin()->first);
   PublishStats();
 }
 
 void Engine::Admit(std::unique_ptr<Job> job) {
+  using enum Deadlines::Stage;
   Job& admitted = *jobs_.emplace(job->id, std::move(job)).first->second;
+  const RequestId id = admitted.id;
+  if (admitted.timeout > 0) deadlines_.Add({id, kEnded, admitted.timeout});
+  if (options_.queue_timeout_seconds > 0)
+    deadlines_.Add({id, kBegun, options_.queue_timeout_seconds});
   if (admitted.compiling) {
-    compiling_.push_back({std::chrono::steady_clock::now() + kGrammarDeadline, admitted.id});
+    deadlines_.Add({id, kCompiled, kGrammarSeconds});
   } else {
     Begin(admitted);
   }
 }
 
-void Engine::TakeGrammar(RequestId id, CompiledGrammar grammar) {
+void Engine::OnGrammarCompiled(RequestId id, CompiledGrammar grammar) {
   const auto found = jobs_.find(id);
-  if (found == jobs_.end()) return;  // aborted meanwhile
+  if (found == jobs_.end()) return;  // the request has ended in the meantime
   Job& job = *found->second;
   job.compiling = false;
-  if (!grammar) return EndEarly(id, FinishReason::kError, grammar.error().message, true);
+  if (!grammar) return EndEarly(id, grammar.error());
   job.setup.grammar = *std::move(grammar);
   Begin(job);
 }
 
-void Engine::RefuseLateGrammars() {
-  const auto now = std::chrono::steady_clock::now();
-  while (!compiling_.empty()) {
-    const auto [deadline, id] = compiling_.front();
-    const auto found = jobs_.find(id);
-    const bool waits = found != jobs_.end() && found->second->compiling;
-    if (waits && deadline > now) return;
-    compiling_.pop_front();
-    if (waits)
-      EndEarly(id, FinishReason::kError,
-               fmt::format("structured_outputs: no time was left to compile it within {} s",
-                           kGrammarDeadline.count()));
+void Engine::EndLate() {
+  using enum Deadlines::Stage;
+  while (const auto deadline = deadlines_.TakeOver()) {
+    const auto found = jobs_.find(deadline->request);
+    if (found == jobs_.end()) continue;
+    const Job& job = *found->second;
+    const bool late = deadline->stage == kCompiled ? job.compiling
+                      : deadline->stage == kBegun  ? job.times.scheduled == 0
+                                                   : true;
+    if (late) EndEarly(job.id, LateError(*deadline));
   }
 }
 
@@ -236,16 +153,17 @@ void Engine::PrepareElsewhere(const Generation& generation) {
                        });
 }
 
-void Engine::TakePrepared(RequestId id, int64_t index, const Status& done) {
+void Engine::OnMaskPrepared(RequestId id, int64_t index, const Status& done) {
   const auto found = jobs_.find(id);
-  if (found == jobs_.end()) return;  // aborted meanwhile
-  if (!done) return EndEarly(id, FinishReason::kError, done.error().message, true);
+  if (found == jobs_.end()) return;  // the request has ended in the meantime
+  if (!done) return EndEarly(id, done.error());
   for (const std::unique_ptr<Generation>& generation : found->second->generations)
     if (generation->index() == index) generation->waits = false;
 }
 
 void Engine::Begin(Job& job) {
-  job.generations.reserve(job.generations.size() + 1);  // what takes memory comes first
+  // Memory is reserved first, so that push_back below cannot fail.
+  job.generations.reserve(job.generations.size() + 1);
   auto generation = std::make_unique<Generation>(job.setup, job.begun, model_.kv());
   generation->request = job.id;
   scheduler_.Add(generation.get());
@@ -254,8 +172,9 @@ void Engine::Begin(Job& job) {
   ++job.begun;
 }
 
-// The others of its n begin when the prompt is computed, and find it in the prefix cache: as many
-// as there is room for, and one that waits for room like other requests.
+// Begins the request's other sequences once the prompt is computed, so that they find the prompt in
+// the prefix cache. Begins as many sequences as there is room for, and one more, which waits for
+// room like other requests.
 void Engine::BeginOthers(Job& job) {
   const auto room = [this] {
     return scheduler_.running() + scheduler_.waiting() < scheduler_.max_num_seqs();
@@ -284,12 +203,13 @@ bool Engine::Step() {
   }
   if (batch_.empty()) return false;
   CHECK(std::ssize(step_tokens_) <= model_.max_batch_tokens());
-  const double begun = Now();
+  const double begun = EngineSeconds();
   const Status done = model_.Forward(steps_, &logits_);
   ++stats_.steps;
   if (!done) {
     for (const Generation* generation : batch_) failed_.push_back(generation->request);
-    for (const RequestId id : failed_) EndEarly(id, FinishReason::kError, done.error().message);
+    for (const RequestId id : failed_)
+      EndEarly(id, Error{done.error().message, ErrorCode::kInternal});
     failed_.clear();
     return true;
   }
@@ -298,18 +218,19 @@ bool Engine::Step() {
     Generation& generation = *batch_[i];
     if (steps_[i].n_logits > 0) {
       const auto size = static_cast<size_t>(steps_[i].n_logits * model_.config().vocab_size);
-      Take(generation, rows.first(size));
+      AcceptLogits(generation, rows.first(size));
       rows = rows.subspan(size);
     }
     scheduler_.Commit(&generation);
   }
-  const double ended = Now();
+  const double ended = EngineSeconds();
   for (Generation* generation : batch_) {
     Job& job = *jobs_.at(generation->request);
     if (job.times.scheduled == 0) job.times.scheduled = begun;
     if (generation->generated() > 0) {
       if (job.times.first_token == 0) job.times.first_token = ended;
       job.times.last_token = ended;
+      generation->StampTokens(ended);
     }
     if (generation->finished()) scheduler_.Remove(generation);
     if (generation->generated() > 0 || generation->finished()) BeginOthers(job);
@@ -319,9 +240,9 @@ bool Engine::Step() {
   return true;
 }
 
-void Engine::Take(Generation& generation, std::span<const float> logits) {
+void Engine::AcceptLogits(Generation& generation, std::span<const float> logits) {
   const int64_t before = generation.generated();
-  generation.Take(logits, kDraftRows / std::max<int64_t>(scheduler_.running(), 1));
+  generation.AcceptLogits(logits, kDraftRows / std::max<int64_t>(scheduler_.running(), 1));
   const int64_t after = generation.generated();
   stats_.generated_tokens += after - before;
   if (before == 0 && after > 0) {
@@ -334,7 +255,7 @@ void Engine::Take(Generation& generation, std::span<const float> logits) {
   stats_.accepted_tokens += generation.accepted();
 }
 
-// A sequence is gone after its last event.
+// Destroys a sequence after its last event.
 void Engine::Emit(Generation& generation) {
   if (!generation.HasNews()) return;
   Job& job = *jobs_.at(generation.request);
@@ -346,7 +267,7 @@ void Engine::Emit(Generation& generation) {
   Send(job, std::move(event));
 }
 
-// The job is gone after its last event.
+// Destroys the job after its last event.
 void Engine::Send(Job& job, Event event) {
   const RequestId id = job.id;
   event.times = job.times;
@@ -355,14 +276,18 @@ void Engine::Send(Job& job, Event event) {
     event.last = ++job.ended == job.setup.params.n;
   }
   const bool last = event.last;
-  if (last) PublishStats();  // who has seen the end of a request finds it counted
+  // Before the sink: a reader that has seen the end of a request finds the request counted.
+  if (last) PublishStats();
   job.sink(std::move(event));
-  if (last) jobs_.erase(id);
+  if (!last) return;
+  jobs_.erase(id);
+  Leave();
 }
 
-void Engine::EndEarly(RequestId id, FinishReason reason, const std::string& error, bool refused) {
+void Engine::EndEarly(RequestId id, const std::optional<Error>& error) {
+  const FinishReason reason = error ? FinishReason::kError : FinishReason::kAbort;
   const auto found = jobs_.find(id);
-  if (found == jobs_.end()) return;  // it has ended by itself
+  if (found == jobs_.end()) return;  // the request has already ended
   Job& job = *found->second;
   constraints_.Drop(id);
   const int64_t begun = job.begun, n = job.setup.params.n;
@@ -374,13 +299,12 @@ void Engine::EndEarly(RequestId id, FinishReason reason, const std::string& erro
     generation->Finish(reason, error);
     Emit(*generation);
   }
-  // With the last of these events the job is gone.
+  // Send destroys the job with the last of these events.
   for (int64_t index = begun; index < n; ++index) {
     Event event;
     event.index = index;
     event.finish_reason = reason;
     event.error = error;
-    event.refused = refused;
     Send(job, std::move(event));
   }
 }

@@ -1,12 +1,11 @@
-// The engine: requests in, events out. One thread of its own schedules, runs the forward pass,
-// samples and emits, step by step; every other thread speaks to it through Submit and Abort.
+// The engine takes requests and gives events. The engine's own thread schedules, runs the forward
+// pass, samples and emits events, step by step. All other threads use the engine through its public
+// functions, mainly Submit and Abort.
 #pragma once
 
-#include <chrono>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,92 +17,95 @@
 
 #include "base/error.h"
 #include "engine/constraint_threads.h"
-#include "engine/grammar_compiler.h"
+#include "engine/deadlines.h"
 #include "engine/output.h"
-#include "engine/sampling_params.h"
+#include "engine/request.h"
 #include "engine/scheduler.h"
+#include "grammar/grammar_compiler.h"
 #include "model/llama.h"
 #include "text/tokenizer.h"
 
 namespace merope {
 
-class Generation;
-
 struct EngineOptions {
-  int64_t max_num_seqs = 256;          // sequences in one step at most
-  int64_t max_num_batched_tokens = 0;  // tokens of one step at most; 0: as many as the model takes
+  int64_t max_num_seqs = 256;          // most sequences in one step
+  int64_t max_num_batched_tokens = 0;  // most tokens of one step; 0: the model's max_batch_tokens
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool prefix_cache = true;
-  int64_t max_logprobs = 20;  // −1: the vocabulary
-  // The tokenizer's own EOS: of another of the model's, a sequence's stop_reason tells which.
+  int64_t max_logprobs = 20;  // most logprobs of one position; −1: the size of the vocabulary
+  // The tokenizer's own EOS token. If another of the model's EOS tokens ends a sequence, the
+  // sequence's stop_reason is the id of that token.
   std::optional<int32_t> eos_token_id = {};
-  // Prompt lookup: tokens proposed for one step at most, 0: no speculation.
+  // Prompt lookup: most tokens proposed for one sequence in one step; 0: no speculation.
   int64_t speculative_tokens = 0;
-  // Of Constraint::Prepare, by the engine's own thread for a token, with others waiting: below a
-  // millisecond. What takes more is done by others, and the sequence waits.
+  // Most requests in the engine at once, and most seconds that a request waits for its first step;
+  // 0: no limit. A request beyond one of these limits gets kOverloaded.
+  int64_t max_requests = 0;
+  double queue_timeout_seconds = 0;
+  // Most work (units of TokenConstraint::Prepare) that the engine's thread spends on a mask for one
+  // token while other sequences wait: less than a millisecond. If the mask takes more work,
+  // background threads prepare the mask, and the sequence waits.
   int64_t constraint_work = 40'000;
 };
 
-struct Request {
-  std::vector<int32_t> prompt = {};
-  SamplingParams params = {};
-  int64_t priority = 0;         // smaller goes first, under kPriority
-  std::string cache_salt = {};  // requests of different salts share no cached prefix
-};
-
-using RequestId = uint64_t;
-// Called on the engine's thread, in order. May call Submit and Abort; must not block.
-using EventSink = std::function<void(Event event)>;
-
-// Since the engine began.
+// Counts since the engine began, and values of the present moment ("now").
 struct EngineStats {
   int64_t running = 0, waiting = 0;         // now
   int64_t kv_pages = 0, kv_pages_used = 0;  // now
   int64_t steps = 0, prompt_tokens = 0, generated_tokens = 0, preemptions = 0;
-  int64_t prefix_queries = 0, prefix_hits = 0;                // tokens
+  int64_t prefix_queries = 0, prefix_hits = 0;                // prompt tokens
   int64_t drafts = 0, draft_tokens = 0, accepted_tokens = 0;  // speculation
   int64_t finished[5] = {};                                   // by FinishReason
 };
 
+class Generation;
+
 class Engine {
  public:
-  // The model and the tokenizer outlive the engine, and nobody else uses the model meanwhile. The
-  // model's KV cache holds at least one sequence of max_model_len.
+  // The model and the tokenizer must outlive the engine. Nobody else may use the model while the
+  // engine exists. The model's KV cache must hold at least one sequence of max_model_len tokens.
   Engine(Llama& model, const Tokenizer& tokenizer, const EngineOptions& options);
-  ~Engine();  // aborts what is left, with an event each
+  ~Engine();  // aborts all remaining requests; each remaining sequence gets an event
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Refuses, by name, what cannot be: a parameter out of its range, a token outside the vocabulary,
-  // a prompt that leaves no room for a token (with both lengths). Any thread. A grammar that is not
-  // known yet is compiled by other threads meanwhile; where that fails, the request's events are
-  // errors, and `refused`.
+  // Checks a request and hands it to the engine's thread. Any thread may call Submit. Errors name
+  // the field: a parameter out of its range, a token outside the vocabulary, a prompt that leaves
+  // no room for a token (the error gives both lengths). Background threads compile a grammar that
+  // is not known yet. If the grammar does not compile, the request ends with an error.
   Result<RequestId> Submit(Request request, EventSink sink);
-  // Its sequences that have not ended end with kAbort. Any thread.
+  // The request's sequences that have not ended end with kAbort. Any thread may call Abort.
   void Abort(RequestId id);
-  // Forgets all cached prefixes; false, and nothing is forgotten, while sequences hold pages. Any
-  // thread but the engine's; waits for the step that runs.
+  // From now on, Submit refuses requests with kOverloaded. Returns when the last request has ended.
+  // Any thread but the engine's may call Drain.
+  void Drain();
+  // Removes every page from the prefix cache. Returns false and removes nothing while a sequence
+  // holds one of these pages. Waits until the running step ends. Any thread but the engine's may
+  // call ResetPrefixCache.
   bool ResetPrefixCache();
   EngineStats stats() const;  // any thread
 
  private:
   struct Job;
 
+  // Passes `what` to the engine's thread.
   template <typename T>
-  void Hand(std::vector<T>* to, std::type_identity_t<T> what);  // to the engine's thread
+  void Hand(std::vector<T>* to, std::type_identity_t<T> what);
+  Status Enter();
+  void Leave();
   void Loop();
   void Admit(std::unique_ptr<Job> job);
-  void Begin(Job& job);  // the next of its n
+  void Begin(Job& job);  // begins the next of the job's n sequences
   void BeginOthers(Job& job);
-  void TakeGrammar(RequestId id, CompiledGrammar grammar);
-  void RefuseLateGrammars();
+  void OnGrammarCompiled(RequestId id, CompiledGrammar grammar);
+  void EndLate();
   void PrepareElsewhere(const Generation& generation);
-  void TakePrepared(RequestId id, int64_t index, const Status& done);
-  bool Step();  // false where all sequences wait
-  void Take(Generation& generation, std::span<const float> logits);
-  void Emit(Generation& generation);  // the job is gone after its last event
-  void EndEarly(RequestId id, FinishReason reason, const std::string& error = {},
-                bool refused = false);
+  void OnMaskPrepared(RequestId id, int64_t index, const Status& done);
+  bool Step();  // false: all sequences wait
+  void AcceptLogits(Generation& generation, std::span<const float> logits);
+  void Emit(Generation& generation);  // destroys the job after its last event
+  // Ends a request with an error; without an error, aborts the request.
+  void EndEarly(RequestId id, const std::optional<Error>& error = {});
   void Send(Job& job, Event event);
   void PublishStats();
 
@@ -112,7 +114,7 @@ class Engine {
   EngineOptions options_;
   GrammarCompiler grammars_;
 
-  // Between the threads.
+  // Shared between the threads. mutex_ guards all of these members except the atomics.
   mutable std::mutex mutex_;
   std::condition_variable wake_, reset_done_;
   std::vector<std::unique_ptr<Job>> submitted_;
@@ -127,24 +129,22 @@ class Engine {
   int64_t resets_wanted_ = 0, resets_done_ = 0;
   bool reset_result_ = false, stopping_ = false;
   RequestId next_id_ = 1;
+  std::atomic<int64_t> requests_ = 0;  // number of requests submitted and not ended
+  std::atomic<bool> draining_ = false;
   EngineStats published_;
 
-  // The engine's thread's own.
+  // Used only by the engine's thread, except constraints_, which any thread may call.
   Scheduler scheduler_;
   std::unordered_map<RequestId, std::unique_ptr<Job>> jobs_;
-  struct Late {
-    std::chrono::steady_clock::time_point deadline;
-    RequestId id;
-  };
-  std::deque<Late> compiling_;      // requests that wait for their grammars, or did; in order
-  std::vector<Generation*> batch_;  // of the step
+  Deadlines deadlines_;
+  std::vector<Generation*> batch_;  // the sequences of the step
   std::vector<int32_t> step_tokens_;
   std::vector<SequenceStep> steps_;
   std::vector<float> logits_;
   std::vector<RequestId> failed_;
   EngineStats stats_;
   ConstraintThreads constraints_;
-  std::thread thread_;  // last: it uses all of the above
+  std::thread thread_;  // last, because the thread uses all members above
 };
 
 }  // namespace merope

@@ -1,5 +1,6 @@
-// Events on their way from the engine's thread to a reader's: of one request, or of many, each with
-// the reader's own number for it. Owned by the reader; its sinks may outlive it.
+// Carries events from the engine's thread to a reader's thread. One queue takes the events of one
+// request or of many requests. Each event has the tag that the reader chose for its request. The
+// reader owns the queue. The queue's sinks may outlive the queue.
 #pragma once
 
 #include <chrono>
@@ -21,7 +22,7 @@ struct TaggedEvent {
 
 class EventQueue {
  public:
-  // For Engine::Submit: what comes of that request is found here under this tag.
+  // The sink for Engine::Submit. All events of that request arrive here with this tag.
   EventSink Sink(size_t tag) {
     return [shared = shared_, tag](Event event) {
       {
@@ -32,8 +33,9 @@ class EventQueue {
     };
   }
 
-  // All that has come, in order; waits for the first, up to the timeout, and is empty after it.
-  std::vector<TaggedEvent> Take(std::chrono::milliseconds timeout) {
+  // Returns all events that have arrived, in order. Waits for the first event, but no longer than
+  // the timeout. Returns no events after a timeout.
+  std::vector<TaggedEvent> WaitForEvents(std::chrono::milliseconds timeout) {
     std::unique_lock lock(shared_->mutex);
     shared_->filled.wait_for(lock, timeout, [this] { return !shared_->events.empty(); });
     return std::exchange(shared_->events, {});

@@ -2,13 +2,12 @@
 
 #include <utility>
 
-#include "base/stopwatch.h"
 #include "engine/event_queue.h"
 
 namespace merope {
 namespace {
 
-// How often a caller that waits looks whether it was cancelled.
+// How often a waiting caller checks whether the request was cancelled.
 constexpr std::chrono::milliseconds kPatience{50};
 
 }  // namespace
@@ -17,25 +16,25 @@ Result<GenerateResult> Generate(Engine& engine, Request request,
                                 const std::function<bool(std::string_view)>& text,
                                 const std::atomic<bool>* cancelled) {
   CHECK(request.params.n == 1);
-  const Stopwatch watch;
   GenerateResult result;
   result.prompt_tokens = std::ssize(request.prompt);
   EventQueue queue;
   TRY_ASSIGN(const RequestId id, engine.Submit(std::move(request), queue.Sink(0)));
-  bool refused = false;  // by the receiver of the text
+  bool refused = false;  // `text` returned false
   while (true) {
     if (refused || (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)))
       engine.Abort(id);
-    for (TaggedEvent& tagged : queue.Take(kPatience)) {
+    for (TaggedEvent& tagged : queue.WaitForEvents(kPatience)) {
       Event& event = tagged.event;
       result.ids.insert(result.ids.end(), event.ids.begin(), event.ids.end());
-      result.token_times.resize(result.ids.size(), watch.Seconds());
+      for (const double time : event.token_times)
+        result.token_times.push_back(time - event.times.queued);
       for (const PositionLogprobs& position : event.logprobs)
         result.logprobs.push_back(position.front().logprob);
       result.text += event.text;
       if (text && !refused && !event.text.empty()) refused = !text(event.text);
       if (!event.last) continue;
-      if (!event.error.empty()) return Err("{}", event.error);
+      if (event.error) return std::unexpected(*std::move(event.error));
       result.finish_reason = *event.finish_reason;
       if (const auto* stop = std::get_if<std::string>(&event.stop_reason))
         result.stop_reason = *stop;

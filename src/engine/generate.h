@@ -1,4 +1,5 @@
-// One request, start to end, for a caller that waits for it.
+// Runs one request from start to end. The calling thread waits for the result. `merope run` and the
+// report call Generate.
 #pragma once
 
 #include <atomic>
@@ -14,19 +15,19 @@
 namespace merope {
 
 struct GenerateResult {
-  std::vector<int32_t> ids;     // generated, the ending EOS included
-  std::vector<float> logprobs;  // (ids), where they were asked for
+  std::vector<int32_t> ids;     // generated tokens, including the EOS that ends them
+  std::vector<float> logprobs;  // (ids), if the request asks for logprobs
   std::string text;
   FinishReason finish_reason = FinishReason::kLength;
-  std::string stop_reason;  // the stop string, if one ended it
+  std::string stop_reason;  // the stop string, if a stop string ended the text
   int64_t prompt_tokens = 0;
-  // Seconds since the start of Generate, for each token of ids: entry 0 is the time to the first
-  // token.
+  // Seconds since the request was submitted, for each token of ids: entry 0 is the time to the
+  // first token.
   std::vector<double> token_times;
 };
 
-// The request's n is 1. text, if set, gets pieces of the text as they become certain; where it
-// returns false, or *cancelled is true, the request is aborted.
+// The request's n must be 1. `text`, if set, gets each piece of the text as soon as the piece is
+// certain. If `text` returns false, or *cancelled is true, Generate aborts the request.
 Result<GenerateResult> Generate(Engine& engine, Request request,
                                 const std::function<bool(std::string_view)>& text = {},
                                 const std::atomic<bool>* cancelled = nullptr);

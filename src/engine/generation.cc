@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include "grammar/grammar_constraint.h"
+
 namespace merope {
 namespace {
 
@@ -34,41 +36,49 @@ Generation::Generation(const GenerationSetup& setup, int64_t index, KvCache& kv)
   all_logits = params_.prompt_logprobs.has_value() && index == 0;
   reads_prefix_cache = !params_.skip_reading_prefix_cache;
   cache_salt = setup.cache_salt;
-  if (setup.grammar) {
-    constraint_ = std::make_shared<Constraint>(setup.grammar);
-  }
+  constraint_ = MakeConstraint();
 }
 
-void Generation::Take(std::span<const float> logits, int64_t draft_room) {
+std::shared_ptr<TokenConstraint> Generation::MakeConstraint() const {
+  std::vector<std::unique_ptr<TokenConstraint>> all;
+  if (setup_.grammar) all.push_back(std::make_unique<GrammarConstraint>(setup_.grammar));
+  if (setup_.constraint) all.push_back(setup_.constraint());
+  if (all.empty()) return nullptr;
+  if (all.size() == 1) return std::move(all[0]);
+  return std::make_shared<AllConstraints>(std::move(all));
+}
+
+void Generation::AcceptLogits(std::span<const float> logits, int64_t draft_room) {
   const auto vocab = static_cast<size_t>(setup_.vocab_size);
   const auto row = [&](int64_t i) { return logits.subspan(static_cast<size_t>(i) * vocab, vocab); };
   const int64_t rows = std::ssize(logits) / setup_.vocab_size, computed = sequence.length();
-  const int64_t known = std::ssize(tokens);  // the rest of what was computed is draft
+  const int64_t known = std::ssize(tokens);  // the other computed tokens are draft tokens
   verified_ = std::max<int64_t>(computed - known, 0);
   accepted_ = 0;
   if (all_logits) {
-    TakePromptLogprobs(logits, computed - rows);
+    RecordPromptLogprobs(logits, computed - rows);
     if (computed >= prompt_tokens) all_logits = false;
   }
   if (finished()) return;
-  if (computed < known) return;  // the prompt's middle
+  if (computed < known) return;  // in the middle of the prompt
 
   int64_t at = rows - 1 - verified_;
-  TakeToken(row(at));
+  AcceptToken(row(at));
   while (!finished() && !waits && accepted_ < verified_ &&
          tokens.back() == draft[static_cast<size_t>(accepted_)]) {
     ++accepted_;
-    TakeToken(row(++at));
+    AcceptToken(row(++at));
   }
   sequence.Truncate(std::min(computed, std::ssize(tokens) - 1));
   if (verified_ > 0) lookup_.Learn(verified_, accepted_);
   draft.clear();
   if (finished() || setup_.speculative_tokens == 0) return;
-  lookup_.Propose(tokens, std::min(draft_room, setup_.max_tokens - generated() - 1), &draft);
+  lookup_.Propose(tokens, setup_.draft_texts,
+                  std::min(draft_room, setup_.max_tokens - generated() - 1), &draft);
 }
 
-// first: the position of the token that the first row of logits follows.
-void Generation::TakePromptLogprobs(std::span<const float> logits, int64_t first) {
+// The first row of logits holds the logits after the token at position `first`.
+void Generation::RecordPromptLogprobs(std::span<const float> logits, int64_t first) {
   const auto vocab = static_cast<size_t>(setup_.vocab_size);
   std::vector<PositionLogprobs>& found = news_.prompt_logprobs;
   for (int64_t i = 0; static_cast<size_t>(i + 1) * vocab <= logits.size(); ++i) {
@@ -84,19 +94,21 @@ void Generation::TakePromptLogprobs(std::span<const float> logits, int64_t first
 
 void Generation::RefuseLogits(int64_t after) {
   Finish(FinishReason::kError,
-         fmt::format("logits: expected finite numbers, found NaN or infinity after token {}: the "
-                     "model's arithmetic overflows, or its weights are damaged",
-                     after));
+         Error{fmt::format("logits: expected finite numbers, found NaN or infinity after token {}: "
+                           "the model's arithmetic overflows, or its weights are damaged",
+                           after),
+               ErrorCode::kInternal});
 }
 
-// A position is prepared on the engine's thread where that is little work. From the first time that
-// it is not, the engine has it done elsewhere, and computes the logits again: the same ones.
+// Prepares a position on the engine's thread if this takes little work. After the first position
+// that takes more work, other threads prepare the masks, and the engine computes the logits of a
+// waiting position again. The new logits are bit-identical to the first ones.
 bool Generation::KnowsWhatMayFollow() {
   if (!constraint_) return true;
   if (!constraint_is_slow_) {
     try {
       constraint_is_slow_ = !constraint_->Prepare(setup_.constraint_work);
-    } catch (const std::exception&) {  // elsewhere it ends the request
+    } catch (const std::exception&) {  // on another thread, the exception ends the request
       constraint_is_slow_ = true;
     }
     waits = constraint_is_slow_;
@@ -106,12 +118,15 @@ bool Generation::KnowsWhatMayFollow() {
   return !waits;
 }
 
-void Generation::TakeToken(std::span<const float> logits) {
+void Generation::AcceptToken(std::span<const float> logits) {
   if (!KnowsWhatMayFollow()) return;
-  if (EndsByItself()) return End(FinishReason::kStop, {});  // the empty text alone is allowed
+  if (EndsByItself()) return End(FinishReason::kStop, {});  // only the empty text is allowed
   if (!AllFinite(logits)) return RefuseLogits(std::ssize(tokens));
-  const int32_t id =
-      sampler_.Sample(logits, constraint_ ? constraint_->mask() : std::span<const uint32_t>());
+  const std::span<const uint32_t> mask =
+      constraint_ ? constraint_->mask() : std::span<const uint32_t>();
+  if (constraint_ && std::ranges::none_of(mask, [](uint32_t word) { return word != 0; }))
+    return Finish(FinishReason::kError, Error{"constraints: they allow no token in common"});
+  const int32_t id = sampler_.Sample(logits, mask);
   if (constraint_) constraint_->Accept(id);
   tokens.push_back(id);
   news_.ids.push_back(id);
@@ -128,7 +143,7 @@ void Generation::TakeToken(std::span<const float> logits) {
     };
     const bool eos = among(setup_.eos_token_ids), ends = eos && !params_.ignore_eos;
     const bool stops = !ends && std::ranges::binary_search(params_.stop_token_ids, id);
-    // Ignored or not, nothing can follow an EOS that ends the structure.
+    // Even with ignore_eos, nothing can follow an EOS that ends the structured text.
     const bool is_over = eos && constraint_;
     if (ends || stops || is_over) reason = FinishReason::kStop;
     if (stops || (ends && setup_.eos_token_id && id != *setup_.eos_token_id)) stopped_by = id;
@@ -150,10 +165,12 @@ bool Generation::EndsByItself() const {
          constraint_->finished();
 }
 
-// The token that ends a sequence is no part of its text, unless asked for.
+// The token that ends a sequence is not part of its text, unless the request asks for the stop
+// string in the output.
 void Generation::AddText(int32_t id, bool ends) {
   if (ends && !params_.include_stop_str_in_output) return;
-  // A model's vocabulary may be padded past the tokenizer's: such an id has no text.
+  // A model's vocabulary may be padded beyond the tokenizer's vocabulary. An id in the padding has
+  // no text.
   if (id >= setup_.tokenizer.vocab_size()) return;
   news_.text += stops_.Push(decoder_.Push(id), generated() > params_.min_tokens);
 }
@@ -176,7 +193,7 @@ bool Generation::RepeatsItself() const {
 
 void Generation::End(FinishReason reason, StopReason stop_reason) {
   if (params_.detokenize && !stops_.stopped_by()) {
-    // An unfinished character may complete a stop string, too.
+    // An unfinished character may also complete a stop string.
     news_.text += stops_.Push(decoder_.Finish(), generated() > params_.min_tokens);
     news_.text += stops_.Finish();
     if (stops_.stopped_by()) {
@@ -190,7 +207,7 @@ void Generation::End(FinishReason reason, StopReason stop_reason) {
   stop_reason_ = std::move(stop_reason);
 }
 
-void Generation::Finish(FinishReason reason, std::string error) {
+void Generation::Finish(FinishReason reason, std::optional<Error> error) {
   news_.error = std::move(error);
   End(reason, {});
 }

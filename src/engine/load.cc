@@ -16,7 +16,7 @@
 namespace merope {
 namespace {
 
-// The types of the checkpoint's quantized tensors, those with the most bytes first.
+// The types of the checkpoint's quantized tensors, in descending order of bytes.
 std::vector<DType> QuantizedTypes(const Checkpoint& checkpoint) {
   std::map<DType, size_t> bytes;
   for (const TensorView& tensor : checkpoint.tensors())
@@ -27,7 +27,7 @@ std::vector<DType> QuantizedTypes(const Checkpoint& checkpoint) {
   return types;
 }
 
-// Resident bytes of the weights, about.
+// Approximate resident bytes of the weights.
 int64_t ExpectedWeightBytes(const Checkpoint& checkpoint, Precision precision) {
   int64_t values = 0, bytes = 0;
   for (const TensorView& tensor : checkpoint.tensors()) {
@@ -37,8 +37,8 @@ int64_t ExpectedWeightBytes(const Checkpoint& checkpoint, Precision precision) {
   return precision == Precision::kFp32 ? 4 * values : std::max(bytes, 2 * values);
 }
 
-// Of the memory that is left, the share that the KV cache may take: the rest is for activations,
-// the requests' texts and other processes.
+// The share of the remaining memory that the KV cache may take. The rest is for activations, the
+// requests' texts and other processes.
 constexpr double kKvShare = 0.8;
 
 int64_t KvBytes(const Checkpoint& checkpoint, const Backend& backend, int64_t tokens) {
@@ -49,7 +49,7 @@ int64_t KvBytes(const Checkpoint& checkpoint, const Backend& backend, int64_t to
 Result<int64_t> KvTokens(const Checkpoint& checkpoint, const Backend& backend,
                          const RuntimeOptions& options) {
   const ModelConfig& c = checkpoint.config();
-  // Llama::Load refuses a longer one.
+  // Llama::Load refuses a larger max_model_len.
   const int64_t longest = options.llama.max_model_len > 0
                               ? std::min(options.llama.max_model_len, c.max_position_embeddings)
                               : c.max_position_embeddings;
@@ -57,13 +57,14 @@ Result<int64_t> KvTokens(const Checkpoint& checkpoint, const Backend& backend,
   const int64_t one = (longest + kPageTokens - 1) / kPageTokens * kPageTokens;
   int64_t bytes = 0;
   if (options.kv_cache_bytes) {
-    // More than the machine has is never filled; its page table alone might not fit.
+    // A KV cache larger than the machine's memory can never be filled. Even its page table might
+    // not fit.
     bytes = static_cast<int64_t>(std::min<uint64_t>(
         *options.kv_cache_bytes,
         static_cast<uint64_t>(std::max(ReadMachine().memory_total, one * token))));
   } else {
     const int64_t left =
-        ReadMachine().UsableMemory() - ExpectedWeightBytes(checkpoint, backend.precision());
+        backend.AvailableBytes() - ExpectedWeightBytes(checkpoint, backend.precision());
     bytes = static_cast<int64_t>(kKvShare * static_cast<double>(left));
   }
   const int64_t fits = std::max<int64_t>(bytes / (token * kPageTokens), 0) * kPageTokens;
@@ -85,7 +86,7 @@ Precision DefaultPrecision(const Checkpoint& checkpoint) {
   if (IsQuantized(dtype)) {
     int64_t weights = 0;
     for (const TensorView& tensor : checkpoint.tensors()) weights += tensor.elements();
-    return weights <= kSmallModel ? Precision::kBf16 : Precision::kStored;
+    return weights <= kSmallModel ? Precision::kBf16 : Precision::kNative;
   }
   if (dtype == DType::kInt8) return Precision::kInt8;
   if (dtype == DType::kInt4) return Precision::kInt4;
@@ -95,21 +96,21 @@ Precision DefaultPrecision(const Checkpoint& checkpoint) {
 Result<std::optional<Precision>> ParsePrecision(std::string_view name) {
   if (name == "auto") return std::nullopt;
   for (const Precision precision :
-       {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kInt4, Precision::kStored})
+       {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kInt4, Precision::kNative})
     if (name == PrecisionName(precision)) return precision;
-  // vLLM's and PyTorch's names. All values of fp16 are values of fp32, and nothing here runs in
-  // fp16.
+  if (name == kOldNative) return Precision::kNative;
+  // vLLM's and PyTorch's names. fp32 holds all fp16 values, and merope has no fp16 precision.
   if (name == "bfloat16") return Precision::kBf16;
   if (name == "float32" || name == "float" || name == "float16" || name == "half")
     return Precision::kFp32;
   return Err(
-      "dtype: expected auto, stored, fp32 (float32, float, float16, half), bf16 (bfloat16), int8 "
+      "dtype: expected auto, native, fp32 (float32, float, float16, half), bf16 (bfloat16), int8 "
       "or int4, found \"{}\"",
       name);
 }
 
 std::string DescribePrecision(const Checkpoint& checkpoint, Precision precision) {
-  if (precision != Precision::kStored) return std::string(PrecisionName(precision));
+  if (precision != Precision::kNative) return std::string(PrecisionName(precision));
   std::string types;
   for (const DType type : QuantizedTypes(checkpoint))
     types += (types.empty() ? "" : ", ") + std::string(DTypeName(type));
@@ -133,19 +134,18 @@ Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& 
   const Stopwatch watch;
   Runtime runtime;
   runtime.threads = options.threads > 0 ? options.threads : DefaultThreads();
-  const CpuOptions cpu{options.precision.value_or(DefaultPrecision(checkpoint)), runtime.threads,
-                       options.weights, options.kv};
-  if (cpu.precision == Precision::kStored && QuantizedTypes(checkpoint).empty())
-    return Err("{}: dtype stored: expected a GGUF file's quantized weights, found {}",
+  const BackendOptions made{options.precision.value_or(DefaultPrecision(checkpoint)),
+                            runtime.threads, options.weights, options.kv};
+  if (made.precision == Precision::kNative && QuantizedTypes(checkpoint).empty())
+    return Err("{}: dtype native: expected a GGUF file's quantized weights, found {}",
                checkpoint.path(), DTypeName(checkpoint.config().dtype));
   const DType dtype = checkpoint.config().dtype;
-  if (IsOwnInteger(dtype) && IsInteger(cpu.precision) &&
-      cpu.precision != DefaultPrecision(checkpoint))
+  if (IsOwnInteger(dtype) && IsInteger(made.precision) &&
+      made.precision != DefaultPrecision(checkpoint))
     return Err("{}: dtype {}: its weights are quantized to {} already: expected that, bf16 or fp32",
-               checkpoint.path(), PrecisionName(cpu.precision),
+               checkpoint.path(), PrecisionName(made.precision),
                PrecisionName(DefaultPrecision(checkpoint)));
-  const bool reference = options.backend == BackendKind::kReference;
-  runtime.backend = reference ? MakeReferenceBackend(cpu) : MakeCpuBackend(cpu);
+  TRY_ASSIGN(runtime.backend, MakeBackend(options.backend, made));
   ProgressBar bar("loading weights");
   const auto progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
   LlamaOptions llama = options.llama;
@@ -180,7 +180,8 @@ Result<Checkpoint> OpenLimited(const std::string& path, const ContextLimit& limi
 Result<LoadedModel> LoadModel(const LoadOptions& options) {
   const Stopwatch watch;
   TRY_ASSIGN(Checkpoint checkpoint, Checkpoint::Open(options.path));
-  // Beside the weights, whose threads share what it leaves of the cores (ThreadTeam::ForEach).
+  // A second thread reads the tokenizer while the weights load. The threads that load the weights
+  // share the cores that the second thread leaves free (ThreadTeam::ForEach).
   auto tokenizer_read =
       std::async(std::launch::async, [&checkpoint] { return checkpoint.LoadTokenizer(); });
   Result<Runtime> runtime_loaded = LoadRuntime(checkpoint, options.runtime);
@@ -193,17 +194,6 @@ Result<LoadedModel> LoadModel(const LoadOptions& options) {
 std::optional<int32_t> EosTokenId(const LoadedModel& loaded) {
   const std::string token = loaded.checkpoint.eos_token();
   return token.empty() ? std::nullopt : loaded.tokenizer.TokenToId(token);
-}
-
-Result<std::vector<int32_t>> EncodePrompt(const Tokenizer& tokenizer, std::string_view text,
-                                          bool add_prefix) {
-  TRY_ASSIGN(std::vector<int32_t> ids, tokenizer.Encode(text));
-  if (!add_prefix) return ids;
-  const std::vector<int32_t> prefix = tokenizer.PrefixIds();
-  const bool has_prefix = ids.size() >= prefix.size() &&
-                          std::ranges::equal(prefix, std::span(ids).first(prefix.size()));
-  if (!has_prefix) ids.insert(ids.begin(), prefix.begin(), prefix.end());
-  return ids;
 }
 
 }  // namespace merope

@@ -1,5 +1,5 @@
-// What the engine says about a request: events, each what one step has made certain of one of its
-// sequences.
+// The engine reports on a request by events. Each event says what one step made certain about one
+// of the request's sequences. The engine's thread makes the events.
 #pragma once
 
 #include <cstdint>
@@ -9,50 +9,57 @@
 #include <variant>
 #include <vector>
 
+#include "base/error.h"
+
 namespace merope {
 
 enum class FinishReason : uint8_t { kStop, kLength, kAbort, kError, kRepetition };
-std::string_view FinishReasonName(FinishReason reason);  // "stop", "length", …, as vLLM has them
+std::string_view FinishReasonName(FinishReason reason);  // "stop", "length", …, as in vLLM
 
 struct TokenLogprob {
   int32_t id = 0;
-  float logprob = 0;  // natural log, of the distribution before anything is done to it
-  int32_t rank = 0;  // 1: the likeliest; tokens as likely as this one count as before it where vLLM
-                     // counts them
+  // Natural logarithm of the probability, from the logits before the sampler changes them.
+  float logprob = 0;
+  // 1: the most likely token. For a position's own token, equally likely tokens count as ranked
+  // before it, as in vLLM.
+  int32_t rank = 0;
 };
-// Of one position: its token first, then the likeliest k in order, that token among them again
-// where it belongs to them.
+// The logprobs of one position: first the position's own token, then the k most likely tokens in
+// order. If the position's own token is one of the k, it appears a second time among them.
 using PositionLogprobs = std::vector<TokenLogprob>;
 
-// What ended a sequence: nothing to say (the tokenizer's EOS, length), a token of stop_token_ids or
-// another EOS, or a string: of stop, or "repetition_detected". As vLLM has them.
+// The reason why a sequence ended, as in vLLM. monostate: nothing to report (the tokenizer's EOS,
+// or the length). int32_t: a token of stop_token_ids, or another EOS. string: one of the strings of
+// `stop`, or "repetition_detected".
 using StopReason = std::variant<std::monostate, int32_t, std::string>;
 
-// When a request reached its stages, in seconds of the steady clock; 0: not yet.
+// The times at which a request reached its stages, in seconds of the steady clock; 0: not yet.
 struct RequestTimes {
-  double queued = 0;       // submitted
-  double scheduled = 0;    // the first step with a part of it began
-  double first_token = 0;  // the step of its first token ended
-  double last_token = 0;   // the latest such step ended
+  double queued = 0;       // the request was submitted
+  double scheduled = 0;    // the first step with a part of the request began
+  double first_token = 0;  // the step of the first token ended
+  double last_token = 0;   // the latest step of a token ended
 };
 
 struct Event {
-  int64_t index = 0;  // of the request's n sequences
-  // What is new:
+  int64_t index = 0;  // which of the request's n sequences
+  // New since the last event of this sequence:
   std::vector<int32_t> ids;
-  std::vector<PositionLogprobs> logprobs;  // (ids), where they were asked for
+  std::vector<double> token_times;         // (ids): end of each token's step, as in RequestTimes
+  std::vector<PositionLogprobs> logprobs;  // (ids), if the request asks for logprobs
   std::string text;
-  double cumulative_logprob = 0;  // of all its tokens so far, where logprobs were asked for
+  // The sum for all tokens of the sequence so far, if the request asks for logprobs.
+  double cumulative_logprob = 0;
   std::optional<FinishReason> finish_reason;
   StopReason stop_reason;
-  // In the first event of a request: the tokens of its prompt found in the prefix cache, and, where
-  // asked for, the logprobs of each token of the prompt but the first.
+  // In the first event of a sequence: the number of prompt tokens found in the prefix cache. Also,
+  // for sequence 0 and if the request asks for prompt_logprobs: the logprobs of each token of the
+  // prompt but the first.
   int64_t cached_tokens = 0;
   std::vector<PositionLogprobs> prompt_logprobs;
   RequestTimes times = {};
-  bool last = false;     // nothing more comes of this request
-  std::string error;     // with finish_reason kError
-  bool refused = false;  // the error is the request's fault: what it asks for cannot be
+  bool last = false;           // no event of this request follows
+  std::optional<Error> error;  // with finish_reason kError
 };
 
 }  // namespace merope

@@ -4,7 +4,31 @@
 
 namespace merope {
 
-void PromptLookup::Propose(std::span<const int32_t> tokens, int64_t room,
+namespace {
+
+// Looks in `text` for the longest match of the end of `tokens`; of equally long matches, for the
+// latest. A match ends at position `last` at most. If the match is longer than *best, sets *best to
+// its length and returns the tokens after the match. Otherwise returns nothing.
+std::span<const int32_t> Following(std::span<const int32_t> tokens, std::span<const int32_t> text,
+                                   int64_t last, int64_t* best) {
+  const int64_t n = std::ssize(tokens);
+  int64_t follows = 0;
+  for (int64_t end = last; end > *best && *best < PromptLookup::kMaxMatch; --end) {
+    const int64_t longest = std::min({PromptLookup::kMaxMatch, end, n});
+    int64_t match = 0;
+    while (match < longest && text.data()[end - 1 - match] == tokens.data()[n - 1 - match]) ++match;
+    if (match <= *best) continue;
+    *best = match;
+    follows = end;
+  }
+  if (follows == 0) return {};
+  return text.subspan(static_cast<size_t>(follows));
+}
+
+}  // namespace
+
+void PromptLookup::Propose(std::span<const int32_t> tokens,
+                           std::span<const std::vector<int32_t>> texts, int64_t room,
                            std::vector<int32_t>* draft) {
   draft->clear();
   if (pause_ > 0) {
@@ -13,19 +37,13 @@ void PromptLookup::Propose(std::span<const int32_t> tokens, int64_t room,
   }
   const int64_t n = std::ssize(tokens), wanted = std::min({length_, max_tokens_, room});
   if (wanted < 1) return;
-  const int32_t* const data = tokens.data();
-  int64_t best = kMinMatch - 1, follows = 0;
-  for (int64_t end = n - 1; end > best && best < kMaxMatch; --end) {  // a match ends before `end`
-    int64_t match = 0;
-    while (match < kMaxMatch && match < end && data[end - 1 - match] == data[n - 1 - match])
-      ++match;
-    if (match <= best) continue;
-    best = match;
-    follows = end;
-  }
-  if (follows == 0) return;
-  const int64_t count = std::min(wanted, n - follows);
-  draft->assign(data + follows, data + follows + count);
+  int64_t best = kMinMatch - 1;
+  std::span<const int32_t> follows = Following(tokens, tokens, n - 1, &best);
+  for (const std::vector<int32_t>& text : texts)
+    if (const auto other = Following(tokens, text, std::ssize(text) - 1, &best); !other.empty())
+      follows = other;
+  follows = follows.first(std::min(follows.size(), static_cast<size_t>(wanted)));
+  draft->assign(follows.begin(), follows.end());
 }
 
 void PromptLookup::Learn(int64_t verified, int64_t accepted) {

@@ -1,6 +1,6 @@
-// Speculation without a second model: what followed the last time that these tokens stood here is
-// proposed to follow again (prompt lookup). Answers that quote their sources gain by it. One
-// sequence's; the engine's thread.
+// Prompt lookup is speculation without a second model. PromptLookup finds an earlier occurrence of
+// the latest tokens and proposes the tokens that followed there. Answers that quote their sources
+// gain from prompt lookup. Each sequence owns one PromptLookup. The engine's thread uses it.
 #pragma once
 
 #include <cstdint>
@@ -11,25 +11,28 @@ namespace merope {
 
 class PromptLookup {
  public:
-  // At most max_tokens are proposed at once.
+  // max_tokens: the most tokens of one proposal.
   explicit PromptLookup(int64_t max_tokens) : max_tokens_(max_tokens) {}
 
-  // Proposes what may follow the tokens, at most `room` of it: what stands after the latest of the
-  // longest earlier occurrences of their end. Nothing, where fewer than kMinMatch tokens agree.
-  void Propose(std::span<const int32_t> tokens, int64_t room, std::vector<int32_t>* draft);
+  // Proposes tokens that may follow `tokens`, at most `room` of them. Propose looks for the longest
+  // other occurrence of the end of `tokens`: in `tokens` (the latest such occurrence), or in one of
+  // `texts` if the occurrence there is longer. The proposal is the tokens after that occurrence.
+  // There is no proposal if fewer than kMinMatch tokens agree.
+  void Propose(std::span<const int32_t> tokens, std::span<const std::vector<int32_t>> texts,
+               int64_t room, std::vector<int32_t>* draft);
 
-  // What became of the last proposal: that many tokens were verified, that many were right. The
-  // next one is as long as the last ones were right, and none comes for a while after several that
-  // were not.
+  // Reports on the last proposal: `verified` tokens were checked, and `accepted` of these were
+  // right. The length of the next proposal depends on `accepted`. After several proposals in a row
+  // without a right token, Propose proposes nothing for a while.
   void Learn(int64_t verified, int64_t accepted);
 
   static constexpr int64_t kMinMatch = 3, kMaxMatch = 16;
 
  private:
   int64_t max_tokens_;
-  int64_t length_ = 4;  // of the next proposal
-  int64_t misses_ = 0;  // proposals in a row of which nothing was right
-  int64_t pause_ = 0;   // calls of Propose that propose nothing
+  int64_t length_ = 4;  // most tokens of the next proposal
+  int64_t misses_ = 0;  // number of proposals in a row without a right token
+  int64_t pause_ = 0;   // number of next calls of Propose that propose nothing
 };
 
 }  // namespace merope

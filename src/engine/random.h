@@ -1,5 +1,6 @@
 // Random numbers by counter: Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel Random
-// Numbers: As Easy as 1, 2, 3" (SC 2011). The n-th number of a seed depends on nothing but the two.
+// Numbers: As Easy as 1, 2, 3" (SC 2011). The n-th number of a seed depends only on the seed and n.
+// The sampler calls these pure functions.
 #pragma once
 
 #include <array>

@@ -9,30 +9,30 @@
 #include <utility>
 
 #include "engine/random.h"
-#include "text/jinja_text.h"
+#include "text/strings.h"
 
 namespace merope {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-constexpr size_t kBlock = 1024;  // logits that are looked at together
+constexpr size_t kBlock = 1024;  // logits that are processed together
 
 struct Candidate {
   float logit = 0;
   int32_t id = 0;
-  float weight = 0;  // exp((logit − the greatest) / temperature), where it has been computed
+  float weight = 0;  // exp((logit − greatest logit) / temperature), if it has been computed
 };
 
-// After everything above −∞.
+// Comes after every candidate above −∞.
 constexpr Candidate kLast{std::numeric_limits<float>::lowest(),
                           std::numeric_limits<int32_t>::max()};
 
-// Likeliest first; equals by id.
+// Most likely first; equal logits in order of id.
 bool Before(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
-// Hundreds of sequences sample one after the other: they share what they write to.
+// Scratch memory. Hundreds of sequences sample one after the other and share this memory.
 struct Scratch {
   std::vector<float> logits;
   std::vector<Candidate> kept, list;
@@ -54,8 +54,9 @@ void Allow(std::span<const uint32_t> mask, std::span<float> logits) {
   }
 }
 
-// The smallest id of the greatest logit; 0 where none is above −∞. Lanes and blocks let the
-// compiler compare many at once; only the block of the greatest is looked through.
+// The smallest id of the greatest logit; 0 if no logit is above −∞. Lanes and blocks let the
+// compiler compare many logits at once. Only the block with the greatest logit is searched for the
+// id.
 int32_t Greatest(std::span<const float> logits) {
   constexpr size_t kLanes = 16;
   float best = kMinusInfinity;
@@ -79,8 +80,9 @@ int32_t Greatest(std::span<const float> logits) {
   return static_cast<int32_t>(at);
 }
 
-// The k likeliest of those above −∞, in no order. The list is cut back to k whenever it has grown
-// too long, and what is not above its last one then is passed over.
+// The k most likely of the tokens above −∞, in no order. When the list has grown too long,
+// Likeliest cuts the list back to k. From then on, logits that are not above the last one in the
+// list are skipped.
 void Likeliest(std::span<const float> logits, size_t k, std::vector<Candidate>* list) {
   const auto cut = [&] {
     const auto last = list->begin() + static_cast<std::ptrdiff_t>(k) - 1;
@@ -99,13 +101,14 @@ void Likeliest(std::span<const float> logits, size_t k, std::vector<Candidate>* 
   if (list->size() > k) cut();
 }
 
-// The last, in order, of the fewest likeliest that weigh `share` together. Weights are summed by
-// buckets of logits from highest down to lowest, of all that are kept; only the bucket where the
-// share is reached is sorted.
+// Takes the smallest set of most likely candidates whose weights sum to at least `share`, and
+// returns the last candidate of this set. Sums the weights of all kept candidates in buckets of
+// logits, from `highest` down to `lowest`. Sorts only the bucket in which the sum reaches `share`.
 Candidate LastOfShare(std::span<const Candidate> kept, float highest, float lowest, double share) {
   constexpr int32_t kBuckets = 2048;
   const double top = highest, range = top - lowest, scale = range > 0 ? kBuckets / range : 0;
-  const auto bucket = [&](const Candidate& x) {  // by int32_t, which converts in one instruction
+  // The conversion goes through int32_t, which takes one instruction.
+  const auto bucket = [&](const Candidate& x) {
     return static_cast<size_t>(static_cast<int32_t>((top - x.logit) * scale));
   };
   std::array<double, kBuckets + 1> weights{};
@@ -120,16 +123,18 @@ Candidate LastOfShare(std::span<const Candidate> kept, float highest, float lowe
   std::ranges::sort(list, Before);
   for (const Candidate& x : list)
     if ((sum += static_cast<double>(x.weight)) >= share) return x;
-  return list.empty() ? kLast : list.back();  // only where rounding left a rest
+  return list.empty() ? kLast : list.back();  // only if rounding errors leave a remainder
 }
 
-// exp(x) for x from −87 to 0, and exp(−87) below that, to 2 parts in 10^7: what the rounding of a
-// float of −20 makes of it, too. Written without branches, so that compilers do several at once; it
-// is what drawing from a whole vocabulary takes its time for.
+// exp(x) for x from −87 to 0, and exp(−87) for smaller x. The relative error is 2 parts in 10^7.
+// The rounding of an x near −20 to fp32 can cause at least the same error. The code has no
+// branches, so that compilers compute several values at once. Drawing from a whole vocabulary
+// spends its time here.
 float ExpOfNegative(float x) {
   constexpr auto kLeast = std::bit_cast<uint32_t>(-87.0f);
   x = std::bit_cast<float>(std::min(std::bit_cast<uint32_t>(x), kLeast));
-  // x = n · ln 2 + r: adding 1.5 · 2^23 rounds to an integer and leaves it in the lowest bits.
+  // x = n · ln 2 + r. Adding 1.5 · 2^23 rounds to an integer and leaves the integer in the lowest
+  // bits.
   constexpr float kRound = 0x1.8p23f, kLn2High = 0x1.62e4p-1f, kLn2Low = 1.42860682e-6f;
   const float shifted = x * 1.44269504f + kRound;
   const float n = shifted - kRound;
@@ -192,7 +197,7 @@ int32_t Sampler::Sample(std::span<const float> logits, std::span<const uint32_t>
   const std::span<const float> changed = Change(logits, mask);
   int32_t token = Greatest(changed);
   if (!(changed[static_cast<size_t>(token)] > kMinusInfinity)) {
-    token = WhereNothingIsLeft(logits, mask);
+    token = FallbackToken(logits, mask);
   } else if (!params_.greedy()) {
     token = Draw(changed, token);
   }
@@ -231,7 +236,7 @@ std::span<const float> Sampler::Change(std::span<const float> logits,
   return changed;
 }
 
-// The last token of each word whose other tokens were the last to be generated.
+// Forbids the last token of each bad word whose other tokens are the latest generated tokens.
 void Sampler::BanWords(std::span<float> logits) const {
   for (const std::vector<int32_t>& word : bad_words_) {
     const auto head = std::span(word).first(word.size() - 1);
@@ -259,8 +264,9 @@ void Sampler::Penalize(std::span<float> logits) const {
   }
 }
 
-// Each of min_p, top_k and top_p keeps the likeliest down to a last one. Only its place is found,
-// then the row is gone through by id: what a random number means does not depend on how.
+// Each of min_p, top_k and top_p keeps the most likely tokens down to a last one. Draw only finds
+// this last candidate. Then Draw goes through the row in order of id. So the token that a random
+// number selects does not depend on the way in which the last candidate was found.
 int32_t Sampler::Draw(std::span<const float> logits, int32_t best) const {
   const float best_logit = logits[static_cast<size_t>(best)];
   if (!std::isfinite(best_logit)) return best;
@@ -270,7 +276,7 @@ int32_t Sampler::Draw(std::span<const float> logits, int32_t best) const {
     Likeliest(logits, static_cast<size_t>(params_.top_k), &kept);
     last = *std::ranges::max_element(kept, Before);
   }
-  if (params_.min_p > 0) {  // p ≥ min_p · p_max, said of logits
+  if (params_.min_p > 0) {  // p ≥ min_p · p_max, as a bound on logits
     const float floor =
         RoundUp(static_cast<double>(best_logit) + std::log(params_.min_p) * params_.temperature);
     if (floor > last.logit) last = {floor, kLast.id};
@@ -302,11 +308,11 @@ int32_t Sampler::Draw(std::span<const float> logits, int32_t best) const {
   double left = UniformAt(seed_, generated_.size()) * total;
   for (const Candidate& candidate : kept)
     if ((left -= static_cast<double>(candidate.weight)) < 0) return candidate.id;
-  return best;  // only where rounding left a rest
+  return best;  // only if rounding errors leave a remainder
 }
 
-int32_t Sampler::WhereNothingIsLeft(std::span<const float> logits,
-                                    std::span<const uint32_t> mask) const {
+int32_t Sampler::FallbackToken(std::span<const float> logits,
+                               std::span<const uint32_t> mask) const {
   for (const std::span<const uint32_t> also : {std::span<const uint32_t>(allowed_), {}}) {
     int32_t best = -1;
     for (size_t id = 0; id < logits.size(); ++id) {
@@ -334,11 +340,12 @@ Result<std::vector<std::vector<int32_t>>> EncodeBadWords(const Tokenizer& tokeni
                                                          int64_t vocab_size) {
   std::vector<std::vector<int32_t>> encoded;
   for (const std::string& word : words) {
-    const std::string bare(jinja::Strip(word, true, false));
+    const std::string bare(strings::Strip(word, true, false));
     auto plain = tokenizer.Encode(bare), spaced = tokenizer.Encode(" " + bare);
     for (const auto* ids : {&plain, &spaced})
-      if (!*ids) return Within("bad_words", ids->error());
-    if (plain->empty()) return Err("bad_words: expected words that have tokens, found '{}'", word);
+      if (!*ids) return WithinField("bad_words", ids->error());
+    if (plain->empty())
+      return FieldErr("bad_words", "expected words that have tokens, found '{}'", word);
     const bool differs = spaced->size() == plain->size() && spaced->front() != plain->front();
     encoded.push_back(std::move(*plain));
     if (differs) encoded.push_back(std::move(*spaced));
@@ -346,8 +353,8 @@ Result<std::vector<std::vector<int32_t>>> EncodeBadWords(const Tokenizer& tokeni
   for (const std::vector<int32_t>& ids : encoded)
     for (const int32_t id : ids)
       if (id >= vocab_size)
-        return Err("bad_words: expected words of tokens from 0 to {}, found token {}",
-                   vocab_size - 1, id);
+        return FieldErr("bad_words", "expected words of tokens from 0 to {}, found token {}",
+                        vocab_size - 1, id);
   return encoded;
 }
 

@@ -8,37 +8,38 @@
 namespace merope {
 namespace {
 
-constexpr int64_t kMaxSequences = 16384;  // of one request; as vLLM's later versions have it
-// Of the lists of texts that every step looks for.
+constexpr int64_t kMaxSequences = 16384;  // of one request; as in vLLM's later versions
+// Limits of each list of texts (stop, bad_words). Every step searches for these texts.
 constexpr int64_t kMaxTexts = 1024, kMaxTextBytes = 65536;
 constexpr double kLeastTemperature = 0.01, kMostBias = 100;
 
-// Comparisons are written so that NaN fails them.
+// The comparisons are written so that NaN fails them.
 Status SettleShape(SamplingParams* params) {
   if (params->n < 1 || params->n > kMaxSequences)
-    return Err("n: expected 1 to {}, found {}", kMaxSequences, params->n);
+    return FieldErr("n", "expected 1 to {}, found {}", kMaxSequences, params->n);
   if (!(std::abs(params->presence_penalty) <= 2))
-    return Err("presence_penalty: expected a number from −2 to 2, found {}",
-               params->presence_penalty);
+    return FieldErr("presence_penalty", "expected a number from −2 to 2, found {}",
+                    params->presence_penalty);
   if (!(std::abs(params->frequency_penalty) <= 2))
-    return Err("frequency_penalty: expected a number from −2 to 2, found {}",
-               params->frequency_penalty);
+    return FieldErr("frequency_penalty", "expected a number from −2 to 2, found {}",
+                    params->frequency_penalty);
   if (!(params->repetition_penalty > 0 && std::isfinite(params->repetition_penalty)))
-    return Err("repetition_penalty: expected a number above 0, found {}",
-               params->repetition_penalty);
+    return FieldErr("repetition_penalty", "expected a number above 0, found {}",
+                    params->repetition_penalty);
   if (!(params->temperature >= 0 && std::isfinite(params->temperature)))
-    return Err("temperature: expected 0 or more, found {}", params->temperature);
+    return FieldErr("temperature", "expected 0 or more, found {}", params->temperature);
   if (!(params->top_p > 0 && params->top_p <= 1))
-    return Err("top_p: expected a number above 0, up to 1, found {}", params->top_p);
+    return FieldErr("top_p", "expected a number above 0, up to 1, found {}", params->top_p);
   if (!(params->min_p >= 0 && params->min_p <= 1))
-    return Err("min_p: expected a number from 0 to 1, found {}", params->min_p);
+    return FieldErr("min_p", "expected a number from 0 to 1, found {}", params->min_p);
   if (params->top_k < -1)
-    return Err("top_k: expected −1 or 0 (off), or 1 or more, found {}", params->top_k);
+    return FieldErr("top_k", "expected −1 or 0 (off), or 1 or more, found {}", params->top_k);
   if (params->temperature > 0) {
     params->temperature = std::max(params->temperature, kLeastTemperature);
   } else {
     if (params->n > 1)
-      return Err("n: expected 1 with temperature 0 (all would be the same), found {}", params->n);
+      return FieldErr("n", "expected 1 with temperature 0 (all would be the same), found {}",
+                      params->n);
     params->top_p = 1;
     params->top_k = 0;
     params->min_p = 0;
@@ -49,12 +50,12 @@ Status SettleShape(SamplingParams* params) {
 
 Status CheckLength(const SamplingParams& params) {
   if (params.max_tokens && *params.max_tokens < 1)
-    return Err("max_tokens: expected 1 or more, found {}", *params.max_tokens);
+    return FieldErr("max_tokens", "expected 1 or more, found {}", *params.max_tokens);
   if (params.min_tokens < 0)
-    return Err("min_tokens: expected 0 or more, found {}", params.min_tokens);
+    return FieldErr("min_tokens", "expected 0 or more, found {}", params.min_tokens);
   if (params.max_tokens && params.min_tokens > *params.max_tokens)
-    return Err("min_tokens: expected at most max_tokens, {}, found {}", *params.max_tokens,
-               params.min_tokens);
+    return FieldErr("min_tokens", "expected at most max_tokens, {}, found {}", *params.max_tokens,
+                    params.min_tokens);
   return {};
 }
 
@@ -64,22 +65,22 @@ Status CheckTexts(const SamplingParams& params) {
     int64_t bytes = 0;
     for (const std::string& text : *texts) bytes += std::ssize(text);
     if (std::ssize(*texts) > kMaxTexts || bytes > kMaxTextBytes)
-      return Err("{}: expected at most {} strings of {} bytes together, found {} of {}", field,
-                 kMaxTexts, kMaxTextBytes, texts->size(), bytes);
+      return FieldErr(field, "expected at most {} strings of {} bytes together, found {} of {}",
+                      kMaxTexts, kMaxTextBytes, texts->size(), bytes);
   }
   if (std::ranges::find(params.stop, "") != params.stop.end())
-    return Err("stop: expected strings that are not empty, found an empty one");
+    return FieldErr("stop", "expected strings that are not empty, found an empty one");
   if (!params.stop.empty() && !params.detokenize)
-    return Err("stop: expected no strings without detokenize, found {}", params.stop.size());
+    return FieldErr("stop", "expected no strings without detokenize, found {}", params.stop.size());
   if (std::ranges::find(params.bad_words, "") != params.bad_words.end())
-    return Err("bad_words: expected strings that are not empty, found an empty one");
+    return FieldErr("bad_words", "expected strings that are not empty, found an empty one");
   return {};
 }
 
 Status CheckIds(std::string_view field, std::span<const int32_t> ids, int64_t vocab_size) {
   for (const int32_t id : ids)
     if (id < 0 || id >= vocab_size)
-      return Err("{}: expected tokens from 0 to {}, found {}", field, vocab_size - 1, id);
+      return FieldErr(field, "expected tokens from 0 to {}, found {}", vocab_size - 1, id);
   return {};
 }
 
@@ -92,16 +93,17 @@ Status SettleTokens(SamplingParams* params, int64_t vocab_size) {
   sort(&params->stop_token_ids);
   if (params->allowed_token_ids) {
     if (params->allowed_token_ids->empty())
-      return Err("allowed_token_ids: expected at least one token, found none");
+      return FieldErr("allowed_token_ids", "expected at least one token, found none");
     TRY(CheckIds("allowed_token_ids", *params->allowed_token_ids, vocab_size));
     sort(&*params->allowed_token_ids);
   }
   if (std::ssize(params->logit_bias) > vocab_size)
-    return Err("logit_bias: expected at most one for each of {} tokens, found {}", vocab_size,
-               params->logit_bias.size());
+    return FieldErr("logit_bias", "expected at most one for each of {} tokens, found {}",
+                    vocab_size, params->logit_bias.size());
   for (auto& [id, bias] : params->logit_bias) {
     TRY(CheckIds("logit_bias", std::span(&id, 1), vocab_size));
-    if (std::isnan(bias)) return Err("logit_bias: expected a number for token {}, found nan", id);
+    if (std::isnan(bias))
+      return FieldErr("logit_bias", "expected a number for token {}, found nan", id);
     bias = std::clamp(bias, -kMostBias, kMostBias);
   }
   return {};
@@ -111,11 +113,11 @@ Status CheckLogprobs(std::string_view field, const std::optional<int64_t>& logpr
                      const SamplingLimits& limits) {
   if (!logprobs) return {};
   if (*logprobs < -1)
-    return Err("{}: expected 0 or more, or −1 (the vocabulary), found {}", field, *logprobs);
+    return FieldErr(field, "expected 0 or more, or −1 (the vocabulary), found {}", *logprobs);
   const int64_t most = limits.max_logprobs == -1 ? limits.vocab_size : limits.max_logprobs;
   const int64_t asked = *logprobs == -1 ? limits.vocab_size : *logprobs;
   if (asked > most)
-    return Err("{}: expected at most max_logprobs, {}, found {}", field, most, asked);
+    return FieldErr(field, "expected at most max_logprobs, {}, found {}", most, asked);
   return {};
 }
 
@@ -128,31 +130,31 @@ Status CheckStructuredOutputs(const StructuredOutputs& outputs) {
                     outputs.choice.has_value() + outputs.grammar.has_value() + outputs.json_object +
                     outputs.structural_tag.has_value();
   if (kinds != 1)
-    return Err(
-        "structured_outputs: expected one of json, regex, choice, grammar, json_object and "
-        "structural_tag, found {}",
-        kinds);
+    return FieldErr("structured_outputs",
+                    "expected one of json, regex, choice, grammar, json_object and "
+                    "structural_tag, found {}",
+                    kinds);
   if (outputs.choice && outputs.choice->empty())
-    return Err("structured_outputs.choice: expected at least one string, found none");
+    return FieldErr("structured_outputs.choice", "expected at least one string, found none");
   if (Blank(outputs.json))
-    return Err("structured_outputs.json: expected a JSON schema, found an empty string");
+    return FieldErr("structured_outputs.json", "expected a JSON schema, found an empty string");
   if (Blank(outputs.grammar))
-    return Err("structured_outputs.grammar: expected a grammar, found an empty string");
+    return FieldErr("structured_outputs.grammar", "expected a grammar, found an empty string");
   if (outputs.regex && outputs.regex->find('\0') != std::string::npos)
-    return Err("structured_outputs.regex: expected no NUL character, found one");
+    return FieldErr("structured_outputs.regex", "expected no NUL character, found one");
   return {};
 }
 
 Status SettleRepetitionDetection(RepetitionDetection* detection) {
   const auto [most, least, count] = *detection;
   if (most < 0)
-    return Err("repetition_detection.max_pattern_size: expected 0 or more, found {}", most);
+    return FieldErr("repetition_detection.max_pattern_size", "expected 0 or more, found {}", most);
   if (least < 0 || least > most)
-    return Err(
-        "repetition_detection.min_pattern_size: expected 0 to max_pattern_size, {}, found {}", most,
-        least);
+    return FieldErr("repetition_detection.min_pattern_size",
+                    "expected 0 to max_pattern_size, {}, found {}", most, least);
   if (most == 0) return {};
-  if (count < 2) return Err("repetition_detection.min_count: expected 2 or more, found {}", count);
+  if (count < 2)
+    return FieldErr("repetition_detection.min_count", "expected 2 or more, found {}", count);
   detection->min_pattern_size = std::max<int64_t>(least, 1);
   return {};
 }

@@ -1,6 +1,6 @@
-// What a request asks of the sampler: vLLM's SamplingParams, its fields, defaults, ranges and rules
-// (vLLM 0.18, vllm/sampling_params.py). Filled in where a request is parsed; checked and settled
-// once, by Engine::Submit.
+// The sampling parameters of a request: the fields, defaults, ranges and rules of vLLM's
+// SamplingParams (vLLM 0.18, vllm/sampling_params.py). The code that parses a request fills the
+// parameters in. Engine::Submit checks and settles the parameters once, on the submitting thread.
 #pragma once
 
 #include <cstdint>
@@ -10,45 +10,35 @@
 #include <vector>
 
 #include "base/error.h"
-#include "text/tokenizer.h"
+#include "grammar/structured_outputs.h"
 
 namespace merope {
 
-// Exactly one is set. What the text that is generated must be.
-struct StructuredOutputs {
-  std::optional<std::string> json = {};  // matches this JSON schema
-  std::optional<std::string> regex = {};
-  std::optional<std::vector<std::string>> choice = {};  // one of these
-  std::optional<std::string> grammar = {};              // of this EBNF grammar (its root rule)
-  bool json_object = false;                             // any JSON object
-  std::optional<std::string> structural_tag = {};
-};
-
-// Ends a sequence that repeats itself: a pattern of min to max tokens, min_count times in a row at
-// its end.
+// Ends a sequence that repeats itself: the sequence ends with a pattern of min_pattern_size to
+// max_pattern_size tokens, min_count times in a row.
 struct RepetitionDetection {
   int64_t max_pattern_size = 0;  // 0: off
   int64_t min_pattern_size = 0;  // 0: 1
   int64_t min_count = 0;         // 2 or more
 };
 
-// Which events a request gives: kFinalOnly, one a sequence, at its end. Of the others the reader
-// makes what it wants from what is new in each.
+// Which events a request gives. kFinalOnly: one event per sequence, at its end. With the other two
+// kinds, each event holds only the new part, and the reader builds the output that it wants.
 enum class OutputKind : uint8_t { kCumulative, kDelta, kFinalOnly };
 
 struct SamplingParams {
   int64_t n = 1;
   double presence_penalty = 0, frequency_penalty = 0, repetition_penalty = 1;
-  double temperature = 1;  // 0: greedy; above, at least 0.01
+  double temperature = 1;  // 0: greedy; otherwise at least 0.01
   double top_p = 1, min_p = 0;
   int64_t top_k = 0;                 // −1 or 0: off
-  std::optional<int64_t> seed = {};  // −1: none
+  std::optional<int64_t> seed = {};  // −1: no seed
   std::vector<std::string> stop = {};
   std::vector<int32_t> stop_token_ids = {};
   std::vector<std::string> bad_words = {};
-  std::optional<int64_t> max_tokens = 16;  // nullopt: as many as fit
+  std::optional<int64_t> max_tokens = 16;  // nullopt: as many tokens as fit
   int64_t min_tokens = 0;
-  std::optional<int64_t> logprobs = {}, prompt_logprobs = {};  // the likeliest so many; −1: all
+  std::optional<int64_t> logprobs = {}, prompt_logprobs = {};  // the n most likely; −1: all
   std::vector<std::pair<int32_t, double>> logit_bias = {};
   std::optional<std::vector<int32_t>> allowed_token_ids = {};
   std::optional<StructuredOutputs> structured_outputs = {};
@@ -64,20 +54,61 @@ struct SamplingParams {
   bool greedy() const { return temperature < 1e-5; }
 };
 
-// What the ranges of some fields depend on.
+// Who sets a field. kRequest: both of OpenAI's endpoints read the field by the same rule.
+// kEndpoint: each endpoint has its own rule. Python sets all fields.
+enum class FieldOwner : uint8_t { kRequest, kEndpoint };
+
+// Calls visit(name, member, owner) for each field. All code that reads or shows parameters uses
+// this list.
+template <class Visit>
+void ForEachSamplingField(const Visit& visit) {
+  using P = SamplingParams;
+  using enum FieldOwner;
+  visit("n", &P::n, kRequest);
+  visit("presence_penalty", &P::presence_penalty, kRequest);
+  visit("frequency_penalty", &P::frequency_penalty, kRequest);
+  visit("repetition_penalty", &P::repetition_penalty, kRequest);
+  visit("temperature", &P::temperature, kRequest);
+  visit("top_p", &P::top_p, kRequest);
+  visit("top_k", &P::top_k, kRequest);
+  visit("min_p", &P::min_p, kRequest);
+  visit("seed", &P::seed, kRequest);
+  visit("stop", &P::stop, kRequest);
+  visit("stop_token_ids", &P::stop_token_ids, kRequest);
+  visit("bad_words", &P::bad_words, kRequest);
+  visit("max_tokens", &P::max_tokens, kEndpoint);
+  visit("min_tokens", &P::min_tokens, kRequest);
+  visit("logprobs", &P::logprobs, kEndpoint);
+  visit("prompt_logprobs", &P::prompt_logprobs, kEndpoint);
+  visit("logit_bias", &P::logit_bias, kRequest);
+  visit("allowed_token_ids", &P::allowed_token_ids, kRequest);
+  visit("structured_outputs", &P::structured_outputs, kRequest);
+  visit("repetition_detection", &P::repetition_detection, kRequest);
+  visit("ignore_eos", &P::ignore_eos, kRequest);
+  visit("include_stop_str_in_output", &P::include_stop_str_in_output, kRequest);
+  visit("detokenize", &P::detokenize, kEndpoint);
+  visit("skip_special_tokens", &P::skip_special_tokens, kRequest);
+  visit("spaces_between_special_tokens", &P::spaces_between_special_tokens, kRequest);
+  visit("skip_reading_prefix_cache", &P::skip_reading_prefix_cache, kEndpoint);
+  visit("output_kind", &P::output_kind, kEndpoint);
+}
+
+// The values that the ranges of some fields depend on.
 struct SamplingLimits {
   int64_t vocab_size = 0;     // of the model
-  int64_t max_logprobs = 20;  // −1: the vocabulary
+  int64_t max_logprobs = 20;  // −1: the size of the vocabulary
 };
 
-// Errors name the field, what was expected and what was found. Then the values are what the sampler
-// takes: a temperature above 0 is 0.01 or more, a greedy request's top_p, top_k and min_p are off,
-// a seed of −1 is none, lists of ids are in order and have each once, a bias lies in ±100, a
-// request for prompt_logprobs reads no cached prefix.
+// Checks and settles the parameters. Errors name the field, the expected value and the value that
+// was found. Afterwards the values are those that the sampler takes: a temperature above 0 is at
+// least 0.01; a greedy request has top_p, top_k and min_p off; a seed of −1 is no seed; lists of
+// ids are in ascending order, without duplicates; a bias is from −100 to 100; a request for
+// prompt_logprobs reads no cached prefix.
 //
-// Stricter than vLLM 0.18, as 0.32 is: numbers are finite, n is at most 16,384, stop_token_ids lie
-// in the vocabulary, a regex has no NUL; stricter than either: a bias is no NaN. 0.32 refuses
-// temperatures above 2, too; 0.18 does not, nor do we. vLLM bounds biases at its server only.
+// Settle is stricter than vLLM 0.18, as vLLM 0.32 is: numbers must be finite, n is at most 16,384,
+// stop_token_ids must be in the vocabulary, and a regex must have no NUL. Settle is stricter than
+// both versions in one point: a bias must not be NaN. vLLM 0.32 also refuses temperatures above 2;
+// vLLM 0.18 and Settle do not. vLLM bounds biases only in its server.
 Status Settle(SamplingParams* params, const SamplingLimits& limits);
 
 }  // namespace merope

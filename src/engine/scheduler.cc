@@ -32,10 +32,11 @@ bool Scheduler::Erase(std::vector<Work*>* works, const Work* work) const {
 void Scheduler::Add(Work* work) {
   CHECK(work->sequence.pages().empty() && !work->tokens.empty());
   work->arrival = arrivals_++;
-  Insert(&waiting_, work);
-  // Room for all that may be preempted.
-  const size_t most = waiting_.size() + static_cast<size_t>(options_.max_num_seqs);
+  // Room for this sequence and all that may be preempted. Allocation comes first: if it throws, the
+  // scheduler does not hold the work.
+  const size_t most = waiting_.size() + 1 + static_cast<size_t>(options_.max_num_seqs);
   if (waiting_.capacity() < most) waiting_.reserve(2 * most);
+  Insert(&waiting_, work);
 }
 
 void Scheduler::Remove(Work* work) {
@@ -60,15 +61,15 @@ void Scheduler::Commit(Work* work) {
   if (options_.prefix_cache) kv_.Publish(&work->sequence, work->tokens, work->cache_salt);
 }
 
-// Whoever is scheduled already comes before all that may be preempted: it keeps its pages. So the
-// first always goes on, and everything ends.
+// A sequence that is already scheduled comes before all sequences that may be preempted, so it
+// keeps its pages. Therefore the first sequence always makes progress, and every sequence ends.
 bool Scheduler::ScheduleRunning() {
   const int64_t preemptions = preemptions_;
   for (size_t i = 0; i < running_.size() && tokens_left_ > 0; ++i) {
     Work* work = running_[i];
     if (work->waits) continue;
     const Scheduled part = Fit(work, std::ssize(running_) - static_cast<int64_t>(i) - 1);
-    if (part.n_tokens == 0) continue;  // no row is left for its last token
+    if (part.n_tokens == 0) continue;  // no row of logits is left for its last token
     while (!kv_.Reserve(&work->sequence, work->sequence.length() + part.n_tokens)) {
       Work* last = running_.back();
       running_.pop_back();
@@ -77,7 +78,7 @@ bool Scheduler::ScheduleRunning() {
       ++preemptions_;
       if (last == work) return false;
     }
-    Take(part);
+    Charge(part);
   }
   return preemptions_ == preemptions;
 }
@@ -86,7 +87,7 @@ void Scheduler::ScheduleWaiting() {
   for (size_t at = 0;
        at < waiting_.size() && tokens_left_ > 0 && running() < options_.max_num_seqs;) {
     Work* work = waiting_[at];
-    if (work->waits) {  // it was preempted meanwhile
+    if (work->waits) {  // was preempted while it waits for its mask
       ++at;
       continue;
     }
@@ -103,11 +104,11 @@ void Scheduler::ScheduleWaiting() {
     work->admitted = true;
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(at));
     Insert(&running_, work);
-    Take(part);
+    Charge(part);
   }
 }
 
-// Of tokens, rows and pages, what the others left.
+// Drafts get the tokens, rows and pages that the other sequences leave.
 void Scheduler::ScheduleDrafts() {
   for (Scheduled& part : scheduled_) {
     Work* work = part.work;
@@ -139,7 +140,7 @@ Scheduled Scheduler::Fit(Work* work, int64_t behind) const {
   return rows_left_ > 0 ? Scheduled{work, n, 0, 1} : Scheduled{work, n - 1, 0, 0};
 }
 
-void Scheduler::Take(const Scheduled& part) {
+void Scheduler::Charge(const Scheduled& part) {
   scheduled_.push_back(part);
   tokens_left_ -= part.n_tokens;
   rows_left_ -= part.n_logits;

@@ -1,9 +1,11 @@
-// Which tokens of which sequences the next step computes, and which KV pages they hold. No phases:
-// each sequence catches up with its tokens within one budget of tokens a step. Running sequences go
-// first, then waiting ones, each by priority (kPriority), then arrival; where pages run out, the
-// last of the running ones gives its pages back and waits to start over, its tokens kept. Drafts
-// take what nobody else has a use for. vLLM's rules (vllm/v1/core/sched/scheduler.py). Owned by the
-// engine, used by its thread; knows nothing of models or texts.
+// Decides which tokens of which sequences the next step computes, and which KV pages the sequences
+// hold. There are no phases: each sequence catches up with its tokens, within one budget of tokens
+// per step. Running sequences go first, then waiting sequences. Both groups are ordered by priority
+// (under kPriority), then by arrival. If no page is left, the last running sequence returns its
+// pages and waits to start over; the sequence keeps its tokens. Drafts get only the tokens, rows of
+// logits and pages that no sequence needs otherwise. The rules are vLLM's
+// (vllm/v1/core/sched/scheduler.py). The engine owns the scheduler and uses it on the engine's
+// thread. The scheduler knows nothing about models or texts.
 #pragma once
 
 #include <cstdint>
@@ -18,58 +20,66 @@ namespace merope {
 enum class SchedulingPolicy : uint8_t { kFcfs, kPriority };
 
 struct SchedulerOptions {
-  int64_t max_num_seqs = 256;    // sequences that run at most
-  int64_t max_batch_tokens = 0;  // tokens of one step at most
-  int64_t max_logit_rows = 0;    // tokens that logits are wanted after, in one step at most
+  int64_t max_num_seqs = 256;    // most running sequences
+  int64_t max_batch_tokens = 0;  // most tokens of one step
+  int64_t max_logit_rows = 0;    // most tokens of one step that need logits
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool prefix_cache = true;
 };
 
-// One sequence on its way. All its tokens and the draft fit the KV cache while no other sequence is
-// there.
+// One sequence in the scheduler. All its tokens and its draft must fit into the KV cache while no
+// other sequence is there.
 struct Work {
   explicit Work(KvCache& kv) : sequence(kv) {}
 
-  int64_t arrival = 0;          // order of Add; set by it
-  int64_t priority = 0;         // smaller goes first, under kPriority
-  std::vector<int32_t> tokens;  // the prompt, and what was generated
-  std::vector<int32_t>
-      draft;  // proposed to follow them: computed along with the last of them, all or some
+  int64_t arrival = 0;          // the order of Add; Add sets it
+  int64_t priority = 0;         // a smaller value goes first, under kPriority
+  std::vector<int32_t> tokens;  // the prompt, and the generated tokens
+  // Tokens proposed to follow `tokens`. A step that computes the last of `tokens` also computes as
+  // much of the draft as there is room for.
+  std::vector<int32_t> draft;
   int64_t prompt_tokens = 0;
-  bool all_logits =
-      false;  // wanted after every token not computed yet, not only the last (prompt logprobs)
+  // Logits are wanted after every token that is not computed yet, not only after the last token
+  // (prompt logprobs).
+  bool all_logits = false;
   bool reads_prefix_cache = true;
   std::string cache_salt;
-  Sequence sequence;  // its pages; sequence.length() tokens are computed
-  int64_t cached_tokens =
-      0;                  // of the prompt, found in the prefix cache when it was first scheduled
-  bool admitted = false;  // was scheduled once; set by Schedule
-  bool waits = false;     // not to be scheduled now: what its next token may be is not known yet
+  Sequence sequence;  // its pages; the first sequence.length() tokens are computed
+  // The number of prompt tokens that were found in the prefix cache when the sequence was first
+  // scheduled.
+  int64_t cached_tokens = 0;
+  bool admitted = false;  // was scheduled at least once; Schedule sets it
+  bool waits = false;     // must not be scheduled now: its possible next tokens are not known yet
 };
 
-// A sequence's part of the next step: tokens (then draft) from work->sequence.length() on.
+// One sequence's part of the next step: the tokens, then the draft, from position
+// work->sequence.length() on.
 struct Scheduled {
   Work* work = nullptr;
-  int64_t n_tokens = 0;  // of tokens and draft
-  int64_t n_draft = 0;   // of them, the last ones, from draft
-  int64_t n_logits = 0;  // after the last so many: 1 + n_draft where the tokens are caught up with,
-                         // 0 before; all with all_logits
+  int64_t n_tokens = 0;  // number of tokens, including draft tokens
+  int64_t n_draft = 0;   // number of draft tokens; these are the last of the n_tokens
+  // Logits are wanted after the last n_logits tokens: 1 + n_draft if the step computes the last of
+  // work->tokens, otherwise 0. With all_logits: all.
+  int64_t n_logits = 0;
 };
 
 class Scheduler {
  public:
   Scheduler(KvCache& kv, const SchedulerOptions& options);
 
-  // Goes to the end of the waiting ones (by priority, under kPriority). Those hold no pages: its
-  // sequence is empty.
+  // Puts the work behind the waiting ones (under kPriority: in the order of priority). Waiting
+  // sequences hold no pages, so the sequence must be empty.
   void Add(Work* work);
-  void Remove(Work* work);  // waiting or running: ended or aborted; its pages are given back
-  // The next step; empty only when nothing is there, or all of it waits. What is scheduled holds
-  // the pages it needs. The caller computes all of it (advancing the sequences), then calls Commit
-  // for each. Takes no memory while pages suffice.
+  // Removes a waiting or running work that has ended or was aborted. Returns its pages to the KV
+  // cache.
+  void Remove(Work* work);
+  // Returns the next step. The step is empty only if there is no work, or if all works wait. Each
+  // scheduled sequence holds the pages that it needs. The caller computes all parts (which advances
+  // the sequences), then calls Commit for each part. Schedule allocates no heap memory while pages
+  // suffice.
   std::span<const Scheduled> Schedule();
-  // After a step: work->tokens has grown by what was sampled, the sequence was cut back to what of
-  // it was kept; its full pages may be found by others from now on.
+  // Called after a step, when work->tokens has the sampled tokens and the sequence is truncated to
+  // the tokens that stay. From then on, other sequences can find its full pages.
   void Commit(Work* work);
 
   int64_t max_num_seqs() const { return options_.max_num_seqs; }
@@ -82,12 +92,13 @@ class Scheduler {
   void Insert(std::vector<Work*>* works, Work* work) const;
   bool Erase(std::vector<Work*>* works, const Work* work) const;
 
-  bool ScheduleRunning();  // false where it had to preempt
+  bool ScheduleRunning();  // false: it had to preempt
   void ScheduleWaiting();
   void ScheduleDrafts();
-  // As many of the work's tokens as the budgets allow, rows for `behind` others left.
+  // As many of the work's tokens as the budgets allow. Leaves rows of logits for `behind` other
+  // works.
   Scheduled Fit(Work* work, int64_t behind) const;
-  void Take(const Scheduled& part);
+  void Charge(const Scheduled& part);
 
   KvCache& kv_;
   SchedulerOptions options_;

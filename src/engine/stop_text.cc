@@ -24,7 +24,7 @@ std::string StopText::Push(std::string_view piece, bool searched) {
     held_.resize(include_ ? first_end : begin);
     return std::exchange(held_, {});
   }
-  size_t hold = 0;  // the longest end of held_ that a stop string begins with
+  size_t hold = 0;  // length of the longest end of held_ that is the start of a stop string
   for (const std::string& stop : stops_) {
     for (size_t n = std::min(held_.size(), stop.size() - 1); n > hold; --n)
       if (held_.ends_with(std::string_view(stop).substr(0, n))) hold = n;

@@ -1,5 +1,5 @@
-// Watches a text that comes in pieces for stop strings. What might be the start of one is held
-// back.
+// Searches a text that arrives in pieces for stop strings. Holds back text that may be the start of
+// a stop string. Each Generation owns one StopText and uses it on the engine's thread.
 #pragma once
 
 #include <optional>
@@ -11,17 +11,18 @@ namespace merope {
 
 class StopText {
  public:
-  // stops must outlive this, and none may be empty. include: the text ends after the stop string,
-  // not before it.
+  // stops must outlive this object, and no stop string may be empty. include: the text ends after
+  // the stop string, not before it.
   explicit StopText(const std::vector<std::string>& stops, bool include = false)
       : stops_(stops), include_(include) {}
 
-  // The text that this piece makes certain. Of several stop strings the one that is complete first
-  // counts, of those the one that began first: where the pieces divide does not matter. Once
-  // stopped, nothing comes any more. A stop string that ends in a piece that is not searched does
-  // not count.
+  // Takes the next piece and returns the text that this piece makes certain. If several stop
+  // strings are found, the first one to be complete counts. If several are complete at the same
+  // place, the one that began first counts. So the borders of the pieces do not matter. After a
+  // stop string, Push returns nothing. If `searched` is false, a stop string that ends in this
+  // piece does not count.
   std::string Push(std::string_view piece, bool searched = true);
-  // No more pieces: what was held back.
+  // No more pieces follow. Returns the text that was held back.
   std::string Finish();
   // The stop string that ended the text.
   const std::optional<std::string>& stopped_by() const { return stopped_by_; }

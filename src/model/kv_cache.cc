@@ -9,7 +9,7 @@ namespace {
 int64_t PagesFor(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
 
 uint64_t Mix(uint64_t hash, uint64_t value) {
-  hash = (hash ^ value) * 0x9e3779b97f4a7c15;  // odd, its bits as good as random
+  hash = (hash ^ value) * 0x9e3779b97f4a7c15;  // odd, with bits that look random
   return hash ^ hash >> 32;
 }
 
@@ -39,16 +39,17 @@ Status KvCache::Reserve(Sequence* sequence, int64_t length) {
   if (needed > free_pages())
     return Err("KV cache: {} more tokens' pages needed, {} of {} free", needed * kPageTokens,
                free_pages() * kPageTokens, capacity_tokens());
-  // A page that the prefix cache has stays there as long as there are others.
+  // Copies a page that another sequence holds. Also copies a page of the prefix cache, so that the
+  // page stays there, if a free page is left for the copy.
   if (shared || (open != nullptr && at(*open).name != 0 && more < free_pages())) {
-    const int32_t copy = Take();
+    const int32_t copy = AllocatePage();
     backend_.CopyKvPage(*memory_, *open, copy);
     Release(*open);
     *open = copy;
   } else if (open != nullptr) {
     Forget(*open);
   }
-  for (int64_t i = 0; i < more; ++i) sequence->pages_.push_back(Take());
+  for (int64_t i = 0; i < more; ++i) sequence->pages_.push_back(AllocatePage());
   for (const int32_t page : sequence->pages().subspan(static_cast<size_t>(begin)))
     CHECK(at(page).holders == 1 && at(page).name == 0, "page {} is not to be written", page);
   return {};
@@ -79,7 +80,9 @@ void KvCache::Publish(Sequence* sequence, std::span<const int32_t> tokens, std::
     const Prefix prefix = PrefixAt(*sequence, i, tokens, salt);
     const int32_t found = Find(prefix);
     if (found < 0) {
-      // It may be there after a page that was evicted; or, for others, with another salt.
+      // The page is already in the prefix cache under another prefix: after a page that was
+      // evicted, or with another salt. Other sequences hold the page, so the entry stays, and
+      // Publish ends.
       if (at(page).name != 0 && at(page).holders > 1) return;
       Forget(page);
       Insert(page, prefix);
@@ -143,7 +146,7 @@ void KvCache::Forget(int32_t page) {
   at(page).name = 0;
 }
 
-int32_t KvCache::Take() {
+int32_t KvCache::AllocatePage() {
   CHECK(n_free_ > 0);
   const int32_t page = pages_.back().next;
   Hold(page);
@@ -159,8 +162,10 @@ void KvCache::Hold(int32_t page) {
   --n_free_;
 }
 
-// Free pages are handed out from the front: first those that nobody can find, the last given back
-// of them first, since it was touched last; then the others, the first given back first.
+// AllocatePage takes pages from the front of the list of free pages. A page outside the prefix
+// cache goes to the front: the page released last is used first, because its memory was touched
+// last. A page of the prefix cache goes to the back: among these pages, the page released first is
+// used first.
 void KvCache::Release(int32_t page) {
   CHECK(at(page).holders > 0);
   if (--at(page).holders > 0) return;
@@ -176,8 +181,8 @@ void KvCache::Link(int32_t page, int32_t before) {
 
 Sequence::Sequence(KvCache& cache) : cache_(&cache) { pages_.reserve(cache.pages_of_longest_); }
 
-// The last page first: what begins a sequence is of use to more others than what ends it, and is
-// evicted after it.
+// Releases the last page first, so that the last page is evicted first. The beginning of a sequence
+// is useful to more other sequences than its end.
 void Sequence::Truncate(int64_t length) {
   CHECK(length >= 0 && length <= length_);
   length_ = length;

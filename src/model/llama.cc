@@ -10,13 +10,39 @@
 
 namespace merope {
 
+namespace {
+
+// The ops that RunLayers issues. If the weights are rotated (int8), RunLayers also issues Hadamard.
+constexpr OpKind kOps[] = {OpKind::kEmbed,  OpKind::kRmsNorm, OpKind::kMatMul,
+                           OpKind::kRope,   OpKind::kStoreKv, OpKind::kAttention,
+                           OpKind::kSwiGlu, OpKind::kAdd,     OpKind::kGatherRows};
+
+Status CheckSupport(const Backend& backend, OpKind op) {
+  const Precision precision = backend.precision();
+  if (backend.Supports(precision, op)) return {};
+  return Err("{}: expected a back end that has {} in {}, found none", backend.name(), OpName(op),
+             PrecisionName(precision));
+}
+
+}  // namespace
+
 Llama::Llama(const ModelConfig& config, Backend& backend, const LlamaOptions& options)
     : config_(config), backend_(backend), options_(options) {}
 
 Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend& backend,
                                            const LlamaOptions& options,
                                            const LoadProgress& progress) {
-  const ModelConfig& c = checkpoint.config();
+  return Make(checkpoint.config(), backend, options,
+              [&] { return LoadLlamaWeights(checkpoint, backend, progress); });
+}
+
+Result<std::unique_ptr<Llama>> Llama::Load(const ModelConfig& config, const WeightSource& weights,
+                                           Backend& backend, const LlamaOptions& options) {
+  return Make(config, backend, options, [&] { return LoadLlamaWeights(config, weights, backend); });
+}
+
+Result<std::unique_ptr<Llama>> Llama::Make(const ModelConfig& c, Backend& backend,
+                                           const LlamaOptions& options, const LoadWeights& load) {
   LlamaOptions settled = options;
   if (settled.max_model_len == 0) settled.max_model_len = c.max_position_embeddings;
   if (settled.max_model_len < 1 || settled.max_model_len > c.max_position_embeddings)
@@ -25,8 +51,10 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
         c.max_position_embeddings, settled.max_model_len);
   if (settled.kv_tokens == 0) settled.kv_tokens = settled.max_model_len;
   std::unique_ptr<Llama> model(new Llama(c, backend, settled));
+  for (const OpKind op : kOps) TRY(CheckSupport(backend, op));
 
-  TRY_ASSIGN(model->weights_, LoadLlamaWeights(checkpoint, backend, progress));
+  TRY_ASSIGN(model->weights_, load());
+  if (model->weights_.rotated) TRY(CheckSupport(backend, OpKind::kHadamard));
   const int64_t q = c.num_heads * c.head_dim, kv = c.num_kv_heads * c.head_dim;
   const KvShape shape{c.num_layers, c.num_kv_heads, c.head_dim};
   const int64_t pages = (settled.kv_tokens + kPageTokens - 1) / kPageTokens;
@@ -37,30 +65,52 @@ Result<std::unique_ptr<Llama>> Llama::Load(const Checkpoint& checkpoint, Backend
   model->rope_amplitude_ = static_cast<float>(c.rope.attention_factor);
   const int64_t rows = settled.max_batch_tokens,
                 logit_rows = std::min(rows, settled.max_logit_rows);
-  model->x_ = backend.Allocate(rows, c.hidden_size);
-  model->normed_ = backend.Allocate(rows, c.hidden_size);
-  model->qkv_ = backend.Allocate(rows, q + 2 * kv);
-  model->attention_ = backend.Allocate(rows, q);
-  model->gate_up_ = backend.Allocate(rows, 2 * c.intermediate_size);
-  model->activated_ = backend.Allocate(rows, c.intermediate_size);
-  model->delta_ = backend.Allocate(rows, c.hidden_size);
-  model->logit_x_ = backend.Allocate(logit_rows, c.hidden_size);
-  model->logits_ = backend.Allocate(logit_rows, c.vocab_size);
-  if (!settled.eager) {
-    const Stopwatch watch;
-    model->plan_ = backend.Capture({rows, logit_rows, settled.max_model_len}, shape,
-                                   [&] { model->RunLayers(rows, logit_rows); });
-    model->capture_seconds_ = watch.Seconds();
+  const struct {
+    Tensor* tensor;
+    int64_t rows, cols;
+  } activations[] = {{&model->x_, rows, c.hidden_size},
+                     {&model->normed_, rows, c.hidden_size},
+                     {&model->qkv_, rows, q + 2 * kv},
+                     {&model->attention_, rows, q},
+                     {&model->gate_up_, rows, 2 * c.intermediate_size},
+                     {&model->activated_, rows, c.intermediate_size},
+                     {&model->delta_, rows, c.hidden_size},
+                     {&model->logit_x_, logit_rows, c.hidden_size},
+                     {&model->logits_, logit_rows, c.vocab_size}};
+  for (const auto& [tensor, n, cols] : activations) {
+    TRY_ASSIGN(*tensor, backend.Allocate(n, cols));
   }
+  if (!settled.eager) model->CapturePlans(shape);
   return model;
 }
 
-void Llama::Turn(const Tensor& x, const Tensor& signs, bool inverse) {
-  if (weights_.turned) backend_.Hadamard(x, HadamardBlock(x.cols), signs, inverse);
+// Captures one plan for each number of rows that the back end asks for.
+void Llama::CapturePlans(const KvShape& shape) {
+  const Stopwatch watch;
+  for (const int64_t rows : backend_.PlanRows(options_.max_batch_tokens)) {
+    const int64_t logit_rows = std::min(rows, options_.max_logit_rows);
+    auto plan = backend_.Capture({rows, logit_rows, options_.max_model_len}, shape,
+                                 [&] { RunLayers(rows, logit_rows); });
+    if (plan == nullptr) break;
+    plans_.push_back({rows, std::move(plan)});
+  }
+  capture_seconds_ = watch.Seconds();
 }
 
-// THE forward pass: prefill, decode and mixtures of them are this one function, on the step that
-// the back end was given.
+// Returns the first plan that has room for a step of `rows` rows; nullptr if the step must run op
+// by op.
+Plan* Llama::PlanFor(int64_t rows) const {
+  if (options_.eager || observer_) return nullptr;
+  const auto found = std::ranges::find_if(plans_, [rows](const auto& p) { return p.rows >= rows; });
+  return found == plans_.end() ? nullptr : found->plan.get();
+}
+
+void Llama::Rotate(const Tensor& x, const Tensor& signs, bool inverse) {
+  if (weights_.rotated) backend_.Hadamard(x, HadamardBlock(x.cols), signs, inverse);
+}
+
+// The forward pass. Prefill, decode and mixtures of both run this one function, on the step that
+// the back end got.
 void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
   const ModelConfig& c = config_;
   const auto eps = static_cast<float>(c.rms_norm_eps);
@@ -94,7 +144,7 @@ void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
     backend_.StoreKv(i, k, v);
     backend_.Attention(i, q, scale, attended);
     Observe("self_attn.attended", i, attended);
-    Turn(attended);
+    Rotate(attended);
     backend_.MatMul(attended, *layer.o, delta);
     Observe("self_attn.o_proj", i, delta);
     backend_.Add(x, delta);
@@ -105,7 +155,7 @@ void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
     Observe("mlp.up_proj", i, gate_up.Cols(c.intermediate_size, c.intermediate_size));
     backend_.SwiGlu(gate_up, activated);
     Observe("mlp.act_fn", i, activated);
-    Turn(activated);
+    Rotate(activated);
     backend_.MatMul(activated, *layer.down, delta);
     Observe("mlp.down_proj", i, delta);
     backend_.Add(x, delta);
@@ -114,10 +164,10 @@ void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
   if (n_logits == 0) return;
   const Tensor last = logit_x_.Rows(0, n_logits), last_normed = normed_.Rows(0, n_logits);
   backend_.GatherRows(x, last);
-  Turn(last, weights_.signs, true);
+  Rotate(last, weights_.signs, true);
   backend_.RmsNorm(last, weights_.final_norm, eps, last_normed);
   Observe("norm", -1, last_normed);
-  Turn(last_normed, weights_.signs);
+  Rotate(last_normed, weights_.signs);
   backend_.MatMul(last_normed, *weights_.head, logits_.Rows(0, n_logits));
   Observe("lm_head", -1, logits_.Rows(0, n_logits));
 }
@@ -173,15 +223,16 @@ Status Llama::Forward(std::span<const SequenceStep> steps, std::vector<float>* l
   }
 
   backend_.BeginStep({tokens_, rope_cos_, rope_sin_, sequences_, logit_rows_, &kv_->memory()});
-  if (plan_ != nullptr && !options_.eager && !observer_) {
-    backend_.Replay(*plan_);
+  if (Plan* plan = PlanFor(n_tokens)) {
+    backend_.Replay(*plan);
   } else {
     RunLayers(n_tokens, n_logits);
   }
   backend_.EndStep();
   logits->resize(static_cast<size_t>(n_logits * config_.vocab_size));
-  if (n_logits > 0) backend_.CopyOut(logits_.Rows(0, n_logits), *logits);
+  if (n_logits > 0) backend_.StartCopyOut(logits_.Rows(0, n_logits), *logits);
   for (const SequenceStep& step : steps) step.sequence->length_ += std::ssize(step.tokens);
+  backend_.FinishCopies();
   return {};
 }
 
@@ -189,7 +240,7 @@ Status Llama::Extend(Sequence* sequence, std::span<const int32_t> tokens, int64_
                      const std::function<void(int64_t, std::span<const float>)>& row) {
   std::vector<float> logits;
   const int64_t n = std::ssize(tokens),
-                silent = n - n_logits;  // tokens before the first that wants logits
+                silent = n - n_logits;  // tokens before the first token with logits
   for (int64_t done = 0; done < n;) {
     int64_t chunk = std::min(options_.max_batch_tokens, n - done);
     if (done + chunk > silent + logits_.rows)  // more logits than one pass gives

@@ -1,5 +1,5 @@
-// A Llama's weights in a back end, or on their way into a file: which tensors of a checkpoint
-// become which matrices, and what is done to them before. Used by the loading thread.
+// Loads a Llama's weights into a back end or into a file. Decides which tensors form which matrix.
+// Llama and Quantize call these functions, on the loading thread.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include "backend/matrix.h"
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/weight_source.h"
 
 namespace merope {
 
@@ -22,16 +23,21 @@ struct LlamaWeights {
   };
   std::vector<Layer> layers;
   const Matrix* embed = nullptr;  // (vocab, hidden)
-  const Matrix* head = nullptr;   // (vocab, hidden); embed where tied
+  const Matrix* head = nullptr;   // (vocab, hidden); equals embed if the embeddings are tied
   Tensor final_norm;              // (1, hidden)
-  bool turned = false;            // as rotation.h says
-  Tensor signs;                   // (1, hidden) of the residual stream's rotation
+  bool rotated = false;           // whether the weights are rotated (rotation.h)
+  Tensor signs;                   // (1, hidden): signs of the residual stream's rotation
   int64_t bytes = 0;              // resident
 };
 
 using LoadProgress = std::function<void(int64_t done_bytes, int64_t total_bytes)>;
 
-// Missing, mis-shaped and non-finite weights are refused by name.
+// Errors name the weight that is missing, has the wrong shape, or has NaN or infinite values. The
+// model is rotated if the source is rotated.
+Result<LlamaWeights> LoadLlamaWeights(const ModelConfig& config, const WeightSource& source,
+                                      WeightTarget& target);
+// Loads a checkpoint's weights. Rotates the weights if the target's precision is int8 and the
+// checkpoint's weights are not yet integers of `merope quantize`.
 Result<LlamaWeights> LoadLlamaWeights(const Checkpoint& checkpoint, WeightTarget& target,
                                       const LoadProgress& progress);
 

@@ -2,12 +2,8 @@
 
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <deque>
 #include <filesystem>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -17,6 +13,7 @@
 #include "base/mapped_file.h"
 #include "base/threads.h"
 #include "checkpoint/config_json.h"
+#include "checkpoint/safetensors_writer.h"
 #include "checkpoint/weight_check.h"
 
 namespace merope {
@@ -24,30 +21,33 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct CloseFile {
-  void operator()(FILE* file) const { std::fclose(file); }
-};
+// The tensors of the quantized checkpoint: matrices as rows of blocks, all others in fp32.
+std::vector<SafetensorsTensor> QuantizedTensors(const ModelConfig& config, Precision precision) {
+  std::vector<ExpectedTensor> all = ExpectedTensors(config);
+  if (precision == Precision::kInt8) all.push_back({kSignsTensor, {config.hidden_size}});
+  std::vector<SafetensorsTensor> tensors;
+  for (const auto& [name, shape] : all) {
+    if (shape.size() == 2) {
+      const int64_t row = RowBytes(IntegerType(precision), shape[1]);
+      tensors.push_back({name, "U8", {shape[0], row}, shape[0] * row});
+    } else {
+      tensors.push_back({name, "F32", shape, RowBytes(DType::kF32, shape[0])});
+    }
+  }
+  return tensors;
+}
 
-// Writes tensors as they come. The header is written last, into room left for it.
+// Quantizes weights as a back end does, and writes them into a file.
 class FileTarget : public WeightTarget {
  public:
-  FileTarget(std::string path, Precision precision, int threads, size_t n_tensors)
-      : path_(std::move(path)),
-        precision_(precision),
-        team_(threads > 0 ? threads : DefaultThreads()),
-        file_(std::fopen(path_.c_str(), "wb")),
-        header_bytes_((n_tensors + 4) * 256 / 8 * 8) {}
+  FileTarget(SafetensorsWriter& file, Precision precision, int threads)
+      : file_(file), precision_(precision), team_(threads > 0 ? threads : DefaultThreads()) {}
 
   Precision precision() const override { return precision_; }
 
-  Status Begin() {
-    if (file_ == nullptr) return Fault();
-    return Write(std::string(8 + header_bytes_, ' ').data(), 8 + header_bytes_);
-  }
-
   Result<const Matrix*> LoadMatrix(
       std::span<const MatrixPart> parts, Stacking,
-      const std::function<void(const TensorView&)>& consumed) override {
+      const std::function<void(const WeightTensor&)>& consumed) override {
     TRY_ASSIGN(const int64_t rows, StackedRows(parts));
     for (const MatrixPart& part : parts) {
       TRY(AddMatrix(part));
@@ -63,27 +63,11 @@ class FileTarget : public WeightTarget {
     return &matrix;
   }
 
-  Result<Tensor> LoadVector(const TensorView& vector) override {
+  Result<Tensor> LoadVector(const WeightTensor& vector) override {
     TRY_ASSIGN(const std::vector<float> values, DecodeVector(vector));
-    TRY(Add(vector.name, "F32", {std::ssize(values)}, std::as_bytes(std::span(values))));
+    TRY(file_.Write(vector.name, 0, std::as_bytes(std::span(values))));
     return Tensor{};
   }
-
-  // All tensors are there. metadata: strings by name.
-  Status Finish(const Json& metadata) {
-    header_["__metadata__"] = metadata;
-    std::string text = header_.dump();
-    CHECK(text.size() <= header_bytes_);
-    text.resize(header_bytes_, ' ');
-    const uint64_t length = header_bytes_;
-    if (std::fseek(file_.get(), 0, SEEK_SET) != 0) return Fault();
-    TRY(Write(&length, sizeof(length)));
-    TRY(Write(text.data(), text.size()));
-    if (std::fflush(file_.get()) != 0) return Fault();
-    return {};
-  }
-
-  int64_t bytes() const { return bytes_; }
 
  private:
   Status AddMatrix(const MatrixPart& part) {
@@ -110,37 +94,16 @@ class FileTarget : public WeightTarget {
       }
     });
     if (failed.error()) return std::unexpected(std::move(*failed.error()));
-    return Add(part.weight->name, "U8", {rows, row_bytes}, out);
+    return file_.Write(part.weight->name, 0, out);
   }
 
-  Status Add(const std::string& name, const char* dtype, const std::vector<int64_t>& shape,
-             std::span<const std::byte> data) {
-    const int64_t end = bytes_ + std::ssize(data);
-    header_[name] = {{"dtype", dtype}, {"shape", shape}, {"data_offsets", {bytes_, end}}};
-    bytes_ = end;
-    return Write(data.data(), data.size());
-  }
-
-  Status Write(const void* data, size_t size) {
-    if (std::fwrite(data, 1, size, file_.get()) == size) return {};
-    return Fault();
-  }
-
-  std::unexpected<Error> Fault() const {
-    return Err("{}: cannot write: {}", path_, std::strerror(errno));
-  }
-
-  std::string path_;
+  SafetensorsWriter& file_;
   Precision precision_;
   ThreadTeam team_;
-  std::unique_ptr<FILE, CloseFile> file_;
-  size_t header_bytes_;
-  int64_t bytes_ = 0;
-  Json header_ = Json::object();
   std::deque<Matrix> matrices_;
 };
 
-// A directory that goes again unless it is kept.
+// The destructor removes the directory. A directory that was renamed before then stays.
 class TemporaryDirectory {
  public:
   explicit TemporaryDirectory(std::string path) : path_(std::move(path)) {}
@@ -154,7 +117,7 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-// The model's config.json with a note of what was done.
+// The model's config.json, plus quantization_config.
 Result<Json> QuantizedConfig(const Checkpoint& checkpoint, const Json& quantization) {
   Json config;
   if (checkpoint.format() == CheckpointFormat::kSafetensors) {
@@ -163,7 +126,7 @@ Result<Json> QuantizedConfig(const Checkpoint& checkpoint, const Json& quantizat
     if (!checkpoint.config().rope_divisors.empty())
       return Err("{}: rope_freqs: a config.json cannot say them: quantize the original checkpoint",
                  checkpoint.path());
-    config = ConfigJson(checkpoint.config(), DType::kF32);
+    config = ConfigFile(checkpoint.config(), DType::kF32);
   }
   config["quantization_config"] = quantization;
   return config;
@@ -181,13 +144,18 @@ Status CheckOutput(const std::string& directory, bool force) {
   return {};
 }
 
-// The new directory in the place of an old one, if there is one.
+// Renames `made` to `directory`. Removes the old `directory`, if there is one.
 Status Replace(const std::string& made, const std::string& directory) {
-  std::error_code error;
-  const TemporaryDirectory old(made + ".old");
-  if (fs::exists(directory, error)) fs::rename(directory, old.path(), error);
-  if (!error) fs::rename(made, directory, error);
+  std::error_code error, ignored;
+  const std::string old = made + ".old";
+  const bool replaces = fs::exists(directory, error);
+  if (replaces) fs::rename(directory, old, error);
+  if (!error) {
+    fs::rename(made, directory, error);
+    if (error && replaces) fs::rename(old, directory, ignored);
+  }
   if (error) return Err("{}: cannot rename {} to it: {}", directory, made, error.message());
+  fs::remove_all(old, ignored);
   return {};
 }
 
@@ -212,14 +180,14 @@ Result<QuantizeResult> Quantize(const Checkpoint& checkpoint, const std::string&
   TRY(CheckOutput(target, options.force));
   const std::string name(PrecisionName(options.precision));
   const IntegerFormat format = FormatOf(options.precision);
-  const bool turned = options.precision == Precision::kInt8;
+  const bool rotated = options.precision == Precision::kInt8;
   const std::string source = SourceTypes(checkpoint);
   TRY_ASSIGN(const Json config, QuantizedConfig(checkpoint, {{"quant_method", "merope"},
                                                              {"version", 1},
                                                              {"dtype", name},
                                                              {"group_size", format.group},
                                                              {"scales", "bf16"},
-                                                             {"turned", turned},
+                                                             {"turned", rotated},
                                                              {"source", source},
                                                              {"merope_version", MEROPE_VERSION}}));
 
@@ -229,19 +197,21 @@ Result<QuantizeResult> Quantize(const Checkpoint& checkpoint, const std::string&
   if (error) return Err("{}: cannot create the directory: {}", made.path(), error.message());
   QuantizeResult result;
   {
-    FileTarget file(made.path() + "/model.safetensors", options.precision, options.threads,
-                    ExpectedTensors(c).size() + 1);
-    TRY(file.Begin());
-    TRY_ASSIGN(const LlamaWeights weights, LoadLlamaWeights(checkpoint, file, progress));
+    TRY_ASSIGN(SafetensorsWriter file,
+               SafetensorsWriter::Create(
+                   made.path() + "/model.safetensors", QuantizedTensors(c, options.precision),
+                   {{"format", "merope"}, {"dtype", name}, {"merope_version", MEROPE_VERSION}}));
+    FileTarget into(file, options.precision, options.threads);
+    TRY_ASSIGN(const LlamaWeights weights, LoadLlamaWeights(checkpoint, into, progress));
     static_cast<void>(weights);
-    TRY(file.Finish({{"format", "merope"}, {"dtype", name}, {"merope_version", MEROPE_VERSION}}));
+    TRY(file.Finish());
     result.bytes = file.bytes();
   }
   for (const TensorView& tensor : checkpoint.tensors())
     result.source_bytes += std::ssize(tensor.bytes);
   TRY(CopyTokenizer(checkpoint, made.path()));
   if (checkpoint.format() == CheckpointFormat::kGguf) {
-    TRY(WriteFile(made.path() + "/generation_config.json", GenerationJson(c).dump(2) + "\n"));
+    TRY(WriteFile(made.path() + "/generation_config.json", GenerationConfigFile(c).dump(2) + "\n"));
   }
   TRY(WriteFile(made.path() + "/config.json", config.dump(2) + "\n"));
   TRY(Replace(made.path(), target));

@@ -1,11 +1,14 @@
-// A checkpoint quantized once, for good: the same integers that loading it with that dtype makes,
-// in a directory of its own. Called by `merope quantize`, on its thread.
+// Quantizes a checkpoint once and writes the result into a new directory. The integers are the same
+// as those of loading the checkpoint with the dtype int8 or int4. `merope quantize` calls Quantize,
+// on its own thread.
 //
-//   config.json         the model's, with quantization_config: what was done, and by which version
+//   config.json         the model's config, plus quantization_config: the parameters of the
+//                       quantization and the version that made it
 //   model.safetensors   matrices as rows of blocks (checkpoint/integer_blocks.h), U8; norms and
-//                       biases in F32. Of int8 turned (rotation.h), with the signs, norms' gains
-//                       folded into the matrices after them
-//   tokenizer files     as they were; of a GGUF file tokenizer.gguf, all of it but its tensors
+//                       biases in F32. For int8, the weights are rotated (rotation.h), the file
+//                       also has the signs, and the gains of each layer's norms are folded into
+//                       the matrices after the norms
+//   tokenizer files     unchanged; from a GGUF file: tokenizer.gguf, the file without its tensors
 #pragma once
 
 #include <string>
@@ -20,15 +23,15 @@ namespace merope {
 struct QuantizeOptions {
   Precision precision = Precision::kInt8;  // or kInt4
   int threads = 0;                         // 0: DefaultThreads()
-  bool force = false;                      // replace a checkpoint that is there
+  bool force = false;                      // replace an existing checkpoint
 };
 
 struct QuantizeResult {
   int64_t source_bytes = 0, bytes = 0;  // of weights
 };
 
-// Written beside the directory under another name, which it gets when it is whole; what fails
-// leaves nothing behind.
+// Writes into a temporary directory beside `directory`. Renames the temporary directory to
+// `directory` when all files are complete. On an error, removes the temporary directory.
 Result<QuantizeResult> Quantize(const Checkpoint& checkpoint, const std::string& directory,
                                 const QuantizeOptions& options, const LoadProgress& progress = {});
 

@@ -7,7 +7,8 @@
 namespace merope {
 namespace {
 
-// Llama 3.1: long wavelengths are stretched by the factor, short ones kept, those between blended.
+// Llama 3.1: the frequencies of long wavelengths are divided by the factor. Short wavelengths keep
+// their frequency. Wavelengths between these get a blend of both.
 double Llama3Frequency(double frequency, const RopeScaling& rope) {
   const auto original = static_cast<double>(rope.original_max_position_embeddings);
   const double wavelength = 2 * std::numbers::pi / frequency;
@@ -18,8 +19,8 @@ double Llama3Frequency(double frequency, const RopeScaling& rope) {
   return (1 - smooth) * frequency / rope.factor + smooth * frequency;
 }
 
-// YaRN (arXiv 2309.00071): the dimension whose wavelength turns `rotations` times within the
-// original context.
+// YaRN (arXiv 2309.00071): the pair whose angle makes `rotations` full turns within the original
+// context, as a real number.
 double YarnDimension(double rotations, const ModelConfig& config) {
   const auto original = static_cast<double>(config.rope.original_max_position_embeddings);
   return static_cast<double>(config.head_dim) *
@@ -36,7 +37,7 @@ double YarnFrequency(double frequency, int64_t pair, const ModelConfig& config) 
   }
   low = std::max(low, 0.0);
   high = std::min(high, static_cast<double>(config.head_dim - 1));
-  if (low == high) high += 0.001;  // as the original, against a division by zero
+  if (low == high) high += 0.001;  // as in the original code, against a division by zero
   const double ramp = std::clamp((static_cast<double>(pair) - low) / (high - low), 0.0, 1.0);
   return frequency / config.rope.factor * ramp + frequency * (1 - ramp);
 }

@@ -3,6 +3,7 @@
 
 #include "base/stopwatch.h"
 #include "engine/load.h"
+#include "prompt/encode_prompt.h"
 #include "report/generation.h"
 #include "report/identity.h"
 #include "report/report_data.h"
@@ -13,7 +14,8 @@
 namespace merope {
 namespace {
 
-// The first two are those whose texts the reference report shows.
+// The reference report (the public adaptation report of Pleias-RAG-350M on an Ascend NPU) shows the
+// texts of the first two questions.
 constexpr std::string_view kQuestions[] = {
     "What is RAG in AI?",
     "How does retrieval work in a RAG pipeline?",
@@ -32,7 +34,7 @@ std::string Now() {
   return text;
 }
 
-// Rounds of fp32 and target in turn, so that a change in the machine's pace meets both.
+// Runs fp32 and the target alternately, so that a change of the machine's speed affects both.
 Result<SpeedComparison> CompareSpeed(Llama& baseline, Llama& target, const LatencyOptions& grid,
                                      const std::function<void(int64_t, int64_t)>& progress) {
   constexpr int kRounds = 4;
@@ -60,13 +62,14 @@ Result<SpeedComparison> CompareSpeed(Llama& baseline, Llama& target, const Laten
   return comparison;
 }
 
-// A dtype's speed on one case, alone in memory, and what it costs in precision.
+// Loads the model in one dtype, with no other model in memory, and measures its speed on one case
+// of the grid. Collect fills row.verify.
 Result<DtypeRow> MeasureDtype(const Checkpoint& checkpoint, const LatencyOptions& grid,
                               RuntimeOptions runtime_options, Precision precision) {
   DtypeRow row;
   row.precision = precision;
   runtime_options.precision = precision;
-  runtime_options.backend = BackendKind::kCpu;
+  runtime_options.backend = kCpuBackend;
   TRY_ASSIGN(const Runtime runtime, LoadRuntime(checkpoint, runtime_options));
   LatencyOptions options = grid;
   options.input_lengths = {std::ranges::max(grid.input_lengths)};
@@ -94,7 +97,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   data.date = Now();
   data.machine = ReadMachine();
 
-  // Loading comes first, while nothing else has touched memory.
+  // Loads first, so that the load time and the memory figures contain no other work.
   const Stopwatch open_watch;
   TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(options.model, options.limit));
   TRY(CheckVocabulary(checkpoint));
@@ -102,26 +105,26 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   const Stopwatch tokenizer_watch;
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
   data.load.tokenizer_seconds = tokenizer_watch.Seconds();
-  if (!options.prompts.empty()) {  // refused now, not after minutes of work
+  data.config = checkpoint.config();
+  if (!options.prompts.empty()) {  // reports a bad prompts file now, not after minutes of work
     std::vector<VerifyPrompt> own;
     TRY(AddUserPrompts(options.prompts, tokenizer, data.config.max_position_embeddings, &own));
   }
   data.format = checkpoint.format();
-  data.config = checkpoint.config();
   data.prefix_rule = checkpoint.bos_rule();
   for (const int32_t id : tokenizer.PrefixIds())
     data.prefix.emplace_back(tokenizer.IdToToken(id), id);
   data.tokenizer_vocab = tokenizer.vocab_size();
   data.parameters = CountParameters(data.config);
   TRY_ASSIGN(data.identity, ReadIdentity(checkpoint));
-  TRY_ASSIGN(const std::optional<ChatTemplate> chat, checkpoint.LoadChatTemplate());
+  TRY_ASSIGN(const std::optional<ChatTemplate> chat, LoadChatTemplate(checkpoint));
   data.has_chat_template = chat.has_value();
 
   LatencyOptions grid = ReportGrid(data.config.max_position_embeddings, quick);
   RuntimeOptions runtime_options;
   runtime_options.precision = options.target;
   runtime_options.threads = options.threads;
-  // What the report itself generates is shorter; verification has models of its own.
+  // The report's own prompts and texts are shorter. The verification loads its own models.
   runtime_options.llama.max_model_len =
       std::min<int64_t>(data.config.max_position_embeddings, 1024);
   data.load.resident_before = ResidentBytes();
@@ -149,10 +152,11 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   data.weight_rounding = WeightRoundingError(checkpoint);
 
   {
-    // An fp32 target is held against the back end of double sums, whose speed is nobody's concern.
+    // The baseline of an fp32 target is the reference back end, which sums in double precision. Its
+    // speed is not compared.
     const bool fast_baseline = options.target != Precision::kFp32;
     runtime_options.precision = Precision::kFp32;
-    if (!fast_baseline) runtime_options.backend = BackendKind::kReference;
+    if (!fast_baseline) runtime_options.backend = kReferenceBackend;
     TRY_ASSIGN(const Runtime baseline, LoadRuntime(checkpoint, runtime_options));
     data.load.matrices_fp32_bytes = baseline.model->weight_bytes();
     grid.progress = {};
@@ -174,7 +178,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
     TRY_ASSIGN(data.errors,
                MeasureErrors(*baseline.model, *target.model, prompts, phase("errors")));
   }
-  target.model.reset();  // verification loads its own
+  target.model.reset();  // the verification loads its own model
   target.backend.reset();
 
   VerifyOptions verify{.mode = options.mode,

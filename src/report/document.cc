@@ -6,63 +6,14 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace merope {
-namespace {
-
-// Length of the UTF-8 sequence that text starts with; 0 where it starts with none (overlong forms
-// and surrogates are none).
-size_t SequenceLength(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  size_t length = 0;
-  if (lead < 0x80)
-    length = 1;
-  else if (lead >= 0xc2 && lead < 0xe0)
-    length = 2;
-  else if (lead >= 0xe0 && lead < 0xf0)
-    length = 3;
-  else if (lead >= 0xf0 && lead < 0xf5)
-    length = 4;
-  if (length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) >= 0xa0) ||
-      (lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) >= 0x90))
-    return 0;
-  return length;
-}
-
-}  // namespace
-
-std::string EscapeMarkup(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const size_t length = SequenceLength(text);
-    const auto lead = static_cast<unsigned char>(text[0]);
-    const bool control =
-        (lead < 0x20 && lead != '\n' && lead != '\t' && lead != '\r') || lead == 0x7f;
-    if (length == 0 || control)
-      out += "\xef\xbf\xbd";
-    else if (lead == '&')
-      out += "&amp;";
-    else if (lead == '<')
-      out += "&lt;";
-    else if (lead == '>')
-      out += "&gt;";
-    else if (lead == '"')
-      out += "&quot;";
-    else
-      out += text.substr(0, length);
-    text.remove_prefix(std::max<size_t>(1, length));
-  }
-  return out;
-}
 
 std::string Visible(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    const size_t length = SequenceLength(text);
+    const size_t length = utf8::CharacterBytes(text);
     const auto lead = static_cast<unsigned char>(text[0]);
     if (lead == '\n')
       out += "\\n";

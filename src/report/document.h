@@ -1,5 +1,6 @@
-// A report as a document: what is said, apart from how it is written down. Built once a language;
-// the writers make Markdown and HTML of it. Plain values.
+// A report as a document: the content, independent of the file format. BuildReport makes one
+// document per language. WriteReport turns the document into Markdown and HTML, on the caller's
+// thread. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ namespace merope {
 
 enum class Style : uint8_t { kPlain, kStrong, kCode, kPass, kWarn, kFail };
 
-// A stretch of text in one style. The text is literal: the writers escape it.
+// A piece of text in one style. The text is literal; ToMarkdown and ToHtml escape it.
 struct Run {
   std::string text;
   Style style = Style::kPlain;
@@ -29,17 +30,20 @@ struct Run {
 };
 using Inline = std::vector<Run>;
 
-// pattern: the catalogue's text, with **strong**, `code` and the arguments {0}, {1}, …, which are
-// literal and take the style of their place unless they bring one.
+// Turns a pattern into runs. The pattern is the text of a section, with **strong**, `code` and the
+// placeholders {0}, {1}, … Arguments are literal text. A plain argument takes the style of its
+// placeholder; any other argument keeps its own style. A placeholder without an argument fails a
+// CHECK.
 Inline Rich(std::string_view pattern, const Inline& arguments = {});
-// Model text: control characters, and bytes that are no UTF-8, as escapes; and as code.
+// Visible returns text of the model with escapes for control characters and for bytes that are not
+// UTF-8. Code returns the same text as a run in the style kCode.
 std::string Visible(std::string_view text);
 Run Code(std::string_view text);
 
 struct Heading {
   int level = 1;  // 1: section, 2: subsection
   std::string text;
-  std::string number;  // "3", "3.2": Document::AddHeading counts
+  std::string number;  // "3", "3.2": Document::AddHeading sets the number
 };
 struct Paragraph {
   Inline text;
@@ -48,7 +52,7 @@ struct List {
   bool ordered = false;
   std::vector<Inline> items;
 };
-// A paragraph that stands out: a verdict (kPass, kWarn, kFail) or a remark (kPlain).
+// A highlighted paragraph: a verdict (kPass, kWarn, kFail) or a remark (kPlain).
 struct Note {
   Style tone = Style::kPlain;
   Inline text;
@@ -70,7 +74,7 @@ struct CodeBlock {
 struct Figure {
   Plot plot;
 };
-// A key figure, large.
+// A key figure, in large type.
 struct Card {
   std::string label;
   Run value;
@@ -96,10 +100,10 @@ struct Document {
   int section_ = 0, subsection_ = 0;
 };
 
-// figure(plot) says where the plot's file lies, relative to the document.
+// figure(plot) returns the path of the plot's file, relative to the document.
 std::string ToMarkdown(const Document& document,
                        const std::function<std::string(const Plot&)>& figure);
-// One page that needs nothing else.
+// Returns one page that needs no other file.
 std::string ToHtml(const Document& document);
 
 }  // namespace merope

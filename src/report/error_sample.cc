@@ -134,7 +134,7 @@ Result<ErrorSample> MeasureErrors(Llama& baseline, Llama& target,
   ErrorCollector collector(baseline.config().vocab_size);
   int64_t done = 0;
   for (const std::vector<int32_t>& prompt : prompts) {
-    std::vector<float> rows;  // (tokens, vocab): the baseline's
+    std::vector<float> rows;  // (tokens, vocab): logits of the baseline
     const auto n = static_cast<int64_t>(prompt.size());
     Sequence reference(baseline.kv()), other(target.kv());
     TRY(baseline.Extend(&reference, prompt, n, [&](int64_t, std::span<const float> logits) {

@@ -5,37 +5,13 @@
 #include <utility>
 
 #include "engine/generate.h"
-#include "engine/load.h"
-#include "text/chat_date.h"
+#include "prompt/chat_template.h"
+#include "prompt/encode_prompt.h"
+#include "template/date.h"
 #include "verify/metrics.h"
 
 namespace merope {
 namespace {
-
-struct Prompt {
-  std::string form;
-  std::vector<int32_t> ids;
-};
-
-Result<Prompt> FormPrompt(const ComparisonSetup& setup, const std::optional<ChatTemplate>& chat,
-                          std::string_view question) {
-  const Tokenizer& tokenizer = setup.tokenizer;
-  if (chat) {
-    const ChatMessage message{"user", std::string(question)};
-    TRY_ASSIGN(const std::tm date, OwnPromptsDate());
-    TRY_ASSIGN(const std::string text, chat->Render(std::span(&message, 1), {.date = date}));
-    TRY_ASSIGN(auto ids, EncodePrompt(tokenizer, text, false));
-    return Prompt{"chat", std::move(ids)};
-  }
-  if (tokenizer.TokenToId("<|query_start|>") && tokenizer.TokenToId("<|language_start|>")) {
-    const std::string text =
-        fmt::format("<|query_start|>{}<|query_end|>\n<|language_start|>\n", question);
-    TRY_ASSIGN(auto ids, EncodePrompt(tokenizer, text));
-    return Prompt{"rag", std::move(ids)};
-  }
-  TRY_ASSIGN(auto ids, EncodePrompt(tokenizer, question));
-  return Prompt{"plain", std::move(ids)};
-}
 
 Result<std::vector<float>> LogitsAfter(Llama& model, std::span<const int32_t> ids) {
   std::vector<float> row;
@@ -53,7 +29,8 @@ Result<GenerateResult> Greedy(Llama& model, const ComparisonSetup& setup,
                            .params = {.temperature = 0, .max_tokens = max_tokens}});
 }
 
-// Fills in where the two id sequences part and what both models think there.
+// Fills in the first position where the two id sequences differ, and both models' logits at this
+// position.
 Status ExplainDifference(const ComparisonSetup& setup, std::vector<int32_t> prefix,
                          std::span<const int32_t> baseline, std::span<const int32_t> target,
                          GenerationPair* pair) {
@@ -77,10 +54,12 @@ Status ExplainDifference(const ComparisonSetup& setup, std::vector<int32_t> pref
 Result<std::vector<GenerationPair>> CompareGeneration(
     const ComparisonSetup& setup, std::span<const std::string_view> questions, int64_t max_tokens,
     const std::function<void(int64_t, int64_t)>& progress) {
-  TRY_ASSIGN(const std::optional<ChatTemplate> chat, setup.checkpoint.LoadChatTemplate());
+  TRY_ASSIGN(const std::optional<ChatTemplate> chat, LoadChatTemplate(setup.checkpoint));
+  TRY_ASSIGN(const std::tm date, OwnPromptsDate());
   std::vector<GenerationPair> pairs;
   for (const std::string_view question : questions) {
-    TRY_ASSIGN(const Prompt prompt, FormPrompt(setup, chat, question));
+    TRY_ASSIGN(const QuestionPrompt prompt,
+               EncodeQuestion(setup.tokenizer, chat, question, {.date = date}));
     const int64_t room = setup.baseline.max_model_len() - std::ssize(prompt.ids);
     if (room < 1) continue;
     const int64_t length = std::min(max_tokens, room);
@@ -90,7 +69,7 @@ Result<std::vector<GenerationPair>> CompareGeneration(
     pair.prompt = question;
     pair.form = prompt.form;
     pair.prompt_tokens = std::ssize(prompt.ids);
-    if (!baseline || !target) {  // a model whose logits are no numbers: verification judges it
+    if (!baseline || !target) {  // logits are NaN or infinite: the verification judges the model
       pair.error = baseline ? target.error().message : baseline.error().message;
     } else {
       pair.baseline_text = baseline->text;

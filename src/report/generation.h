@@ -1,4 +1,5 @@
-// Prompts put to fp32 and to the target, greedily, and the place where their texts part.
+// Generates greedily from the same prompts in fp32 and in the target, and finds the first token
+// that differs. Called by Collect, on the caller's thread.
 #pragma once
 
 #include <functional>
@@ -19,8 +20,9 @@ struct ComparisonSetup {
   Llama& target;
 };
 
-// Each question in the form the model was made for: its chat template, the RAG protocol where the
-// vocabulary has its tokens, or plainly.
+// Encodes each question in the form that the model was trained on: the chat template of the
+// checkpoint, or the RAG protocol if the vocabulary has its tokens, or plain text. Skips a question
+// whose prompt leaves no room for a token.
 Result<std::vector<GenerationPair>> CompareGeneration(
     const ComparisonSetup& setup, std::span<const std::string_view> questions, int64_t max_tokens,
     const std::function<void(int64_t, int64_t)>& progress);

@@ -1,7 +1,9 @@
-// The HTML writer: one page, its style and plots inside it, readable in light, dark and print.
+// The HTML writer. Writes one page that contains its style sheet and its plots. The page has a
+// light, a dark and a print style.
 #include <fmt/format.h>
 
 #include "report/document.h"
+#include "report/markup.h"
 
 namespace merope {
 namespace {

@@ -1,4 +1,4 @@
-// The Markdown writer: GitHub's dialect.
+// The Markdown writer, for GitHub's dialect.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,8 +8,8 @@
 namespace merope {
 namespace {
 
-// Plain text: all that Markdown or HTML could take for markup is escaped, and a line break becomes
-// a sign.
+// Plain text. Escapes every character that Markdown or HTML can read as markup. Writes a line break
+// as the sign ↵.
 std::string EscapeText(std::string_view text) {
   constexpr std::string_view kMarkup = "\\`*_[]|#~$";
   std::string out;
@@ -34,8 +34,8 @@ std::string EscapeText(std::string_view text) {
   return out;
 }
 
-// A code span: fenced by more backticks than the text has in a row. A pipe would end a table's cell
-// even inside code.
+// A code span. Its fence has one backtick more than the longest row of backticks in the text. A
+// pipe gets a backslash, because a pipe ends a table cell even inside code.
 std::string CodeSpan(std::string_view text) {
   if (text.empty()) return "";
   size_t longest = 0, run = 0;

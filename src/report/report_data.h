@@ -1,5 +1,5 @@
-// Everything a report tells, as found in one run. Collect fills it; the writers only word it. Plain
-// values.
+// All data of a report, from one run. Collect measures and fills the data on the caller's thread.
+// The sections only turn the data into text. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -24,16 +24,16 @@ struct ReportOptions {
   std::string model;
   VerifyMode mode = VerifyMode::kDefault;
   Precision target = Precision::kBf16;
-  std::vector<Precision> others = {};  // dtypes that one table sets beside the target
+  std::vector<Precision> others = {};  // further dtypes, for the table that compares dtypes
   int threads = 0;                     // 0: DefaultThreads()
-  std::string prompts = {};  // a file of the user's own, verified with the others; or empty
+  std::string prompts = {};  // a file of the user's own prompts, added to the suite; or empty
   ContextLimit limit = {};
 };
 
-// What the checkpoint says of itself.
+// The name and the licence of the model, as ReadIdentity finds them.
 struct ModelIdentity {
   std::string name;
-  std::string license, license_source;  // empty where nothing states one
+  std::string license, license_source;  // empty if the checkpoint states no licence
 };
 
 struct LoadFacts {
@@ -43,33 +43,34 @@ struct LoadFacts {
   int64_t matrices_fp32_bytes = 0;
   int64_t resident_before = 0, resident_after = 0, peak = 0;
   int64_t kv_token_bytes = 0, kv_pages = 0;
-  // The captured forward pass: what an eager one would run, what a replay runs, its static memory.
+  // The captured forward pass: ops of an eager pass, steps of a replay, bytes of static memory.
   int64_t captured_ops = 0, captured_steps = 0, captured_bytes = 0;
   double capture_seconds = 0;
 };
 
-// The same prompt through fp32 and the target, greedy.
+// Greedy generation from the same prompt in fp32 and in the target.
 struct GenerationPair {
-  std::string prompt;  // what was asked
-  std::string form;    // "plain", "chat", "rag": how it was put to the model
+  std::string prompt;  // the question
+  std::string form;    // "plain", "chat", "rag": the form of the prompt
   int64_t prompt_tokens = 0;
-  std::string error;  // why a text could not be generated; then nothing below is known
+  std::string error;  // why a generation failed; then the fields below are not set
   std::string baseline_text, target_text;
   int64_t baseline_tokens = 0, target_tokens = 0;
-  bool baseline_stopped = false, target_stopped = false;  // by an EOS
-  // Where the texts part; −1: nowhere. Then what both models' logits are at that place.
+  bool baseline_stopped = false, target_stopped = false;  // an EOS ended the text
+  // Index of the first generated token that differs; −1: none. The fields below describe both
+  // models' logits at this position.
   int64_t first_difference = -1;
   std::string baseline_token, target_token;
-  double margin = 0;         // fp32: its token's logit less the target's token's
-  double target_margin = 0;  // the same in the target
-  double sigma = 0;          // of the centred logit error there
+  double margin = 0;         // in fp32: logit of baseline_token minus logit of target_token
+  double target_margin = 0;  // the same difference in the target
+  double sigma = 0;          // RMS of the centred logit error
 };
 
-// Alternating runs of one case in fp32 and the target.
+// Runs of one case, alternately in fp32 and in the target.
 struct SpeedComparison {
   int64_t input_length = 0, output_length = 0;
   LatencyResult baseline, target;  // of the last round
-  std::vector<double> ratios;      // fp32 latency / target latency, one a round
+  std::vector<double> ratios;      // fp32 latency / target latency, one per round
   Distribution baseline_tpot, target_tpot, ratio;
 };
 
@@ -78,7 +79,7 @@ struct ParameterGroup {
   int64_t parameters = 0;
 };
 
-// What one dtype costs and gives, beside the others.
+// One row of the table that compares dtypes: precision, size and speed.
 struct DtypeRow {
   Precision precision = Precision::kBf16;
   VerifyResult verify;
@@ -96,7 +97,7 @@ struct ReportData {
   ModelConfig config;
   int64_t tokenizer_vocab = 0;
   bool has_chat_template = false;
-  // What stands before a prompt (BOS, with most models), and what says so.
+  // The tokens before each prompt (for most models BOS), and the source of this rule.
   std::vector<std::pair<std::string, int32_t>> prefix;
   std::string prefix_rule;
   WeightReport weights;
@@ -106,12 +107,12 @@ struct ReportData {
   std::vector<GenerationPair> generation;
   ErrorSample errors;
   LatencyResult latency;
-  LatencyResult modes;  // eager beside compiled, in turns
+  LatencyResult modes;  // eager and compiled runs, alternately
   SpeedComparison comparison;
   VerifyResult verify;
-  std::vector<DtypeRow> dtypes;  // the target and the others asked for; empty where there are none
+  std::vector<DtypeRow> dtypes;  // the target and options.others; empty if others is empty
 
-  // The worst of the weight check and both suites.
+  // The worst of the weight check and the two precision suites.
   Verdict verdict() const {
     return Worse(weights.ok() ? Verdict::kPass : Verdict::kFail, verify.verdict);
   }
@@ -119,7 +120,8 @@ struct ReportData {
 };
 
 struct ReportProgress {
-  // phase: "weights", "performance", "generation", "errors", "verify: …"
+  // phase: "weights", "performance", "generation", "errors", "verify: …" and others. Called on
+  // the thread that runs Collect.
   std::function<void(std::string_view phase, int64_t done, int64_t total)> update;
 };
 

@@ -1,6 +1,7 @@
 #include "report/report_json.h"
 
 #include "bench/bench_json.h"
+#include "checkpoint/config_json.h"
 #include "model/kv_cache.h"
 #include "verify/result_json.h"
 
@@ -28,21 +29,10 @@ Ordered ToJson(const Machine& m) {
 }
 
 Ordered ToJson(const ModelConfig& c) {
-  return {{"architecture", c.architecture},
-          {"hidden_size", c.hidden_size},
-          {"intermediate_size", c.intermediate_size},
-          {"num_hidden_layers", c.num_layers},
-          {"num_attention_heads", c.num_heads},
-          {"num_key_value_heads", c.num_kv_heads},
-          {"head_dim", c.head_dim},
-          {"vocab_size", c.vocab_size},
-          {"max_position_embeddings", c.max_position_embeddings},
-          {"rms_norm_eps", c.rms_norm_eps},
-          {"rope_theta", c.rope_theta},
-          {"tie_word_embeddings", c.tie_word_embeddings},
-          {"dtype", DTypeName(c.dtype)},
-          {"eos_token_ids", c.eos_token_ids},
-          {"kv_bytes_per_token", c.KvBytesPerToken(2)}};
+  Ordered json = ConfigJson(c);
+  json["dtype"] = DTypeName(c.dtype);
+  json["kv_bytes_per_token"] = c.KvBytesPerToken(2);
+  return json;
 }
 
 Ordered ToJson(const WeightReport& w) {
@@ -131,7 +121,8 @@ Ordered ToJson(const ErrorSample& e) {
           {"bins", bins}};
 }
 
-// The median over the rounds of the medians of their runs; the ratio's of pairs.
+// tpot_s: the median over the rounds of each round's median TPOT. ratio_median_of_pairs: the median
+// of the latency ratios of the pairs, one pair per round.
 Ordered ToJson(const SpeedComparison& c) {
   if (c.ratios.empty()) return nullptr;
   const auto side = [](const LatencyResult& r, const Distribution& tpot) -> Ordered {

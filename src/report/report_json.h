@@ -1,4 +1,4 @@
-// All of a report's data as JSON.
+// Writes all data of a report as JSON. Called by WriteReport, on the caller's thread.
 #pragma once
 
 #include <nlohmann/json.hpp>

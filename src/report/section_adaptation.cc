@@ -120,7 +120,9 @@ std::string_view FormName(const Section& s, std::string_view form) {
                          : s.say("as plain text", "纯文本");
 }
 
-// What noise of this size allows: two logits, each off by three σ in the worst direction.
+// The largest margin that the noise explains: 6 σ, because each of two logits can be wrong by 3 σ
+// in the worst direction. For a bf16 target, σ is the σ of emulated bf16; for others, the measured
+// σ of the target.
 double Allowed(const ReportData& data) {
   const double sigma = data.options.target == Precision::kBf16
                            ? data.verify.reference.emulated_sigma

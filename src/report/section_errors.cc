@@ -1,5 +1,5 @@
-// Section 7: where the error comes from, how large it is, and what the figures of section 5 can and
-// cannot say. Computed from this run's own logits.
+// Section 7: the sources of the error, the size of the error, and the limits of the figures in
+// section 5. All figures come from the logits of this run.
 #include <algorithm>
 #include <cmath>
 
@@ -9,8 +9,9 @@
 namespace merope {
 namespace {
 
-constexpr double kBf16Roundoff = 1.0 / 256;        // half a unit in the last of 8 significant bits
-constexpr double kFp32Roundoff = 1.0 / (1 << 24);  // of 24
+// Half a unit in the last significant bit: 8 bits in bf16, 24 bits in fp32.
+constexpr double kBf16Roundoff = 1.0 / 256;
+constexpr double kFp32Roundoff = 1.0 / (1 << 24);
 
 void WriteSources(const Section& s) {
   const auto& [data, say, out] = s;

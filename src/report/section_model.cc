@@ -1,7 +1,7 @@
-// Sections 1 to 3: what the model is, where it ran, how it is built.
+// Sections 1 to 3: the model, the environment, the architecture.
 #include <algorithm>
 
-#include "base/json.h"
+#include "checkpoint/config_json.h"
 #include "report/sections.h"
 
 namespace merope {
@@ -47,25 +47,6 @@ std::string RopeText(const ModelConfig& config, const Words& say) {
   return text + fmt::format(", {} × {:g}", kind, rope.factor);
 }
 
-// config.json's own field names, whichever file the values came from.
-std::string ConfigJson(const ModelConfig& c) {
-  nlohmann::ordered_json json = {{"architectures", {c.architecture}},
-                                 {"hidden_size", c.hidden_size},
-                                 {"intermediate_size", c.intermediate_size},
-                                 {"num_hidden_layers", c.num_layers},
-                                 {"num_attention_heads", c.num_heads},
-                                 {"num_key_value_heads", c.num_kv_heads},
-                                 {"head_dim", c.head_dim},
-                                 {"vocab_size", c.vocab_size},
-                                 {"max_position_embeddings", c.max_position_embeddings},
-                                 {"rms_norm_eps", c.rms_norm_eps},
-                                 {"rope_theta", c.rope_theta},
-                                 {"tie_word_embeddings", c.tie_word_embeddings},
-                                 {"attention_bias", c.attention_bias},
-                                 {"mlp_bias", c.mlp_bias}};
-  return json.dump(2);
-}
-
 std::string GroupName(std::string_view key, const Words& say) {
   const std::string_view name = key == "embedding"   ? say("Token embedding", "词嵌入")
                                 : key == "attention" ? say("Attention", "注意力")
@@ -75,7 +56,7 @@ std::string GroupName(std::string_view key, const Words& say) {
   return std::string(name);
 }
 
-// The tokens themselves, and where that is said.
+// The tokens before a prompt, and the source of this rule.
 Inline Prefix(const ReportData& data, const Words& say) {
   Inline runs;
   for (const auto& [token, id] : data.prefix) {
@@ -235,7 +216,7 @@ void WriteArchitecture(Section s) {
   out.AddHeading(2, say("Configuration", "配置"));
   out.AddParagraph(say("The configuration as it was read, under the names of `config.json`:",
                        "读取到的配置（以 `config.json` 的字段名表示）："));
-  out.Add(CodeBlock{"json", ConfigJson(c)});
+  out.Add(CodeBlock{"json", ConfigJson(c).dump(2)});
   const int64_t group = c.num_heads / c.num_kv_heads;
   const int64_t head = c.vocab_size * c.hidden_size;
   List list;

@@ -1,4 +1,4 @@
-// Section 6: the grid, beside the bandwidth that bounds it.
+// Section 6: the latency grid, and the memory bandwidth that limits decode.
 #include <algorithm>
 #include <cmath>
 
@@ -122,7 +122,8 @@ void WriteGrid(const Section& s) {
   out.Add(std::move(spread));
 }
 
-// Op by op beside the captured plan, as the reference report's section 6.
+// Compares eager (op by op) with compiled (the captured plan), as section 6 of the reference report
+// does (the public adaptation report of Pleias-RAG-350M on an Ascend NPU).
 void WriteModes(const Section& s) {
   const auto& [data, say, out] = s;
   const LatencyResult& r = data.modes;

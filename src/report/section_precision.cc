@@ -212,7 +212,7 @@ void WritePositions(const Section& s) {
                                      {std::string(VerdictName(p.verdict))})});
 }
 
-// Mean KL of each kind of prompt.
+// Mean and worst KL and the flips of each kind of prompt.
 void WriteKinds(const Section& s) {
   const auto& [data, say, out] = s;
   struct Kind {
@@ -282,7 +282,7 @@ void WriteReference(const Section& s) {
                   {Number(r.target_kl)}}}});
 }
 
-// All dtypes side by side.
+// A table of all dtypes, one row per dtype.
 void WriteDtypes(const Section& s) {
   const auto& [data, say, out] = s;
   if (data.dtypes.empty()) return;

@@ -1,5 +1,5 @@
-// What stands before the first section, and sections 8 and 9: use and licence. And the order of
-// them all.
+// The summary before section 1, section 8 (use) and section 9 (licence). BuildReport sets the order
+// of all sections.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 

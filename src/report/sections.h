@@ -1,4 +1,5 @@
-// The sections of the report, in order. Each words a part of the data in the language asked for.
+// The sections of the report, in order. Each function writes one part of the data into the document
+// in one language. BuildReport calls the functions, on the caller's thread.
 #pragma once
 
 #include "report/document.h"

@@ -6,6 +6,9 @@
 #include <cmath>
 #include <utility>
 
+#include "base/utf8.h"
+#include "report/markup.h"
+
 namespace merope {
 namespace {
 
@@ -23,7 +26,7 @@ struct Tick {
   std::string label;
 };
 
-// An axis on the page: values to coordinates, and where its ticks are.
+// An axis on the page: maps values to coordinates and places the ticks.
 class Scale {
  public:
   Scale(const Axis& axis, double from, double to) : axis_(axis), from_(from), to_(to) {
@@ -79,17 +82,19 @@ std::string Label(std::string_view style, double x, double y, std::string_view a
                      style, x, y, anchor, more, EscapeMarkup(text));
 }
 
-// Room for a text: CJK characters are about twice as wide as Latin ones.
+// The estimated width of a text, in SVG units. A CJK character is about twice as wide as a Latin
+// character.
 double TextWidth(std::string_view text) {
   double width = 0;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if ((byte & 0xc0) != 0x80) width += byte >= 0xe3 ? 12.5 : 6.6;
+    if (!utf8::IsContinuation(c)) width += byte >= 0xe3 ? 12.5 : 6.6;
   }
   return width;
 }
 
-// Labels that would touch stand on two lines in turn; where that is not enough, some are left out.
+// Labels that would touch are placed alternately on two lines. If two lines are not enough, only
+// every n-th label is drawn.
 void DrawXLabels(const std::vector<Tick>& ticks, const Scale& x, double bottom, std::string* out) {
   double need = 0;
   for (const Tick& tick : ticks) need = std::max(need, TextWidth(tick.label) + 6);

@@ -1,6 +1,7 @@
-// Plots as SVG: bars, lines and points over linear, logarithmic or named axes. Coloured by the
-// page's style sheet, so that they follow its light or dark scheme; a plot that stands alone
-// carries the sheet itself.
+// Draws plots as SVG: bars, lines and points over linear, logarithmic or named axes. The style
+// sheet of the page sets the colors, so a plot follows the light or dark scheme of the page. A
+// standalone plot contains its own style sheet. Called by WriteReport and ToHtml, on the caller's
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +13,15 @@ namespace merope {
 
 struct Axis {
   std::string label = {};
-  double min = 0, max = 1;  // of the values; both positive where logarithmic
+  double min = 0, max = 1;  // range of the values; a logarithmic axis needs both positive
   bool log = false;
-  std::vector<std::string> categories = {};  // named positions 0, 1, 2 … instead of a scale
+  std::vector<std::string> categories = {};  // names of the positions 0, 1, 2 … instead of a scale
   double factor = 1;                         // tick labels show value · factor (100: per cent)
 };
 
 struct PlotPoint {
   double x = 0, y = 0;
-  double low = 0, high = 0;  // a whisker from low to high, where they differ
+  double low = 0, high = 0;  // ends of a whisker; no whisker if they are equal
 };
 
 enum class Mark : uint8_t { kBars, kLine, kPoints };
@@ -32,7 +33,7 @@ struct PlotSeries {
   std::vector<PlotPoint> points = {};
 };
 
-// A labelled line across the plot: a threshold.
+// A labelled horizontal line across the plot, for a threshold.
 struct PlotRule {
   std::string label = {};
   double y = 0;
@@ -40,8 +41,8 @@ struct PlotRule {
 
 struct Plot {
   std::string id = {};           // unique in its document
-  std::string title = {};        // what it shows; what a screen reader says first
-  std::string description = {};  // what is to be seen in it, in a sentence
+  std::string title = {};        // the subject; a screen reader says the title first
+  std::string description = {};  // one sentence about the content
   Axis x = {}, y = {};
   std::vector<PlotSeries> series = {};
   std::vector<PlotRule> rules = {};
@@ -49,14 +50,11 @@ struct Plot {
   int height = 300;
 };
 
-// standalone: an SVG file of its own.
+// standalone: the SVG is a separate file and contains its style sheet.
 std::string ToSvg(const Plot& plot, bool standalone);
-// The style rules of plots, over the variables --ink, --muted, --line, --c0 … --c3.
+// The style rules of plots. The rules use the variables --ink, --muted, --line, --c0 … --c3.
 std::string_view PlotStyle();
-// The variables themselves, light and dark.
+// The values of these variables, for the light and the dark scheme.
 std::string_view PlotColors();
-
-// & < > " as entities; what is no UTF-8 or no XML character as U+FFFD.
-std::string EscapeMarkup(std::string_view text);
 
 }  // namespace merope

@@ -26,7 +26,8 @@ std::string Compact(int64_t value) {
 std::string Fixed(double value, int decimals) { return fmt::format("{:.{}f}", value, decimals); }
 
 std::string Percent(double share, int decimals) {
-  // A share too small for its decimals is not zero.
+  // A nonzero share must not print as zero, so a share too small for its decimals prints two
+  // significant digits.
   if (share != 0 && std::abs(share) * 100 < 0.5 * std::pow(10, -decimals))
     return Number(share * 100, 2) + " %";
   return fmt::format("{:.{}f} %", share * 100, decimals);

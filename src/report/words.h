@@ -1,5 +1,6 @@
-// The two languages of a report, side by side: each text is written where it is used, once in
-// English and once in Chinese, so that neither can be forgotten. And numbers as readers want them.
+// The two languages of a report, and the formats of numbers. The code that uses a text states the
+// text in English and in Chinese, so that no translation can be missing. Called by the sections, on
+// the caller's thread.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,8 @@ std::string Size(int64_t bytes);                       // "674.1 MiB"
 std::string Millis(double seconds, int decimals = 2);  // "13.10"
 std::string Rate(double bytes_per_second);             // "33.5 GB/s"
 
-// PASS, FAIL or INCONCLUSIVE as a badge; an outcome in the verdict's words.
+// Badge: PASS, FAIL or INCONCLUSIVE as a run in the style of the verdict; for a bool, PASS or FAIL.
+// Tone: the style of a verdict.
 Run Badge(Verdict verdict);
 Run Badge(bool passed);
 Style Tone(Verdict verdict);

@@ -43,7 +43,7 @@ LatencyOptions EagerBesideCompiled(LatencyOptions grid,
   if (grid.input_lengths[0] == grid.input_lengths[1]) grid.input_lengths.pop_back();
   grid.output_lengths = {grid.output_lengths.front()};
   grid.warmup = 1;
-  grid.repeats += 2;  // pairs
+  grid.repeats += 2;  // each repeat is a pair: one eager and one compiled run
   grid.eager_too = true;
   grid.progress = std::move(progress);
   return grid;

@@ -1,5 +1,5 @@
-// What a report measures and counts, as far as the model's configuration decides it. Called by
-// Collect.
+// The parts of a report's workload that depend on the model's config: the parameter counts and the
+// latency grids. Called by Collect, on the caller's thread.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,16 @@
 
 namespace merope {
 
-// Parameters by group; groups that have none are left out.
+// The parameters of each group. Leaves out groups without parameters.
 std::vector<ParameterGroup> CountParameters(const ModelConfig& config);
 
-// The reference report's grid, cut to what the model's context holds.
+// The grid of the reference report: the public adaptation report of Pleias-RAG-350M on an Ascend
+// NPU. If the model's context holds fewer than 128 + 100 tokens, the lengths are a quarter and a
+// half of the context. quick: fewer warm-up runs and repeats.
 LatencyOptions ReportGrid(int64_t context, bool quick);
 
-// The shortest and the longest prompt of the grid, op by op and along the plan in turns.
+// The shortest and the longest prompt of the grid. The runs are alternately eager (op by op) and
+// compiled (the captured plan).
 LatencyOptions EagerBesideCompiled(LatencyOptions grid,
                                    std::function<void(int64_t, int64_t)> progress);
 

@@ -1,5 +1,5 @@
-// The report's files: report.en.md, report.en.html, report.zh.md, report.zh.html, figures/,
-// report.json.
+// Writes the report's files: report.en.md, report.en.html, report.zh.md, report.zh.html, figures/,
+// report.json. Called by `merope report`, on the main thread.
 #pragma once
 
 #include <span>
@@ -12,9 +12,10 @@
 
 namespace merope {
 
-// Whether the directory can be made, and written in. What was not there is not left behind.
+// Checks that the directory can be created and written to. Removes the directories that the check
+// created.
 Status PrepareReport(const std::string& directory);
-// The names of the files written, relative to the directory.
+// Returns the names of the written files, relative to the directory.
 Result<std::vector<std::string>> WriteReport(const ReportData& data, const std::string& directory,
                                              std::span<const Language> languages);
 

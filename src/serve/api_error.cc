@@ -1,38 +1,38 @@
 #include "serve/api_error.h"
 
-#include <string_view>
-#include <utility>
-
 namespace merope {
+namespace {
 
-ApiError::ApiError(const Error& bad_request) : message(bad_request.message) {
-  constexpr std::string_view kFieldCharacters =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.[]";
-  const size_t end = message.find_first_not_of(kFieldCharacters);
-  if (end != message.npos && message[end] == ':') param = message.substr(0, end);
+// The HTTP status and the error type. The type names are the names that vLLM's server uses.
+struct Kind {
+  int status;
+  const char* type;
+};
+Kind KindOf(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInvalid:
+      return {400, "BadRequestError"};
+    case ErrorCode::kNotFound:
+      return {404, "NotFoundError"};
+    case ErrorCode::kOverloaded:
+      return {503, "ServiceUnavailableError"};
+    case ErrorCode::kInternal:
+      break;
+  }
+  return {500, "InternalServerError"};
 }
 
-ApiError ApiError::NoSuchModel(const std::string& found) {
-  ApiError error(Error{"model: expected one that is served here, found " + found});
-  error.status = 404;
-  error.type = "NotFoundError";
-  return error;
-}
+}  // namespace
 
-ApiError ApiError::Internal(std::string message) {
-  ApiError error(Error{std::move(message)});
-  error.status = 500;
-  error.type = "InternalServerError";
-  error.param.clear();
-  return error;
-}
+int HttpStatus(ErrorCode code) { return KindOf(code).status; }
 
-nlohmann::ordered_json ErrorJson(const ApiError& error) {
+nlohmann::ordered_json ErrorJson(const Error& error) {
   using Json = nlohmann::ordered_json;
+  const auto [status, type] = KindOf(error.code);
   return {{"message", error.message},
-          {"type", error.type},
-          {"param", error.param.empty() ? Json(nullptr) : Json(error.param)},
-          {"code", error.status}};
+          {"type", type},
+          {"param", error.field.empty() ? Json(nullptr) : Json(error.field)},
+          {"code", status}};
 }
 
 }  // namespace merope

@@ -1,26 +1,17 @@
-// What a client is told whose request cannot be done: an HTTP status, and OpenAI's error object.
+// Turns an Error into the answer to a client whose request failed. Called by the batch and by
+// OpenAiAnswer. Pure functions; any thread may call them.
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <string>
 
 #include "base/error.h"
 
 namespace merope {
 
-struct ApiError {
-  // The client's fault. Our messages begin with the field that they are about, as in "top_p:
-  // expected …": it is the param.
-  ApiError(const Error& bad_request);
-  static ApiError NoSuchModel(const std::string& found);  // described
-  static ApiError Internal(std::string message);
+int HttpStatus(ErrorCode code);  // 400, 404, …
 
-  int status = 400;
-  std::string type = "BadRequestError", message;
-  std::string param;  // empty: none
-};
-
-// {message, type, param, code}.
-nlohmann::ordered_json ErrorJson(const ApiError& error);
+// OpenAI's error object: {message, type, param, code}. param is Error::field, or null if the field
+// is empty. code is the HTTP status.
+nlohmann::ordered_json ErrorJson(const Error& error);
 
 }  // namespace merope

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/event_queue.h"
+#include "serve/api_error.h"
 #include "serve/openai_request.h"
 #include "serve/openai_response.h"
 
@@ -39,7 +40,7 @@ std::string Response(int status, const std::string& body) {
                      body);
 }
 
-// One run of a batch.
+// One run of a batch, on the caller's thread.
 class BatchRun {
  public:
   BatchRun(LineReader requests, BatchResults& results, Engine& engine, const ServedModel& model,
@@ -63,7 +64,7 @@ class BatchRun {
   }
 
  private:
-  // A request that is in the engine. Its prompts' tags follow each other.
+  // A request that is in the engine. Its prompts have consecutive tags.
   struct Job {
     int64_t line, bytes;
     std::string custom_id;
@@ -75,9 +76,10 @@ class BatchRun {
     if (options_.progress) options_.progress(counts_);
   }
 
-  // Twice as many sequences as run together: while a line is read, or waits for the disk, the
-  // engine has work. The lines behind a request of a large n run beside it: the engine begins its
-  // sequences in turns with other requests. Its prompts, all at once.
+  // Keeps 2 · max_num_seqs sequences in the engine, so that the engine has work while this thread
+  // reads a line or waits for the disk. The engine starts the n sequences of one request
+  // alternately with sequences of other requests, so the lines after a request with a large n do
+  // not wait for this request. Submits all prompts of a request together.
   Status Fill() {
     while (more_ && sequences_ < 2 * options_.max_num_seqs && !Interrupted()) {
       TRY_ASSIGN(more_, requests_.Next());
@@ -98,20 +100,21 @@ class BatchRun {
     const Result<Json> line = ParseJson(text, "request");
     if (!line) return RefuseLine(line.error());
     if (!line->is_object())
-      return RefuseLine(Error{"request: expected an object, found " + Describe(*line)});
+      return RefuseLine(
+          FieldErr("request", "expected an object, found {}", Describe(*line)).error());
     const JsonFields fields(*line, "");
     const Result<std::optional<std::string>> custom_id = fields.String("custom_id");
     if (!custom_id) return RefuseLine(custom_id.error());
     if (!*custom_id || (*custom_id)->empty() || (*custom_id)->size() > kMaxCustomIdBytes)
-      return RefuseLine(
-          Error{fmt::format("custom_id: expected 1 to {} bytes, found {}", kMaxCustomIdBytes,
-                            *custom_id ? (*custom_id)->size() : 0)});
+      return RefuseLine(FieldErr("custom_id", "expected 1 to {} bytes, found {}", kMaxCustomIdBytes,
+                                 *custom_id ? (*custom_id)->size() : 0)
+                            .error());
     const auto [first, is_new] = results_.first_lines().try_emplace(HashId(**custom_id), 0);
     if (first->second > 0)
-      return RefuseLine(
-          Error{fmt::format("custom_id: expected one that no line before has, found "
-                            "that of line {}, {}",
-                            first->second, Describe(**custom_id))});
+      return RefuseLine(FieldErr("custom_id",
+                                 "expected one that no line before has, found that of line {}, {}",
+                                 first->second, Describe(**custom_id))
+                            .error());
     first->second = requests_.number();
     if (!is_new) {
       ++counts_.before;
@@ -122,24 +125,22 @@ class BatchRun {
     return Submit(**custom_id, *std::move(request));
   }
 
-  std::expected<OpenAiRequest, ApiError> ReadRequest(const JsonFields& line) const {
+  Result<OpenAiRequest> ReadRequest(const JsonFields& line) const {
     TRY_ASSIGN(const std::optional<std::string> method, line.String("method"));
     if (method != "POST")
-      return std::unexpected(
-          Error{"method: expected \"POST\", found " + (method ? Describe(*method) : "none")});
+      return FieldErr("method", "expected \"POST\", found {}", method ? Describe(*method) : "none");
     TRY_ASSIGN(const std::optional<std::string> url, line.String("url"));
     const std::optional<Endpoint> endpoint = EndpointAt(url.value_or(""));
     if (!endpoint)
-      return std::unexpected(Error{"url: expected /v1/completions or /v1/chat/completions, found " +
-                                   (url ? Describe(*url) : "none")});
+      return FieldErr("url", "expected /v1/completions or /v1/chat/completions, found {}",
+                      url ? Describe(*url) : "none");
     const Json* body = line.Find("body");
     if (body == nullptr || !body->is_object())
-      return std::unexpected(
-          Error{"body: expected an object, found " + (body ? Describe(*body) : "none")});
+      return FieldErr("body", "expected an object, found {}", body ? Describe(*body) : "none");
     auto request =
         ParseOpenAiRequest(*endpoint, *body, RawMember(requests_.text(), "body"), model_);
     if (request && request->stream)
-      return std::unexpected(Error{"stream: expected false in a batch, found true"});
+      return FieldErr("stream", "expected false in a batch, found true");
     return request;
   }
 
@@ -156,27 +157,30 @@ class BatchRun {
       submitted.push_back(*id);
     }
     sequences_ += Share(request);
-    jobs_.emplace(first, Job{.line = requests_.number(),
-                             .bytes = requests_.end() - requests_.begin(),
-                             .custom_id = custom_id,
-                             .answer = OpenAiAnswer(std::move(request))});
+    jobs_.emplace(first,
+                  Job{.line = requests_.number(),
+                      .bytes = requests_.end() - requests_.begin(),
+                      .custom_id = custom_id,
+                      .answer = OpenAiAnswer(std::move(request), model_, std::time(nullptr))});
     return {};
   }
 
-  // How many sequences a request counts as: a quarter of them at most.
+  // The number of sequences that a request counts as: at most a quarter of 2 · max_num_seqs, and at
+  // least 1.
   int64_t Share(const OpenAiRequest& request) const {
     return std::min(std::ssize(request.prompts) * request.params.n,
                     std::max<int64_t>(options_.max_num_seqs / 2, 1));
   }
 
   Status TakeEvents(std::chrono::milliseconds timeout) {
-    for (TaggedEvent& tagged : events_.Take(timeout)) {
+    for (TaggedEvent& tagged : events_.WaitForEvents(timeout)) {
       const auto after = jobs_.upper_bound(tagged.tag);
       if (after == jobs_.begin()) continue;
       const auto job = std::prev(after);
       OpenAiAnswer& answer = job->second.answer;
       const size_t prompt = tagged.tag - job->first;
-      // One of a request that was refused when another of its prompts was.
+      // An event of a refused request: the engine accepted one of its prompts and refused a later
+      // one.
       if (prompt >= answer.request().prompts.size()) continue;
       answer.Add(prompt, std::move(tagged.event));
       if (!answer.whole()) continue;
@@ -193,23 +197,23 @@ class BatchRun {
     counts_.prompt_tokens += usage.prompt_tokens;
     counts_.cached_tokens += usage.cached_tokens;
     counts_.generated_tokens += usage.completion_tokens;
-    const auto body = job.answer.Body(model_, std::time(nullptr));
+    const auto body = job.answer.Body();
     if (!body) return WriteError(job.custom_id, job.line, body.error());
     ++counts_.answered;
     return results_.Write(ResultLine(job.custom_id, Response(200, *body), nullptr));
   }
 
-  Status WriteError(const std::string& custom_id, int64_t line, const ApiError& error) {
+  Status WriteError(const std::string& custom_id, int64_t line, const Error& error) {
     ++counts_.answered;
     ++counts_.failed;
     OrderedJson object = ErrorJson(error);
     const std::string body = Dump(OrderedJson{{"error", object}});
     object["line"] = line;
-    return results_.Write(ResultLine(custom_id, Response(error.status, body), object));
+    return results_.Write(ResultLine(custom_id, Response(HttpStatus(error.code), body), object));
   }
 
-  // A line that no custom_id stands for. Its number does.
-  Status RefuseLine(const ApiError& error) {
+  // Refuses a line without a usable custom_id. Its result names the number of the line instead.
+  Status RefuseLine(const Error& error) {
     if (results_.refused_lines().contains(requests_.number())) {
       ++counts_.before;
       return {};
@@ -227,10 +231,10 @@ class BatchRun {
   const ServedModel& model_;
   const BatchOptions& options_;
   EventQueue events_;
-  std::map<size_t, Job> jobs_;  // by their first tags
+  std::map<size_t, Job> jobs_;  // by the tag of the first prompt
   size_t next_tag_ = 0;
-  int64_t sequences_ = 0;  // the shares of jobs_
-  bool more_ = true;       // lines
+  int64_t sequences_ = 0;  // sum of the shares of jobs_
+  bool more_ = true;       // the requests file has unread lines
   BatchCounts counts_;
 };
 

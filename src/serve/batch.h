@@ -1,7 +1,8 @@
-// A batch: a file of requests in OpenAI's batch format, one JSON object a line ({custom_id, method,
-// url, body}), and a file of their results. Results are written as they come. Whenever it stops, it
-// can be run again, and does what is left: each custom_id has exactly one line among the results.
-// The caller's thread reads, submits and writes while the engine's computes.
+// A batch: a file of requests in OpenAI's batch format and a file of their results. A request is a
+// JSON object on one line: {custom_id, method, url, body}. A result is written when its request
+// ends. A batch that stopped can run again: the new run does the requests that have no result, so
+// each custom_id gets exactly one line in the results. Called by `merope batch`. The caller's
+// thread reads, submits and writes; the engine's thread computes at the same time.
 #pragma once
 
 #include <atomic>
@@ -18,31 +19,34 @@
 namespace merope {
 
 struct BatchCounts {
-  int64_t answered = 0;  // lines of results that this run wrote
-  int64_t failed = 0;    // of those, the ones with an error
-  int64_t before = 0;    // requests whose results were there
-  int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;  // cached: of the prompts'
-  int64_t bytes_done = 0;                                              // of the requests' file
+  int64_t answered = 0;  // result lines that this run wrote
+  int64_t failed = 0;    // answered lines that report an error
+  int64_t before = 0;    // requests whose results an earlier run wrote
+  // cached_tokens: prompt tokens that the prefix cache held.
+  int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
+  int64_t bytes_done = 0;  // bytes of the requests file whose lines are done
 };
 
 struct BatchOptions {
-  // The engine's. Requests of twice as many sequences are kept in it, each counted as half at most.
+  // The engine's max_num_seqs. The batch keeps about 2 · max_num_seqs sequences in the engine. One
+  // request counts as at most max_num_seqs / 2 sequences.
   int64_t max_num_seqs = 256;
   const std::atomic<bool>* interrupted = nullptr;
-  std::function<void(const BatchCounts& so_far)> progress;  // called often
+  std::function<void(const BatchCounts& so_far)> progress;  // called often, on the caller's thread
 };
 
 class Batch {
  public:
-  // Errors say which file, and what is wrong with it.
+  // Opens both files and reads the custom_ids of the results. An error names the file and the
+  // reason.
   static Result<Batch> Open(const std::string& requests, const std::string& results);
 
-  int64_t bytes() const { return bytes_; }  // of the requests' file; 0 where it is a pipe
-  // What a crash had left of a last result.
+  int64_t bytes() const { return bytes_; }  // size of the requests file; 0 for a pipe
+  // Size of the incomplete last result of a crashed run. Open removed these bytes.
   int64_t dropped_bytes() const { return results_.dropped_bytes(); }
 
-  // To the end, or until interrupted: then what has ended is written, and the rest is left to
-  // another run.
+  // Runs to the end of the requests, or until interrupted. When interrupted, Run writes the results
+  // of the requests that have ended, and returns. Another run does the remaining requests.
   Result<BatchCounts> Run(Engine& engine, const ServedModel& model, const BatchOptions& options);
 
  private:

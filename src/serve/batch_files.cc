@@ -19,11 +19,11 @@ namespace merope {
 namespace {
 
 constexpr size_t kBlock = size_t{1} << 18;
-constexpr size_t kResultHead = size_t{1} << 16;  // of a result's line: its custom_id lies in it
+constexpr size_t kResultHead = size_t{1} << 16;  // bytes of a result line; contain its custom_id
 constexpr double kSyncSeconds = 1;
 
-// A name that was made in a directory is on the disk when that is. Best effort: not every file
-// system can.
+// Writes the directory of a new file to the disk, so that the file's name is on the disk. Ignores
+// errors, because some file systems cannot sync a directory.
 void SyncDirectoryOf(const std::string& path) {
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   const Descriptor directory(
@@ -31,8 +31,8 @@ void SyncDirectoryOf(const std::string& path) {
   if (directory.get() >= 0) fsync(directory.get());
 }
 
-// A line that a crash cut off: the start of one of ours, without its end, or with zeros for it
-// where the file had grown on the disk and its content had not come.
+// Whether a crash left the line incomplete. Such a line begins like a result and has no line break,
+// or has zero bytes: the file had its new size on the disk, but not yet its content.
 bool IsTorn(const LineReader& line) {
   if (line.ended() && !line.has_nul()) return false;
   const std::string_view text = std::string_view(line.text()).substr(0, line.text().find('\0'));
@@ -113,7 +113,7 @@ Status BatchResults::ReadLines() {
       TRY(ReadLine(line));
       continue;
     }
-    // What follows a line with zeros in it came later, and is as good as not written.
+    // Lines after a line with zero bytes were written later. They are removed as well.
     struct stat found = {};
     if (fstat(file_.get(), &found) != 0 || ftruncate(file_.get(), line.begin()) != 0)
       return Err("{}: {}", path_, std::strerror(errno));

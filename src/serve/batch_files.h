@@ -1,5 +1,5 @@
-// The two files of a batch: requests, read line by line, and results, to which whole lines are
-// added. Owned and used by one thread.
+// The two files of a batch. LineReader reads the requests line by line. BatchResults appends whole
+// lines to the results. Owned and used by the thread that runs the batch.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 
 namespace merope {
 
-// An open file; closed with it.
+// Owns a file descriptor. The destructor closes the descriptor.
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -31,20 +31,21 @@ class Descriptor {
   int fd_;
 };
 
-// A file's lines, of any length, in bounded memory.
+// Reads the lines of a file, of any length, in bounded memory.
 class LineReader {
  public:
-  // Reads from where the descriptor stands; path names it in errors.
+  // Reads from the current position of the descriptor, which the caller owns. Errors name path.
   LineReader(int fd, std::string path, size_t max_bytes);
 
-  // Whether there is another line; then the following are about it.
+  // Reads the next line. Returns false at the end of the file. After true, the functions below
+  // describe this line.
   Result<bool> Next();
-  const std::string& text() const { return text_; }  // without its line break; max_bytes at most
-  int64_t number() const { return number_; }         // from 1 on
-  int64_t begin() const { return begin_; }           // where in the file
+  const std::string& text() const { return text_; }  // no line break; at most max_bytes
+  int64_t number() const { return number_; }         // of the line, from 1
+  int64_t begin() const { return begin_; }           // byte offset, from the first byte read
   int64_t end() const { return end_; }
-  bool cut() const { return cut_; }      // it is longer than text
-  bool ended() const { return ended_; }  // by a line break
+  bool cut() const { return cut_; }      // the line is longer than text()
+  bool ended() const { return ended_; }  // a line break ends the line
   bool has_nul() const { return has_nul_; }
 
  private:
@@ -52,40 +53,44 @@ class LineReader {
   std::string path_;
   size_t max_bytes_;
   std::string block_, text_;
-  size_t at_ = 0;  // in block_
+  size_t at_ = 0;  // the next unread byte of block_
   int64_t number_ = 0, begin_ = 0, end_ = 0;
   bool cut_ = false, ended_ = false, has_nul_ = false;
 };
 
-// 128 bits of a custom_id's hash: what is kept of each line of a file that may have any number.
+// 128 bits of the SHA-256 of a custom_id. A file can have any number of lines, so the batch keeps
+// only this hash of each custom_id.
 using IdHash = std::array<uint64_t, 2>;
 IdHash HashId(std::string_view custom_id);
 struct HashOfId {
   size_t operator()(const IdHash& hash) const { return hash[0]; }
 };
 
-// The results. A line is written whole, and reaches the disk within a second or so; what a crash
-// leaves of a last one is dropped by the next Open.
+// The results file. Write appends a whole line. A line reaches the disk within about one second,
+// while lines are written. A crash can leave an incomplete last line; the next Open removes the
+// incomplete line.
 class BatchResults {
  public:
-  // Each line begins with this, an id of 32 digits, and kCustomId.
+  // Each line begins with kBegin, an id of 32 digits, and kCustomId.
   static constexpr std::string_view kBegin = R"({"id":"batch-)", kCustomId = R"(","custom_id":)";
   static constexpr size_t kIdDigits = 32;
 
-  // Makes the file where there is none. Refuses one that another run writes to, one that is the
-  // same as `requests`, and one that has lines of another kind, without a change to it.
+  // Opens the file, or creates an absent file. Refuses a file that another run writes to, the file
+  // of the descriptor `requests`, and a file with lines that are not results of a batch. Does not
+  // change a refused file.
   static Result<BatchResults> Open(const std::string& path, int requests);
 
-  // Of each custom_id with a result, and of each that the reader of the requests has put in: the
-  // first line that has it; 0 for none so far.
+  // Maps a custom_id to the number of the first line of the requests that has this custom_id. Open
+  // inserts each custom_id of the results with line 0. The reader of the requests inserts new
+  // custom_ids and sets the line numbers.
   std::unordered_map<IdHash, int64_t, HashOfId>& first_lines() { return first_lines_; }
-  // Lines of the requests that have no custom_id of their own, and a result.
+  // The numbers of the lines of the requests that have a result but no usable custom_id.
   const std::unordered_set<int64_t>& refused_lines() const { return refused_lines_; }
   int64_t dropped_bytes() const { return dropped_bytes_; }
 
-  // line: without its break.
+  // line: without a line break.
   Status Write(std::string line);
-  // What was written is on the disk.
+  // Waits until all written lines are on the disk.
   Status Sync();
 
  private:
@@ -99,7 +104,7 @@ class BatchResults {
   std::unordered_map<IdHash, int64_t, HashOfId> first_lines_;
   std::unordered_set<int64_t> refused_lines_;
   int64_t dropped_bytes_ = 0;
-  bool written_ = false;  // since the last Sync
+  bool written_ = false;  // a line was written since the last Sync
   Stopwatch since_sync_;
 };
 

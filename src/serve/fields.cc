@@ -12,10 +12,6 @@ bool AsksForNothing(const Json& value) {
   return value == false || value == 0;
 }
 
-std::string Name(const JsonFields& fields, const char* field) {
-  return fields.where().empty() ? field : fields.where() + "." + field;
-}
-
 }  // namespace
 
 Result<std::optional<std::vector<std::string>>> Strings(const JsonFields& fields,
@@ -23,12 +19,12 @@ Result<std::optional<std::vector<std::string>>> Strings(const JsonFields& fields
   const Json* value = fields.Find(field);
   if (value == nullptr) return std::nullopt;
   if (!value->is_array())
-    return Err("{}: expected an array of strings, found {}", Name(fields, field), Describe(*value));
+    return FieldErr(fields.Path(field), "expected an array of strings, found {}", Describe(*value));
   std::vector<std::string> strings;
   for (const Json& entry : *value) {
     if (!entry.is_string())
-      return Err("{}[{}]: expected a string, found {}", Name(fields, field), strings.size(),
-                 Describe(entry));
+      return FieldErr(fmt::format("{}[{}]", fields.Path(field), strings.size()),
+                      "expected a string, found {}", Describe(entry));
     strings.push_back(entry.get<std::string>());
   }
   return strings;
@@ -37,18 +33,19 @@ Result<std::optional<std::vector<std::string>>> Strings(const JsonFields& fields
 Result<std::optional<std::vector<int32_t>>> TokenIds(const JsonFields& fields, const char* field) {
   const Json* value = fields.Find(field);
   if (value == nullptr) return std::nullopt;
-  return TokenIds(*value, Name(fields, field));
+  return TokenIds(*value, fields.Path(field));
 }
 
 Result<std::vector<int32_t>> TokenIds(const Json& array, const std::string& where) {
   if (!array.is_array())
-    return Err("{}: expected an array of token ids, found {}", where, Describe(array));
+    return FieldErr(where, "expected an array of token ids, found {}", Describe(array));
   std::vector<int32_t> ids;
   ids.reserve(array.size());
   for (const Json& entry : array) {
     const std::optional<int64_t> id = WholeNumber(entry);
     if (!id || *id < 0 || !std::in_range<int32_t>(*id))
-      return Err("{}[{}]: expected a token id, found {}", where, ids.size(), Describe(entry));
+      return FieldErr(fmt::format("{}[{}]", where, ids.size()), "expected a token id, found {}",
+                      Describe(entry));
     ids.push_back(static_cast<int32_t>(*id));
   }
   return ids;
@@ -57,7 +54,7 @@ Result<std::vector<int32_t>> TokenIds(const Json& array, const std::string& wher
 Status RefuseUnsupported(const JsonFields& fields, std::span<const char* const> unsupported) {
   for (const char* field : unsupported)
     if (const Json* value = fields.Find(field); value != nullptr && !AsksForNothing(*value))
-      return Err("{}: not supported, found {}", Name(fields, field), Describe(*value));
+      return FieldErr(fields.Path(field), "not supported, found {}", Describe(*value));
   return {};
 }
 

@@ -1,4 +1,5 @@
-// Reading a request's fields into typed values. Errors begin with the field.
+// Reads the fields of a request into typed values. Errors begin with the name of the field. Called
+// by the parsers of a request, on any thread.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@
 
 namespace merope {
 
-// The value that was found, if any; else *value stays as it is.
+// Moves a found value into *value. Leaves *value unchanged if the field is absent. Returns the
+// error of found, if there is one.
 template <class T, class Value>
 Status Set(Result<std::optional<T>> found, Value* value) {
   if (!found) return std::unexpected(std::move(found).error());
@@ -26,12 +28,12 @@ Status Set(Result<std::optional<T>> found, Value* value) {
 // An array of strings.
 Result<std::optional<std::vector<std::string>>> Strings(const JsonFields& fields,
                                                         const char* field);
-// An array of token ids; whether the vocabulary has them, the engine says.
+// An array of token ids. The engine checks whether the vocabulary contains them.
 Result<std::optional<std::vector<int32_t>>> TokenIds(const JsonFields& fields, const char* field);
 Result<std::vector<int32_t>> TokenIds(const Json& array, const std::string& where);
 
-// An error naming the first of the fields that asks for something: null, false, 0, "", "none",
-// "auto" and what is empty do not.
+// Returns an error that names the first unsupported field with an effective value. The values null,
+// false, 0, "", "none", "auto", and empty arrays and objects have no effect and are accepted.
 Status RefuseUnsupported(const JsonFields& fields, std::span<const char* const> unsupported);
 
 }  // namespace merope

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace merope {
 namespace {
@@ -19,7 +19,7 @@ std::string Bytes(int32_t id, const Tokenizer& tokenizer) {
 double Finite(float logprob) { return std::max(static_cast<double>(logprob), -9999.0); }
 
 int64_t Characters(const std::string& text) {
-  return std::ranges::count_if(text, [](unsigned char c) { return (c & 0xC0) != 0x80; });
+  return std::ranges::count_if(text, [](char c) { return !utf8::IsContinuation(c); });
 }
 
 Json ChatToken(const TokenLogprob& token, const TokenNames& names) {
@@ -37,12 +37,17 @@ std::string TokenNames::operator()(int32_t id) const {
   return text;
 }
 
+int64_t CountCharacters(std::span<const int32_t> ids, const TokenNames& names) {
+  int64_t n = 0;
+  for (const int32_t id : ids) n += Characters(names(id));
+  return n;
+}
+
 Json CompletionLogprobs(std::span<const int32_t> ids, std::span<const PositionLogprobs> positions,
-                        const TokenNames& names) {
+                        int64_t offset, const TokenNames& names) {
   Json offsets = Json::array(), token_logprobs = Json::array(), tokens = Json::array(),
        tops = Json::array();
   const size_t without = ids.size() - positions.size();
-  int64_t offset = 0;
   for (size_t i = 0; i < ids.size(); ++i) {
     const std::string name = names(ids[i]);
     offsets.push_back(offset);
@@ -55,7 +60,8 @@ Json CompletionLogprobs(std::span<const int32_t> ids, std::span<const PositionLo
     }
     const PositionLogprobs& position = positions[i - without];
     token_logprobs.push_back(Finite(position.front().logprob));
-    // Tokens of the same text, of parts of a character mostly, share an entry: the first one's.
+    // Tokens with the same text share one entry, which holds the logprob of the first of these
+    // tokens. Most such tokens are parts of a character.
     Json top = Json::object();
     for (const TokenLogprob& token : position) top.emplace(names(token.id), Finite(token.logprob));
     tops.push_back(std::move(top));

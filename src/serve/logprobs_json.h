@@ -1,5 +1,6 @@
-// Logprobs as OpenAI's two formats and vLLM's prompt_logprobs have them. −inf, which JSON has not,
-// is −9999. Pure functions of any thread.
+// Writes logprobs in OpenAI's two formats and in the format of vLLM's prompt_logprobs. JSON has no
+// −inf, so −inf is written as −9999. Called by OpenAiAnswer. Pure functions; any thread may call
+// them.
 #pragma once
 
 #include <cstdint>
@@ -13,23 +14,27 @@
 
 namespace merope {
 
-// How tokens are written.
+// The text of a token in the answer.
 struct TokenNames {
   const Tokenizer& tokenizer;
-  bool as_ids = false;  // "token_id:7"
+  bool as_ids = false;  // write "token_id:7" instead of the token's text
 
   std::string operator()(int32_t id) const;
 };
 
-// Of completions: {text_offset, token_logprobs, tokens, top_logprobs}, the offsets in characters.
-// ids: those that have no logprobs (a prompt's first token) first, then one for each position.
+// For completions: {text_offset, token_logprobs, tokens, top_logprobs}, with offsets in characters.
+// positions: the logprobs of the last ids. The ids before them have no logprobs (the first token of
+// a prompt); their entries are null. offset: the text offset of the first id.
 nlohmann::ordered_json CompletionLogprobs(std::span<const int32_t> ids,
                                           std::span<const PositionLogprobs> positions,
-                                          const TokenNames& names);
-// Of chat: {content: [{token, bytes, logprob, top_logprobs}]}.
+                                          int64_t offset, const TokenNames& names);
+// The number of characters in the names of the tokens. Text offsets count these characters.
+int64_t CountCharacters(std::span<const int32_t> ids, const TokenNames& names);
+// For chat: {content: [{token, bytes, logprob, top_logprobs}]}.
 nlohmann::ordered_json ChatLogprobs(std::span<const PositionLogprobs> positions,
                                     const TokenNames& names);
-// Of a prompt: null for its first token, then for each {id: {logprob, rank, decoded_token}}.
+// For a prompt: an array with null for the first token, then {id: {logprob, rank, decoded_token}}
+// for each further token.
 nlohmann::ordered_json PromptLogprobs(std::span<const PositionLogprobs> positions,
                                       const TokenNames& names);
 

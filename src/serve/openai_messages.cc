@@ -5,7 +5,7 @@
 namespace merope {
 namespace {
 
-// The parts of a content that a template took: all of them text.
+// The text of a message's content. The template accepted the content, so all its parts are text.
 std::string TextOf(const Json& content) {
   if (content.is_string()) return content.get<std::string>();
   std::string text;
@@ -23,23 +23,18 @@ Result<RenderedChat> RenderMessages(const JsonFields& body, std::string_view mes
                                     bool continue_final_message) {
   const Json* given = body.Find("messages");
   if (given == nullptr || !given->is_array() || given->empty())
-    return Err("messages: expected an array of at least one, found {}",
-               given == nullptr ? "none" : Describe(*given));
+    return FieldErr("messages", "expected an array of at least one, found {}",
+                    given == nullptr ? "none" : Describe(*given));
   if (!model.chat_template)
-    return Err("messages: expected a chat template in the checkpoint, found none");
+    return FieldErr("messages", "expected a chat template in the checkpoint, found none");
   Result<std::string> text =
       model.chat_template->RenderJson(messages, "{}",
                                       {.add_generation_prompt = add_generation_prompt,
                                        .continue_final = continue_final_message ? "content" : "",
                                        .openai_messages = true,
                                        .date = model.date});
-  if (!text) {
-    // Of what is wrong with a message, or with going on with it, the place stands in the error.
-    const std::string& why = text.error().message;
-    if (why.starts_with("messages[") || why.starts_with("continue_final_message:"))
-      return std::unexpected(text.error());
-    return Within("messages", text.error());
-  }
+  if (!text && text.error().field.empty()) return WithinField("messages", text.error());
+  if (!text) return std::unexpected(text.error());
   RenderedChat chat{.text = std::move(*text), .answer_so_far = {}};
   const JsonFields last(given->back(), "messages");
   const Json* content = last.Find("content");

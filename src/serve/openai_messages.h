@@ -1,4 +1,5 @@
-// The messages of a chat, rendered as a prompt. Pure functions of any thread.
+// Renders the messages of a chat request as a prompt. Called by ParseOpenAiRequest. A pure
+// function; any thread may call it.
 #pragma once
 
 #include <string>
@@ -11,12 +12,13 @@ namespace merope {
 
 struct RenderedChat {
   std::string text;
-  std::string answer_so_far;  // the last message's, where it is the assistant's
+  std::string answer_so_far;  // content of the last message if its role is "assistant"
 };
 
-// By the model's template; messages are the request's own text of that member, in which the order
-// of members counts. continue_final_message: up to the end of the last message's content, for the
-// answer to go on with it.
+// Renders with the model's chat template. messages: the JSON text of the member "messages" in the
+// request; the text keeps the order of the members, which templates can depend on.
+// continue_final_message: the prompt ends with the content of the last message, so that the answer
+// continues this content.
 Result<RenderedChat> RenderMessages(const JsonFields& body, std::string_view messages,
                                     const ServedModel& model, bool add_generation_prompt,
                                     bool continue_final_message);

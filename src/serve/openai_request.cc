@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "prompt/encode_prompt.h"
 #include "serve/fields.h"
 #include "serve/openai_messages.h"
 #include "serve/openai_sampling.h"
@@ -14,7 +15,7 @@ namespace {
 
 constexpr int64_t kMin = std::numeric_limits<int64_t>::min(),
                   kMax = std::numeric_limits<int64_t>::max();
-constexpr int64_t kMaxSequences = 16384;  // of one request, its prompts and n taken together
+constexpr int64_t kMaxSequences = 16384;  // limit of prompts × n in one request
 
 constexpr const char* kUnsupported[] = {"use_beam_search", "kv_transfer_params", "vllm_xargs",
                                         "guided_json",     "guided_regex",       "guided_choice",
@@ -24,11 +25,11 @@ constexpr const char* kUnsupportedOfChat[] = {
     "tools",         "tool_choice",          "functions",        "function_call", "documents",
     "chat_template", "chat_template_kwargs", "reasoning_effort", "audio"};
 
-// The last tokens of a prompt, as many as wanted.
+// Keeps the last `tokens` tokens of a prompt. nullopt keeps all tokens.
 struct Truncation {
   std::optional<int64_t> tokens;
 
-  // Whether something was cut off.
+  // Returns whether tokens were removed.
   bool Apply(std::vector<int32_t>* ids) const {
     if (!tokens || std::ssize(*ids) <= *tokens) return false;
     ids->erase(ids->begin(), ids->end() - *tokens);
@@ -36,7 +37,7 @@ struct Truncation {
   }
 };
 
-// −1: as many as leave room for the answer.
+// truncate_prompt_tokens = −1 keeps as many tokens as leave room for the answer.
 Result<Truncation> ReadTruncation(const JsonFields& body, const SamplingParams& params,
                                   const ServedModel& model) {
   Truncation truncation;
@@ -49,8 +50,8 @@ Result<Truncation> ReadTruncation(const JsonFields& body, const SamplingParams& 
   return truncation;
 }
 
-// A field that is null is one left out, but here: without max_tokens there are 16, with null as
-// many as fit.
+// A null field means an absent field, except for max_tokens: absent means 16 tokens, null means as
+// many tokens as fit.
 Status ReadCompletionParams(const JsonFields& body, const Json& object, OpenAiRequest* request) {
   SamplingParams& params = request->params;
   if (const auto null = object.find("max_tokens"); null != object.end() && null->is_null())
@@ -74,12 +75,12 @@ Status ReadChatParams(const JsonFields& body, const ServedModel& model, OpenAiRe
   TRY(Set(body.Bool("logprobs"), &logprobs));
   TRY_ASSIGN(const std::optional<int64_t> top, body.Integer("top_logprobs", kMin, kMax));
   if (top.value_or(0) != 0 && !logprobs)
-    return Err("top_logprobs: expected none without logprobs, found {}", *top);
+    return FieldErr("top_logprobs", "expected none without logprobs, found {}", *top);
   if (logprobs) params.logprobs = top.value_or(0);
   return {};
 }
 
-// Ids that have no text (a model's vocabulary may be padded past the tokenizer's) are passed over.
+// Ignores ids without text. A model's vocabulary can be padded beyond the tokenizer's vocabulary.
 std::string TextOf(std::span<const int32_t> ids, const Tokenizer& tokenizer) {
   StreamDecoder decoder(tokenizer, false);
   std::string text;
@@ -104,7 +105,7 @@ void AddIds(std::vector<int32_t> ids, const Truncation& truncation, const Served
       {.ids = ids, .text = request->echo ? TextOf(ids, model.tokenizer) : ""});
 }
 
-// A string, an array of token ids, or an array of either.
+// prompt: a string, an array of token ids, or an array of strings and arrays of token ids.
 Status ReadPrompts(const JsonFields& body, const Truncation& truncation, const ServedModel& model,
                    OpenAiRequest* request) {
   bool add_prefix = true;
@@ -113,15 +114,15 @@ Status ReadPrompts(const JsonFields& body, const Truncation& truncation, const S
   if (prompt != nullptr && prompt->is_string())
     return AddText(prompt->get<std::string>(), add_prefix, truncation, model, request);
   if (prompt == nullptr || !prompt->is_array() || prompt->empty())
-    return Err("prompt: expected a string, token ids, or an array of either, found {}",
-               prompt == nullptr ? "none" : Describe(*prompt));
+    return FieldErr("prompt", "expected a string, token ids, or an array of either, found {}",
+                    prompt == nullptr ? "none" : Describe(*prompt));
   if (prompt->front().is_number()) {
     TRY_ASSIGN(std::vector<int32_t> ids, TokenIds(*prompt, "prompt"));
     AddIds(std::move(ids), truncation, model, request);
     return {};
   }
   if (std::ssize(*prompt) > kMaxSequences)
-    return Err("prompt: expected at most {}, found {}", kMaxSequences, prompt->size());
+    return FieldErr("prompt", "expected at most {}, found {}", kMaxSequences, prompt->size());
   for (const Json& one : *prompt) {
     const std::string where = fmt::format("prompt[{}]", request->prompts.size());
     if (one.is_string()) {
@@ -141,11 +142,12 @@ Status ReadChat(const JsonFields& body, std::string_view text, const Truncation&
   TRY(Set(body.Bool("continue_final_message"), &continues));
   TRY_ASSIGN(const std::optional<bool> generation_prompt, body.Bool("add_generation_prompt"));
   if (continues && generation_prompt == true)
-    return Err("continue_final_message: expected false with add_generation_prompt, found true");
+    return FieldErr("continue_final_message",
+                    "expected false with add_generation_prompt, found true");
   TRY_ASSIGN(RenderedChat chat, RenderMessages(body, RawMember(text, "messages"), model,
                                                generation_prompt.value_or(!continues), continues));
   TRY(AddText(chat.text, add_prefix, truncation, model, request));
-  // What is echoed is a message of the same role, if it comes last.
+  // echo repeats the last message only if its role is the assistant's.
   if (request->echo) request->prompts.front().text = std::move(chat.answer_so_far);
   return {};
 }
@@ -155,8 +157,9 @@ Status ReadStreaming(const JsonFields& body, OpenAiRequest* request) {
   const Json* options = body.Find("stream_options");
   if (options == nullptr) return {};
   if (!options->is_object())
-    return Err("stream_options: expected an object, found {}", Describe(*options));
-  if (!request->stream) return Err("stream_options: expected none without stream, found some");
+    return FieldErr("stream_options", "expected an object, found {}", Describe(*options));
+  if (!request->stream)
+    return FieldErr("stream_options", "expected none without stream, found some");
   const JsonFields fields(*options, "stream_options");
   TRY(Set(fields.Bool("include_usage"), &request->include_usage));
   return Set(fields.Bool("continuous_usage_stats"), &request->continuous_usage);
@@ -203,8 +206,8 @@ Result<OpenAiRequest> Parse(Endpoint endpoint, const Json& object, std::string_v
   }
   const int64_t most = kMaxSequences / std::ssize(request.prompts);
   if (params.n < 1 || params.n > most)
-    return Err("n: expected 1 to {} for a request of {} prompts, found {}", most,
-               request.prompts.size(), params.n);
+    return FieldErr("n", "expected 1 to {} for a request of {} prompts, found {}", most,
+                    request.prompts.size(), params.n);
   return request;
 }
 
@@ -216,12 +219,13 @@ std::optional<Endpoint> EndpointAt(std::string_view path) {
   return std::nullopt;
 }
 
-std::expected<OpenAiRequest, ApiError> ParseOpenAiRequest(Endpoint endpoint, const Json& body,
-                                                          std::string_view text,
-                                                          const ServedModel& model) {
+Result<OpenAiRequest> ParseOpenAiRequest(Endpoint endpoint, const Json& body, std::string_view text,
+                                         const ServedModel& model) {
   TRY_ASSIGN(const std::optional<std::string> name, JsonFields(body, "").String("model"));
   if (name && !model.names.empty() && std::ranges::find(model.names, *name) == model.names.end())
-    return std::unexpected(ApiError::NoSuchModel(Describe(*name)));
+    return std::unexpected(
+        Error{"model: expected one that is served here, found " + Describe(*name),
+              ErrorCode::kNotFound, "model"});
   TRY_ASSIGN(OpenAiRequest request, Parse(endpoint, body, text, model));
   return request;
 }

@@ -1,10 +1,10 @@
-// The body of a request to /v1/completions or /v1/chat/completions, typed: OpenAI's fields and
-// those that vLLM adds, with vLLM's defaults and rules. Fields that neither has are passed over;
-// what merope lacks is refused by name. Pure functions of any thread.
+// Parses the body of a request to /v1/completions or /v1/chat/completions into typed values. The
+// body has OpenAI's fields and the fields that vLLM adds, with vLLM's defaults and rules. Fields
+// that neither OpenAI nor vLLM has are ignored. A field that merope does not support is an error
+// that names the field. Called by the batch. Pure functions; any thread may call them.
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,7 +12,6 @@
 
 #include "base/json.h"
 #include "engine/engine.h"
-#include "serve/api_error.h"
 #include "serve/served_model.h"
 
 namespace merope {
@@ -22,34 +21,34 @@ std::optional<Endpoint> EndpointAt(std::string_view path);
 
 struct OpenAiPrompt {
   std::vector<int32_t> ids;
-  std::string text;  // with echo: what the answer begins with
+  std::string text;  // with echo: the beginning of the answer
 };
 
 struct OpenAiRequest {
   Endpoint endpoint = Endpoint::kCompletions;
-  std::string id;  // as the client wants to have it; empty: ours
+  std::string id;  // the id that the client asks for; empty: OpenAiAnswer makes an id
   std::vector<OpenAiPrompt> prompts;
   SamplingParams params;  // of each prompt
   int64_t priority = 0;
   std::string cache_salt;
 
-  // How it is answered.
+  // The form of the answer.
   bool stream = false, include_usage = false, continuous_usage = false;
   bool echo = false;
-  bool scores_prompt = false;  // echo with max_tokens 0: the one token that is generated is no part
-                               // of the answer
-  bool gives_prompt_logprobs = false;  // apart from those that echo wants
+  // echo with max_tokens 0: the engine generates one token, and the answer leaves it out.
+  bool scores_prompt = false;
+  bool gives_prompt_logprobs = false;  // the request has prompt_logprobs; echo does not set this
   bool gives_token_ids = false;
-  bool tokens_as_ids = false;  // in logprobs, "token_id:7" for the token's text
+  bool tokens_as_ids = false;  // logprobs write "token_id:7" instead of the token's text
 };
 
-// body: an object; text: what it was parsed from, by which JSON schemas keep the order of their
-// properties. The values of the parameters are checked by Engine::Submit.
-std::expected<OpenAiRequest, ApiError> ParseOpenAiRequest(Endpoint endpoint, const Json& body,
-                                                          std::string_view text,
-                                                          const ServedModel& model);
+// body: a JSON object. text: the text that body was parsed from. JSON schemas are taken from text,
+// because text keeps the order of their properties. Engine::Submit checks the values of the
+// sampling parameters.
+Result<OpenAiRequest> ParseOpenAiRequest(Endpoint endpoint, const Json& body, std::string_view text,
+                                         const ServedModel& model);
 
-// For the engine: the request of one of its prompts.
+// The engine's request for one prompt. prompt: index into request.prompts.
 Request EngineRequest(const OpenAiRequest& request, size_t prompt);
 
 }  // namespace merope

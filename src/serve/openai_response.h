@@ -1,15 +1,17 @@
-// The answer to an OpenAI request: what the engine's events of its prompts come to, and its body.
-// Owned and used by one thread.
+// The answer to an OpenAI request. Collects the engine's events of the request's prompts into
+// choices. Writes the choices as one body or as the chunks of a stream. Used by the batch. Owned
+// and used by one thread.
 #pragma once
 
 #include <cstdint>
-#include <expected>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/output.h"
-#include "serve/api_error.h"
+#include "serve/logprobs_json.h"
 #include "serve/openai_request.h"
 #include "serve/served_model.h"
 
@@ -17,40 +19,61 @@ namespace merope {
 
 struct Usage {
   int64_t prompt_tokens = 0, completion_tokens = 0;
-  int64_t cached_tokens = 0;  // of the prompts', found in the prefix cache
+  int64_t cached_tokens = 0;  // prompt tokens that the prefix cache held
 };
 
 class OpenAiAnswer {
  public:
-  explicit OpenAiAnswer(OpenAiRequest request);
+  // created: seconds since 1970. model must outlive the answer.
+  OpenAiAnswer(OpenAiRequest request, const ServedModel& model, int64_t created);
 
   const OpenAiRequest& request() const { return request_; }
-  // An event of the request that was made of this prompt.
+  // Adds an event of the engine's request for this prompt.
   void Add(size_t prompt, Event event);
-  bool whole() const { return ended_ == sequences_.size(); }
+  bool whole() const { return ended_ == choices_.size(); }
   const Usage& usage() const { return usage_; }
 
-  // Where it is whole: the body, in JSON; or why there is none. created: in seconds since 1970.
-  std::expected<std::string, ApiError> Body(const ServedModel& model, int64_t created) const;
+  // The body in JSON, or the error that ended the request. Call Body only when whole() is true.
+  Result<std::string> Body() const;
+  // Everything added since the last call, as the chunks of a stream. Each chunk is a JSON object.
+  // An error is the last chunk. The joined chunks of a choice have the same content as the choice
+  // in the body.
+  std::vector<std::string> Chunks();
 
  private:
-  struct Sequence {
-    std::vector<int32_t> ids;
-    std::vector<PositionLogprobs> logprobs;
-    std::string text;
-    FinishReason finish_reason = FinishReason::kAbort;
-    StopReason stop_reason;
+  // A choice so far. sent: the part of the choice that is already in chunks.
+  struct Choice {
+    std::vector<int32_t> ids = {};
+    std::vector<PositionLogprobs> logprobs = {};
+    std::string text = {};
+    std::optional<FinishReason> finish_reason = {};
+    StopReason stop_reason = {};
+    struct {
+      bool begun = false, ended = false;
+      size_t ids = 0, text = 0;
+      int64_t characters = 0;  // in the texts of the sent tokens
+    } sent = {};
   };
+  struct Part;
 
-  std::string CompletionChoice(size_t index, const ServedModel& model) const;
-  std::string ChatChoice(size_t index, const ServedModel& model) const;
+  // The part of the choice that is not yet in chunks.
+  Part Rest(size_t index) const;
+  nlohmann::ordered_json CompletionJson(const Part& part) const;
+  nlohmann::ordered_json ChatJson(const Part& part, const char* member) const;
+  std::string Chunk(const nlohmann::ordered_json& choices, bool with_usage) const;
+  std::string Head(std::string_view completions, std::string_view chat) const;
+  nlohmann::ordered_json UsageJson() const;
+  TokenNames Names() const;
 
   OpenAiRequest request_;
-  std::vector<Sequence> sequences_;  // n of the first prompt, n of the second, …
+  const ServedModel& model_;
+  int64_t created_;
+  std::string id_;
+  std::vector<Choice> choices_;  // n of the first prompt, n of the second, …
   std::vector<std::vector<PositionLogprobs>> prompt_logprobs_;  // (prompts)
   size_t ended_ = 0;
-  std::string error_;
-  bool refused_ = false;  // the error is the request's
+  std::optional<Error> error_;
+  bool closed_ = false;  // Chunks returned the last chunk
   Usage usage_;
 };
 

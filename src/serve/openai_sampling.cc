@@ -13,55 +13,87 @@ namespace {
 constexpr int64_t kMin = std::numeric_limits<int64_t>::min(),
                   kMax = std::numeric_limits<int64_t>::max();
 
-// {"token id": bias}; JSON has no other keys than strings.
-Status ReadLogitBias(const JsonFields& body, SamplingParams* params) {
-  const Json* biases = body.Find("logit_bias");
+// ReadField: one overload per type of field.
+Status ReadField(const JsonFields& body, const char* name, int64_t* value) {
+  return Set(body.Integer(name, kMin, kMax), value);
+}
+Status ReadField(const JsonFields& body, const char* name, std::optional<int64_t>* value) {
+  return Set(body.Integer(name, kMin, kMax), value);
+}
+Status ReadField(const JsonFields& body, const char* name, double* value) {
+  return Set(body.Number(name), value);
+}
+Status ReadField(const JsonFields& body, const char* name, bool* value) {
+  return Set(body.Bool(name), value);
+}
+Status ReadField(const JsonFields& body, const char* name, std::vector<int32_t>* value) {
+  return Set(TokenIds(body, name), value);
+}
+Status ReadField(const JsonFields& body, const char* name,
+                 std::optional<std::vector<int32_t>>* value) {
+  return Set(TokenIds(body, name), value);
+}
+
+// The field "stop" also accepts a single string, which means an array of one string.
+Status ReadField(const JsonFields& body, const char* name, std::vector<std::string>* value) {
+  const Json* found = body.Find(name);
+  if (found == nullptr || found->is_array() || std::string_view(name) != "stop")
+    return Set(Strings(body, name), value);
+  if (!found->is_string())
+    return FieldErr(name, "expected a string or an array of strings, found {}", Describe(*found));
+  *value = {found->get<std::string>()};
+  return {};
+}
+
+// {"token id": bias}. The token ids are strings because keys in JSON are strings.
+Status ReadField(const JsonFields& body, const char* name,
+                 std::vector<std::pair<int32_t, double>>* value) {
+  const Json* biases = body.Find(name);
   if (biases == nullptr) return {};
   if (!biases->is_object())
-    return Err("logit_bias: expected an object, found {}", Describe(*biases));
+    return FieldErr(name, "expected an object, found {}", Describe(*biases));
   for (const auto& [key, bias] : biases->items()) {
     int32_t id = 0;
     const char* end = key.data() + key.size();
     if (const auto [at, error] = std::from_chars(key.data(), end, id);
         error != std::errc() || at != end)
-      return Err("logit_bias: expected token ids as keys, found {}", Describe(key));
+      return FieldErr(name, "expected token ids as keys, found {}", Describe(key));
     if (!bias.is_number())
-      return Err("logit_bias: expected a number for token {}, found {}", id, Describe(bias));
-    params->logit_bias.emplace_back(id, bias.get<double>());
+      return FieldErr(name, "expected a number for token {}, found {}", id, Describe(bias));
+    value->emplace_back(id, bias.get<double>());
   }
   return {};
 }
 
-Status ReadStop(const JsonFields& body, SamplingParams* params) {
-  const Json* stop = body.Find("stop");
-  if (stop == nullptr) return {};
-  if (stop->is_string()) {
-    params->stop = {stop->get<std::string>()};
-    return {};
-  }
-  if (!stop->is_array())
-    return Err("stop: expected a string or an array of strings, found {}", Describe(*stop));
-  return Set(Strings(body, "stop"), &params->stop);
-}
-
-Status ReadRepetitionDetection(const JsonFields& body, SamplingParams* params) {
-  const Json* value = body.Find("repetition_detection");
-  if (value == nullptr) return {};
-  if (!value->is_object())
-    return Err("repetition_detection: expected an object, found {}", Describe(*value));
-  const JsonFields fields(*value, "repetition_detection");
-  RepetitionDetection& detection = params->repetition_detection.emplace();
+Status ReadField(const JsonFields& body, const char* name,
+                 std::optional<RepetitionDetection>* value) {
+  const Json* found = body.Find(name);
+  if (found == nullptr) return {};
+  if (!found->is_object()) return FieldErr(name, "expected an object, found {}", Describe(*found));
+  const JsonFields fields(*found, name);
+  RepetitionDetection& detection = value->emplace();
   TRY(Set(fields.Integer("max_pattern_size", kMin, kMax), &detection.max_pattern_size));
   TRY(Set(fields.Integer("min_pattern_size", kMin, kMax), &detection.min_pattern_size));
   TRY(Set(fields.Integer("min_count", kMin, kMax), &detection.min_count));
   return {};
 }
 
-// A schema as it stands in the text: the order of its properties is that of the answer's.
+// These two overloads do nothing. ReadStructuredOutputs reads structured_outputs from the body's
+// text. ParseOpenAiRequest sets output_kind.
+Status ReadField(const JsonFields& /*body*/, const char* /*name*/,
+                 std::optional<StructuredOutputs>* /*value*/) {
+  return {};
+}
+Status ReadField(const JsonFields& /*body*/, const char* /*name*/, OutputKind* /*value*/) {
+  return {};
+}
+
+// The schema as written in the request's text. The order of its properties is the order of the
+// properties in the answer.
 Result<std::string> Schema(const Json& value, std::string_view raw, std::string_view field) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_object() || value.is_boolean()) return std::string(raw);
-  return Err("{}: expected a JSON schema, found {}", field, Describe(value));
+  return FieldErr(field, "expected a JSON schema, found {}", Describe(value));
 }
 
 Status ReadStructuredOutputs(const JsonFields& body, std::string_view text,
@@ -69,7 +101,7 @@ Status ReadStructuredOutputs(const JsonFields& body, std::string_view text,
   const Json* value = body.Find("structured_outputs");
   if (value == nullptr) return {};
   if (!value->is_object())
-    return Err("structured_outputs: expected an object, found {}", Describe(*value));
+    return FieldErr("structured_outputs", "expected an object, found {}", Describe(*value));
   constexpr const char* kUnsupported[] = {"whitespace_pattern", "disable_any_whitespace",
                                           "disable_additional_properties"};
   const JsonFields fields(*value, "structured_outputs");
@@ -91,14 +123,14 @@ Status ReadResponseFormat(const JsonFields& body, std::string_view text, Samplin
   const Json* value = body.Find("response_format");
   if (value == nullptr) return {};
   if (!value->is_object())
-    return Err("response_format: expected an object, found {}", Describe(*value));
+    return FieldErr("response_format", "expected an object, found {}", Describe(*value));
   const JsonFields fields(*value, "response_format");
   const Json* found = fields.Find("type");
   const Json type = found == nullptr ? Json() : *found;
   if (type == "text") return {};
   if (params->structured_outputs)
-    return Err("response_format: expected none beside structured_outputs, found {}",
-               Describe(type));
+    return FieldErr("response_format", "expected none beside structured_outputs, found {}",
+                    Describe(type));
   StructuredOutputs outputs;
   if (type == "json_object") {
     outputs.json_object = true;
@@ -106,16 +138,16 @@ Status ReadResponseFormat(const JsonFields& body, std::string_view text, Samplin
     const Json* schema = fields.Find("json_schema");
     schema = schema == nullptr ? nullptr : JsonFields(*schema, "").Find("schema");
     if (schema == nullptr)
-      return Err("response_format.json_schema.schema: expected a JSON schema, found none");
+      return FieldErr("response_format.json_schema.schema", "expected a JSON schema, found none");
     const std::string_view raw =
         RawMember(RawMember(RawMember(text, "response_format"), "json_schema"), "schema");
     TRY_ASSIGN(outputs.json, Schema(*schema, raw, "response_format.json_schema.schema"));
   } else if (type == "structural_tag") {
     outputs.structural_tag = RawMember(text, "response_format");
   } else {
-    return Err(
-        "response_format.type: expected text, json_object, json_schema or structural_tag, found {}",
-        Describe(type));
+    return FieldErr("response_format.type",
+                    "expected text, json_object, json_schema or structural_tag, found {}",
+                    Describe(type));
   }
   params->structured_outputs = std::move(outputs);
   return {};
@@ -132,28 +164,14 @@ Result<SamplingParams> ReadSamplingParams(const JsonFields& body, std::string_vi
   params.top_k = defaults.top_k.value_or(params.top_k);
   params.repetition_penalty = defaults.repetition_penalty.value_or(params.repetition_penalty);
 
-  TRY(Set(body.Integer("n", kMin, kMax), &params.n));
-  TRY(Set(body.Number("presence_penalty"), &params.presence_penalty));
-  TRY(Set(body.Number("frequency_penalty"), &params.frequency_penalty));
-  TRY(Set(body.Number("repetition_penalty"), &params.repetition_penalty));
-  TRY(Set(body.Number("temperature"), &params.temperature));
-  TRY(Set(body.Number("top_p"), &params.top_p));
-  TRY(Set(body.Number("min_p"), &params.min_p));
-  TRY(Set(body.Integer("top_k", kMin, kMax), &params.top_k));
-  TRY(Set(body.Integer("seed", kMin, kMax), &params.seed));
-  TRY(ReadStop(body, &params));
-  TRY(Set(TokenIds(body, "stop_token_ids"), &params.stop_token_ids));
-  TRY(Set(Strings(body, "bad_words"), &params.bad_words));
-  TRY(Set(body.Integer("min_tokens", kMin, kMax), &params.min_tokens));
-  TRY(ReadLogitBias(body, &params));
-  TRY(Set(TokenIds(body, "allowed_token_ids"), &params.allowed_token_ids));
+  Status read;
+  ForEachSamplingField([&](const char* name, auto member, FieldOwner owner) {
+    if (read.has_value() && owner == FieldOwner::kRequest)
+      read = ReadField(body, name, &(params.*member));
+  });
+  TRY(read);
   TRY(ReadStructuredOutputs(body, text, &params));
   TRY(ReadResponseFormat(body, text, &params));
-  TRY(ReadRepetitionDetection(body, &params));
-  TRY(Set(body.Bool("ignore_eos"), &params.ignore_eos));
-  TRY(Set(body.Bool("include_stop_str_in_output"), &params.include_stop_str_in_output));
-  TRY(Set(body.Bool("skip_special_tokens"), &params.skip_special_tokens));
-  TRY(Set(body.Bool("spaces_between_special_tokens"), &params.spaces_between_special_tokens));
   return params;
 }
 

@@ -1,4 +1,5 @@
-// The fields of a request's body that say how to sample. Pure functions of any thread.
+// Reads the sampling fields of a request's body. Called by ParseOpenAiRequest. A pure function; any
+// thread may call it.
 #pragma once
 
 #include <string_view>
@@ -9,8 +10,8 @@
 
 namespace merope {
 
-// text: what the body was parsed from. What is not given is as the checkpoint has it. Reads what
-// both endpoints have, but for the lengths and logprobs.
+// text: the text that body was parsed from. An absent field has the checkpoint's default, or else
+// vLLM's default. Reads the fields that both endpoints have, except the lengths and the logprobs.
 Result<SamplingParams> ReadSamplingParams(const JsonFields& body, std::string_view text,
                                           const GenerationDefaults& defaults);
 

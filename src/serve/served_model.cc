@@ -6,7 +6,7 @@ namespace merope {
 
 Result<ServedModel> MakeServedModel(const LoadedModel& loaded, std::vector<std::string> names) {
   const Checkpoint& checkpoint = loaded.checkpoint;
-  TRY_ASSIGN(std::optional<ChatTemplate> chat_template, checkpoint.LoadChatTemplate());
+  TRY_ASSIGN(std::optional<ChatTemplate> chat_template, LoadChatTemplate(checkpoint));
   return ServedModel{.name = names.empty() ? checkpoint.path() : names.front(),
                      .names = std::move(names),
                      .tokenizer = loaded.tokenizer,

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "text/unicode.h"
-#include "text/utf8.h"
 
 namespace merope {
 namespace {
@@ -18,7 +18,7 @@ bool StartsWithWord(std::string_view text) {
   return !text.empty() && unicode::IsWord(utf8::Next(text, &at));
 }
 
-// Where the white space that ends text[0, end) begins, at the earliest at from.
+// Returns the start of the white space at the end of text[0, end), but at least from.
 size_t SpaceBefore(std::string_view text, size_t from, size_t end) {
   while (end > from) {
     size_t before = end;

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "text/pieces.h"
-#include "text/utf8.h"
 
 namespace merope {
 namespace {
 
-constexpr uint64_t kFree = ~uint64_t{0};  // no pair: ids are not negative
-// Whether longer tokens stand for themselves is found out by merging, each time.
+constexpr uint64_t kFree = ~uint64_t{0};  // not the key of any pair: ids are not negative
+// The constructor tests whether a token's own piece merges to the token, up to this length. For a
+// longer piece, Encode applies the merges each time.
 constexpr size_t kMaxWholeBytes = 32;
 
 uint64_t KeyOf(int32_t left, int32_t right) {
@@ -112,7 +113,7 @@ void Bpe::Encode(std::string_view piece, Scratch* scratch, std::vector<int32_t>*
 
 void Bpe::Append(std::string_view piece, Scratch* scratch) const {
   std::vector<Scratch::Symbol>& symbols = scratch->symbols;
-  std::optional<int32_t> pending;  // an unknown token not yet appended
+  std::optional<int32_t> pending;  // an unknown token that is not yet appended
   for (size_t at = 0; at < piece.size();) {
     const size_t begin = at;
     int32_t id;
@@ -133,7 +134,8 @@ void Bpe::Append(std::string_view piece, Scratch* scratch) const {
   if (pending) symbols.push_back({*pending, 0, 0});
 }
 
-// As HF tokenizers does it, up to the order: bytes do not flush a pending unknown token.
+// Does the same as HF tokenizers, including the order of the symbols: byte tokens do not flush a
+// pending unknown token.
 void Bpe::AppendUnknown(std::string_view character, std::optional<int32_t>* pending,
                         Scratch* scratch) const {
   if (options_.byte_fallback && std::ranges::all_of(character, [&](char byte) {
@@ -189,9 +191,10 @@ void Bpe::Merge(Scratch* scratch) const {
     const Scratch::Candidate top = heap.back();
     heap.pop_back();
     Scratch::Symbol& left = symbol(top.at);
-    if (left.id < 0 || left.next < 0) continue;  // merged into another, or the last
+    if (left.id < 0 || left.next < 0) continue;  // left is merged into another symbol, or is last
     Scratch::Symbol& right = symbol(left.next);
-    // The pair may have changed since; what counts is whether it still makes the same token.
+    // The pair may have changed after the push. The candidate is valid only if the pair still makes
+    // the same token.
     const MergeTable::Merge* merge = merges_.Find(left.id, right.id);
     if (merge == nullptr || merge->result != top.result) continue;
     left.id = top.result;

@@ -1,5 +1,5 @@
-// Byte-pair encoding of one piece of text. O(n log n) in the length of the piece. Immutable once
-// made: safe on any thread.
+// Byte-pair encoding (BPE) of one piece of text. The cost is O(n log n) for a piece of length n.
+// Tokenizer::Encode calls Bpe. A Bpe is immutable after construction, so it is safe on any thread.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,8 @@
 
 namespace merope {
 
-// Pairs of ids that become one: the lowest rank first, the leftmost of equal ones.
+// The table of merges. A merge replaces a pair of ids by one id. Bpe applies the merge with the
+// lowest rank first. If ranks are equal, Bpe merges the leftmost pair first.
 class MergeTable {
  public:
   struct Merge {
@@ -22,9 +23,9 @@ class MergeTable {
   };
 
   explicit MergeTable(size_t expected = 0);
-  // A pair that is there already gets the new merge.
+  // If the pair already has a merge, Set replaces the merge.
   void Set(int32_t left, int32_t right, Merge merge);
-  // nullptr where the pair does not merge.
+  // Returns nullptr if the pair does not merge.
   const Merge* Find(int32_t left, int32_t right) const;
 
  private:
@@ -39,24 +40,26 @@ class MergeTable {
 
 struct BpeOptions {
   bool byte_level = false;  // pieces are bytes, and tokens are spelled in the byte-level alphabet
-  bool ignore_merges = false;      // a piece that is a token is that token
-  bool whole_newlines = false;     // as ignore_merges, for pieces of newlines
-  bool byte_fallback = false;      // unknown characters become <0x00>… tokens
-  bool fuse_unknown = false;       // neighbouring unknown characters become one
-  std::optional<int32_t> unknown;  // what else an unknown character becomes; absent: nothing
-  // Ids from here on are parts of tokens that are no tokens: left over, they are unknown
-  // characters.
+  bool ignore_merges = false;   // a piece that equals a token becomes that token, without merges
+  bool whole_newlines = false;  // as ignore_merges, but only for pieces of newlines
+  bool byte_fallback = false;   // an unknown character becomes one <0xNN> token per byte
+  bool fuse_unknown = false;    // neighbouring unknown characters become one unknown token
+  // The id for an unknown character that byte_fallback does not replace. If absent, the character
+  // is dropped.
+  std::optional<int32_t> unknown;
+  // Ids from first_part on are parts of tokens, but not tokens. If such an id remains after the
+  // merges, Encode treats the part as an unknown character.
   int32_t first_part = INT32_MAX;
 };
 
 class Bpe {
  public:
-  // tokens: by id, empty where an id has none.
+  // tokens: the tokens by id. The token is empty if the id has no token.
   Bpe(std::vector<std::string> tokens, MergeTable merges, BpeOptions options);
   Bpe(const Bpe&) = delete;
   Bpe& operator=(const Bpe&) = delete;
 
-  // The memory of Encode, to be used again.
+  // The working memory of Encode. The caller reuses it for the next piece.
   struct Scratch {
     struct Symbol {
       int32_t id, previous, next;  // previous, next: positions, -1 at the ends
@@ -73,7 +76,7 @@ class Bpe {
   const std::vector<std::string>& tokens() const { return tokens_; }
   int32_t Find(std::string_view token) const { return index_.Find(token); }
 
-  // The id of the token <0xNN>, or -1.
+  // The id of the token <0xNN> for this byte, or -1.
   int32_t ByteToken(uint8_t byte) const { return byte_tokens_[byte]; }
 
  private:
@@ -87,11 +90,11 @@ class Bpe {
   StringIndex index_;
   MergeTable merges_;
   BpeOptions options_;
-  std::vector<std::string> pieces_;  // by id: the piece that is spelled by this token, or empty
+  std::vector<std::string> pieces_;  // by id: the text piece that the token stands for, or empty
   StringIndex piece_index_;
-  std::vector<bool> whole_;  // by id: merging the token's own piece gives the token
+  std::vector<bool> whole_;  // by id: whether merging the token's own piece gives the token
   int32_t byte_tokens_[256];
-  int32_t symbol_of_byte_[256];  // byte_level
+  int32_t symbol_of_byte_[256];  // used only if byte_level is set
 };
 
 }  // namespace merope

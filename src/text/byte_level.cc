@@ -1,7 +1,7 @@
 #include <array>
 
+#include "base/utf8.h"
 #include "text/pieces.h"
-#include "text/utf8.h"
 
 namespace merope::byte_level {
 namespace {
@@ -10,7 +10,8 @@ constexpr bool IsPrintable(unsigned byte) {
   return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
 }
 
-// Printable bytes of Latin-1 stand for themselves, the others for U+0100 on, in order.
+// The printable bytes of Latin-1 map to themselves. The other bytes map to U+0100, U+0101, …, in
+// order.
 constexpr std::array<char32_t, 256> kCharacters = [] {
   std::array<char32_t, 256> characters{};
   char32_t next = 0x100;

@@ -1,7 +1,7 @@
 #include "text/decoder.h"
 
+#include "base/utf8.h"
 #include "text/pieces.h"
-#include "text/utf8.h"
 
 namespace merope {
 namespace {
@@ -34,12 +34,12 @@ void Decoder::BeginStream(DecodeState* state) {
   state->inherited = !state->byte_run.empty() || !state->pending.empty();
 }
 
-// bytes: the next of the stream. The start of a character that they do not complete was not the
-// stream's.
+// bytes: the next bytes of the stream. If bytes do not continue the inherited incomplete character,
+// Continue drops that character, because the character belongs to the text before the stream.
 void Decoder::Continue(std::string_view bytes, DecodeState* state) {
   if (!state->inherited || bytes.empty()) return;
   state->inherited = false;
-  if ((static_cast<unsigned char>(bytes[0]) & 0xC0) == 0x80) return;
+  if (utf8::IsContinuation(bytes[0])) return;
   state->byte_run.clear();
   state->pending.clear();
 }
@@ -81,7 +81,7 @@ std::string Decoder::TokenBytes(std::string_view token) const {
   return byte_level && byte_level::Unmap(text, &bytes) ? bytes : text;
 }
 
-// As HF tokenizers does it: one wrong byte spoils its whole run.
+// Does the same as HF tokenizers: if a run is not valid UTF-8, each byte of the run becomes U+FFFD.
 void Decoder::EndByteRun(DecodeState* state, std::string* out) const {
   if (state->byte_run.empty()) return;
   if (utf8::ValidPrefix(state->byte_run) == state->byte_run.size()) {

@@ -1,5 +1,6 @@
-// From tokens back to text, token by token: a whole decode and a stream run the same code.
-// Immutable: safe on any thread.
+// Turns tokens back into text, token by token. A decode of a whole text and a stream run the same
+// code. Tokenizer and StreamDecoder call Decoder. A Decoder does not change after it is filled, so
+// it is safe on any thread. Each text has its own DecodeState.
 #pragma once
 
 #include <functional>
@@ -9,33 +10,33 @@
 
 namespace merope {
 
-// What the decode of one text carries from token to token.
+// The state of the decode of one text, kept from token to token.
 struct DecodeState {
-  bool at_start = true;    // no token yet
-  size_t to_strip = 0;     // characters that may still be stripped from the start
-  std::string byte_run;    // bytes of <0xNN> tokens in a row
-  std::string pending;     // the start of a character that is not yet whole
-  bool inherited = false;  // byte_run and pending are of the text that the stream goes on from
+  bool at_start = true;    // no token so far
+  size_t to_strip = 0;     // number of characters that Emit may still strip from the start
+  std::string byte_run;    // the bytes of consecutive <0xNN> tokens
+  std::string pending;     // the first bytes of a character that is not yet complete
+  bool inherited = false;  // byte_run and pending belong to the text before the stream
 };
 
 class Decoder {
  public:
-  // Rewrites one token; first: the first of the text.
+  // Rewrites one token. first: the token is the first token of the text.
   using TokenStep = std::function<void(std::string* token, bool first)>;
 
-  // In this order:
+  // Push applies steps (in order) to a token, then byte_fallback, separator, byte_level and strip.
   std::vector<TokenStep> steps;
   bool byte_level = false;     // tokens are spelled in the byte-level alphabet
-  bool byte_fallback = false;  // runs of <0xNN> tokens are bytes
-  std::string strip;           // the character stripped from the start of the whole text…
-  size_t strip_count = 0;      // …at most so many times
-  std::string separator;       // between tokens
+  bool byte_fallback = false;  // a run of <0xNN> tokens stands for bytes
+  std::string strip;           // the character to strip from the start of the whole text
+  size_t strip_count = 0;      // the maximum number of stripped characters
+  std::string separator;       // the text between two tokens
 
   void Start(DecodeState* state) const;
-  // What was pushed so far is the text before the stream: of it, only the start of a character that
-  // the next token completes is still to come out.
+  // Declares the text pushed so far to be the text before the stream. Push then outputs nothing of
+  // that text, except the first bytes of a character that the next token completes.
   static void BeginStream(DecodeState* state);
-  // Appends to *out what is known of the text once this token is added.
+  // Adds a token, and appends to *out the text that is now complete.
   void Push(std::string_view token, DecodeState* state, std::string* out) const;
   void Finish(DecodeState* state, std::string* out) const;
 
@@ -48,7 +49,8 @@ class Decoder {
   void Emit(std::string_view text, DecodeState* state, std::string* out) const;
 };
 
-// For tokens with U+2581 for the space; strip_first: the first space of the text is not its own.
+// Returns the decoder for tokens that spell a space as U+2581. strip_first: the decoder strips one
+// space at the start of the text, because the encoder has added that space.
 Decoder SentencePieceDecoder(bool strip_first);
 
 }  // namespace merope

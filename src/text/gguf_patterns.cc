@@ -19,11 +19,11 @@ namespace {
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+" SPACES
 #define MARKED_WORD "[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+(?:" CONTRACTION ")?"
 #define OTHERS_OR_SLASHES "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*"
-// Han, as llama.cpp lists it.
+// The ranges of Han characters, as llama.cpp lists them.
 #define HAN                                 \
   "\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF" \
   "\U00020000-\U0002A6DF\U0002A700-\U0002EBEF\U0002F800-\U0002FA1F"
-// Letters with a case, as DeepSeek LLM's tokenizer lists them.
+// The letters with a case, as DeepSeek LLM's tokenizer lists them.
 #define CASED_LETTERS                                                    \
   "A-Za-z"                                                               \
   "µÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿ"      \
@@ -31,7 +31,8 @@ namespace {
   "ℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ" \
   "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
 
-// To llama.cpp, white space beyond ASCII is a vertical tab, which no range of these holds.
+// llama.cpp treats white space beyond ASCII as a vertical tab. These ranges contain no vertical
+// tab, so the pattern excludes white space.
 #define EAST_ASIAN "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF&&\\S]+"
 
 constexpr auto kPatterns = std::to_array<GgufPatterns>({
@@ -45,7 +46,7 @@ constexpr auto kPatterns = std::to_array<GgufPatterns>({
      .patterns = {"\\p{N}{1,3}", IDEOGRAPHS, SYMBOL_OR_WORD "[\\r\\n]*" NEWLINES}},
     {.names = {"spark2_5"},
      .patterns = {"\\p{N}{1,3}", IDEOGRAPHS, SYMBOL_OR_WORD "|[\\r\\n]" SPACES, "\\p{N}"}},
-    // The lower end of the third range is where llama.cpp has it: U+F900 is meant.
+    // The third range starts at U+8C48, as in llama.cpp. The intended start is U+F900.
     {.names = {"afmoe"},
      .patterns =
          {"[\u4E00-\u9FFF\u3400-\u4DBF\u8C48-\uFAFF\u3040-\u30FF\uFF65-\uFF9F\u2F00-\u2FDF"

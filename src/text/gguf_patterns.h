@@ -1,4 +1,5 @@
-// Splits of GGUF vocabularies that are told by regular expressions. Private to src/text.
+// The splits of GGUF vocabularies that regular expressions define. gguf_splits.cc reads this table.
+// Private to src/text.
 #pragma once
 
 #include <array>
@@ -6,16 +7,17 @@
 
 namespace merope {
 
-// Each pattern cuts the pieces that those before it have left. Unused places are empty.
+// Each pattern cuts the pieces that the previous patterns have produced. Unused array elements are
+// empty.
 struct GgufPatterns {
   std::array<std::string_view, 4> names;
   std::array<std::string_view, 6> patterns;
   bool ignore_merges = false;
-  bool add_bos = false;           // where the file does not say
-  bool trailing_triples = false;  // numbers are cut first, by TrailingTriples
+  bool add_bos = false;           // the default if the file does not specify a value
+  bool trailing_triples = false;  // TrailingTriples cuts the numbers before the patterns apply
 };
 
-// nullptr where no such split is known.
+// Returns nullptr if this table has no split of this name.
 const GgufPatterns* FindGgufPatterns(std::string_view name);
 
 }  // namespace merope

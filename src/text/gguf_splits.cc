@@ -16,15 +16,15 @@ enum class Kind : uint8_t {
   kGpt2,
   kGpt2Digits,  // each digit alone
   kLlama3,
-  kGlm4,       // as kLlama3, whole words first
-  kLlama3Bos,  // as kLlama3, whole words first, with BOS by default
+  kGlm4,       // as kLlama3, with ignore_merges
+  kLlama3Bos,  // as kLlama3, with ignore_merges, and with BOS by default
   kQwen2,
   kMiniCpm,
   kTekken,
   kGpt4o,
   kFalcon,
-  kSarvam,  // runs of newlines, and what is between them
-  kGemma4,  // as kSarvam, newlines whole if they are a token, always with BOS
+  kSarvam,  // runs of newlines, and the text between these runs
+  kGemma4,  // as kSarvam, with whole_newlines, and always with BOS
   kDefault,
 };
 
@@ -33,7 +33,7 @@ struct Name {
   Kind kind;
 };
 
-// From llama.cpp's list of pre-tokenizers: those of the splits known here.
+// The names in llama.cpp's list of pre-tokenizers that have one of the splits above.
 constexpr auto kNames = std::to_array<Name>({
     {"", Kind::kDefault},
     {"default", Kind::kDefault},
@@ -118,7 +118,7 @@ bool IsNewline(char32_t c) { return c == '\n'; }
 bool IsAsciiDigit(char32_t c) { return c >= '0' && c <= '9'; }
 
 std::vector<PreTokenizer> StepsOf(Kind kind) {
-  // llama.cpp takes no 'ſ for a contraction, and knows no case past ASCII.
+  // llama.cpp does not treat 'ſ as a contraction, and gives only ASCII letters a case.
   switch (kind) {
     case Kind::kGpt2:
       return {Isolate(Gpt2Splitter())};

@@ -1,10 +1,11 @@
+#include "base/utf8.h"
 #include "text/json_steps.h"
-#include "text/utf8.h"
 
 namespace merope {
 namespace {
 
-constexpr size_t kMaxContentBytes = 1024;  // of a Replace, which each token may hold many times
+// The limit of a Replace's content: each token may contain the content many times.
+constexpr size_t kMaxContentBytes = 1024;
 
 void ReplaceAll(std::string_view from, std::string_view to, std::string* token) {
   size_t at = token->find(from);
@@ -63,7 +64,8 @@ Status ReadDecoder(const Json* json, const std::string& where, Decoder* decoder)
     return {};
   }
   TRY_ASSIGN(const auto flat, FlattenSequence(*json, "decoders", where));
-  bool bytes = false, fused = false;  // past ByteFallback; past Fuse or ByteLevel
+  // bytes: ByteFallback came before. fused: Fuse or ByteLevel came before.
+  bool bytes = false, fused = false;
   for (const Json* element : flat) {
     const JsonFields fields(*element, where);
     TRY_ASSIGN(const auto type, RequireString(fields, "type"));

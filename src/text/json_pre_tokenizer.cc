@@ -1,6 +1,6 @@
+#include "base/utf8.h"
 #include "text/json_steps.h"
 #include "text/splitters.h"
-#include "text/utf8.h"
 
 namespace merope {
 namespace {
@@ -13,7 +13,8 @@ bool IsAsciiPunctuation(char32_t c) {
 bool IsAnyPunctuation(char32_t c) { return IsAsciiPunctuation(c) || unicode::IsOldPunctuation(c); }
 bool IsSymbol(char32_t c) { return !unicode::IsWord(c) && !unicode::IsWhiteSpace(c); }
 
-// Words, and what is neither word nor white space, as runs.
+// Matches runs of word characters, and runs of characters that are neither word characters nor
+// white space.
 Status SplitWords(std::string_view text, std::vector<TextRange>* matches) {
   for (size_t at = 0; at < text.size();) {
     const size_t begin = at;

@@ -97,7 +97,7 @@ Status AppendTemplate(const JsonFields& fields, PostProcessor* out) {
     return Err("{}: single: expected an array", fields.where());
   }
   PostProcessor inner;
-  bool seen = false;  // the text itself
+  bool seen = false;  // whether the loop has passed the sequence A, the text itself
   for (const Json& piece : *single) {
     const std::string where = fields.where() + ": single";
     if (!piece.is_object()) return Err("{}: expected objects, found {}", where, Describe(piece));
@@ -145,7 +145,7 @@ Status ReadPostProcessor(const Json* json, const std::string& where, PostProcess
     TRY_ASSIGN(const auto type, RequireString(fields, "type"));
     if (type == "TemplateProcessing") {
       TRY(AppendTemplate(fields, out));
-    } else if (type != "ByteLevel") {  // which concerns offsets only
+    } else if (type != "ByteLevel") {  // ByteLevel changes only offsets, which merope does not use
       return Err("{}: the post-processor {} is not supported", where, type);
     }
   }

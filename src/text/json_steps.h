@@ -1,5 +1,6 @@
-// The steps of a tokenizer.json: normalizers, pre-tokenizers, post-processors, decoders. What is
-// not known is refused by name. Private to src/text.
+// Reads the steps of a tokenizer.json: normalizers, pre-tokenizers, post-processors and decoders.
+// An unknown step is an error that names the step. Tokenizer::FromJson calls these functions.
+// Private to src/text.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@
 
 namespace merope {
 
-// where: the file and the field. The Json may be null: no steps.
+// where: the file and the field, for errors. A json that is nullptr or null means that there are no
+// steps.
 Status ReadNormalizer(const Json* json, const std::string& where, std::vector<Normalizer>* steps);
 
 struct PreTokenizerSteps {
@@ -29,14 +31,16 @@ Status ReadPostProcessor(const Json* json, const std::string& where, PostProcess
 
 Status ReadDecoder(const Json* json, const std::string& where, Decoder* decoder);
 
-// The elements of a Sequence, nested ones too, in order; anything else is a list of itself.
+// Returns the elements of a Sequence in order. Nested Sequences are flattened too. If json is not a
+// Sequence, the result contains only json. list: the name of the Sequence's array field.
 Result<std::vector<const Json*>> FlattenSequence(const Json& json, const char* list,
                                                  const std::string& where);
-// The string field that is required.
+// Returns the string field. An absent field is an error.
 Result<std::string> RequireString(const JsonFields& fields, const char* field);
-// The field pattern: {"String": …} or the string itself; nullopt where it is {"Regex": …}.
+// Returns the literal in the field "pattern": {"String": …} or the string itself. Returns nullopt
+// for {"Regex": …}.
 Result<std::optional<std::string>> ReadLiteral(const JsonFields& fields);
-// The same, a regular expression too.
+// Returns a matcher for the field "pattern", which may be a literal or a regular expression.
 Result<Matcher> ReadPattern(const JsonFields& fields);
 
 }  // namespace merope

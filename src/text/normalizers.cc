@@ -1,12 +1,12 @@
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "text/pieces.h"
-#include "text/utf8.h"
 
 namespace merope::normalizers {
 namespace {
 
-// Characters that a normalizer takes off the ends of a text.
+// The number of bytes of white space at the start of text.
 size_t SpaceAtStart(std::string_view text) {
   size_t at = 0;
   while (at < text.size()) {
@@ -17,6 +17,7 @@ size_t SpaceAtStart(std::string_view text) {
   return at;
 }
 
+// The size of text without the white space at the end.
 size_t WithoutSpaceAtEnd(std::string_view text) {
   size_t end = text.size();
   while (end > 0) {

@@ -1,5 +1,6 @@
-// A text cut into pieces, and the steps that cut and rewrite it: what a tokenizer file calls
-// normalizers and pre-tokenizers. Steps are immutable: safe on any thread.
+// A text that is cut into pieces, and the steps that cut and rewrite the text. Tokenizer files call
+// the steps normalizers and pre-tokenizers. Tokenizer::Encode runs the steps. Steps are immutable,
+// so they are safe on any thread.
 #pragma once
 
 #include <functional>
@@ -13,11 +14,11 @@
 
 namespace merope {
 
-// The pieces lie one after another in text; none is empty.
+// text holds the pieces one after another. No piece is empty. ends: the end offset of each piece.
 struct Pieces {
   std::string text;
   std::vector<size_t> ends;
-  bool at_start = true;  // of the whole input, nothing before it
+  bool at_start = true;  // whether text begins at the start of the whole input
 
   size_t size() const { return ends.size(); }
   std::string_view operator[](size_t i) const {
@@ -29,7 +30,7 @@ struct Pieces {
 using Normalizer = std::function<Status(std::string* text)>;
 using PreTokenizer = std::function<Status(Pieces* pieces)>;
 
-// What becomes of the matches of a split.
+// How a split treats its matches.
 enum class SplitBehavior : uint8_t {
   kRemoved,
   kIsolated,
@@ -39,11 +40,12 @@ enum class SplitBehavior : uint8_t {
 };
 
 namespace pre_tokenizers {
-// invert: what lies between the matches is taken as the matches.
+// invert: the text between the matches counts as the matches.
 PreTokenizer Split(Matcher matcher, SplitBehavior behavior, bool invert);
-// Each character of the class is a match.
+// Each character for which is_match returns true is a match.
 PreTokenizer SplitCharacters(bool (*is_match)(char32_t), SplitBehavior behavior);
-// The byte-level alphabet is applied by MapBytes, or by the model itself.
+// MapBytes applies the byte-level alphabet. If the model applies the alphabet itself
+// (BpeOptions::byte_level), the steps do not contain MapBytes.
 PreTokenizer AddPrefixSpace();
 PreTokenizer MapBytes();
 enum class Prepend : uint8_t { kAlways, kNever, kFirst };
@@ -51,7 +53,7 @@ PreTokenizer Metaspace(std::string replacement, Prepend prepend, bool split);
 }  // namespace pre_tokenizers
 
 namespace normalizers {
-// What a text may grow to under a normalizer.
+// The maximum number of bytes that normalizers may make of a text of `original` bytes.
 size_t MaxBytes(size_t original);
 Normalizer UnicodeForm(unicode::Form form);
 Normalizer LowerCase();
@@ -62,10 +64,11 @@ Normalizer Replace(Matcher matcher, std::string content);
 Normalizer MapBytes();
 }  // namespace normalizers
 
-// The byte-level alphabet of GPT-2: a printable character for each byte.
+// The byte-level alphabet of GPT-2. The alphabet has one printable character for each byte.
 namespace byte_level {
 void AppendMapped(std::string_view bytes, std::string* out);
-// The bytes that a token stands for; false where it has a character outside the alphabet.
+// Sets *bytes to the bytes that the token stands for. Returns false if the token has a character
+// outside the alphabet.
 bool Unmap(std::string_view token, std::string* bytes);
 }  // namespace byte_level
 

@@ -1,19 +1,19 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/utf8.h"
 #include "text/pieces.h"
-#include "text/utf8.h"
 
 namespace merope::pre_tokenizers {
 namespace {
 
-// A part of a piece: the whole piece is covered by them, in order.
+// A part of a piece. The parts of a piece are in order and cover the whole piece.
 struct Part {
   size_t begin, end;
   bool is_match;
 };
 
-// One part for each match and for what lies between.
+// Appends one part for each match and one part for each text between matches.
 void Cover(std::string_view piece, const std::vector<TextRange>& matches,
            std::vector<Part>* parts) {
   size_t at = 0;
@@ -25,7 +25,7 @@ void Cover(std::string_view piece, const std::vector<TextRange>& matches,
   if (at < piece.size()) parts->push_back({at, piece.size(), false});
 }
 
-// Joins parts with their neighbours, as the behavior says.
+// Joins parts with their neighbours according to behavior.
 void Join(SplitBehavior behavior, std::vector<Part>* parts) {
   const bool backwards = behavior == SplitBehavior::kMergedWithNext;
   if (backwards) std::ranges::reverse(*parts);
@@ -47,12 +47,12 @@ void Join(SplitBehavior behavior, std::vector<Part>* parts) {
   if (backwards) std::ranges::reverse(*parts);
 }
 
-// Cuts every piece; cut appends the parts that cover it.
+// Cuts every piece. cut(piece, parts) appends the parts that cover the piece.
 template <class Cut>
 Status CutAll(Pieces* pieces, SplitBehavior behavior, const Cut& cut) {
   std::vector<size_t> ends;
   std::vector<Part> parts;
-  std::string kept;  // the text without what is removed
+  std::string kept;  // the text without the removed matches
   size_t begin = 0;
   for (size_t i = 0; i < pieces->size(); ++i) {
     const std::string_view piece = (*pieces)[i];
@@ -77,7 +77,7 @@ Status CutAll(Pieces* pieces, SplitBehavior behavior, const Cut& cut) {
   return {};
 }
 
-// Rewrites every piece; rewrite(i, piece, out) appends what it becomes.
+// Rewrites every piece. rewrite(i, piece, out) appends the new text of piece i to *out.
 template <class Rewrite>
 void RewriteAll(Pieces* pieces, const Rewrite& rewrite) {
   std::string text;

@@ -6,20 +6,22 @@
 #include <ctime>
 #include <new>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace merope {
 namespace {
 
 constexpr size_t kMaxPatternBytes = 64 * 1024, kMaxShownBytes = 256,
                  kMaxSubjectBytes = size_t{64} << 20;
-// Of groups in groups: the parser and the compiler recurse.
+// The maximum nesting depth of groups. Oniguruma's parser and compiler recurse.
 constexpr unsigned int kMaxNesting = 512;
-// What one search may take before the text is refused: steps back, and places to step back to.
+// The limits of one search: the number of backtracking steps, and the number of stored backtracking
+// points. A search beyond a limit is an error.
 constexpr unsigned long kMaxRetries = 20'000'000;
 constexpr unsigned int kMaxStack = 1'000'000;
-// Not every step counts as one back, so a text has a limit of processor time, too; it is looked at
-// after so many places where a match might begin, each of which may take time linear in the text.
+// Oniguruma does not count every step as a backtracking step, so FindAll also limits the processor
+// time per text. FindAll reads the clock after kPlaces possible start positions of a match. One
+// start position may take time linear in the text.
 constexpr double kMaxSeconds = 2, kMaxSecondsPerByte = 2e-6;
 constexpr size_t kPlaces = 256;
 
@@ -48,10 +50,10 @@ std::string ErrorText(int code, OnigErrorInfo* info = nullptr) {
 }
 
 bool IsInsideCharacter(std::string_view text, size_t at) {
-  return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+  return at < text.size() && utf8::IsContinuation(text[at]);
 }
 
-// The smallest boundary between characters that is at least at.
+// Returns the smallest offset ≥ at that is a boundary between characters.
 size_t Boundary(std::string_view text, size_t at) {
   while (at < text.size() && IsInsideCharacter(text, at)) ++at;
   return std::min(at, text.size());
@@ -59,11 +61,12 @@ size_t Boundary(std::string_view text, size_t at) {
 
 struct Pattern {
   std::shared_ptr<regex_t> regex;
-  bool by_places;  // whether it may be tried at each place by itself
+  bool by_places;  // whether FindAll may try the pattern at each start position separately
   std::string where;
 };
 
-// As HF tokenizers does it: no match in an empty text, and no empty one right behind another.
+// Does the same as HF tokenizers: an empty text has no match, and an empty match directly after
+// another match does not count.
 Status FindAll(const Pattern& pattern, std::string_view text, std::vector<TextRange>* matches) {
   if (text.empty()) return {};
   if (text.size() > kMaxSubjectBytes) {
@@ -79,10 +82,10 @@ Status FindAll(const Pattern& pattern, std::string_view text, std::vector<TextRa
   const double deadline =
       ThreadSeconds() + kMaxSeconds + kMaxSecondsPerByte * static_cast<double>(text.size());
   const unsigned char *const begin = Bytes(text), *const end = begin + text.size();
-  // onig_search ends a match where its range ends, so a long text is matched place by place
-  // instead.
+  // onig_search ends a match at the end of its search range, so FindAll cannot search a long text
+  // range by range. FindAll tries a match at each start position instead.
   const bool by_places = pattern.by_places && text.size() > kPlaces;
-  size_t last_end = SIZE_MAX, places = 0;  // places: since the clock was looked at
+  size_t last_end = SIZE_MAX, places = 0;  // places: start positions since the last clock reading
   for (size_t at = 0;;) {
     const int found = by_places
                           ? onig_match_with_param(pattern.regex.get(), begin, end, begin + at,
@@ -149,7 +152,8 @@ Result<Matcher> RegexMatcher(const std::string& pattern, const std::string& wher
     return Err("{}: expected a regular expression, found \"{}{}\" ({})", where,
                pattern.substr(0, shown), shown < pattern.size() ? "…" : "", ErrorText(code, &info));
   }
-  // \G stands for where a search began.
+  // \G matches the position where the search began, so FindAll cannot try a pattern with \G at each
+  // start position separately.
   const Pattern made{std::shared_ptr<regex_t>(compiled, Deleter{}), !pattern.contains("\\G"),
                      where};
   return [made](std::string_view text, std::vector<TextRange>* matches) {

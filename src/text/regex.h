@@ -1,5 +1,6 @@
-// Regular expressions of tokenizer files, on Oniguruma, whose dialect they are written in, with
-// limits on the nesting of a pattern and on the work of one match. Immutable: safe on any thread.
+// Matches the regular expressions of tokenizer files with Oniguruma, because these files use
+// Oniguruma's dialect. The code limits the nesting of a pattern and the work of one match. The
+// readers of tokenizer files make matchers. A matcher is immutable, so it is safe on any thread.
 #pragma once
 
 #include <functional>
@@ -15,12 +16,12 @@ namespace merope {
 struct TextRange {
   size_t begin, end;
 };
-// Appends the matches in text, in order and without overlap; a match may be empty.
+// Appends the matches in text, in order and without overlap. A match may be empty.
 using Matcher = std::function<Status(std::string_view text, std::vector<TextRange>* matches)>;
 
-// where names the file and field in errors.
+// where: the file and the field, for errors.
 Result<Matcher> RegexMatcher(const std::string& pattern, const std::string& where);
-// Every occurrence of a fixed string; none of an empty one.
+// Matches every occurrence of a fixed string. An empty string has no matches.
 Matcher LiteralMatcher(std::string literal);
 
 }  // namespace merope

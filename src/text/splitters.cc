@@ -2,8 +2,8 @@
 
 #include <array>
 
+#include "base/utf8.h"
 #include "text/unicode.h"
-#include "text/utf8.h"
 
 namespace merope {
 namespace {
@@ -22,7 +22,7 @@ const std::array<Kind, 128> kAsciiKinds = [] {
   return kinds;
 }();
 
-// The kind of the character at *at; moves *at past it.
+// Returns the kind of the character at *at and moves *at past the character.
 Kind NextKind(std::string_view text, size_t* at) {
   const auto lead = static_cast<unsigned char>(text[*at]);
   if (lead < 0x80) {
@@ -32,7 +32,8 @@ Kind NextKind(std::string_view text, size_t* at) {
   return KindOf(utf8::Next(text, at));
 }
 
-// The end of the run of one kind that starts at from.
+// Returns the end of the run of characters of this kind that starts at from. The run has at most
+// max characters.
 size_t RunEnd(std::string_view text, size_t from, Kind kind, size_t max = SIZE_MAX) {
   size_t end = from;
   for (size_t n = 0; n < max && end < text.size(); ++n) {
@@ -45,7 +46,8 @@ size_t RunEnd(std::string_view text, size_t from, Kind kind, size_t max = SIZE_M
 
 bool IsNewline(char c) { return c == '\r' || c == '\n'; }
 
-// The end of a contraction after the apostrophe at text[at]; at where there is none.
+// Returns the end of the contraction that starts with the apostrophe at text[at], or at if there is
+// no contraction.
 size_t ContractionEnd(std::string_view text, size_t at, bool any_case, bool long_s) {
   const auto letter = [&](size_t i) {
     if (at + i >= text.size()) return '\0';
@@ -64,14 +66,14 @@ size_t ContractionEnd(std::string_view text, size_t at, bool any_case, bool long
     case 'l':
       return letter(2) == 'l' ? at + 3 : at;
     default:
-      // U+017F, which folds to s.
+      // U+017F (ſ) folds to s.
       return any_case && long_s && text.substr(at + 1).starts_with("\xC5\xBF") ? at + 3 : at;
   }
 }
 
-// White space from at: all of it at the end of the text, else all but its last character, but at
-// least one (the alternatives
-// \s+(?!\S)|\s+).
+// Returns the end of the match for the white space at text[at]: the alternatives \s+(?!\S)|\s+. At
+// the end of the text, the match is the whole run of white space. Otherwise the match leaves out
+// the last character of the run, but has at least one character.
 size_t SpaceEnd(std::string_view text, size_t at) {
   const size_t end = RunEnd(text, at, Kind::kSpace);
   if (end == text.size()) return end;
@@ -80,8 +82,9 @@ size_t SpaceEnd(std::string_view text, size_t at) {
   return last > at ? last : end;
 }
 
-// White space from at up to its last newline, if it has one, else as SpaceEnd
-// (\s*[\r\n]+|\s+(?!\S)|\s+).
+// Returns the end of the match for the white space at text[at]: \s*[\r\n]+|\s+(?!\S)|\s+. If the
+// run of white space has a newline, the match ends after the last newline. Otherwise the match is
+// that of SpaceEnd.
 size_t SpaceOrNewlinesEnd(std::string_view text, size_t at) {
   for (size_t end = RunEnd(text, at, Kind::kSpace); end > at; --end) {
     if (IsNewline(text[end - 1])) return end;
@@ -121,7 +124,7 @@ size_t Llama3End(std::string_view text, size_t at, const Llama3Split& split) {
   return SpaceOrNewlinesEnd(text, at);
 }
 
-// What may stand in the capitals and in the small letters of a cased word.
+// Whether a character may be in the capital part of a cased word, and in the small part.
 struct WordCase {
   bool capital, small;
 };
@@ -136,9 +139,9 @@ WordCase CaseOf(char32_t c, bool ascii_case) {
   return {category != unicode::kLl, category != unicode::kLu && category != unicode::kLt};
 }
 
-// The end of capitals* small+ from at; at where there is none.
+// Returns the end of the match of capitals* small+ at `at`, or at if there is no match.
 size_t SmallWordEnd(std::string_view text, size_t at, bool ascii_case) {
-  size_t end = at, last_both = at;  // past the last character that may be either
+  size_t end = at, last_both = at;  // last_both: after the last character that may be in both parts
   WordCase next_case{};
   while (end < text.size()) {
     size_t next = end;
@@ -215,7 +218,7 @@ Matcher CasedSplitter(CasedSplit split) {
 
 Matcher DigitRuns(bool (*is_digit)(char32_t), size_t length, bool whole_only) {
   return [=](std::string_view text, std::vector<TextRange>* matches) -> Status {
-    size_t begin = 0, count = 0;  // the digits right before at
+    size_t begin = 0, count = 0;  // the start and the number of the digits directly before at
     for (size_t at = 0; at < text.size();) {
       const size_t before = at;
       const bool digit = is_digit(utf8::Next(text, &at));
@@ -237,7 +240,7 @@ Matcher TrailingTriples() {
     };
     size_t begin = 0;
     for (size_t at = 0; at < text.size();) {
-      size_t left = 0;  // numbers of the run
+      size_t left = 0;  // the remaining number characters of the run
       for (size_t end = at; number_at(&end);) ++left;
       if (left == 0) utf8::Next(text, &at);
       for (; left > 0; --left) {

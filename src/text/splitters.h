@@ -1,5 +1,6 @@
-// The splits that known checkpoints use, written by hand on our own Unicode tables: fast, and of
-// one Unicode version.
+// The splits that known checkpoints use, as hand-written code on merope's own Unicode tables. This
+// code is fast, and all splits use one Unicode version. The readers of tokenizer files make these
+// matchers. A matcher is immutable, so it is safe on any thread.
 #pragma once
 
 #include <optional>
@@ -9,34 +10,39 @@
 
 namespace merope {
 
-// GPT-2's: contractions, letters, numbers, and the rest, each with a space before it.
+// The split of GPT-2. A match is a contraction, or a run of letters, of numbers or of other
+// characters with an optional space before the run, or a run of white space.
 Matcher Gpt2Splitter();
 
-// Llama 3's and its kin: numbers in runs of at most max_digits; contractions in either case.
+// The split of Llama 3 and of similar models. A match has at most max_digits numbers. Contractions
+// may be in upper or lower case.
 struct Llama3Split {
   size_t max_digits = 3;
-  bool long_s = true;  // whether 'ſ is a contraction, as under full case folding
+  bool long_s = true;  // whether 'ſ is a contraction, as with full case folding
 };
 Matcher Llama3Splitter(Llama3Split split);
 
-// Tekken's and GPT-4o's: a word is capitals, then small letters; one other character may come
-// before it.
+// The split of Tekken and GPT-4o. A word is capital letters followed by small letters. One other
+// character may come before the word.
 struct CasedSplit {
   size_t max_digits = 3;
-  bool contractions = false;  // a word takes the contraction after it
+  bool contractions = false;  // a word includes the contraction after the word
   bool long_s = true;
-  bool ascii_case = false;  // letters past ASCII are both capital and small; marks are no letters
+  // Letters beyond ASCII are both capital and small, and marks are not letters.
+  bool ascii_case = false;
 };
 Matcher CasedSplitter(CasedSplit split);
 
-// Runs of digits in groups of length; whole_only: a shorter rest is no match.
+// Cuts runs of digits into groups of `length` digits. whole_only: a shorter group at the end of a
+// run is not a match.
 Matcher DigitRuns(bool (*is_digit)(char32_t), size_t length, bool whole_only);
 
-// Runs of numbers in groups of three counted from the end of the run; the first group of a run
-// comes with all the text before it.
+// Cuts runs of numbers into groups of three, counted from the end of the run. The match of a run's
+// first group also includes all text between the previous match and the group.
 Matcher TrailingTriples();
 
-// The splitter of a regular expression that is known to the letter.
+// Returns the splitter that does the same as this regular expression. Returns nullopt unless the
+// regular expression is exactly one of the known expressions.
 std::optional<Matcher> KnownSplitter(std::string_view regex);
 
 }  // namespace merope

@@ -1,5 +1,5 @@
-// From a token's spelling to its id: a hash table over strings that it does not own. Immutable once
-// filled.
+// StringIndex maps a token's spelling to its id. A StringIndex is a hash table over strings that
+// the caller owns. It is immutable after construction, so it is safe on any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ class StringIndex {
   static constexpr int32_t kNone = -1;
 
   StringIndex() = default;
-  // The ids of keys are their positions; empty keys are left out, and of equal ones the first is
-  // kept. The keys must outlive the index, unmoved.
+  // The id of a key is its position in keys. Empty keys are left out. If keys are equal, the index
+  // keeps the first. The keys must outlive the index and must not move.
   explicit StringIndex(std::span<const std::string> keys) : keys_(keys) {
     size_t capacity = 16;
     while (capacity < 2 * keys.size()) capacity *= 2;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "text/tokenizer_state.h"
-#include "text/utf8.h"
 
 namespace merope {
 namespace {
@@ -127,7 +127,8 @@ StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special,
                              std::span<const int32_t> before)
     : tokenizer_(tokenizer), skip_special_(skip_special), state_(new DecodeState) {
   tokenizer_.state_->decoder.Start(state_.get());
-  // An unfinished character lies in the last tokens; of all others it matters that there are some.
+  // Only the last tokens can contain an unfinished character. For the earlier tokens, it only
+  // matters whether one of them has text.
   constexpr size_t kContext = 16;
   const size_t earlier = before.size() - std::min(before.size(), kContext);
   const auto has_text = [this](int32_t id) { return !TokenOf(id).empty(); };

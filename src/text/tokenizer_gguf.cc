@@ -1,15 +1,15 @@
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "text/gguf_splits.h"
 #include "text/tokenizer_state.h"
-#include "text/utf8.h"
 
 namespace merope {
 namespace {
 
 enum TokenType : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4 };
 
-// Merges of longer tokens are quadratic to find.
+// The time to find the merges of a token is quadratic in its length, so a longer token is an error.
 constexpr size_t kMaxScoredTokenBytes = 1024;
 constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 
@@ -76,9 +76,9 @@ Result<MergeTable> RankedMerges(const GgufVocabulary& v, const StringIndex& inde
   return table;
 }
 
-// SentencePiece's order: of all pairs that make a token, the one of the highest score comes first.
-// A character that is part of a token but none itself becomes one past the vocabulary, which Bpe
-// takes apart again.
+// Uses SentencePiece's order: the pair whose merged token has the highest score comes first. A
+// character that occurs in a token but is not a token itself gets an id after the vocabulary. If
+// the id remains after the merges, Bpe replaces the character by its byte tokens.
 Result<MergeTable> ScoredMerges(const GgufVocabulary& v, const std::string& file,
                                 std::vector<std::string>* tokens) {
   std::vector<std::string_view> characters;

@@ -8,7 +8,8 @@
 namespace merope {
 namespace {
 
-// A vocabulary may have holes, but not so many that a small file takes much memory.
+// A vocabulary may have unused ids. FromJson limits the ids, so that a small file cannot use much
+// memory.
 constexpr size_t kMaxHoles = 65536;
 
 struct Model {
@@ -43,7 +44,7 @@ Result<Model> ReadModel(const JsonFields& fields) {
   return model;
 }
 
-// Puts token at id.
+// Puts token at id. Errors: id is not below limit, or another token has the id.
 Status Place(std::string token, int64_t id, size_t limit, const std::string& where,
              std::vector<std::string>* tokens) {
   if (id < 0 || static_cast<size_t>(id) >= limit) {
@@ -75,7 +76,7 @@ Status ReadVocabulary(const JsonFields& fields, size_t limit, std::vector<std::s
   return {};
 }
 
-// "a b" or ["a", "b"]; nullopt where it is neither.
+// Reads "a b" or ["a", "b"]. Returns nullopt for anything else.
 std::optional<std::pair<std::string_view, std::string_view>> ReadMerge(const Json& merge) {
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
     return std::pair(std::string_view(merge[0].get_ref<const std::string&>()),
@@ -172,18 +173,18 @@ Status PlaceAdded(const std::vector<AddedToken>& added, size_t limit, const std:
   return {};
 }
 
-// As HF tokenizers adds tokens: one that the vocabulary does not have gets the next id.
+// Adds tokens as HF tokenizers does: a token that the vocabulary does not have gets the next id.
 Status AddTokens(const TokenizerAdditions& additions, size_t model_size, size_t limit,
                  const std::string& file, std::vector<AddedToken>* added,
                  std::vector<std::string>* tokens) {
-  std::unordered_map<std::string, size_t> known;  // where it stands in added
+  std::unordered_map<std::string, size_t> known;  // from the content to the position in added
   size_t next = model_size;
   for (size_t i = 0; i < added->size(); ++i) {
     known.emplace((*added)[i].content, i);
     next = std::max(next, static_cast<size_t>((*added)[i].id) + 1);
   }
   const auto is_new = [&](const auto& addition) { return !known.contains(addition.token.content); };
-  std::optional<StringIndex> index;  // made only where it is needed
+  std::optional<StringIndex> index;  // constructed only if an addition is new
   if (std::ranges::any_of(additions.tokens, is_new)) index.emplace(*tokens);
   const size_t first_new = added->size();
   for (const auto& [token, replaces] : additions.tokens) {
@@ -191,7 +192,7 @@ Status AddTokens(const TokenizerAdditions& additions, size_t model_size, size_t 
     if (const auto found = known.find(token.content); found != known.end()) {
       AddedToken& old = (*added)[found->second];
       const int32_t id = old.id;
-      const bool special = old.special;  // HF tokenizers never takes that back
+      const bool special = old.special;  // in HF tokenizers, a special token stays special
       if (replaces) old = token;
       old.id = id;
       old.special |= special;
@@ -208,9 +209,10 @@ Status AddTokens(const TokenizerAdditions& additions, size_t model_size, size_t 
   return {};
 }
 
-// What transformers puts in the place of tokenizer.json's steps where tokenizer_config.json says
-// whether a space goes before the first word. Its class for Llama keeps nothing of a SentencePiece
-// tokenizer but the model; of a byte-level one, whose file names ByteLevel anywhere, everything.
+// Replaces steps of tokenizer.json, as transformers does if tokenizer_config.json says whether a
+// space goes before the first word. For a SentencePiece tokenizer, transformers' class for Llama
+// keeps only the model. For a byte-level tokenizer (the file contains "ByteLevel" anywhere), the
+// class keeps everything.
 void SetPrefix(const TokenizerAdditions& additions, std::string_view file_text, Json* json) {
   std::vector<Json*> byte_level;
   const auto look_at = [&](Json& step) {
@@ -239,8 +241,8 @@ void SetPrefix(const TokenizerAdditions& additions, std::string_view file_text, 
 
 }  // namespace
 
-// The fields truncation and padding are of no use here: transformers, too, sets them anew for each
-// call.
+// FromJson ignores the fields truncation and padding, because transformers sets these fields anew
+// for each call, too.
 Result<Tokenizer> Tokenizer::FromJson(std::string_view tokenizer_json, const std::string& file,
                                       const TokenizerAdditions& additions) {
   TRY_ASSIGN(Json json, ParseJson(tokenizer_json, file));
@@ -268,7 +270,8 @@ Result<Tokenizer> Tokenizer::FromJson(std::string_view tokenizer_json, const std
   }
   TRY(PlaceAdded(state->added, limit, file, &model.tokens));
   TRY(AddTokens(additions, model_size, limit, file, &state->added, &model.tokens));
-  // Special tokens win over others that are spelled the same once normalized.
+  // Special tokens come first: if a special token and another token have the same normalized text,
+  // the finder keeps the special token.
   std::ranges::stable_partition(state->added, &AddedToken::special);
   state->split_special = additions.split_special;
   state->vocab_size = static_cast<int32_t>(model.tokens.size());
@@ -276,7 +279,7 @@ Result<Tokenizer> Tokenizer::FromJson(std::string_view tokenizer_json, const std
   TRY(ReadNormalizer(fields.Find("normalizer"), file + ": normalizer", &state->normalizers));
   PreTokenizerSteps steps;
   TRY(ReadPreTokenizer(fields.Find("pre_tokenizer"), file + ": pre_tokenizer", &steps));
-  // Byte-level models read the bytes themselves instead of their spelling.
+  // A byte-level Bpe reads the bytes of the text directly, so the last step (MapBytes) is removed.
   if (steps.ends_in_bytes && !model.options.byte_fallback) {
     steps.steps.pop_back();
     model.options.byte_level = true;

@@ -1,5 +1,5 @@
-// What a Tokenizer is made of; filled by the readers of tokenizer.json and of GGUF vocabularies.
-// Private to src/text.
+// The data of a Tokenizer. The readers of tokenizer.json and of GGUF vocabularies fill it. Private
+// to src/text.
 #pragma once
 
 #include <memory>
@@ -17,20 +17,22 @@ namespace merope {
 
 struct Tokenizer::State {
   std::string file;
-  std::unique_ptr<const Bpe> bpe;    // its tokens include the added ones
-  std::vector<AddedToken> added;     // by id
-  AddedTokenFinder raw, normalized;  // what is looked for before and after normalization
+  std::unique_ptr<const Bpe> bpe;  // its tokens include the added tokens
+  std::vector<AddedToken> added;
+  AddedTokenFinder raw, normalized;  // find added tokens before and after normalization
   std::vector<Normalizer> normalizers;
   std::vector<PreTokenizer> pre_tokenizers;
-  std::vector<int32_t> prefix, suffix;  // the post-processor's
+  std::vector<int32_t> prefix, suffix;  // the ids that the post-processor adds
   Decoder decoder;
-  bool split_special = false;  // special tokens written out in a text are plain text, always
-  int32_t vocab_size = 0;      // the BPE may hold tokens past it that no id leaves by
+  bool split_special = false;  // special tokens written out in a text are always plain text
+  // bpe may hold more than vocab_size tokens. Encode never returns the ids of the further tokens.
+  int32_t vocab_size = 0;
 
   Status Normalize(std::string* text) const;
-  // added_index[id]: position in added, or -1.
+  // added_index[id]: the position in added, or -1.
   std::vector<int32_t> added_index;
-  // Fills added_index, raw and normalized from added, with the normalizers as they are.
+  // Fills added_index, raw and normalized from added, with the current normalizers. The readers
+  // call FinishAdded last.
   Status FinishAdded();
   const AddedToken* Added(int32_t id) const {
     const int32_t index = added_index[static_cast<size_t>(id)];

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace merope::unicode {
 namespace {
@@ -49,7 +49,7 @@ void Decompose(char32_t c, bool compatible, std::u32string* out) {
   }
 }
 
-// 0 where the two do not compose.
+// Returns 0 if a and b do not compose.
 char32_t Compose(char32_t a, char32_t b) {
   if (a >= kLeadBase && a < kLeadBase + kLeads && b >= kVowelBase && b < kVowelBase + kVowels) {
     return kHangulBase + ((a - kLeadBase) * kVowels + (b - kVowelBase)) * kTails;
@@ -65,8 +65,8 @@ char32_t Compose(char32_t a, char32_t b) {
   return entry != end && entry->first == a && entry->second == b ? entry->composed : 0;
 }
 
-// Sorts each run of characters that are no starters by combining class; classes holds those of
-// text.
+// Sorts each run of non-starters by combining class. classes: the combining class of each character
+// of text; Reorder moves the classes with the characters.
 void Reorder(std::u32string* text, std::vector<uint8_t>* classes) {
   for (size_t at = 0; at < text->size();) {
     if ((*classes)[at] == 0) {
@@ -88,8 +88,8 @@ void Reorder(std::u32string* text, std::vector<uint8_t>* classes) {
 
 void ComposeAll(std::u32string* text, const std::vector<uint8_t>& classes) {
   size_t kept = 0;
-  size_t starter = text->size();  // where in the output the last starter is; none yet
-  int last_class = -1;            // of what was kept since the starter; -1: nothing
+  size_t starter = text->size();  // position of the last starter in the output; at first none
+  int last_class = -1;            // class of the last character after the starter; -1: none
   for (size_t at = 0; at < text->size(); ++at) {
     const char32_t c = (*text)[at];
     const int cls = classes[at];
@@ -125,7 +125,7 @@ bool IsWord(char32_t c) {
 }
 
 std::string Normalize(std::string_view text, Form form) {
-  // ASCII is in every form, already.
+  // ASCII text already is in every form.
   if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; })) {
     return std::string(text);
   }

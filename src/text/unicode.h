@@ -1,5 +1,6 @@
-// Character properties and normalisation forms of Unicode 16.0, the version of HF tokenizers. Pure
-// functions.
+// Character properties and normalisation forms. The properties are those of Unicode 16.0, the
+// version that HF tokenizers uses. Comments name the functions that use another version. Pure
+// functions, safe on any thread.
 #pragma once
 
 #include <cstdint>
@@ -59,21 +60,24 @@ inline bool IsMark(char32_t c) { return IsIn(c, kMn, kMe); }
 inline bool IsNumber(char32_t c) { return IsIn(c, kNd, kNo); }
 inline bool IsPunctuation(char32_t c) { return IsIn(c, kPc, kPo); }
 
-// The White_Space property.
+// Whether c has the property White_Space.
 inline bool IsWhiteSpace(char32_t c) {
   return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || (c >= 0xA0 && IsIn(c, kZs, kZp));
 }
-// The mark and the punctuation that HF's StripAccents and Punctuation know: of Unicode 9.0 and 8.0.
+// The marks that HF's StripAccents knows (Unicode 9.0), and the punctuation that HF's Punctuation
+// knows (Unicode 8.0).
 bool IsOldMark(char32_t c);
 bool IsOldPunctuation(char32_t c);
-// A word character of regular expressions: alphabetic, mark, decimal digit, connector or joiner.
+// Whether c is a word character (\w) of regular expressions: an alphabetic character, a mark, a
+// decimal digit, a connector or a joiner.
 bool IsWord(char32_t c);
 
 enum class Form : uint8_t { kNfc, kNfd, kNfkc, kNfkd };
-// text is valid UTF-8. Of Unicode 9.0: later characters stay as they are.
+// text is valid UTF-8. The forms are those of Unicode 9.0. Normalize does not change characters of
+// later versions.
 std::string Normalize(std::string_view text, Form form);
 
-// The full lower case mapping of each character, without context.
+// Applies the full lower case mapping to each character, without context rules.
 std::string LowerCase(std::string_view text);
 
 }  // namespace merope::unicode

@@ -31,9 +31,11 @@ PositionFigure Summarize(const FigureKind& kind, const Series& series,
   return figure;
 }
 
-constexpr double kCloseEnough = 0.99;  // of the Bhattacharyya coefficient
+// The limit of the Bhattacharyya coefficient: a position below the limit is an outlier.
+constexpr double kCloseEnough = 0.99;
 
-// By prompt; flips and outliers, explained or not.
+// Fills by_prompt, flips, outliers and expected_flips of the suite. Each flip and each outlier is
+// marked as explained or not explained.
 void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noise,
                    std::span<const Suspect> suspects, std::span<const VerifyPrompt> prompts,
                    const std::function<std::string(int32_t)>& token_text, PositionSuite* suite) {
@@ -66,8 +68,8 @@ void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noi
       Outlier outlier{
           .prompt_id = id, .position = records[i].position, .bhattacharyya = 1 - m.hellinger2};
       if (emulated) {
-        // The divergence grows as the square of the error; three times bf16's own is granted, as to
-        // flips.
+        // The divergence grows as the square of the error. The limit is three times the error of
+        // the emulated format, as for flips; hence the factor 9.
         outlier.emulated_bhattacharyya = 1 - emulated->hellinger2;
         outlier.explained = m.hellinger2 <= 9 * emulated->hellinger2;
       }
@@ -81,8 +83,8 @@ void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noi
   }
 }
 
-// Metric 6. Positions of a prompt are not independent: the interval is that of as many trials as
-// they are worth.
+// Metric 6. The positions of a prompt are not independent. The interval therefore uses the
+// effective number of independent trials: the number of positions over the design effect.
 void SameTop1(PositionSuite* suite) {
   std::vector<double> same, counts;
   for (const PromptSummary& p : suite->by_prompt) {

@@ -1,5 +1,7 @@
-// From the metrics of single positions to the suite's figures and gates. Pure: no model is run
-// here.
+// Computes the suite's figures and gates from the metrics of single positions. The suite calls
+// these functions on its thread. They are pure functions and do not run a model.
+//
+// The reference report: the public adaptation report of Pleias-RAG-350M on an Ascend NPU.
 #pragma once
 
 #include <array>
@@ -14,69 +16,81 @@ namespace merope {
 
 struct PositionRecord {
   int32_t prompt = 0;    // index into the suite's prompts
-  int32_t position = 0;  // logits after this token
-  RowMetrics target;     // against the baseline
-  // Whether all logits were numbers; a row that has others is compared as one of equal logits.
+  int32_t position = 0;  // index of the token in the prompt; the logits are those after this token
+  RowMetrics target;     // the target's row against the baseline's row
+  // Whether all logits of the compared rows are finite. A row with NaN or infinity is compared as a
+  // row of equal logits.
   bool finite = true;
 };
 
-// The same position, with the reference back end's rows. Kept for the first prompts only: the i-th
-// goes with the i-th record.
+// Metrics of a position that has rows of the reference back end. Only the first prompts have such
+// rows. The i-th ReferenceRecord belongs to the i-th PositionRecord.
 struct ReferenceRecord {
   int32_t prompt = 0;
-  RowMetrics reference;  // the checked fp32 rows against the double-sum ones
-  RowMetrics emulated;   // the target's format (bf16, of fp32), emulated, against the baseline
-  RowMetrics rounding;   // emulated bf16 against the baseline
-  RowMetrics target;     // the target against the baseline
+  RowMetrics reference;  // the checked fp32 row against the double-precision reference row
+  RowMetrics emulated;   // the emulated target format against the baseline; fp32 target: bf16
+  RowMetrics rounding;   // the emulated bf16 row against the baseline
+  RowMetrics target;     // the target's row against the baseline
 };
 
-// What the target's format (bf16, of fp32) does to this model's logits, from the emulated rows.
+// The error that the target's format causes in this model's logits, measured on the emulated rows.
+// For an fp32 target, the format is bf16.
 struct Bf16Noise {
-  double relative_l2 = 0;  // RMS of the relative error of centred logits
-  // Quantiles of that error over positions, at equal steps: some positions magnify rounding, most
-  // do not.
+  double relative_l2 = 0;  // RMS over positions of the relative L2 error of centred logits
+  // Quantiles of the relative L2 error over positions, at equal steps. One number is not enough:
+  // some positions magnify rounding, most positions do not.
   std::array<double, 32> relative_l2_quantiles = {};
-  // σ_b of one logit at a position: that share of the spread of its baseline logits.
+  // σ_b of one logit at a position: relative_l2 times the standard deviation of the position's
+  // baseline logits.
   double Sigma(const RowMetrics& m) const { return relative_l2 * m.baseline_sigma; }
-  // Below this gap noise explains a flip: three σ of either logit.
+  // The largest gap at which noise explains a flip: three σ_b for each of the two logits.
   double Allowed(const RowMetrics& m) const { return 2 * 3 * Sigma(m); }
-  // The chance that noise exchanges the two largest, averaged over those quantiles.
+  // The probability that noise exchanges the order of the two largest logits: the mean over
+  // relative_l2_quantiles.
   double FlipChance(const RowMetrics& m) const;
 };
 Bf16Noise MeasureNoise(std::span<const ReferenceRecord> records);
 
-// A position that the noise model does not explain: a flip beyond Bf16Noise::Allowed, or an
-// outlier. Whether bf16 as such is to blame is seen by emulating it there.
+// A position that the noise model does not explain: a flip with a gap above Bf16Noise::Allowed, or
+// an outlier (a Bhattacharyya coefficient below 0.99). Emulating the format at this position shows
+// whether the format itself causes the difference.
 struct Suspect {
   size_t record = 0;                   // index into the records
   std::optional<RowMetrics> emulated;  // nullopt: not examined
 };
-// Suspects among the records; those that have a reference record are examined by it.
+// Returns the suspects among the records. A suspect that has a ReferenceRecord gets the emulated
+// metrics of this ReferenceRecord; the other suspects have no emulated metrics yet.
 std::vector<Suspect> FindSuspects(std::span<const PositionRecord> records,
                                   std::span<const ReferenceRecord> references);
 
-// Averages and gates of the report's table; rows are filled already.
+// Fills the means, the gates and the verdict of the reference report's table. The caller must have
+// filled table->rows.
 void JudgeFirstToken(FirstTokenTable* table);
 
-// longest_sum: terms of the longest inner product (the largest of hidden, intermediate and
-// context), from which the error bound of fp32 follows.
+// longest_sum: the number of terms of the longest inner product (the largest of hidden size,
+// intermediate size and the longest prompt). The error bound of fp32 depends on longest_sum.
 ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t longest_sum);
 
-// Whether the target's format has fewer than 16 bits. What such a format costs is its own affair,
-// told by the figures and judged by the first-token table: gates 1 and 9, which are made for 16
-// bits, then ask whether it is run as it is defined, by the emulated rows.
+// Whether the target's format has fewer than 16 bits. The limits of gates 1 and 9 are made for 16
+// bits. For a narrow format, JudgeGates omits gate 1 (kl_mean), and gate 9 compares the target with
+// the emulated rows: the gates then test whether the back end computes the format as it is defined.
+// The figures show the cost of the format itself, and the first-token table judges this cost.
 bool IsNarrow(Precision precision);
 
-// Gate 9, judged: gate has the estimate and its interval, from so many positions. The absolute
-// limit (which halves at 10,000 positions, and the positions needed know it), or the one that
-// follows from the format's noise of a token's ln p, if that says more.
+// Returns gate 9 with its verdict. gate: the estimate and its interval. positions: the number of
+// positions of the estimate. noise: the RMS of the format's error of a token's ln p. The function
+// judges two limits and returns the absolute one, unless the relative one has a better verdict or
+// the same verdict with fewer positions needed. The absolute limit halves from 10,000 positions on;
+// positions_needed takes the halved limit into account. The relative limit is a fifth of noise, and
+// at most the limit of gate 1 unless narrow.
 GateResult EquivalenceGate(GateResult gate, double noise, int64_t positions, bool narrow);
 
-// Fills the suite's gates and verdict from its figures.
+// Fills the suite's gates and its verdict, from the suite's figures and from the references.
 void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceCheck& check,
                 bool narrow, PositionSuite* out);
 
-// token_text names a token in flips.
+// Computes all figures of (b), the flips, the outliers, the gates and the verdict. token_text
+// returns the text of a token id, for the list of flips.
 PositionSuite JudgePositions(std::span<const PositionRecord> records,
                              std::span<const ReferenceRecord> references,
                              std::span<const Suspect> suspects,

@@ -11,8 +11,9 @@
 namespace merope {
 namespace {
 
-// The ratio of the target's to emulated bf16's mean of a figure, on the positions where there are
-// both.
+// The mean of a figure of the target over the mean of the same figure of the emulated format, on
+// the positions that have a ReferenceRecord. root: take the square root of the ratio and of its
+// interval.
 GateResult RatioGate(std::span<const ReferenceRecord> records, const ClusterBootstrap& bootstrap,
                      size_t n_prompts, std::string_view key, const Extract& extract, bool root) {
   const Series target = Collect(records, n_prompts, &ReferenceRecord::target, extract);
@@ -32,9 +33,9 @@ GateResult RatioGate(std::span<const ReferenceRecord> records, const ClusterBoot
   return gate;
 }
 
-// How far the rate of same top-1 lies below the one that bf16's noise leads to. Flips and their
-// chances are paired position by position, so that what the prompts' gaps happen to be does not
-// blur it.
+// The rate of same top-1 that the format's noise predicts, minus the measured rate. Each position
+// pairs its flip with its probability of a flip. The gaps of the chosen prompts therefore do not
+// widen the interval.
 GateResult DeficitGate(const PositionSuite& suite) {
   std::vector<double> excess, counts;
   for (const PromptSummary& p : suite.by_prompt) {
@@ -45,14 +46,14 @@ GateResult DeficitGate(const PositionSuite& suite) {
       FindPositionGate("same_top1_deficit"),
       std::accumulate(excess.begin(), excess.end(), 0.0) / static_cast<double>(suite.positions),
       ClusterBootstrap(suite.prompts).Ratio(excess, counts, kConfidence));
-  gate.note = fmt::format("same top-1 {:.2f} %, of the format {:.2f} % are expected",
+  gate.note = fmt::format("same top-1 {:.2f} %; expected of the format: {:.2f} %",
                           suite.same_top1_rate * 100,
                           100 - 100 * suite.expected_flips / static_cast<double>(suite.positions));
   return gate;
 }
 
-// The noise of a token's ln p that is the format's own: the RMS of ln p − ln q of the emulated
-// rows.
+// The noise that the format adds to a token's ln p: the RMS of ln p − ln q of the emulated rows, at
+// the next token. 0 if no position has a next token.
 double FormatNoise(std::span<const ReferenceRecord> records) {
   double squares = 0, n = 0;
   for (const ReferenceRecord& r : records) {
@@ -64,8 +65,8 @@ double FormatNoise(std::span<const ReferenceRecord> records) {
   return n == 0 ? 0 : std::sqrt(squares / n);
 }
 
-// How far the target's ln PPL is from that of its format, emulated: on the same tokens, position by
-// position.
+// The target's ln PPL minus the ln PPL of the emulated format. The differences are taken on the
+// same tokens, position by position.
 GateResult PerplexityGate(std::span<const ReferenceRecord> records,
                           const ClusterBootstrap& bootstrap, size_t n_prompts) {
   Series deltas(n_prompts);
@@ -77,8 +78,9 @@ GateResult PerplexityGate(std::span<const ReferenceRecord> records,
   return gate;
 }
 
-// The gate that is to hold where either of two suffices: the absolute one, or the one relative to
-// the format if that says more, or as little but would settle earlier.
+// Chooses between two gates of which only one must pass. Returns the gate relative to the format if
+// it has the better verdict, or the same verdict with fewer positions needed. Otherwise returns the
+// absolute gate.
 GateResult Either(GateResult absolute, GateResult relative) {
   const auto rank = [](const GateResult& gate) {
     return std::pair(gate.verdict, gate.positions_needed > 0 ? gate.positions_needed
@@ -103,15 +105,16 @@ GateResult EquivalenceGate(GateResult gate, double noise, int64_t positions, boo
     absolute.positions_needed =
         std::max(kManyPositions, within(*kind.max_at_many).positions_needed);
   // A bias of a fifth of the format's own noise makes the error of a token's ln p 2 % larger
-  // (√(1 + 0.2²)), of which gate 4 grants 50. On text that the baseline itself would write, the
-  // expectation of Δ ln PPL is the mean KL: of 16 bits no more is granted than gate 1 does.
-  const double fifth = std::round(noise / 5 * 1e4) / 1e4;  // as many digits as a table shows
+  // (√(1 + 0.2²)). Gate 4 permits 50 %. On text that the baseline itself would write, the
+  // expectation of Δ ln PPL is the mean KL. For 16-bit formats, the margin is therefore at most the
+  // limit of gate 1.
+  const double fifth = std::round(noise / 5 * 1e4) / 1e4;  // four decimals, as a table shows
   const double margin = narrow ? fifth : std::min(fifth, *FindPositionGate("kl_mean").max);
   GateResult relative = within(margin);
   relative.key += "_noise";
   relative.label = FindPositionGate(relative.key).english;
   const std::string note =
-      fmt::format("limit: a fifth of the format's noise of a token, {:.3f}", noise);
+      fmt::format("limit: a fifth of the format's noise per token, {:.3f}", noise);
   relative.note += (relative.note.empty() ? "" : "; ") + note;
   return Either(std::move(absolute), std::move(relative));
 }
@@ -159,10 +162,11 @@ ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t 
   }
   check.emulated_sigma = std::sqrt(emulated_squares);
   check.target_sigma = std::sqrt(target_squares);
-  // An fp32 sum of K terms in order carries a relative error of about 2^-24·c·√(K/2) (its partial
-  // sums grow as √k), rounding one factor of each product to bf16 one of 2^-8·c: the same c, the
-  // mean square of a rounding error. What the network makes of errors of that size at a position is
-  // seen from the emulated bf16; fp32 is granted four times the ratio.
+  // An fp32 sum of K terms in order has a relative error of about 2^-24·c·√(K/2), because its
+  // partial sums grow as √k. Rounding one factor of each product to bf16 causes a relative error of
+  // 2^-8·c, with the same c (the root mean square of a rounding error). The emulated bf16 rows show
+  // the logit error that the network makes of this rounding at each position. The bound for fp32 is
+  // four times the emulated error times the ratio of the two relative errors.
   const double ratio = std::exp2(-16) * std::sqrt(static_cast<double>(longest_sum) / 2);
   for (const ReferenceRecord& r : records) {
     const double bound = 4 * ratio * std::max(r.rounding.relative_l2, mean_rounding);
@@ -184,7 +188,7 @@ bool IsNarrow(Precision precision) {
 void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceCheck& check,
                 bool narrow, PositionSuite* out) {
   PositionSuite& suite = *out;
-  // References are of the first prompts only.
+  // Only the first prompts have reference records.
   const size_t n_prompts = static_cast<size_t>(references.back().prompt) + 1;
   const ClusterBootstrap bootstrap(static_cast<int64_t>(n_prompts));
   const auto add = [&](GateResult gate) {

@@ -39,7 +39,7 @@ class KeptRows : public LogitSource {
     return {};
   }
 
-  // What is appended next are the rows of this prompt.
+  // The next calls of Append write the rows of this prompt.
   void Begin(const VerifyPrompt& prompt) { begin_[prompt.id] = end_; }
 
   Status Rows(const VerifyPrompt& prompt, int64_t begin, int64_t end,
@@ -63,7 +63,7 @@ class KeptRows : public LogitSource {
   std::string name_, place_;
   int file_;
   int64_t vocab_;
-  std::map<std::string, off_t> begin_;  // by prompt
+  std::map<std::string, off_t> begin_;  // prompt id → offset in bytes of the prompt's first row
   off_t end_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// Rows of logits kept in a file without a name, so that a model can go before they are needed.
-// Called by the suite's thread.
+// Keeps rows of logits in an unnamed (unlinked) file, so that the suite can free a model before the
+// suite needs its rows. Called on the suite's thread.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,11 @@
 
 namespace merope {
 
-// A source of the prompts' rows, (positions, vocab) each, as source gave them; positions tells how
-// many it has. The file lies in $TMPDIR, or /var/tmp: /tmp may itself be memory. The prompts must
-// outlive what is returned.
+// Reads the rows of all prompts from `source`, (positions, vocab) per prompt, and writes the rows
+// to a file. Returns a source that reads the same rows from the file. KeepRows calls `positions`
+// after each chunk, with the number of positions done so far. The file is in $TMPDIR, or in
+// /var/tmp; KeepRows does not use /tmp because /tmp may be in memory. The prompts must outlive the
+// returned source. Errors: the file cannot be created, written or read; errors of `source`.
 Result<std::unique_ptr<LogitSource>> KeepRows(LogitSource& source,
                                               std::span<const VerifyPrompt> prompts, int64_t vocab,
                                               const std::function<void(int64_t)>& positions);

@@ -1,5 +1,6 @@
-// What each figure and each gate is, written once: tables, JSON, Markdown, HTML and the tables of
-// docs/verification.md come from here. Constant.
+// Describes each figure and each gate, in one place. Terminal tables, JSON, Markdown, HTML and the
+// tables of docs/verification.md use these descriptions. The data is constant: any thread may read
+// it.
 #pragma once
 
 #include <array>
@@ -22,43 +23,46 @@ struct FigureKind {
   std::string_view number = {};  // in the metric list that the suite was designed from
   Unit unit = Unit::kNumber;
   bool low_is_bad = false;
-  // How it is had. (a): of each prompt, and the mean over the prompts.
+  // The following members tell where the value of the figure is stored or how it is computed;
+  // nullptr: the figure has no such value. Part (a): the value of each prompt, and the mean over
+  // the prompts.
   double FirstTokenRow::* prompt = nullptr;
   double FirstTokenTable::* mean = nullptr;
-  // (b): at each position (nullopt where it has none there) …
+  // Part (b), for a figure of each position. Returns nullopt if the position has no value.
   std::optional<double> (*position)(const RowMetrics&) = nullptr;
-  // … or of all positions together.
+  // Part (b), for a figure of all positions together.
   double PositionSuite::* suite = nullptr;
   Interval PositionSuite::* interval = nullptr;
-  double confidence = kConfidence;  // of that interval
+  double confidence = kConfidence;  // of `interval`
   std::array<double, 5> PositionSuite::* percentiles = nullptr;
 };
 
 struct GateKind {
   std::string_view key;
-  std::string_view figure;  // what it judges
+  std::string_view figure;  // key of the figure that the gate judges
   std::string_view english, chinese;
   Unit unit = Unit::kNumber;
-  std::optional<double> min{}, max{};   // absent in both: the limit follows from the run
-  std::optional<double> max_at_many{};  // max from kManyPositions on; min mirrors it
-  bool strict = false;
-  double confidence = 0;          // of the interval that is judged; 0: the figure itself is
-  std::string_view limit = {};    // what the numbers do not say of the limit
-  std::string_view instead = {};  // the gate that this one may stand in for
-  std::string_view why = {};
+  std::optional<double> min{}, max{};   // both absent: the run determines the limit
+  std::optional<double> max_at_many{};  // max from kManyPositions on; min is then −max_at_many
+  bool strict = false;                  // a value equal to the limit does not pass
+  double confidence = 0;                // of the judged interval; 0: the figure itself is judged
+  std::string_view limit = {};          // text: the part of the limit that min and max do not say
+  std::string_view instead = {};        // key of the gate that this gate may replace
+  std::string_view why = {};            // text: the reason for the limit
 };
 inline constexpr int64_t kManyPositions = 10000;
 
-// In the order of the tables.
+// The kinds, in the order of the tables.
 std::span<const FigureKind> FigureKinds();
-std::span<const GateKind> FirstTokenGateKinds();  // (a); each named as its figure
-std::span<const GateKind> PositionGateKinds();    // (b)
+std::span<const GateKind> FirstTokenGateKinds();  // part (a); each gate has the key of its figure
+std::span<const GateKind> PositionGateKinds();    // part (b)
 
-const FigureKind& FindFigure(std::string_view key);  // of FigureKinds
+// These functions return the kind of this key. An unknown key is a programming error (CHECK).
+const FigureKind& FindFigure(std::string_view key);
 const GateKind& FindFirstTokenGate(std::string_view key);
 const GateKind& FindPositionGate(std::string_view key);
 
-// A gate of a kind, with its limits; not judged yet.
+// Returns a gate of this kind, with the kind's limits, before judgement: its verdict is not set.
 GateResult NewGate(const GateKind& kind, double value, std::optional<Interval> interval = {});
 
 }  // namespace merope

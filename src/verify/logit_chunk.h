@@ -1,4 +1,5 @@
-// The logits of a few successive positions of a prompt, as one source has them.
+// Reads the logits of a few successive positions of a prompt from one source. Used by the suite, on
+// its thread; threads may read a filled chunk at the same time.
 #pragma once
 
 #include <cstdint>
@@ -13,16 +14,16 @@
 namespace merope {
 
 struct LogitChunk {
-  std::vector<float> rows;     // (positions, vocab); those that are not numbers: equal logits
-  std::vector<bool> finite;    // which rows were numbers
-  std::optional<TopRows> top;  // instead of rows
-  double seconds = 0;          // that reading took, all chunks together
+  std::vector<float> rows;     // (positions, vocab); a row with NaN or infinity is set to zeros
+  std::vector<bool> finite;    // (positions): whether all logits of the source's row were finite
+  std::optional<TopRows> top;  // set instead of rows, if the source gives only top-k tokens
+  double seconds = 0;          // time of all ReadChunk calls on this chunk
 
   std::span<const float> Row(int64_t row, int64_t vocab) const;
-  ListedRow Listed(int64_t row) const;  // of top
+  ListedRow Listed(int64_t row) const;  // requires `top`
 };
 
-// Positions [begin, end), in place of what the chunk held.
+// Reads the positions [begin, end) of the prompt and replaces the content of the chunk.
 Status ReadChunk(LogitSource& source, const VerifyPrompt& prompt, int64_t begin, int64_t end,
                  int64_t vocab, LogitChunk* chunk);
 

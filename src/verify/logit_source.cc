@@ -38,7 +38,7 @@ class ModelLogits : public LogitSource {
 }  // namespace
 
 Result<std::unique_ptr<LogitSource>> LoadLogitSource(const Checkpoint& checkpoint,
-                                                     BackendKind backend, Precision precision,
+                                                     std::string_view backend, Precision precision,
                                                      KvStorage kv, int threads, int64_t kv_tokens) {
   RuntimeOptions options;
   options.precision = precision;

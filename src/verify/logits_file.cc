@@ -1,9 +1,7 @@
 #include "verify/logits_file.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <map>
 #include <set>
@@ -12,6 +10,7 @@
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/safetensors_writer.h"
 #include "verify/metrics.h"
 
 namespace merope {
@@ -91,7 +90,7 @@ class FileLogits : public LogitSource {
   }
 
  private:
-  // What rounding of log-probabilities may add to 1.
+  // The sum of probabilities may exceed 1 by this much, because logprobs are rounded.
   static constexpr double kSlack = 1e-3;
   static bool IsLogprob(float ln) { return std::isfinite(ln) && static_cast<double>(ln) <= kSlack; }
 
@@ -134,7 +133,8 @@ class FileLogits : public LogitSource {
   int64_t vocab_, top_k_;
 };
 
-// Of a file of top-k rows: k, which is that of its first tensor of token ids.
+// Returns k of a file of top-k rows, taken from the file's first tensor of top ids. Returns 0 for a
+// file of whole rows.
 Result<int64_t> TopK(std::span<const SafetensorsEntry> entries, int64_t vocab,
                      const std::string& path) {
   for (const SafetensorsEntry& entry : entries) {
@@ -177,65 +177,16 @@ Result<VerifyPrompt> ParsePrompt(const Json& value, const std::string& where, in
   return prompt;
 }
 
-std::string Header(std::span<const VerifyPrompt> prompts, int64_t vocab,
-                   const std::string& source) {
-  nlohmann::ordered_json header;
-  header["__metadata__"] = {{"format", "merope-logits"}, {"source", source}};
-  size_t offset = 0;
-  const auto add = [&](const std::string& name, const char* dtype, std::vector<int64_t> shape,
-                       size_t bytes) {
-    header[name] = {
-        {"dtype", dtype}, {"shape", std::move(shape)}, {"data_offsets", {offset, offset + bytes}}};
-    offset += bytes;
-  };
+std::vector<SafetensorsTensor> LogitTensors(std::span<const VerifyPrompt> prompts, int64_t vocab) {
+  std::vector<SafetensorsTensor> tensors;
   for (const VerifyPrompt& p : prompts) {
     const int64_t n = std::ssize(p.ids);
-    add(p.id + ".ids", "I32", {n}, p.ids.size() * sizeof(int32_t));
-    add(p.id + ".logits", "F32", {n, vocab}, static_cast<size_t>(n * vocab) * sizeof(float));
+    tensors.push_back({p.id + ".ids", "I32", {n}, n * static_cast<int64_t>(sizeof(int32_t))});
+    tensors.push_back(
+        {p.id + ".logits", "F32", {n, vocab}, n * vocab * static_cast<int64_t>(sizeof(float))});
   }
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');  // the data starts aligned
-  return text;
+  return tensors;
 }
-
-// A file that is written piece by piece under another name, and gets its own when it is whole.
-class PartFile {
- public:
-  static Result<PartFile> Create(const std::string& path) {
-    TRY(CheckReplaceable(path));
-    PartFile part(path);
-    part.file_.reset(std::fopen(part.part_path_.c_str(), "wb"));
-    if (part.file_ == nullptr)
-      return Err("{}: cannot be written: {}", part.part_path_, std::strerror(errno));
-    return part;
-  }
-  PartFile(PartFile&&) = default;
-  ~PartFile() {
-    if (file_ != nullptr) std::remove(part_path_.c_str());
-  }
-  Status Write(std::span<const std::byte> bytes) {
-    if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size())
-      return Err("{}: cannot be written: {}", part_path_, std::strerror(errno));
-    return {};
-  }
-  Status Finish() {
-    const bool closed = std::fclose(file_.release()) == 0;
-    if (!closed || std::rename(part_path_.c_str(), path_.c_str()) != 0) {
-      const int error = errno;
-      std::remove(part_path_.c_str());
-      return Err("{}: cannot be written: {}", path_, std::strerror(error));
-    }
-    return {};
-  }
-
- private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  explicit PartFile(const std::string& path) : path_(path), part_path_(path + ".part") {}
-  std::string path_, part_path_;
-  std::unique_ptr<std::FILE, Close> file_;
-};
 
 }  // namespace
 
@@ -286,22 +237,21 @@ Result<std::unique_ptr<LogitSource>> OpenLogitsFile(const std::string& path, int
 Status WriteLogits(const std::string& path, LogitSource& source,
                    std::span<const VerifyPrompt> prompts, int64_t vocab,
                    const std::function<void(int64_t done, int64_t total)>& progress) {
-  TRY_ASSIGN(PartFile file, PartFile::Create(path));
-  const std::string header = Header(prompts, vocab, source.name());
-  const uint64_t header_bytes = header.size();
-  TRY(file.Write(std::as_bytes(std::span(&header_bytes, 1))));
-  TRY(file.Write(std::as_bytes(std::span(header))));
+  TRY_ASSIGN(SafetensorsWriter file,
+             SafetensorsWriter::Create(path, LogitTensors(prompts, vocab),
+                                       {{"format", "merope-logits"}, {"source", source.name()}}));
   int64_t total = 0, done = 0;
   for (const VerifyPrompt& p : prompts) total += std::ssize(p.ids);
   std::vector<float> rows;
   for (const VerifyPrompt& prompt : prompts) {
-    TRY(file.Write(std::as_bytes(std::span(prompt.ids))));
+    TRY(file.Write(prompt.id + ".ids", 0, std::as_bytes(std::span(prompt.ids))));
     const int64_t n = std::ssize(prompt.ids);
     for (int64_t begin = 0; begin < n; begin += kLogitChunk) {
       const int64_t end = std::min(n, begin + kLogitChunk);
       rows.resize(static_cast<size_t>((end - begin) * vocab));
       TRY(source.Rows(prompt, begin, end, rows));
-      TRY(file.Write(std::as_bytes(std::span(rows))));
+      TRY(file.Write(prompt.id + ".logits", begin * vocab * static_cast<int64_t>(sizeof(float)),
+                     std::as_bytes(std::span(rows))));
       progress(done += end - begin, total);
     }
   }

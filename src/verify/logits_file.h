@@ -1,10 +1,14 @@
-// Prompts and logits as files, to compare with other programs (tools/dump_hf_logits.py).
+// Reads and writes files of prompts and of logits, for comparison with other programs
+// (tools/dump_hf_logits.py). Called by `merope verify`, on the caller's thread.
 //
-// Prompts are JSON: {"prompts": [{"id", "kind", "language", "text", "ids": [...]}]}. Logits are
-// safetensors: for each prompt
-// "<id>.ids", I32 (tokens), and "<id>.logits", F32 (tokens, vocab), the logits after each token;
-// or, of the k most probable tokens alone, "<id>.top_ids", I32 (tokens, k), "<id>.top_logprobs",
-// F32 (tokens, k), and "<id>.next_logprobs", F32 (tokens − 1), of the tokens that follow.
+// A prompts file is JSON: {"prompts": [{"id", "kind", "language", "text", "ids": [...]}]}. A logits
+// file is safetensors, with these tensors for each prompt:
+//   "<id>.ids", I32 (tokens): the token ids of the prompt
+//   "<id>.logits", F32 (tokens, vocab): the logits after each token
+// A file that has only the k most probable tokens has these tensors in place of "<id>.logits":
+//   "<id>.top_ids", I32 (tokens, k)
+//   "<id>.top_logprobs", F32 (tokens, k)
+//   "<id>.next_logprobs", F32 (tokens − 1): the logprobs of the prompt's tokens from the second on
 #pragma once
 
 #include <cstdint>
@@ -21,13 +25,14 @@
 namespace merope {
 
 Status WritePrompts(const std::string& path, std::span<const VerifyPrompt> prompts);
-// Ids are required, other fields may be missing. Ids must lie in [0, vocab).
+// In each prompt "id" and "ids" are required; the other fields may be missing. Each "id" must be
+// unique. Token ids must lie in [0, vocab).
 Result<std::vector<VerifyPrompt>> ReadPrompts(const std::string& path, int64_t vocab);
 
-// The source reads every prompt's rows from the file; a prompt that the file does not hold, with
-// just these ids, is an error.
+// Returns a source that reads the rows of each prompt from the file. Reading a prompt fails if the
+// file does not have this prompt, or has it with other token ids.
 Result<std::unique_ptr<LogitSource>> OpenLogitsFile(const std::string& path, int64_t vocab);
-// Writes the rows of every prompt as they come; progress counts positions.
+// Writes the rows of each prompt as soon as `source` gives them. progress counts positions.
 Status WriteLogits(const std::string& path, LogitSource& source,
                    std::span<const VerifyPrompt> prompts, int64_t vocab,
                    const std::function<void(int64_t done, int64_t total)>& progress);

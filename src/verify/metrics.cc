@@ -13,7 +13,7 @@
 namespace merope {
 namespace {
 
-// Pearson's correlation of two series of twice-ranks.
+// Pearson's correlation of two series. The callers pass ranks times two.
 template <class T>
 double Correlation(std::span<const T> x, std::span<const T> y) {
   const double n = static_cast<double>(x.size());
@@ -38,14 +38,15 @@ int32_t ArgMax(std::span<const float> values) {
   return static_cast<int32_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
-// p ln(p/m) + q ln(q/m), m = (p + q)/2, for ln p and ln q given. Exactly 0 for equal ones.
+// p ln(p/m) + q ln(q/m), with m = (p + q)/2 and ln_ratio = ln q − ln p. Exactly 0 if p equals q.
 double JensenShannonTerm(double p, double q, double ln_ratio) {
   if (p == 0) return q * std::numbers::ln2;
   const double ln_m_over_p = std::log((1 + q / p) / 2);
   return -p * ln_m_over_p + q * (q == 0 ? 0 : ln_ratio - ln_m_over_p);
 }
 
-// Sums over two vectors of probabilities, element by element.
+// Adds up the sums over two vectors of probabilities, element by element. Finish computes the means
+// and ratios from the sums.
 struct Vectors {
   double pp = 0, qq = 0, pq = 0;
   void Add(double ln_p, double ln_q, RowMetrics* m) {
@@ -68,8 +69,9 @@ struct Vectors {
   }
 };
 
-// From the sums of squares of n centred logits and their differences. Beside a row of equal logits
-// any difference is all there is.
+// dd: the sum of squares of the differences of the centred logits. zz: the sum of squares of the n
+// centred baseline logits. If all baseline logits are equal, the relative error of any difference
+// is 1.
 void LogitErrors(double dd, double zz, double n, RowMetrics* m) {
   m->relative_l2 = dd == 0 ? 0 : zz == 0 ? 1 : std::sqrt(dd / zz);
   m->sigma_d = std::sqrt(dd / n);
@@ -93,7 +95,7 @@ void SetNext(double ln_p, double ln_q, RowMetrics* m) {
   m->q_next = std::exp(ln_q);
 }
 
-// Ties go to the smaller id.
+// If several tokens have the largest logprob, returns the smallest id.
 int32_t MostProbable(const ListedRow& row) {
   size_t best = 0;
   for (size_t i = 1; i < row.ids.size(); ++i)
@@ -131,8 +133,8 @@ void RowComparer::LogSoftmax(std::span<const float> logits, std::vector<double>*
 }
 
 void RowComparer::Ranks(std::span<const float> logits, std::vector<uint32_t>* twice_ranks) {
-  // A radix sort: the order of floats is that of their bits once negative ones are inverted and the
-  // sign bit of others set.
+  // A radix sort on integer keys. The keys have the order of the floats: a negative float has all
+  // of its bits inverted, and any other float has its sign bit set.
   constexpr int kDigitBits = 11, kDigits = 1 << kDigitBits;
   const size_t n = logits.size();
   sorted_.resize(n);
@@ -216,8 +218,8 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, const ListedRow
     dd += d * d;
     zz += z * z;
   }
-  // What a tail of log-probabilities in fp32 is worth: none is taken for smaller than their
-  // rounding, which keeps the sum a lower bound.
+  // The rounding error of a tail that is computed from fp32 logprobs. Adding kRounding to both
+  // tails makes no tail smaller than this error, so that the KL sum stays a lower bound.
   constexpr double kRounding = 1e-6;
   p_tail = std::max(p_tail, 0.0);
   q_tail = std::max(q_tail, 0.0);

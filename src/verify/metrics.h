@@ -1,5 +1,8 @@
-// How far apart two rows of logits are. The baseline's is p = softmax(z⁰), the target's q =
-// softmax(z), both in double. Used by the suite, one RowComparer a thread.
+// Measures the distance between two rows of logits. The baseline's row z⁰ gives p = softmax(z⁰),
+// and the target's row z gives q = softmax(z), both in double precision. Used by the suite and by
+// `merope report`. Each thread needs its own RowComparer.
+//
+// The reference report: the public adaptation report of Pleias-RAG-350M on an Ascend NPU.
 #pragma once
 
 #include <array>
@@ -10,12 +13,13 @@
 
 namespace merope {
 
-// At one position, over the whole vocabulary. Numbers are those of docs/verification.md.
+// The metrics of one position, over the whole vocabulary. The numbers in parentheses are those of
+// docs/verification.md.
 struct RowMetrics {
   double kl = 0;                   // (1) Σ p ln(p/q)
   double js = 0;                   // Jensen–Shannon divergence, nat
   double tv = 0;                   // (3) ½ Σ |p − q|
-  std::optional<double> tv_most;   // of listed tokens: what tv is at most, whatever the tail does
+  std::optional<double> tv_most;   // only for a ListedRow: the upper bound of tv for any tail
   double hellinger2 = 0;           // (3) ½ Σ (√p − √q)² = 1 − Σ √(pq)
   double cosine = 0;               // of p and q
   double mae = 0;                  // mean |p − q|
@@ -24,30 +28,30 @@ struct RowMetrics {
   double relative_l2 = 0;          // (4) ‖d‖ / ‖z⁰ − mean‖, d the difference of the centred logits
   double sigma_d = 0;              // (4) √ mean d²
   double baseline_sigma = 0;       // √ mean (z⁰ − mean)²
-  double gap = 0;                  // (7) between the baseline's two largest logits
+  double gap = 0;                  // (7) difference of the baseline's two largest logits
   int32_t baseline_top1 = 0, target_top1 = 0;  // ties go to the smaller id
-  // At the token that follows, where there is one.
+  // At the prompt's next token. has_next is false if there is no next token.
   bool has_next = false;
   double p_next = 0, q_next = 0;        // (8) probabilities
-  double ln_p_next = 0, ln_q_next = 0;  // (9)
+  double ln_p_next = 0, ln_q_next = 0;  // (9) their logarithms
 };
 
-// The reference report's figures, on the baseline's kTop most probable tokens: p and q are
-// full-softmax probabilities of these tokens, not renormalised. KL is that of unnormalised vectors,
-// Σ p ln(p/q) − p + q, which is never negative and is the plain sum wherever both rows give the
-// tokens the same mass.
+// The figures of the reference report, on the baseline's kTop most probable tokens. p and q are the
+// probabilities of these tokens from the softmax over the whole vocabulary, not renormalised. KL is
+// the divergence of unnormalised vectors, Σ (p ln(p/q) − p + q). It is never negative, and it
+// equals the plain sum Σ p ln(p/q) if both rows give the tokens the same mass.
 struct TopMetrics {
   static constexpr int64_t kTop = 20;
   int32_t baseline_top1 = 0, target_top1 = 0;
   double cosine = 0, mae = 0, kl = 0, js = 0, spearman = 0, mean_relative_error = 0;
 };
 
-// ρ of two equally long series (ties share their mean rank); 1 where both are constant, 0 where one
-// is.
+// Spearman's ρ of two series of equal length ≥ 1. Ties share their mean rank. Returns 1 if both
+// series are constant, and 0 if only one series is constant.
 double Spearman(std::span<const double> x, std::span<const double> y);
 
-// Tokens of a row with their log-probabilities under the target, and that of the token that
-// follows.
+// Some tokens of the target's row with their logprobs, and the logprob of the prompt's next token.
+// The spans do not own their data.
 struct ListedRow {
   std::span<const int32_t> ids;
   std::span<const float> logprobs;
@@ -56,22 +60,24 @@ struct ListedRow {
 
 class RowComparer {
  public:
-  // Both rows of the same length ≥ 2, finite. next: the token that follows.
+  // Both rows must be finite and of the same length ≥ 2. next: the prompt's next token, if there is
+  // one.
   RowMetrics Compare(std::span<const float> baseline, std::span<const float> target,
                      std::optional<int32_t> next);
   TopMetrics CompareTop(std::span<const float> baseline, std::span<const float> target);
 
-  // The same of a target of which only some tokens are known, and so the mass of all others, the
-  // tail. Nothing is renormalised: the figures of p and q are those of the listed tokens and the
-  // tail as one more, for the baseline too. KL and TV are thereby lower bounds, the Bhattacharyya
-  // coefficient an upper one. Those of logits, their ranks and the mean relative error are of the
-  // listed tokens alone.
+  // Compares with a target of which only some tokens are known. The tail is the mass of all other
+  // tokens, also known. Compare does not renormalise. The figures of p and q treat the tail as one
+  // more token, for the baseline too. KL and TV are therefore lower bounds, and the Bhattacharyya
+  // coefficient is an upper bound. The figures of logits, the rank correlation and the mean
+  // relative error use only the listed tokens. The target must list at least two tokens.
   RowMetrics Compare(std::span<const float> baseline, const ListedRow& target,
                      std::optional<int32_t> next);
-  // A token of the baseline's 20 that is not listed counts with what q suits best: it is at most
-  // the least of those listed.
+  // If one of the baseline's 20 tokens is not listed, its q is the value that agrees best with p
+  // and is not above the smallest listed q.
   TopMetrics CompareTop(std::span<const float> baseline, const ListedRow& target);
-  // What a list of these tokens says of a whole row; logprobs has the room for it.
+  // Reduces a whole row to a ListedRow of these token ids. logprobs stores the values; the result
+  // refers to ids and to *logprobs, and both must outlive the result.
   ListedRow List(std::span<const float> row, std::span<const int32_t> ids,
                  std::optional<int32_t> next, std::vector<float>* logprobs);
 
@@ -80,9 +86,9 @@ class RowComparer {
     uint32_t key, index;
   };
   void LogSoftmax(std::span<const float> logits, std::vector<double>* ln);
-  TopMetrics CompareTop(std::span<const float> baseline);  // by ln_p_ and ln_q_
-  // Twice the ranks (1-based, so that the mean rank of a tie is whole too) of a row, in ascending
-  // order.
+  TopMetrics CompareTop(std::span<const float> baseline);  // from ln_p_ and ln_q_
+  // Computes twice the 1-based rank of each element of a row, in ascending order. The factor of two
+  // makes the mean rank of a tie an integer.
   void Ranks(std::span<const float> logits, std::vector<uint32_t>* twice_ranks);
 
   std::vector<double> ln_p_, ln_q_;

@@ -7,7 +7,8 @@
 namespace merope {
 namespace {
 
-// Positions of a mode as a multiple of --quick's: of SmolLM2's tokenizer; others differ little.
+// The number of positions of a mode, as a multiple of the number of --quick. The factors are those
+// of SmolLM2's tokenizer; other tokenizers differ little.
 double Size(VerifyMode mode) {
   return mode == VerifyMode::kQuick ? 1 : mode == VerifyMode::kDefault ? 11 : 48;
 }

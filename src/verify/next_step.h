@@ -1,4 +1,5 @@
-// What to run after an INCONCLUSIVE verdict. Pure.
+// Chooses the command to run after an INCONCLUSIVE verdict. Called by the tables of `merope verify`
+// and by `merope report`. Pure functions: any thread may call them.
 #pragma once
 
 #include <string>
@@ -8,13 +9,13 @@
 namespace merope {
 
 struct NextStep {
-  int64_t needed = 0;     // positions that settle every gate; 0: no number is known
-  int64_t positions = 0;  // about so many the mode has
+  int64_t needed = 0;     // positions that settle every gate; 0: unknown
+  int64_t positions = 0;  // approximate number of positions of `mode`
   VerifyMode mode = VerifyMode::kDefault;
-  bool enough = false;
+  bool enough = false;  // `mode` is larger than the mode of the result, and positions ≥ needed > 0
 };
-// The smallest mode with positions enough, or the largest. Only of a result whose verdict is
-// INCONCLUSIVE.
+// Returns the smallest mode with enough positions, or kFull if no mode has enough. The verdict of
+// the result must be INCONCLUSIVE.
 NextStep WhatSettles(const VerifyResult& result);
 
 // "merope verify MODEL --full --dtype bf16"

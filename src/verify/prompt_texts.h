@@ -1,6 +1,6 @@
-// The texts the built-in prompts are composed of: short passages written for this purpose, in many
-// languages, code, and what dialogues and retrieval prompts need. Data; prompts.cc makes prompts of
-// it.
+// The texts of the built-in prompts: short passages in many languages, written for this purpose;
+// code; and the parts of dialogues and of retrieval prompts. prompts.cc builds prompts from these
+// texts. The data is constant: any thread may read it.
 #pragma once
 
 #include <span>
@@ -17,9 +17,10 @@ std::span<const Passage> ProsePassages();
 // Program text and markup; language names the programming language.
 std::span<const Passage> CodePassages();
 
-// A question, and three sources of which the first answers it, with the answer a model might give.
+// A question, three sources, and an answer that a model may give. The first source answers the
+// question.
 struct RetrievalCase {
-  std::string_view language;  // "English": as the protocol spells it
+  std::string_view language;  // in the spelling of the RAG protocol: "English"
   std::string_view query;
   std::string_view sources[3];
   std::string_view answer;  // without the citation
@@ -27,7 +28,8 @@ struct RetrievalCase {
 };
 std::span<const RetrievalCase> RetrievalCases();
 
-// Turns of a conversation, of two speakers in turn; any of one side may answer any of the other.
+// The lines of a conversation of two speakers, who speak alternately. Any reply may follow any
+// question.
 std::span<const std::string_view> DialogueQuestions();
 std::span<const std::string_view> DialogueReplies();
 

@@ -5,8 +5,10 @@
 #include <random>
 #include <utility>
 
-#include "engine/load.h"
-#include "text/chat_date.h"
+#include "prompt/chat_template.h"
+#include "prompt/encode_prompt.h"
+#include "prompt/rag_protocol.h"
+#include "template/date.h"
 #include "verify/prompt_texts.h"
 
 namespace merope {
@@ -39,7 +41,7 @@ constexpr std::string_view kReport[] = {
     "Explain RAG fusion and re-ranking.",
     "What is the future of retrieval-augmented generation?"};
 
-// Draws that are the same everywhere: the generator's output is fixed by the standard.
+// Random draws that are the same on every platform: the C++ standard fixes the generator's output.
 class Draws {
  public:
   explicit Draws(uint32_t seed) : random_(seed) {}
@@ -110,8 +112,8 @@ std::string PlainRetrieval(const RetrievalCase& c) {
                      c.query, c.sources[0], c.sources[1], c.sources[2], c.answer);
 }
 
-// At least that many bytes of the passages from the first-th on, then of generated text: nothing is
-// said twice.
+// Returns at least `bytes` bytes: first the passages in order, from index `first` on and wrapping
+// around, then generated text. No passage occurs twice.
 std::string Continue(std::span<const Passage> passages, size_t first, size_t bytes, uint32_t seed) {
   std::string text;
   for (size_t i = 0; i < passages.size() && text.size() < bytes; ++i)
@@ -120,7 +122,8 @@ std::string Continue(std::span<const Passage> passages, size_t first, size_t byt
   return text;
 }
 
-// At least that many bytes of everything there is, shuffled.
+// Returns at least `bytes` bytes of prose, code, retrieval prompts and generated text, in shuffled
+// order.
 std::string Mixture(size_t bytes, uint32_t seed) {
   std::vector<std::string> sections;
   for (const Passage& p : ProsePassages()) sections.push_back(std::string(p.text) + "\n\n");
@@ -153,7 +156,7 @@ class Builder {
     TRY(AddLists());
     TRY(AddLengths());
     TRY(AddRetrieval());
-    // Each mode's prompts are the start of the next one's.
+    // The prompts of a mode are the first prompts of the next larger mode.
     std::vector<VerifyPrompt> prompts;
     for (const VerifyMode tier : {VerifyMode::kQuick, VerifyMode::kDefault, VerifyMode::kFull})
       for (auto& [own_tier, prompt] : prompts_)
@@ -162,7 +165,7 @@ class Builder {
   }
 
  private:
-  // A template brings its own prefix.
+  // The rendered template contains its own prefix, so EncodePrompt adds no prefix (BOS).
   Status AddChat() {
     if (!chat_ || mode_ < VerifyMode::kDefault) return {};
     for (size_t i = 0; i < std::size(kReport); ++i) {
@@ -175,13 +178,15 @@ class Builder {
     return {};
   }
 
-  // tokens > 0: text is cut after so many.
+  // tokens > 0: the prompt is cut after this number of tokens. The prompt is left out if `tier` is
+  // above the mode.
   Status AddText(VerifyMode tier, std::string id, std::string kind, std::string_view language,
                  std::string text, int64_t tokens = 0) {
     if (tier > mode_) return {};
     TRY_ASSIGN(std::vector<int32_t> ids, EncodePrompt(tokenizer_, text));
     if (ids.empty()) return Err("tokenizer: prompt {}: expected tokens, found none", id);
-    // The tokens of an unusual vocabulary may be so long that there are fewer.
+    // The tokens of an unusual vocabulary may be very long, and the text may then have fewer
+    // tokens.
     const bool cut = tokens > 0 && std::ssize(ids) > tokens;
     if (cut) ids.resize(static_cast<size_t>(tokens));
     return Add(
@@ -202,7 +207,8 @@ class Builder {
     return {};
   }
 
-  // Bytes that hold n tokens: no token of a natural text is this long on average.
+  // A number of bytes that contains at least n tokens: the tokens of a natural text have fewer than
+  // 8 bytes on average.
   static size_t BytesFor(int64_t n) { return static_cast<size_t>(n) * 8 + 64; }
 
   Status AddProse() {
@@ -260,8 +266,8 @@ class Builder {
     return {};
   }
 
-  // Lengths about those where an implementation changes course (a page, a block, a chunk), and long
-  // ones.
+  // Adds prompts with lengths around the sizes at which an implementation takes another path (a
+  // page, a block, a chunk), and long prompts.
   Status AddLengths() {
     constexpr int64_t kBoundaries[] = {31,  32,  33,  63,  64,  65,  127,  128,  129,
                                        255, 256, 257, 511, 512, 513, 1023, 1024, 1025};
@@ -286,65 +292,28 @@ class Builder {
     for (size_t i = 0; i < cases.size(); ++i)
       TRY(AddText(VerifyMode::kDefault, fmt::format("sources-{}", i + 1), "sources",
                   cases[i].language, PlainRetrieval(cases[i])));
-    if (!tokenizer_.TokenToId("<|query_start|>")) return {};
+    if (!HasRagProtocol(tokenizer_)) return {};
     for (size_t i = 0; i < cases.size(); ++i) {
-      // One source; three sources; three sources and the answer as the model is trained to write
-      // it.
+      // Variant 0: one source. Variant 1: three sources. Variant 2: three sources and the answer,
+      // in the form that the model is trained to write.
       for (const int variant : {0, 1, 2}) {
         const VerifyMode tier = i < 2 && variant != 1 ? VerifyMode::kQuick : VerifyMode::kDefault;
         if (tier > mode_) continue;
+        const RetrievalCase& c = cases[i];
+        TRY_ASSIGN(
+            std::vector<int32_t> ids,
+            EncodeRagPrompt(tokenizer_, c.query, std::span(c.sources).first(variant == 0 ? 1 : 3)));
+        if (variant == 2) {
+          TRY_ASSIGN(const std::vector<int32_t> answer,
+                     EncodeRagAnswer(tokenizer_, {c.language, c.answer, c.quote}));
+          ids.insert(ids.end(), answer.begin(), answer.end());
+        }
         VerifyPrompt prompt{fmt::format("rag-{}-{}", i + 1, variant + 1), "rag",
-                            std::string(cases[i].language), "", tokenizer_.PrefixIds()};
-        TRY(AppendProtocol(cases[i], variant == 0 ? 1 : 3, variant == 2, &prompt));
+                            std::string(c.language), "", std::move(ids)};
         TRY(Add(tier, std::move(prompt), true));
       }
     }
     return {};
-  }
-
-  // Pleias-RAG's prompt protocol. What users write is tokenized as plain text.
-  Status AppendProtocol(const RetrievalCase& c, int sources, bool answered,
-                        VerifyPrompt* prompt) const {
-    const auto special = [&](std::string_view name) -> Status {
-      const std::string token = fmt::format("<|{}|>", name);
-      const std::optional<int32_t> id = tokenizer_.TokenToId(token);
-      if (!id)
-        return Err("tokenizer: expected the token {} beside <|query_start|>, found none", token);
-      prompt->ids.push_back(*id);
-      return {};
-    };
-    const auto text = [&](std::string_view plain) -> Status {
-      TRY_ASSIGN(const std::vector<int32_t> ids,
-                 tokenizer_.Encode(plain, {.parse_special = false, .add_special = false}));
-      prompt->ids.insert(prompt->ids.end(), ids.begin(), ids.end());
-      return {};
-    };
-    TRY(special("query_start"));
-    TRY(text(c.query));
-    TRY(special("query_end"));
-    TRY(text("\n"));
-    for (int i = 0; i < sources; ++i) {
-      TRY(special("source_start"));
-      TRY(special("source_id"));
-      TRY(text(fmt::format("{} {}", i + 1, c.sources[i])));
-      TRY(special("source_end"));
-      TRY(text("\n"));
-    }
-    TRY(special("language_start"));
-    TRY(text("\n"));
-    if (!answered) return {};
-    TRY(text(fmt::format("{}\n", c.language)));
-    TRY(special("language_end"));
-    TRY(text("\n\n"));
-    TRY(special("query_report_start"));
-    TRY(text("\nAnswerable\n"));
-    TRY(special("query_report_end"));
-    TRY(text("\n\n"));
-    TRY(special("answer_start"));
-    TRY(text(fmt::format("\n{}<ref name=\"", c.answer)));
-    TRY(special("source_id"));
-    TRY(text(fmt::format("1\">{}</ref>\n", c.quote)));
-    return special("answer_end");
   }
 
   const Tokenizer& tokenizer_;
@@ -370,10 +339,11 @@ Result<std::vector<VerifyPrompt>> BuildPrompts(const Tokenizer& tokenizer, int64
 
 Result<std::vector<VerifyPrompt>> BuildPrompts(const Checkpoint& checkpoint,
                                                const Tokenizer& tokenizer, VerifyMode mode) {
-  const auto chat = checkpoint.LoadChatTemplate();
+  const auto chat = LoadChatTemplate(checkpoint);
   ChatTemplateOptions options;
   ChatWording wording;
-  if (chat && chat->has_value()) {  // one that cannot be used is `inspect`'s to tell
+  // Ignores a chat template that cannot be used; `merope inspect` reports the error.
+  if (chat && chat->has_value()) {
     TRY_ASSIGN(options.date, OwnPromptsDate());
     wording = [&](std::string_view message) {
       const ChatMessage said{"user", std::string(message)};

@@ -1,6 +1,8 @@
-// What a verification finds: (a) the first tokens' table, (b) the figures of every position, and
-// the check of the baseline itself. Plain values: the suite fills them, tables, JSON and the report
-// word them. docs/verification.md defines every figure.
+// The result of a verification: (a) the table of first tokens, (b) the figures of all positions,
+// and the check of the baseline itself. The structs are plain values. The suite fills them; the
+// tables, JSON and `merope report` format them. docs/verification.md defines every figure.
+//
+// The reference report: the public adaptation report of Pleias-RAG-350M on an Ascend NPU.
 #pragma once
 
 #include <array>
@@ -15,8 +17,9 @@
 
 namespace merope {
 
-// (a) The reference report's table: the distribution of the first token after each prompt, on the
-// baseline's 20 most probable tokens, by full-softmax probabilities.
+// (a) The reference report's table: the distribution of the first token after each prompt. The
+// figures use the baseline's 20 most probable tokens, with probabilities from the softmax over the
+// whole vocabulary.
 struct FirstTokenRow {
   std::string prompt;
   std::string baseline_top1, target_top1;  // the tokens' text
@@ -30,12 +33,13 @@ struct FirstTokenTable {
   // Means over the prompts.
   double cosine = 0, one_minus_cosine = 0, mae = 0, kl = 0, js = 0, spearman = 0,
          mean_relative_error = 0;
-  std::vector<GateResult> gates;  // top1_rate, one_minus_cosine, cosine, kl, spearman
+  std::vector<GateResult> gates;  // top1_rate, cosine, one_minus_cosine, kl, spearman
   Verdict verdict = Verdict::kFail;
 };
 
-// A figure taken at every teacher-forced position. p99 and worst are on the figure's bad side (for
-// cosine: the first percentile and the minimum). Intervals: 95 %, bootstrap over prompts.
+// A figure of all teacher-forced positions. p99, p999 and worst are on the bad side of the figure;
+// for cosine, p99 is the first percentile and worst is the minimum. The intervals are 95 %
+// bootstrap intervals over prompts.
 struct PositionFigure {
   std::string key;    // "kl"
   std::string label;  // "KL divergence (nat)"
@@ -48,18 +52,18 @@ struct Flip {
   std::string prompt_id;
   int64_t position = 0;
   std::string baseline_top1, target_top1;
-  double gap = 0;      // between the baseline's two largest logits
-  double allowed = 0;  // the gap below which bf16 noise explains a flip
-  bool explained = false;
+  double gap = 0;          // difference of the baseline's two largest logits
+  double allowed = 0;      // the largest gap at which the format's noise explains the flip
+  bool explained = false;  // gap ≤ allowed
 };
 
-// A position where the two distributions are far apart: a Bhattacharyya coefficient under 0.99.
+// A position where the two distributions differ much: the Bhattacharyya coefficient is below 0.99.
 struct Outlier {
   std::string prompt_id;
   int64_t position = 0;
   double bhattacharyya = 0;
-  std::optional<double> emulated_bhattacharyya{};  // of emulated bf16; nullopt: not examined
-  bool explained = false;  // bf16 does about the same there, however it is computed
+  std::optional<double> emulated_bhattacharyya{};  // of the emulated format; nullopt: not examined
+  bool explained = false;  // the emulated format's 1 − BC is at least a ninth of the target's
 };
 
 struct PromptSummary {
@@ -69,22 +73,22 @@ struct PromptSummary {
   double mean_kl = 0, max_kl = 0, mean_relative_l2 = 0;
 };
 
-// (b) The full vocabulary at every position.
+// (b) The figures over the whole vocabulary, at all positions.
 struct PositionSuite {
   int64_t prompts = 0, positions = 0;
-  int64_t not_finite = 0;  // positions where some logit is NaN or infinite
-  // kl, js, tv, tv_most (of rows of top-k alone), hellinger2, bhattacharyya, one_minus_cosine,
-  // cosine, mae, spearman, mean_relative_error, relative_l2, abs_delta_p.
+  int64_t not_finite = 0;  // positions with a logit that is NaN or infinite
+  // kl, js, tv, tv_most (only for rows of top-k tokens), hellinger2, bhattacharyya, cosine,
+  // one_minus_cosine, mae, spearman, mean_relative_error, relative_l2, sigma_d, abs_delta_p.
   std::vector<PositionFigure> figures;
-  int64_t same_top1 = 0;
+  int64_t same_top1 = 0;  // positions
   double same_top1_rate = 0;
   Interval same_top1_interval;  // Clopper–Pearson, 95 %
-  double expected_flips = 0;    // from the emulated bf16 noise
+  double expected_flips = 0;    // from the noise of the emulated format
   std::vector<Flip> flips;
   std::vector<Outlier> outliers;
   double rms_delta_p = 0;
   Interval rms_delta_p_interval;
-  std::array<double, 5> delta_p_percentiles = {};  // of q − p at the next token: 1, 5, 50, 95, 99 %
+  std::array<double, 5> delta_p_percentiles = {};  // 1, 5, 50, 95, 99 % of q − p at the next token
   double delta_ln_ppl = 0;                         // mean of ln p − ln q at the next token
   Interval delta_ln_ppl_interval;                  // 90 %, for the equivalence test
   double baseline_ppl = 0, target_ppl = 0;
@@ -93,23 +97,25 @@ struct PositionSuite {
   Verdict verdict = Verdict::kFail;
 };
 
-// The fp32 baseline against the double-sum reference back end, and the noise of bf16 as the
-// reference back end emulates it.
+// The check of the fp32 baseline against the double-precision reference back end, and the noise of
+// the target's format, which the reference back end emulates (for an fp32 target: bf16).
 struct ReferenceCheck {
   int64_t positions = 0;
   double max_relative_l2 = 0, mean_relative_l2 = 0;  // baseline against reference, centred logits
   double worst_share_of_bound = 0;                   // the largest error / bound; > 1 fails
-  double bound_at_worst = 0;                         // the bound at that position
-  int64_t top1_differences = 0;                      // beyond what the measured error explains
+  double bound_at_worst = 0;     // the bound at the position of worst_share_of_bound
+  int64_t top1_differences = 0;  // top-1 differences with a gap above 6 σ of the measured error
   Verdict verdict = Verdict::kFail;
 
-  double emulated_sigma = 0;  // σ_b: RMS centred logit error of emulated bf16 against the baseline
+  // RMS of the centred logit error of the emulated format against the baseline.
+  double emulated_sigma = 0;
   double emulated_relative_l2 = 0;  // mean
   double emulated_kl = 0;           // mean
   int64_t emulated_flips = 0;
-  double emulated_expected_flips =
-      0;  // what the flip model says for the same positions: its own check
-  double target_sigma = 0, target_kl = 0;  // the target on the same positions
+  // The number of flips that the noise model predicts for the same positions. The comparison with
+  // emulated_flips checks the noise model.
+  double emulated_expected_flips = 0;
+  double target_sigma = 0, target_kl = 0;  // of the target, on the same positions
 };
 
 struct VerifyResult {
@@ -118,14 +124,14 @@ struct VerifyResult {
   std::string baseline, target;  // "cpu (AVX3_ZEN4, 2 threads), fp32", "…, bf16"
   Precision target_precision = Precision::kBf16;
   int threads = 0;
-  int64_t context = 0;  // prompts are cut to it
+  int64_t context = 0;  // in tokens; longer prompts are cut to the context
   double seconds = 0;
-  double baseline_tokens_per_second = 0,
-         target_tokens_per_second = 0;  // teacher-forced, with all logits
+  // Teacher-forced, with logits after every token.
+  double baseline_tokens_per_second = 0, target_tokens_per_second = 0;
   FirstTokenTable first_token;
   PositionSuite positions;
   ReferenceCheck reference;
-  // The worse of (a) and (b); the reference check is part of (b).
+  // The worse of the verdicts of (a) and (b). The reference check is part of (b).
   Verdict verdict = Verdict::kFail;
 };
 

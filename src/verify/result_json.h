@@ -1,4 +1,5 @@
-// A verification's result as JSON: all of it, under the names of result.h.
+// Converts the whole result of a verification to JSON, with the names of result.h. Called by
+// `merope verify` and `merope report`. Pure functions: any thread may call them.
 #pragma once
 
 #include <nlohmann/json.hpp>

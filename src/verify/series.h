@@ -1,4 +1,5 @@
-// Values taken at positions, grouped by prompt: what figures and gates are computed from.
+// Collects values of positions, grouped by prompt. The figures and the gates are computed from
+// these series. Used on the suite's thread.
 #pragma once
 
 #include <cstdint>
@@ -13,20 +14,20 @@
 
 namespace merope {
 
-// A figure of one position; nullopt where it has none (no next token).
+// Returns a figure of one position. Returns nullopt if the position has no value (no next token).
 using Extract = std::function<std::optional<double>(const RowMetrics&)>;
 
-// (q − p)² at the token that follows.
+// (q − p)² at the prompt's next token.
 inline std::optional<double> SquaredDelta(const RowMetrics& m) {
   if (!m.has_next) return std::nullopt;
   return (m.q_next - m.p_next) * (m.q_next - m.p_next);
 }
 
-// Values by position, and their sums and counts by prompt.
+// The values of the positions, and the sums and counts of the prompts. A cluster is a prompt.
 struct Series {
   std::vector<double> values;
-  std::vector<int32_t> clusters;
-  std::vector<double> sums, counts;
+  std::vector<int32_t> clusters;     // the prompt's index of each value
+  std::vector<double> sums, counts;  // (n_clusters)
 
   explicit Series(size_t n_clusters) : sums(n_clusters), counts(n_clusters) {}
   void Add(int32_t cluster, double value) {

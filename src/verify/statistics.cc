@@ -12,8 +12,8 @@
 namespace merope {
 namespace {
 
-// The continued fraction of the incomplete beta function, by Lentz's method; converges fast for x <
-// (a + 1)/(a + b + 2).
+// The continued fraction of the incomplete beta function, by Lentz's method. The fraction converges
+// fast if x < (a + 1)/(a + b + 2).
 double BetaContinuedFraction(double a, double b, double x) {
   constexpr double kTiny = 1e-300, kPrecision = 1e-15;
   constexpr int kMaxTerms = 10000;
@@ -33,7 +33,7 @@ double BetaContinuedFraction(double a, double b, double x) {
   return value;
 }
 
-// x with I_x(a, b) = probability.
+// Returns x with I_x(a, b) = probability, by bisection.
 double BetaQuantile(double a, double b, double probability) {
   double low = 0, high = 1;
   for (int i = 0; i < 200 && low < high; ++i) {
@@ -75,7 +75,8 @@ Interval PoissonInterval(double mean, double confidence) {
     double cumulative = 0;
     for (double k = 0;; ++k) {
       cumulative += std::exp(k * std::log(mean) - mean - std::lgamma(k + 1));
-      // Past the far tail the sum has lost its last digits; no quantile asked for lies there.
+      // Rounding may keep the sum below `probability`. No quantile that a caller asks for lies this
+      // far in the tail, so the loop ends here.
       if (cumulative >= probability || k > mean + 40 * std::sqrt(mean) + 100) return k;
     }
   };
@@ -97,8 +98,8 @@ double Quantile(std::span<const double> values, double q) {
 ClusterBootstrap::ClusterBootstrap(int64_t n_clusters)
     : n_clusters_(n_clusters), draws_(static_cast<size_t>(kResamples * n_clusters)) {
   CHECK(n_clusters > 0 && n_clusters < (1 << 16));
-  std::mt19937_64 random(
-      kSeed);  // its output is fixed by the standard; the library's distributions are not
+  // The C++ standard fixes the output of the generator, but not of the library's distributions.
+  std::mt19937_64 random(kSeed);
   for (int resample = 0; resample < kResamples; ++resample) {
     uint16_t* row = draws_.data() + resample * n_clusters;
     for (int64_t i = 0; i < n_clusters; ++i)
@@ -118,7 +119,7 @@ Interval ClusterBootstrap::Ratio(std::span<const double> numerator,
       above += draws[i] * numerator[i];
       below += draws[i] * denominator[i];
     }
-    // Nothing over nothing: the resample says no more than that both are the same.
+    // 0 / 0: the resample shows only that both sums are equal, so the ratio is 1.
     ratios.push_back(below != 0   ? above / below
                      : above == 0 ? 1
                                   : std::numeric_limits<double>::infinity());
@@ -142,8 +143,9 @@ Interval ClusterBootstrap::QuantileInterval(std::span<const double> values,
     const auto draws = Draws(resample);
     int64_t total = 0;
     for (size_t i = 0; i < draws.size(); ++i) total += draws[i] * sizes[i];
-    if (total == 0) continue;  // only clusters without values were drawn
-    // From the largest value down, to the one that q of the resample does not exceed.
+    if (total == 0) continue;  // the resample has only clusters without values
+    // Counts the values from the largest down. The quantile is the first value at which the count
+    // exceeds (1 − q) · (total − 1).
     const double above = (1 - q) * static_cast<double>(total - 1);
     double passed = 0;
     double value = values[order.back()];
@@ -166,8 +168,8 @@ double ClusterBootstrap::DesignEffect(std::span<const double> successes,
   const double rate = std::accumulate(successes.begin(), successes.end(), 0.0) / n;
   const double binomial = rate * (1 - rate) / n;
   if (binomial <= 0) return 1;
-  // The variance of a ratio of sums over clusters, to first order (what the resamples' variance
-  // tends to).
+  // The variance of a ratio of sums over clusters, to first order. The variance of many resamples
+  // tends to this value.
   double squares = 0;
   for (size_t i = 0; i < trials.size(); ++i) {
     const double excess = successes[i] - rate * trials[i];

@@ -1,5 +1,6 @@
-// The statistics behind the verdicts: exact intervals, and the bootstrap over prompts.
-// Deterministic: the seed is fixed.
+// The statistics of the verdicts: exact intervals, and the bootstrap over prompts. Results are
+// deterministic, because the seed is fixed. Called by the suite and by `merope report`. The
+// functions are pure and ClusterBootstrap is immutable: any thread may use them.
 #pragma once
 
 #include <cstdint>
@@ -14,35 +15,36 @@ double NormalCdf(double x);
 // The regularised incomplete beta function I_x(a, b).
 double RegularizedBeta(double a, double b, double x);
 
-// The two-sided Clopper–Pearson interval of a proportion: successes of trials. Both may be
-// fractions (an effective sample size in place of a count).
+// The two-sided Clopper–Pearson interval of the proportion successes / trials. Both arguments may
+// be fractional: the caller may pass an effective sample size in place of a count.
 Interval ClopperPearson(double successes, double trials, double confidence);
 
-// The central interval of a Poisson variable of this mean: the quantiles at (1 − confidence)/2 and
-// (1 + confidence)/2.
+// The central interval of a Poisson variable with this mean: the quantiles at (1 − confidence)/2
+// and (1 + confidence)/2.
 Interval PoissonInterval(double mean, double confidence);
 
-// The q-quantile, interpolated linearly between order statistics (NumPy's default). values: in any
-// order, at least one.
+// The q-quantile, interpolated linearly between order statistics (NumPy's default). values may be
+// in any order and must not be empty.
 double Quantile(std::span<const double> values, double q);
 
-// The cluster bootstrap: prompts are drawn with replacement, each with all its positions,
-// kResamples times.
+// The cluster bootstrap. A resample draws prompts with replacement; each drawn prompt brings all
+// its positions. There are kResamples resamples.
 class ClusterBootstrap {
  public:
   static constexpr int kResamples = 2000;
   static constexpr uint64_t kSeed = 20260520;
   explicit ClusterBootstrap(int64_t n_clusters);
 
-  // Percentile interval of Σ numerator / Σ denominator, sums by cluster (a mean: values summed and
-  // counted by cluster).
+  // The percentile interval of Σ numerator / Σ denominator. Both spans have one sum per cluster.
+  // For the interval of a mean, the numerator is the sum of the values and the denominator is their
+  // count.
   Interval Ratio(std::span<const double> numerator, std::span<const double> denominator,
                  double confidence) const;
-  // Percentile interval of the q-quantile of values, values[i] lying in clusters[i].
+  // The percentile interval of the q-quantile of values. values[i] belongs to clusters[i].
   Interval QuantileInterval(std::span<const double> values, std::span<const int32_t> clusters,
                             double q, double confidence) const;
-  // The design effect of a rate: its variance between prompts as a multiple of the binomial one, at
-  // least 1. Sums by cluster.
+  // The design effect of a rate: the variance of the rate between clusters over the binomial
+  // variance, at least 1. Both spans have one sum per cluster.
   static double DesignEffect(std::span<const double> successes, std::span<const double> trials);
 
  private:
@@ -51,7 +53,8 @@ class ClusterBootstrap {
                                      static_cast<size_t>(n_clusters_));
   }
   int64_t n_clusters_;
-  std::vector<uint16_t> draws_;  // (kResamples, n_clusters): how often each cluster is drawn
+  // (kResamples, n_clusters): how often a resample draws each cluster.
+  std::vector<uint16_t> draws_;
 };
 
 }  // namespace merope

@@ -22,13 +22,14 @@
 namespace merope {
 namespace {
 
-// Positions that the reference back end computes, in fp32 and as emulated bf16, at least; and those
-// that it computes at most to examine suspects.
+// The least number of positions for which the reference back end computes the fp32 rows and the
+// emulated rows. Fewer, if all prompts together have fewer.
 int64_t ReferencePositions(VerifyMode mode) { return mode == VerifyMode::kQuick ? 320 : 1000; }
-// What the reference back end emulates beside the target: the target's own integers, or bf16.
+// The format that the reference back end emulates: the target's format, or bf16 for an fp32 target.
 Precision EmulatedPrecision(Precision target) {
   return target == Precision::kFp32 ? Precision::kBf16 : target;
 }
+// The largest number of positions that the reference back end computes to examine suspects.
 int64_t SuspectPositions(VerifyMode mode) {
   return mode == VerifyMode::kQuick ? 600 : mode == VerifyMode::kDefault ? 4000 : 20000;
 }
@@ -73,8 +74,9 @@ class Suite {
       TRY(CheckFile(*target));
     }
     const bool target_of_file = target != nullptr;
-    // An fp32 target is compared with the double-sum reference itself; any other with fp32 on the
-    // CPU back end, or the file.
+    // The baseline is the file if there is one. Otherwise the baseline is the double-precision
+    // reference for an fp32 target that the suite runs itself, and fp32 on the CPU back end for any
+    // other target.
     const bool against_reference =
         options_.target == Precision::kFp32 && baseline == nullptr && !target_of_file;
     if (!against_reference) {
@@ -90,12 +92,11 @@ class Suite {
     }
     if (!baseline) {
       TRY_ASSIGN(baseline,
-                 LoadLogitSource(original_,
-                                 against_reference ? BackendKind::kReference : BackendKind::kCpu,
+                 LoadLogitSource(original_, against_reference ? kReferenceBackend : kCpuBackend,
                                  Precision::kFp32, KvStorage::kAuto, options_.threads, longest_));
     }
     if (!target) {
-      TRY_ASSIGN(target, LoadLogitSource(checkpoint_, BackendKind::kCpu, options_.target,
+      TRY_ASSIGN(target, LoadLogitSource(checkpoint_, kCpuBackend, options_.target,
                                          options_.target_kv, options_.threads, longest_));
     }
     result.baseline = baseline->name();
@@ -144,7 +145,7 @@ class Suite {
     return {};
   }
 
-  // A file without some prompt is refused before the work begins.
+  // Refuses a file that lacks a prompt, before the long work begins.
   Status CheckFile(LogitSource& file) const {
     std::vector<float> row(static_cast<size_t>(vocab_));
     for (const VerifyPrompt& p : prompts_) {
@@ -165,15 +166,16 @@ class Suite {
     if (options_.progress) options_.progress(phase, done, total);
   }
 
-  // The reference prompts' logits; the model is gone again when they are there.
+  // Computes the logits of the reference prompts on the reference back end, and keeps them in a
+  // file. The model is freed before the function returns.
   Result<std::unique_ptr<LogitSource>> ReferenceRows(const Checkpoint& checkpoint,
                                                      Precision precision, KvStorage kv,
                                                      std::string_view phase) const {
     int64_t total = 0;
     for (const VerifyPrompt& p : ReferencePrompts()) total += std::ssize(p.ids);
-    TRY_ASSIGN(const std::unique_ptr<LogitSource> source,
-               LoadLogitSource(checkpoint, BackendKind::kReference, precision, kv, options_.threads,
-                               longest_));
+    TRY_ASSIGN(
+        const std::unique_ptr<LogitSource> source,
+        LoadLogitSource(checkpoint, kReferenceBackend, precision, kv, options_.threads, longest_));
     return KeepRows(*source, ReferencePrompts(), vocab_,
                     [&](int64_t done) { Progress(phase, done, total); });
   }
@@ -186,8 +188,8 @@ class Suite {
     std::vector<float> logprobs;
   };
 
-  // All sources in step, a chunk of positions at a time; the rows of a chunk are compared on all
-  // threads.
+  // Reads one chunk of positions from each source, compares the rows of the chunk, and goes on with
+  // the next chunk. All threads of the team compare rows; the calling thread reads.
   Status CompareAll(LogitSource& baseline, LogitSource& target, int threads) {
     ThreadTeam team(threads);
     std::vector<Comparer> comparers(static_cast<size_t>(team.size()));
@@ -227,9 +229,9 @@ class Suite {
     return {};
   }
 
-  // Emulates bf16 at suspects that have not been, those nearest to the start of their prompts
-  // first, while the budget lasts.
-  // target: where it is a file.
+  // Emulates the format at the suspects that have no emulated metrics yet. The prompts that need
+  // the fewest positions come first, until the budget (SuspectPositions) is used up. target:
+  // nullptr unless the target is a file.
   Status Examine(LogitSource& baseline, LogitSource* target) {
     std::map<int32_t, std::vector<Suspect*>> by_prompt;
     for (Suspect& suspect : suspects_)
@@ -244,10 +246,9 @@ class Suite {
            total + order[n_prompts].first <= SuspectPositions(options_.mode))
       total += order[n_prompts++].first;
     if (n_prompts == 0) return {};
-    TRY_ASSIGN(
-        const std::unique_ptr<LogitSource> emulation,
-        LoadLogitSource(checkpoint_, BackendKind::kReference, EmulatedPrecision(options_.target),
-                        options_.target_kv, options_.threads, longest_));
+    TRY_ASSIGN(const std::unique_ptr<LogitSource> emulation,
+               LoadLogitSource(checkpoint_, kReferenceBackend, EmulatedPrecision(options_.target),
+                               options_.target_kv, options_.threads, longest_));
     Comparer comparer;
     Chunks chunks;
     int64_t done = 0;
@@ -286,7 +287,8 @@ class Suite {
                              : comparer.rows.Compare(baseline, Row(chunks.target, row), next);
   }
 
-  // What is emulated is compared as the target is: by the same tokens.
+  // Compares the emulated row in the same way as the target's row: if the target lists only some
+  // tokens, the emulated row is reduced to the same tokens.
   RowMetrics CompareEmulated(Comparer& comparer, const Chunks& chunks, const LogitChunk& emulated,
                              int64_t row, std::optional<int32_t> next) const {
     const std::span<const float> baseline = Row(chunks.baseline, row);
@@ -336,14 +338,16 @@ class Suite {
   }
 
   const Checkpoint& checkpoint_;
-  const Checkpoint& original_;  // whose fp32 is the baseline
+  const Checkpoint& original_;  // its fp32 is the baseline
   const Tokenizer& tokenizer_;
   const VerifyOptions& options_;
   const int64_t vocab_;
   std::vector<VerifyPrompt> prompts_;
-  size_t n_reference_ = 0;  // the first so many prompts go through the reference back end
-  int64_t longest_ = 0;
-  // Of the reference prompts. reference_ nullptr: it is the baseline; rounded_: it is emulated_.
+  size_t n_reference_ = 0;  // the reference back end runs the first n_reference_ prompts
+  int64_t longest_ = 0;     // tokens of the longest prompt
+  // The rows of the reference prompts: fp32, the emulated format, and emulated bf16. If reference_
+  // is nullptr, the baseline itself is the fp32 reference. If rounded_ is nullptr, emulated_ also
+  // holds the emulated bf16 rows.
   std::unique_ptr<LogitSource> reference_, emulated_, rounded_;
   std::vector<PositionRecord> positions_;
   std::vector<ReferenceRecord> references_;
@@ -355,10 +359,11 @@ class Suite {
 }  // namespace
 
 int VerifyPhases(const VerifyOptions& options) {
-  const bool reference = options.target != Precision::kFp32 || !options.against.empty();
+  const bool reference = options.target != Precision::kFp32 || !options.against.empty() ||
+                         !options.target_file.empty();
   const bool rounded = EmulatedPrecision(options.target) != Precision::kBf16 ||
                        options.target_kv != KvStorage::kAuto;
-  return 3 + reference + rounded;  // beside the emulation, the comparison and the suspects
+  return 3 + reference + rounded;  // 3: the emulation, the comparison, the suspects
 }
 
 Status CheckVocabulary(const Checkpoint& checkpoint) {

@@ -1,5 +1,6 @@
-// The precision suite: a target (a faster arithmetic) against the fp32 baseline, prompt by prompt,
-// and the verdicts. Called by `merope verify` and the report, on the caller's thread.
+// The precision suite. It compares a target (a faster arithmetic) with the fp32 baseline, prompt by
+// prompt, and computes the verdicts. Called by `merope verify` and `merope report`, on the caller's
+// thread; the comparison of rows also uses a team of threads.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "backend/backend.h"
+#include "backend/registry.h"
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
 #include "text/tokenizer.h"
@@ -19,24 +20,30 @@ namespace merope {
 struct VerifyOptions {
   VerifyMode mode = VerifyMode::kDefault;
   Precision target = Precision::kBf16;
-  KvStorage target_kv = KvStorage::kAuto;  // of the target, and of what emulates it
+  KvStorage target_kv = KvStorage::kAuto;  // of the target, and of the target's emulation
   int threads = 0;                         // 0: DefaultThreads()
-  std::string against;  // a safetensors file of baseline logits (tools/dump_hf_logits.py); empty:
-                        // our own fp32
-  std::string target_file{};  // a file of another device's logits, which are the target's; what is
-                              // emulated is the format that it computed in: target, target_kv
-  std::string prompts{};  // a file of the user's own (verify/user_prompts.h), after those of the
-                          // mode; empty: none
-  // Whose fp32 is the baseline; nullptr: the checkpoint's own. Of the same vocabulary.
+  // A safetensors file of baseline logits (tools/dump_hf_logits.py). Empty: the baseline is
+  // merope's own fp32.
+  std::string against;
+  // A safetensors file of the target's logits, which another device computed. `target` and
+  // `target_kv` then name the format in which the device computed, and the suite emulates this
+  // format. Empty: the suite runs the target itself.
+  std::string target_file{};
+  // A file of the user's own prompts (verify/user_prompts.h), which follow the prompts of the mode.
+  // Empty: none.
+  std::string prompts{};
+  // The checkpoint whose fp32 is the baseline; must have the same vocabulary size. nullptr: the
+  // verified checkpoint.
   const Checkpoint* original = nullptr;
-  // What is being done now ("reference", "comparing"), and how far it is.
+  // Called with the name of the current phase ("fp32 reference", "comparing") and its positions.
   std::function<void(std::string_view phase, int64_t done, int64_t total)> progress;
 };
 
-// How many phases progress will see; the last, of suspects, may be missing.
+// The number of phases that progress will see. The last phase, for the suspects, may not occur.
 int VerifyPhases(const VerifyOptions& options);
 
-// An error where there is nothing to compare: a vocabulary of one token has one distribution.
+// Returns an error for a vocabulary of fewer than two tokens: it has only one distribution, so
+// there is nothing to compare.
 Status CheckVocabulary(const Checkpoint& checkpoint);
 
 Result<VerifyResult> Verify(const Checkpoint& checkpoint, const Tokenizer& tokenizer,

@@ -7,8 +7,8 @@
 
 #include "base/json.h"
 #include "base/mapped_file.h"
-#include "engine/load.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
+#include "prompt/encode_prompt.h"
 
 namespace merope {
 namespace {

@@ -1,4 +1,5 @@
-// The user's own prompts, from a file. Called before a verification begins.
+// Reads the user's own prompts from a file. Called by the suite, `merope verify` and `merope
+// report`, before a verification begins, on the caller's thread.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +12,11 @@
 
 namespace merope {
 
-// Appends the prompts of a file, as tokens, cut to the context: "user-1" and so on, of the kind
-// "user". A .jsonl file has an object with the text "prompt" on each line, any other one prompt a
-// line; empty lines are skipped. Errors name the line.
+// Appends the prompts of a file, as token ids, cut to the context. Their ids are "user-1",
+// "user-2", …, and their kind is "user". A .jsonl file has one object with a text "prompt" per
+// line; any other file has one prompt per line. Empty lines are skipped. Errors: a .json file; a
+// file of more than 64 MiB; no prompts, or more than 10,000; a line that is not UTF-8, not such an
+// object, or without a token. An error of a line names the line.
 Status AddUserPrompts(const std::string& path, const Tokenizer& tokenizer, int64_t context,
                       std::vector<VerifyPrompt>* prompts);
 

@@ -1,4 +1,5 @@
-// What a check can conclude, and the form every gate's outcome takes. Plain values.
+// The verdicts of a check, and the result of a gate. Plain values. Used by the suite, the terminal
+// tables and `merope report`, on any thread.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 
 namespace merope {
 
-// From best to worst: of two verdicts the larger one counts.
+// In order from best to worst: the larger of two verdicts is the worse one.
 enum class Verdict : uint8_t { kPass, kInconclusive, kFail };
 std::string_view VerdictName(Verdict verdict);  // "PASS", "INCONCLUSIVE", "FAIL"
 inline Verdict Worse(Verdict a, Verdict b) { return std::max(a, b); }
@@ -18,27 +19,29 @@ struct Interval {
   double low = 0, high = 0;
 };
 
-// One gate: a figure, the limit it is held to, and what follows. Without an interval the figure
-// itself is judged.
+// One gate: the figure, its limits and the verdict. Without an interval, Judge judges the value
+// itself.
 struct GateResult {
   std::string key{};    // "kl_mean", for JSON
   std::string label{};  // "KL divergence, mean", for people
   double value = 0;
   std::optional<Interval> interval{};
   double confidence = 0;  // of the interval: 0.95
-  // The figure must lie in [min, max]; an absent side is open. strict: the limit itself does not
-  // pass ("< 1 %").
+  // The figure must lie in [min, max]. If min or max is absent, this side has no limit. strict: a
+  // value equal to the limit does not pass ("< 1 %").
   std::optional<double> min{}, max{};
   bool strict = false;
   Verdict verdict = Verdict::kPass;
-  int64_t positions_needed =
-      0;               // INCONCLUSIVE: about so many positions would settle it (0: unknown)
-  std::string note{};  // where there is more to say
+  // Only for INCONCLUSIVE: the approximate number of positions that gives another verdict; 0:
+  // unknown.
+  int64_t positions_needed = 0;
+  std::string note{};  // additional text for people; may be empty
 };
 
-// Sets the verdict: PASS where the whole interval lies inside the limits, FAIL where the whole of
-// it lies outside, INCONCLUSIVE where it straddles one; then positions_needed, from the interval's
-// half-width shrinking as 1/sqrt(positions).
+// Sets the verdict. PASS: the whole interval lies inside the limits. FAIL: the whole interval lies
+// outside the limits, or the value is not finite. INCONCLUSIVE: a limit lies inside the interval;
+// for this verdict Judge also sets positions_needed, because the half-width of the interval shrinks
+// as 1/sqrt(positions). positions: the number of positions of the estimate.
 void Judge(GateResult* gate, int64_t positions);
 
 }  // namespace merope

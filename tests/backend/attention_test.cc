@@ -32,7 +32,7 @@ std::vector<float> Attend(Backend& backend, const Case& c, const std::vector<flo
   const Tensor keys = ToBackend(backend, total, kv_width, k),
                values = ToBackend(backend, total, kv_width, v);
   const Tensor queries = ToBackend(backend, total, q_width, q),
-               out = backend.Allocate(total, q_width);
+               out = *backend.Allocate(total, q_width);
   for (int64_t done = 0, n = 0; done < total; done += n) {
     const int64_t first = done < c.context ? c.context : c.rows;
     n = chunk == kContextThenRows ? first : std::min(chunk, total - done);
@@ -246,7 +246,7 @@ void AttentionTest::ExpectManySequencesToBeEachAlone() {
     const auto q = RandomValues(kSequences * heads * dim, 4);
     const Tensor queries = ToBackend(*cpu_, kSequences, heads * dim, q);
     const auto attend = [&](std::span<const SequenceRows> of) {
-      const Tensor out = cpu_->Allocate(kSequences, heads * dim);
+      const Tensor out = *cpu_->Allocate(kSequences, heads * dim);
       begin(of);
       cpu_->Attention(1, queries, 0.2f, out);
       cpu_->EndStep();
@@ -329,7 +329,7 @@ void AttentionTest::ExpectCopiesToBePages(Backend& backend) {
                        .logit_rows = {},
                        .kv = kv->get()});
     for (int64_t layer = 0; layer < kLayers; ++layer) {
-      const Tensor out = backend.Allocate(kRows / 2, kHeads * kDim);
+      const Tensor out = *backend.Allocate(kRows / 2, kHeads * kDim);
       backend.StoreKv(layer, rows((from + layer) % 8), rows((from + layer + 3) % 8));
       backend.Attention(layer, rows(layer), 0.2f, out);
       const auto result = FromBackend(backend, out);

@@ -24,7 +24,7 @@ TEST_P(ElementwiseTest, RmsNorm) {
     const auto x = RandomValues(kRows * n, 1), gain = RandomValues(n, 2);
     const MemoryTensor weight("norm", {n}, gain);
     const auto run = [&](Backend& backend, const std::vector<float>& in) {
-      const Tensor out = backend.Allocate(kRows, n);
+      const Tensor out = *backend.Allocate(kRows, n);
       backend.RmsNorm(ToBackend(backend, kRows, n, in), *backend.LoadVector(weight.view()), 1e-5f,
                       out);
       return FromBackend(backend, out);
@@ -50,7 +50,7 @@ TEST_P(ElementwiseTest, SwiGlu) {
     SCOPED_TRACE(n);
     const auto gate_up = RandomValues(kRows * 2 * n, 1, 8);
     const auto run = [&](Backend& backend, const std::vector<float>& in) {
-      const Tensor out = backend.Allocate(kRows, n);
+      const Tensor out = *backend.Allocate(kRows, n);
       backend.SwiGlu(ToBackend(backend, kRows, 2 * n, in), out);
       return FromBackend(backend, out);
     };
@@ -70,7 +70,7 @@ TEST_P(ElementwiseTest, SwiGlu) {
 
 TEST_P(ElementwiseTest, SwiGluSaturates) {
   const std::vector<float> gate_up = {-1000, 1000, -100, 0, 2, 2, 2, 2};
-  const Tensor out = cpu_->Allocate(1, 4);
+  const Tensor out = *cpu_->Allocate(1, 4);
   cpu_->SwiGlu(ToBackend(*cpu_, 1, 8, gate_up), out);
   const auto values = FromBackend(*cpu_, out);
   EXPECT_EQ(values[0], 0);
@@ -82,7 +82,7 @@ TEST_P(ElementwiseTest, SwiGluSaturates) {
 TEST_P(ElementwiseTest, SwiGluKeepsNaN) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (Backend* backend : {cpu_.get(), reference_.get()}) {
-    const Tensor out = backend->Allocate(1, 40);
+    const Tensor out = *backend->Allocate(1, 40);
     std::vector<float> gate_up(80, 1.0f);
     gate_up[3] = gate_up[38] = gate_up[40 + 7] = gate_up[40 + 39] = nan;
     backend->SwiGlu(ToBackend(*backend, 1, 80, gate_up), out);

@@ -25,7 +25,7 @@ class IntegerTest : public OnEveryTarget {
     const MatrixPart part{&weight.view(), &b.view()};
     const auto matrix = backend.LoadMatrix(std::span(&part, 1), Stacking::kStacked, {});
     EXPECT_TRUE(matrix) << matrix.error().message;
-    const Tensor out = backend.Allocate(shape.rows, shape.out);
+    const Tensor out = *backend.Allocate(shape.rows, shape.out);
     backend.MatMul(ToBackend(backend, shape.rows, shape.in, x), **matrix, out);
     return FromBackend(backend, out);
   }
@@ -125,7 +125,7 @@ TEST_P(IntegerTest, EmbeddingsAreTheReferences) {
   for (Backend* backend : {cpu_.get(), reference_.get()}) {
     const auto matrix = backend->LoadMatrix(std::span(&part, 1), Stacking::kStacked, {});
     ASSERT_TRUE(matrix) << matrix.error().message;
-    const Tensor y = backend->Allocate(std::ssize(tokens), in);
+    const Tensor y = *backend->Allocate(std::ssize(tokens), in);
     backend->BeginStep(step);
     backend->Embed(**matrix, y);
     backend->EndStep();

@@ -47,7 +47,7 @@ class MatMulTest : public OnEveryTarget {
     if (second > 0) parts.push_back({&b.view(), bias_b ? &bias_b->view() : nullptr});
     auto matrix = backend.LoadMatrix(parts, Stacking::kStacked, {});
     EXPECT_TRUE(matrix) << matrix.error().message;
-    const Tensor out = backend.Allocate(shape.rows, shape.out);
+    const Tensor out = *backend.Allocate(shape.rows, shape.out);
     backend.MatMul(ToBackend(backend, shape.rows, shape.in, x), **matrix, out);
     return FromBackend(backend, out);
   }
@@ -119,13 +119,13 @@ TEST_P(MatMulTest, StoredBf16AndFp32WeightsAreTheSame) {
       stored.push_back(F32ToBF16(value));
       rounded.push_back(RoundToBF16(value));
     }
-    const TensorView bf16{
-        "w", DType::kBF16, {out_features, in}, std::as_bytes(std::span(stored)), 0};
+    const auto bf16 =
+        OpenTensor({"w", DType::kBF16, {out_features, in}, std::as_bytes(std::span(stored)), 0});
     const MemoryTensor fp32("w", {out_features, in}, rounded);
     const Tensor x = ToBackend(*cpu_, 2, in, RandomValues(2 * in, 6));
     std::vector<std::vector<float>> results;
-    for (const TensorView* weight : {&bf16, &fp32.view()}) {
-      const Tensor out = cpu_->Allocate(2, out_features);
+    for (const WeightTensor* weight : {bf16.get(), &fp32.view()}) {
+      const Tensor out = *cpu_->Allocate(2, out_features);
       cpu_->MatMul(
           x, **cpu_->LoadMatrix(std::array{MatrixPart{weight, nullptr}}, Stacking::kStacked, {}),
           out);
@@ -133,7 +133,8 @@ TEST_P(MatMulTest, StoredBf16AndFp32WeightsAreTheSame) {
     }
     EXPECT_EQ(results[0], results[1]);
     stored.back() = 0x7f80;
-    EXPECT_FALSE(cpu_->LoadMatrix(std::array{MatrixPart{&bf16, nullptr}}, Stacking::kStacked, {}));
+    EXPECT_FALSE(
+        cpu_->LoadMatrix(std::array{MatrixPart{bf16.get(), nullptr}}, Stacking::kStacked, {}));
   }
 }
 

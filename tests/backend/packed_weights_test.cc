@@ -126,13 +126,13 @@ TEST_P(PackedWeightsTest, ProductsAndEmbeddingsHaveTheBitsOfPlainWeights) {
       const auto matrix = backend.LoadMatrix(std::span(&part, 1), Stacking::kStacked, {});
       ASSERT_TRUE(matrix) << matrix.error().message;
       for (const int64_t rows : {1, 2, 3, 4, 5, 8, 31, 33, 40}) {
-        const Tensor y = backend.Allocate(rows, out);
+        const Tensor y = *backend.Allocate(rows, out);
         backend.MatMul(ToBackend(backend, rows, in, RandomValues(rows * in, 7)), **matrix, y);
         results[form].push_back(FromBackend(backend, y));
       }
       std::vector<int32_t> tokens(static_cast<size_t>(out));
       std::iota(tokens.begin(), tokens.end(), 0);
-      const Tensor rows = backend.Allocate(out, in);
+      const Tensor rows = *backend.Allocate(out, in);
       Step step;
       step.tokens = tokens;
       backend.BeginStep(step);

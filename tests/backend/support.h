@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/backend.h"
-#include "backend/cpu/targets.h"
+#include "backend/cpu_targets.h"
+#include "backend/registry.h"
 #include "base/dtype.h"
 
 namespace merope {
@@ -21,14 +21,11 @@ namespace merope {
 class MemoryTensor {
  public:
   MemoryTensor(std::string name, std::vector<int64_t> shape, std::vector<float> values)
-      : values_(std::move(values)) {
-    view_ = {std::move(name), DType::kF32, std::move(shape), std::as_bytes(std::span(values_)), 0};
-  }
-  const TensorView& view() const { return view_; }
+      : tensor_(std::move(name), std::move(shape), std::move(values)) {}
+  const WeightTensor& view() const { return tensor_; }
 
  private:
-  std::vector<float> values_;
-  TensorView view_;
+  ValuesTensor tensor_;
 };
 
 // Nearly normal: a value is the sum of the four uniform 16-bit integers in one draw. (The standard
@@ -49,7 +46,7 @@ inline std::vector<float> RandomValues(int64_t n, uint64_t seed, float scale = 1
 
 inline Tensor ToBackend(Backend& backend, int64_t rows, int64_t cols,
                         std::span<const float> values) {
-  const Tensor tensor = backend.Allocate(rows, cols);
+  const Tensor tensor = *backend.Allocate(rows, cols);
   std::copy(values.begin(), values.end(), tensor.data);
   return tensor;
 }

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "backend/cpu/kernels/kernels.h"
-#include "backend/cpu/kernels/peaks.h"
-#include "backend/cpu/targets.h"
+#include "backend/cpu_peaks.h"
+#include "backend/cpu_targets.h"
 #include "bench/bench_json.h"
 #include "bench/roofline.h"
 
@@ -64,7 +64,7 @@ TEST(PeakOf, IsTheModelsOwnType) {
   EXPECT_EQ(PeakOf(Precision::kFp32), PeakKind::kFp32);
   EXPECT_EQ(PeakOf(Precision::kBf16), PeakKind::kBf16);
   // Products of integers, whatever the weights are stored as.
-  for (const Precision precision : {Precision::kInt8, Precision::kInt4, Precision::kStored})
+  for (const Precision precision : {Precision::kInt8, Precision::kInt4, Precision::kNative})
     EXPECT_EQ(PeakOf(precision), PeakKind::kInt8);
   EXPECT_EQ(PeakName(PeakKind::kFp32), "fp32");
   EXPECT_EQ(PeakName(PeakKind::kBf16), "bf16");

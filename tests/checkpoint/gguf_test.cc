@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf_model.h"
 #include "checkpoint/weight_check.h"
+#include "checkpoint/weight_source.h"
 #include "tests/checkpoint/support.h"
 #include "tests/support/gguf_convert.h"
 
@@ -55,12 +56,13 @@ TEST_P(GgufConversion, HoldsTheSameCheckpoint) {
     ASSERT_NE(other, nullptr) << tensor.name;
     EXPECT_EQ(other->shape, tensor.shape);
     std::vector<float> a(static_cast<size_t>(tensor.cols())), b(a.size());
+    const auto opened = OpenTensor(*other);
     for (int64_t row = 0; row < tensor.rows(); ++row) {
       tensor.DecodeRow(row, a);
-      other->DecodeRow(row, b);
+      opened->DecodeRow(row, b);
       ASSERT_EQ(a, b) << tensor.name << " row " << row;
       if (tensor.shape.size() == 2) {
-        EXPECT_TRUE(std::ranges::equal(tensor.Row(row), other->Row(row)));
+        EXPECT_TRUE(std::ranges::equal(tensor.Row(row), opened->Row(row)));
       }
     }
     order_differs = order_differs || !std::ranges::equal(tensor.bytes, other->bytes);
@@ -78,16 +80,16 @@ INSTANTIATE_TEST_SUITE_P(DTypes, GgufConversion,
                                          std::pair{DType::kBF16, true}));
 
 // By hand: two heads of four rows, whose rows say where they belong.
-TEST(TensorView, UndoesTheInterleavingOfHeads) {
+TEST(WeightTensor, UndoesTheInterleavingOfHeads) {
   // HF row (half j, i) of a head is stored at i · 2 + j.
   const std::vector<float> stored = {0, 2, 1, 3, 4, 6, 5, 7};
-  TensorView matrix{"q", DType::kF32, {8, 1}, std::as_bytes(std::span(stored)), 2};
-  TensorView bias{"b", DType::kF32, {8}, std::as_bytes(std::span(stored)), 2};
+  const auto matrix = OpenTensor({"q", DType::kF32, {8, 1}, std::as_bytes(std::span(stored)), 2});
+  const auto bias = OpenTensor({"b", DType::kF32, {8}, std::as_bytes(std::span(stored)), 2});
   std::vector<float> all(8);
-  bias.DecodeRow(0, all);
+  bias->DecodeRow(0, all);
   for (int64_t row = 0; row < 8; ++row) {
     float value = -1;
-    matrix.DecodeRow(row, {&value, 1});
+    matrix->DecodeRow(row, {&value, 1});
     EXPECT_EQ(value, static_cast<float>(row));
     EXPECT_EQ(all[static_cast<size_t>(row)], static_cast<float>(row));
   }

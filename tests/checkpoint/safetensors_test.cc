@@ -99,7 +99,7 @@ TEST(Directory, WithoutATokenizerTheWeightsStillOpen) {
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
   EXPECT_FALSE(checkpoint->has_tokenizer());
   EXPECT_FALSE(checkpoint->LoadTokenizer());
-  EXPECT_FALSE(*checkpoint->LoadChatTemplate());
+  EXPECT_FALSE(checkpoint->chat_template());
 }
 
 TEST(Directory, SpecialTokensAsObjectsAndFromTheMap) {
@@ -126,10 +126,11 @@ TEST(Directory, TemplatesOfAListAndAllSpecialTokens) {
             {"name": "tool_use", "template": "t"}]})");
   const auto checkpoint = Checkpoint::Open(directory.path());
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
-  const auto chat = checkpoint->LoadChatTemplate();
-  ASSERT_TRUE(chat && *chat);
-  EXPECT_EQ(*(*chat)->RenderJson("[]", "{}", {}), "d<p><u>");
-  EXPECT_EQ(*(*chat)->RenderJson("[]", R"({"tools": []})", {}), "t");
+  const std::optional<ChatTemplateSource> chat = checkpoint->chat_template();
+  ASSERT_TRUE(chat);
+  EXPECT_EQ(chat->text, "d{{ pad_token }}{{ unk_token }}{{ cls_token }}");
+  EXPECT_EQ(chat->tool_use, "t");
+  EXPECT_EQ(chat->special_tokens, (SpecialTokens{{"unk_token", "<u>"}, {"pad_token", "<p>"}}));
   Write(directory.File("tokenizer_config.json"), R"({"chat_template": ["x"]})");
   EXPECT_FALSE(Checkpoint::Open(directory.path()));
 }

@@ -1,4 +1,4 @@
-// merope inspect and merope synth, as commands.
+// Runs merope inspect and merope synth as commands.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -31,7 +31,7 @@ bool Contains(const std::string& text, const std::string& part) {
   return text.find(part) != text.npos;
 }
 
-// K and V of 2 layers and 2 heads of 8 are 64 elements a token: 128 bytes in bf16.
+// K and V of 2 layers and 2 heads of 8 dimensions have 64 elements per token: 128 bytes in bf16.
 constexpr const char* kConfig = R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama",
   "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
   "num_key_value_heads": 2, "vocab_size": 300, "max_position_embeddings": 512, "rope_theta": 5000.0,
@@ -64,7 +64,7 @@ TEST_F(Commands, InspectSaysWhatIsThere) {
   const Outcome json = Command({"inspect", Model(), "--json", "--kv-memory", "8MiB"});
   EXPECT_EQ(json.code, 0);
   const auto parsed = nlohmann::json::parse(json.out);
-  EXPECT_EQ(parsed["config"]["num_kv_heads"], 2);
+  EXPECT_EQ(parsed["config"]["num_key_value_heads"], 2);
   EXPECT_EQ(parsed["eos_token_ids"], (std::vector{2, 7}));
   EXPECT_EQ(parsed["tokenizer"]["prefix_ids"], std::vector{2});
   EXPECT_EQ(parsed["weights"]["ok"], true);
@@ -77,15 +77,15 @@ TEST_F(Commands, InspectSaysWhichRope) {
     config.insert(config.rfind('}'), scaling);
     EXPECT_TRUE(WriteFile(Model() + "/config.json", config));
     const Outcome json = Command({"inspect", Model(), "--json"});
-    return nlohmann::json::parse(json.out)["config"]["rope"].dump();
+    return nlohmann::json::parse(json.out)["config"]["rope_scaling"].dump();
   };
-  EXPECT_EQ(rope(""), R"({"theta":5000.0,"type":"default"})");
+  EXPECT_EQ(rope(""), "null");
   EXPECT_EQ(rope(R"(, "rope_scaling": {"rope_type": "linear", "factor": 2.0})"),
-            R"({"factor":2.0,"theta":5000.0,"type":"linear"})");
+            R"({"factor":2.0,"rope_type":"linear"})");
   EXPECT_EQ(rope(R"(, "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
       "high_freq_factor": 4.0, "original_max_position_embeddings": 64})"),
             R"({"factor":8.0,"high_freq_factor":4.0,"low_freq_factor":1.0,)"
-            R"("original_max_position_embeddings":64,"theta":5000.0,"type":"llama3"})");
+            R"("original_max_position_embeddings":64,"rope_type":"llama3"})");
 }
 
 TEST_F(Commands, InspectEndsWithOneWhenTheCheckFails) {

@@ -1,4 +1,4 @@
-// verify's terminal table against the JSON of the same result: every number of every row.
+// Compares every number of the table that verify prints with the JSON of the same result.
 #include "cli/verify_table.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ using Json = nlohmann::ordered_json;
 
 double Factor(Unit unit) { return unit == Unit::kShare ? 100 : 1; }
 
-// What follows the label, in the one line that begins with it after `from`.
+// The text after the label, in the first line after `from` that begins with the label.
 std::string RowOf(const std::string& text, std::string_view from, std::string_view label) {
   std::istringstream lines(text.substr(std::min(text.find(from), text.size())));
   std::string found;
@@ -31,7 +31,8 @@ std::string RowOf(const std::string& text, std::string_view from, std::string_vi
   return found;
 }
 
-// "" where the row shows these numbers in order; more may follow where `rest` is set.
+// Returns "" if the row shows these numbers in this order. If `rest` is set, more numbers may
+// follow.
 std::string RowFault(const std::string& row, const std::vector<double>& expected, bool rest) {
   if (row.empty()) return "no such row";
   const std::vector<Printed> numbers = NumbersOf(row);
@@ -55,7 +56,7 @@ std::vector<double> Of(const Json& gate, Unit unit) {
   return numbers;
 }
 
-// The first fault of the table, "" where there is none.
+// The first fault of the table, or "".
 std::string TableFault(const std::string& text, const Json& json) {
   const Json& a = json["first_token"];
   const Json& b = json["positions"];
@@ -137,7 +138,7 @@ TEST(VerifyTable, VerdictsAreColoured) {
   EXPECT_TRUE(last_line(Verdict::kInconclusive).starts_with("\x1b[33mINCONCLUSIVE\x1b[0m"));
 }
 
-// The check sees what it is there to see.
+// Proves that the check above finds wrong numbers.
 TEST(VerifyTable, AWrongNumberIsSeen) {
   const VerifyResult golden = GoldenVerify();
   const Json json = ToJson(golden);

@@ -330,8 +330,8 @@ class Tools(merope.Case):
         found = subprocess.run(["bash", "-c", 'source /dev/stdin; COMP_WORDS=(merope ""); COMP_CWORD=1; _merope; echo "${COMPREPLY[@]}"'],
                                input=scripts["bash"].encode(), capture_output=True, check=True)
         self.assertEqual(set(found.stdout.decode().split()), commands)
-        self.assertIn("'--system:The system message that comes first'", scripts["zsh"])
-        self.assertIn("-l chat -d 'The prompt is a users message, for the chat template'", scripts["fish"])  # no quotes in quotes
+        self.assertIn("'--system:System message before the prompt'", scripts["zsh"])
+        self.assertIn("-l chat -d 'Render the prompt as a users message with the chat template'", scripts["fish"])  # no quotes in quotes
         self.refused(64, "tcsh", "completion", "tcsh")
 
     def test_doctor_says_what_a_bug_report_needs(self):
@@ -483,10 +483,10 @@ KV cache      256 bytes a token in bf16, 512 in fp32
 """)
         result = json.loads(self.good(*options, "--json").stdout)
         self.assertEqual(result["config"], {
-            "architecture": "LlamaForCausalLM", "hidden_size": 64, "intermediate_size": 96, "num_layers": 2, "num_heads": 4,
-            "num_kv_heads": 2, "head_dim": 16, "vocab_size": 512, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
-            "rope": {"type": "default", "theta": 10000}, "tie_word_embeddings": False, "attention_bias": False, "mlp_bias": False,
-            "dtype": "BF16", "quantization": None})
+            "architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 512, "max_position_embeddings": 64,
+            "rms_norm_eps": 1e-5, "rope_theta": 10000, "rope_scaling": None, "tie_word_embeddings": False, "attention_bias": False,
+            "mlp_bias": False, "bos_token_id": None, "eos_token_id": 2, "dtype": "BF16", "quantization": None})
         self.assertEqual(result["tokenizer"], {"vocab_size": 512, "prefix_ids": [2], "prefix_tokens": ["<|end_of_text|>"],
                                                "prefix_source": "tokenizer.json: post_processor"})
         found = result["weights"]
@@ -507,8 +507,8 @@ KV cache      256 bytes a token in bf16, 512 in fp32
                 ("linear", 64, {"factor": 2.0}, "linear scaling by 2")):
             with self.subTest(name):
                 model = self.synth(name, max_position_embeddings=length, rope_scaling={"rope_type": name} | scaling)
-                rope = json.loads(self.good("inspect", model, "--json").stdout)["config"]["rope"]
-                self.assertEqual(rope, {"type": name, "theta": 10000} | scaling)
+                config = json.loads(self.good("inspect", model, "--json").stdout)["config"]
+                self.assertEqual((config["rope_theta"], config["rope_scaling"]), (10000, {"rope_type": name} | scaling))
                 self.assertIn(f"RoPE          theta 10000, {says}\n", self.good("inspect", model).stdout.decode())
 
     def test_synth_repeats_and_overwrites_nothing(self):

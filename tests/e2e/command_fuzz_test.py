@@ -35,7 +35,7 @@ NUMBERS = ["0", "1", "2", "3", "7", "64", "100", "-1", "-0", "1.5", "1e3", "0x10
            "9223372036854775807", "9223372036854775808", "18446744073709551616", "-9223372036854775809", "1e400", "-1e400",
            "nan", "inf", "1e-400", "1,2", "1,,2", ",", "1K", "1M", "8M", "1G", "99999999999T", "-1K"]
 TEXTS = ["", " ", "a", "-", "--", "[", "]", "[]", "[a,b]", "{", "{}", "[INST]", "é", "\U0001F469", "\n", "a" * 5000, "%s%n", "'", '"', "\\", "auto",
-         "bf16", "fp32", "int8", "int4", "stored", "float16", "plain", "packed", "eager", "en", "zh", "random", "quoting", "stories",
+         "bf16", "fp32", "int8", "int4", "native", "stored", "float16", "plain", "packed", "eager", "en", "zh", "random", "quoting", "stories",
          "shared-prefix", "pleias-rag-350m", '{"type":"object"}', '{"type":"integer"}', '{"enum":["a","b"]}', "(a|b)*", "a{1,5}", "(", '"root"',
          'root ::= "a"', "root ::= root"]
 FILES = ["{model}", "{scratch}", "{scratch}/none", "{scratch}/notes.txt", "{scratch}/empty", "{scratch}/in.jsonl",
@@ -49,7 +49,7 @@ MANY = ["1", "2", "3", "0", "-1", "1.5", "x", "", "1,2", "9223372036854775807", 
 # By name, since a good value cannot be told from the help, or a bad one would run for hours.
 VALUES = {
     "--seconds": ["0.1", "0.2", "0", "-1", "nan", "inf", "x"], "--like": ["{scratch}/config.json", "{model}", "x", ""],
-    "--dtype": ["bf16", "fp32", "int8", "int4", "stored", "auto", "f16", "f32", "bf16,fp32", "", ",", "BF16", "int3"],
+    "--dtype": ["bf16", "fp32", "int8", "int4", "native", "stored", "auto", "f16", "f32", "bf16,fp32", "", ",", "BF16", "int3"],
     "--max-tokens": ["1", "5", "0", "16", "-1", "-2", "9223372036854775807", "9223372036854775808", "x"],
     **{name: MANY for name in ("--repeats", "--warmup", "--num-prompts", "--input-len", "--output-len", "--batch-size", "--context",
                                "--num-prefixes", "--prefix-len")},

@@ -20,15 +20,15 @@ class SmolLm2(unittest.TestCase):
         return json.loads(done.stdout)
 
     def test_it_knows_the_capital_of_france(self):
-        # Here "The" leads by 0.15 to 0.14, a near tie to the 8-bit activations of --dtype stored: bf16, the default, keeps it.
+        # Here "The" leads by 0.15 to 0.14, a near tie to the 8-bit activations of --dtype native: bf16, the default, keeps it.
         result = self.run_json("--chat", "What is the capital of France?", "--max-tokens", 32)
         self.assertEqual(result["dtype"], "bf16")
         self.assertIn("Paris", result["text"])
         self.assertEqual(result["finish_reason"], "stop")
 
     def test_it_runs_on_its_own_integers(self):
-        result = self.run_json("The capital of France is", "--max-tokens", 4, "--dtype", "stored")
-        self.assertEqual(result["dtype"], "stored")
+        result = self.run_json("The capital of France is", "--max-tokens", 4, "--dtype", "native")
+        self.assertEqual(result["dtype"], "native")
         self.assertIn("Paris", result["text"])
 
     def test_the_same_bits_at_any_number_of_threads(self):

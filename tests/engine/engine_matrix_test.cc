@@ -138,11 +138,11 @@ Report RunAll(const LoadedModel& loaded, const Setting& setting,
   };
   while (ended < requests.size()) {
     while (submitted < requests.size() && (!setting.alone || submitted == ended)) submit();
-    for (const TaggedEvent& tagged : queue.Take(std::chrono::seconds(600))) {
+    for (const TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(600))) {
       const Event& event = tagged.event;
       Outcome& outcome = run.outcomes[tagged.tag][static_cast<size_t>(event.index)];
       EXPECT_FALSE(outcome.finish_reason) << "an event after the last one";
-      EXPECT_EQ(event.error, "");
+      EXPECT_FALSE(event.error);
       outcome.ids.insert(outcome.ids.end(), event.ids.begin(), event.ids.end());
       Append(event.logprobs, &outcome.logprobs);
       Append(event.prompt_logprobs, &outcome.prompt_logprobs);

@@ -10,8 +10,9 @@
 #include "engine/event_queue.h"
 #include "engine/generate.h"
 #include "engine/sampler.h"
-#include "tests/engine/grammar.h"
 #include "tests/engine/tiny_model.h"
+#include "tests/grammar/fourth_tokens.h"
+#include "tests/grammar/grammar.h"
 
 namespace merope {
 namespace {
@@ -59,7 +60,7 @@ class EngineTest : public testing::Test {
     CHECK(id.has_value(), "{}", id.error().message);
     std::vector<Event> events;
     while (events.empty() || !events.back().last)
-      for (TaggedEvent& tagged : queue.Take(std::chrono::seconds(10)))
+      for (TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(10)))
         events.push_back(std::move(tagged.event));
     return events;
   }
@@ -91,10 +92,12 @@ TEST_F(EngineTest, LogitsThatAreNoNumbersEndARequestWithAnError) {
         ASSERT_TRUE(id) << id.error().message;
         int64_t ended = 0;
         for (bool last = false; !last;)
-          for (const TaggedEvent& tagged : queue.Take(std::chrono::seconds(10))) {
+          for (const TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(10))) {
             EXPECT_EQ(tagged.event.finish_reason, FinishReason::kError);
-            EXPECT_NE(tagged.event.error.find("found NaN or infinity"), std::string::npos)
-                << tagged.event.error;
+            ASSERT_TRUE(tagged.event.error);
+            EXPECT_NE(tagged.event.error->message.find("found NaN or infinity"), std::string::npos)
+                << tagged.event.error->message;
+            EXPECT_EQ(tagged.event.error->code, ErrorCode::kInternal);
             EXPECT_TRUE(tagged.event.ids.empty());
             last = tagged.event.last;
             ++ended;
@@ -293,7 +296,7 @@ TEST_F(EngineTest, AbortingEndsIt) {
   id = *submitted;
   std::vector<Event> events;
   while (events.empty() || !events.back().last)
-    for (TaggedEvent& tagged : queue.Take(std::chrono::seconds(10)))
+    for (TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(10)))
       events.push_back(std::move(tagged.event));
   EXPECT_EQ(events.size(), 2u);  // one token, and the end
   EXPECT_EQ(events.back().finish_reason, FinishReason::kAbort);
@@ -405,7 +408,7 @@ TEST_F(EngineTest, AGrammarIsCompiledWhileOthersRun) {
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->text.find_first_not_of("bcd"), std::string::npos);
   engine_->Abort(*slow);
-  const auto events = queue.Take(std::chrono::seconds(10));
+  const auto events = queue.WaitForEvents(std::chrono::seconds(10));
   ASSERT_EQ(events.size(), 1u);
   EXPECT_TRUE(events[0].event.last);
   EXPECT_EQ(events[0].event.finish_reason, FinishReason::kAbort);
@@ -425,15 +428,125 @@ TEST_F(EngineTest, AGrammarThatCannotBeIsTheRequestsError) {
     ASSERT_TRUE(id);
     std::vector<Event> events;
     while (events.empty() || !events.back().last)
-      for (TaggedEvent& tagged : queue.Take(std::chrono::seconds(60)))
+      for (TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(60)))
         events.push_back(std::move(tagged.event));
     ASSERT_EQ(events.size(), 3u);  // one for each of n
     for (const Event& event : events) {
       EXPECT_EQ(event.finish_reason, FinishReason::kError);
-      EXPECT_EQ(event.error, "regex: at 1: a group without end, from 0");
-      EXPECT_TRUE(event.refused);
+      ASSERT_TRUE(event.error);
+      EXPECT_EQ(event.error->message, "regex: at 1: a group without end, from 0");
+      EXPECT_EQ(event.error->code, ErrorCode::kInvalid);
+      EXPECT_EQ(event.error->field, "regex");
     }
   }
+}
+
+TEST_F(EngineTest, NoMoreRequestsThanItMayHave) {
+  Make({.max_requests = 2});
+  EventQueue queue;
+  std::vector<RequestId> ids;
+  for (size_t i = 0; i < 2; ++i) {
+    const auto id = engine_->Submit({.prompt = Prompt(9), .params = Greedy(7000)}, queue.Sink(i));
+    ASSERT_TRUE(id) << id.error().message;
+    ids.push_back(*id);
+  }
+  const auto refused = engine_->Submit({.prompt = Prompt(9), .params = Greedy(1)}, queue.Sink(2));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kOverloaded);
+  EXPECT_EQ(refused.error().message, "2 requests are being served: expected fewer than that");
+  for (const RequestId id : ids) engine_->Abort(id);
+  for (size_t ended = 0; ended < 2;)
+    for (const TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(10)))
+      ended += tagged.event.last ? 1 : 0;
+  // An event is sent before its request is counted out.
+  while (!engine_->Submit({.prompt = Prompt(9), .params = Greedy(1)}, queue.Sink(3)))
+    std::this_thread::yield();
+}
+
+TEST_F(EngineTest, ARequestEndsWithItsTime) {
+  const std::vector<Event> events =
+      Events({.prompt = Prompt(9), .params = Greedy(7000), .timeout_seconds = 0.2});
+  ASSERT_TRUE(events.back().error);
+  EXPECT_EQ(events.back().error->code, ErrorCode::kOverloaded);
+  EXPECT_EQ(events.back().error->message, "the request was not done within 0.2 s");
+  const std::vector<Event> in_time =
+      Events({.prompt = Prompt(9), .params = Greedy(2), .timeout_seconds = 100});
+  EXPECT_FALSE(in_time.back().error);
+}
+
+TEST_F(EngineTest, ARequestWaitsNoLongerThanItMay) {
+  Make({.max_num_seqs = 1, .queue_timeout_seconds = 0.2});
+  EventQueue queue;
+  const auto first = engine_->Submit({.prompt = Prompt(9), .params = Greedy(7000)}, queue.Sink(0));
+  ASSERT_TRUE(first);
+  while (engine_->stats().running == 0) std::this_thread::yield();
+  const std::vector<Event> events = Events({.prompt = Prompt(9), .params = Greedy(1)});
+  ASSERT_TRUE(events.back().error);
+  EXPECT_EQ(events.back().error->code, ErrorCode::kOverloaded);
+  EXPECT_EQ(events.back().error->message,
+            "the request waited for its first step longer than 0.2 s");
+  engine_->Abort(*first);
+}
+
+TEST_F(EngineTest, DrainWaitsForTheLastRequest) {
+  EventQueue queue;
+  ASSERT_TRUE(engine_->Submit({.prompt = Prompt(9), .params = Greedy(50)}, queue.Sink(0)));
+  engine_->Drain();
+  const std::vector<TaggedEvent> events = queue.WaitForEvents(std::chrono::seconds(0));
+  ASSERT_FALSE(events.empty());
+  EXPECT_TRUE(events.back().event.last);
+  EXPECT_EQ(events.back().event.finish_reason, FinishReason::kLength);
+  const auto refused = engine_->Submit({.prompt = Prompt(9), .params = Greedy(1)}, queue.Sink(1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kOverloaded);
+}
+
+TEST_F(EngineTest, EachTokenHasItsTime) {
+  std::vector<double> times;
+  RequestTimes last;
+  for (const Event& event : Events({.prompt = Prompt(9), .params = Greedy(20)})) {
+    EXPECT_EQ(event.token_times.size(), event.ids.size());
+    times.insert(times.end(), event.token_times.begin(), event.token_times.end());
+    last = event.times;
+  }
+  ASSERT_EQ(times.size(), 20u);
+  EXPECT_TRUE(std::ranges::is_sorted(times));
+  EXPECT_LT(last.queued, last.scheduled);
+  EXPECT_LT(last.scheduled, last.first_token);
+  EXPECT_EQ(times.front(), last.first_token);
+  EXPECT_EQ(times.back(), last.last_token);
+}
+
+TEST_F(EngineTest, AConstraintOfTheRequestsOwn) {
+  const int64_t vocabulary = loaded_->config().vocab_size;
+  Request request{.prompt = Prompt(9), .params = Greedy(9)};
+  request.constraint = [vocabulary] { return std::make_unique<FourthTokens>(vocabulary, 5); };
+  const auto alone = Generate(*engine_, request);
+  ASSERT_TRUE(alone) << alone.error().message;
+  ASSERT_EQ(alone->ids.size(), 9u);
+  for (size_t i = 0; i < alone->ids.size(); ++i)
+    EXPECT_TRUE(i < 5 ? alone->ids[i] % 4 == 0 : alone->ids[i] == 0) << i;
+  // Beside a grammar whose text is whole: one wants token 0, the other EOS.
+  request.params.structured_outputs = {.regex = "[a-z]+"};
+  const auto both = Generate(*engine_, request);
+  ASSERT_FALSE(both);
+  EXPECT_EQ(both.error().message, "constraints: they allow no token in common");
+}
+
+TEST_F(EngineTest, DraftsFromOtherTextsChangeNothingButTheSteps) {
+  const GenerateResult plain = Run(Greedy(60));
+  Make({.speculative_tokens = 8});
+  Request request{.prompt = Prompt(9), .params = Greedy(60)};
+  request.draft_texts = {{1, 2, 3}, plain.ids};
+  const auto drafted = Generate(*engine_, request);
+  ASSERT_TRUE(drafted) << drafted.error().message;
+  EXPECT_EQ(drafted->ids, plain.ids);
+  EXPECT_EQ(drafted->logprobs, plain.logprobs);
+  EXPECT_GT(engine_->stats().accepted_tokens, 30);
+  request.draft_texts = {{-1}};
+  const auto refused = engine_->Submit(request, [](const Event&) {});
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().message.starts_with("draft_texts: token -1: expected an id from 0"));
 }
 
 // The parser's work grows with the cube of the text, until the request is ended; others go on.
@@ -447,15 +560,17 @@ TEST_F(EngineTest, AGrammarTooAmbiguousEndsItsRequest) {
   Event last;
   int64_t tokens = 0;
   while (!last.last) {
-    for (TaggedEvent& tagged : queue.Take(std::chrono::seconds(60))) {
+    for (TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(60))) {
       tokens += std::ssize(tagged.event.ids);
       last = std::move(tagged.event);
     }
   }
   EXPECT_GT(tokens, 5);
   EXPECT_EQ(last.finish_reason, FinishReason::kError);
-  EXPECT_NE(last.error.find("structured_outputs: too ambiguous: more than "), std::string::npos)
-      << last.error;
+  ASSERT_TRUE(last.error);
+  EXPECT_TRUE(last.error->message.starts_with("structured_outputs: too ambiguous: more than "))
+      << last.error->message;
+  EXPECT_EQ(last.error->field, "structured_outputs");
 }
 
 // An abort does not wait for a mask that others compute.
@@ -467,11 +582,12 @@ TEST_F(EngineTest, WhatWaitsForItsMaskCanBeAborted) {
   EventQueue queue;
   const auto id = engine_->Submit({.prompt = Prompt(9), .params = params}, queue.Sink(0));
   ASSERT_TRUE(id);
-  ASSERT_FALSE(queue.Take(std::chrono::seconds(60)).empty());
+  ASSERT_FALSE(queue.WaitForEvents(std::chrono::seconds(60)).empty());
   engine_->Abort(*id);
   Event last;
   while (!last.last)
-    for (TaggedEvent& tagged : queue.Take(std::chrono::seconds(60))) last = std::move(tagged.event);
+    for (TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(60)))
+      last = std::move(tagged.event);
   EXPECT_EQ(last.finish_reason, FinishReason::kAbort);
   EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0);
 }
@@ -490,7 +606,7 @@ TEST_F(EngineTest, SequencesBeginAsThereIsRoom) {
   engine_->Abort(*many);
   std::vector<int> ends(16384);
   for (bool last = false; !last;) {
-    for (const TaggedEvent& tagged : queue.Take(std::chrono::seconds(10))) {
+    for (const TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(10))) {
       last = tagged.event.last;
       ends[static_cast<size_t>(tagged.event.index)] += tagged.event.finish_reason.has_value();
     }

@@ -13,8 +13,8 @@
 
 #include "engine/event_queue.h"
 #include "engine/generate.h"
-#include "tests/engine/grammar.h"
 #include "tests/engine/tiny_model.h"
+#include "tests/grammar/grammar.h"
 
 namespace merope {
 namespace {
@@ -69,9 +69,9 @@ TEST(Hostile, GrammarsTakeBoundedWork) {
     const auto grammar = grammars.Compile(outputs);
     double took = ThreadSeconds() - start;
     if (grammar) {  // and the first tokens of a text
-      Constraint constraint(*grammar);
+      GrammarConstraint constraint(*grammar);
       for (int i = 0; i < 8; ++i) {
-        if (!constraint.Prepare(Constraint::MostWork(i) - constraint.work())) break;
+        if (!constraint.Prepare(TokenConstraint::MostWork(i) - constraint.work())) break;
         const std::vector<int32_t> allowed = grammars.Allowed(constraint);
         if (allowed.empty()) break;
         constraint.Accept(allowed.back());
@@ -156,7 +156,7 @@ class HostileEngine : public testing::Test {
         });
     CHECK(id.has_value());
     for (bool last = false; !last;) {
-      for (TaggedEvent& tagged : queue.Take(std::chrono::seconds(10))) {
+      for (TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(10))) {
         for (const int32_t token : tagged.event.ids) run.result.ids.push_back(token);
         for (const auto& position : tagged.event.logprobs)
           run.result.logprobs.push_back(position.front().logprob);
@@ -227,7 +227,7 @@ void HostileEngine::NobodyElseNotices(bool by_the_clock) {
   };
   // Each has come to an end, or has in time.
   const auto read = [&] {
-    for (const TaggedEvent& tagged : queue.Take(std::chrono::milliseconds(0))) {
+    for (const TaggedEvent& tagged : queue.WaitForEvents(std::chrono::milliseconds(0))) {
       if (tagged.event.finish_reason) --ends[tagged.tag];
       EXPECT_EQ(tagged.event.last, ends[tagged.tag] == 0);
       if (tagged.event.last) ends.erase(tagged.tag);

@@ -26,9 +26,9 @@ TEST(LoadRuntime, ASmallQuantizedGgufRunsInBf16UnlessToldOtherwise) {
   const auto runtime = LoadRuntime(*checkpoint, {.threads = 1});
   ASSERT_TRUE(runtime) << ErrorOf(runtime);
   EXPECT_EQ(runtime->backend->precision(), Precision::kBf16);
-  EXPECT_EQ(DescribePrecision(*checkpoint, Precision::kStored), "stored (Q8_0, Q4_0)");
+  EXPECT_EQ(DescribePrecision(*checkpoint, Precision::kNative), "native (Q8_0, Q4_0)");
   EXPECT_EQ(DescribePrecision(*checkpoint, Precision::kInt8), "int8");
-  for (const char* name : {"fp32", "bf16", "int8", "int4", "stored"}) {
+  for (const char* name : {"fp32", "bf16", "int8", "int4", "native"}) {
     const auto precision = ParsePrecision(name);
     ASSERT_TRUE(precision) << ErrorOf(precision);
     const auto told = LoadRuntime(*checkpoint, {.precision = *precision, .threads = 1});
@@ -42,11 +42,11 @@ TEST(LoadRuntime, StoredIsRefusedWhereNothingIsQuantized) {
   ASSERT_TRUE(Synthesize(directory.path(), Config(), {.seed = 1, .dtype = DType::kBF16}));
   const auto checkpoint = Checkpoint::Open(directory.path());
   ASSERT_TRUE(checkpoint) << ErrorOf(checkpoint);
-  const auto runtime = LoadRuntime(*checkpoint, {.precision = Precision::kStored, .threads = 1});
+  const auto runtime = LoadRuntime(*checkpoint, {.precision = Precision::kNative, .threads = 1});
   ASSERT_FALSE(runtime);
   EXPECT_EQ(
       runtime.error().message,
-      directory.path() + ": dtype stored: expected a GGUF file's quantized weights, found BF16");
+      directory.path() + ": dtype native: expected a GGUF file's quantized weights, found BF16");
 }
 
 }  // namespace

@@ -6,9 +6,10 @@ namespace merope {
 namespace {
 
 std::vector<int32_t> Proposed(PromptLookup& lookup, const std::vector<int32_t>& tokens,
-                              int64_t room = 100) {
+                              int64_t room = 100,
+                              const std::vector<std::vector<int32_t>>& texts = {}) {
   std::vector<int32_t> draft = {-1};
-  lookup.Propose(tokens, room, &draft);
+  lookup.Propose(tokens, texts, room, &draft);
   return draft;
 }
 
@@ -28,6 +29,17 @@ TEST(PromptLookupTest, WhatFollowedTheLongestMatchIsProposed) {
   EXPECT_EQ(Proposed(lookup, {}), Ids{});
   EXPECT_EQ(Proposed(lookup, {1}), Ids{});
   EXPECT_EQ(Proposed(lookup, {1, 2, 3, 4, 1, 2, 3}, 0), Ids{});
+}
+
+TEST(PromptLookupTest, OtherTextsAreQuotedWhereTheyMatchLonger) {
+  PromptLookup lookup(4);
+  const Ids tokens = {1, 2, 3, 4, 0, 9, 1, 2, 3};
+  EXPECT_EQ(Proposed(lookup, tokens, 2), (Ids{4, 0}));
+  EXPECT_EQ(Proposed(lookup, tokens, 2, {{1, 2, 3, 7, 7}}), (Ids{4, 0}));
+  EXPECT_EQ(Proposed(lookup, tokens, 2, {{1, 2, 3, 7, 7}, {9, 1, 2, 3, 5}}), Ids{5});
+  EXPECT_EQ(Proposed(lookup, {1, 2, 3}, 2, {{8, 1, 2, 3, 7, 6, 5}}), (Ids{7, 6}));
+  // The whole of a text at its end: nothing follows. Shorter than a match: neither.
+  EXPECT_EQ(Proposed(lookup, {1, 2, 3}, 2, {{1, 2, 3}, {2, 3}, {}}), Ids{});
 }
 
 TEST(PromptLookupTest, ItsLengthFollowsItsLuck) {

@@ -245,7 +245,7 @@ TEST(SamplerTest, AllowedTokensAndMask) {
   EXPECT_EQ(Make({.temperature = 0}, 70).Sample(logits, mask), 69);
 }
 
-TEST(SamplerTest, WhereNothingIsLeft) {
+TEST(SamplerTest, FallbackToken) {
   const std::vector<int32_t> eos = {3, 2};
   const auto sample = [&](std::optional<Ids> allowed, const std::vector<float>& logits,
                           std::vector<uint32_t> mask, SamplerContext context = {},

@@ -1,4 +1,4 @@
-#include "text/chat_template.h"
+#include "prompt/chat_template.h"
 
 #include "target.h"
 

@@ -3,10 +3,10 @@
 #include <array>
 #include <vector>
 
+#include "base/utf8.h"
 #include "checkpoint/synth_tokenizer.h"
 #include "target.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 namespace {
 

@@ -32,15 +32,14 @@ void UseContainer(const uint8_t* data, size_t size) {
   const auto config = GgufConfig(*gguf);
   if (!config) return;
   std::vector<std::string> ignored;
-  for (const TensorView& tensor : GgufTensors(*gguf, *config, &ignored))
-    if (tensor.permuted_heads == 0 || tensor.shape.size() <= 2) ReadAllRows(tensor);
+  for (const TensorView& tensor : GgufTensors(*gguf, *config, &ignored)) ReadAllRows(tensor);
 }
 
 void UseCheckpoint(const std::string& path) {
   const auto checkpoint = Checkpoint::Open(path);
   if (!checkpoint) return;
   (void)CheckWeights(*checkpoint);
-  (void)checkpoint->LoadChatTemplate();
+  (void)checkpoint->chat_template();
 }
 
 }  // namespace

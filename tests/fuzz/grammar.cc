@@ -1,7 +1,8 @@
 // Structured output: the first byte says what follows, j a JSON schema, r a regex, g an EBNF
 // grammar; what compiles is followed token by token.
 #include "checkpoint/synth_tokenizer.h"
-#include "engine/grammar_compiler.h"
+#include "grammar/grammar_compiler.h"
+#include "grammar/grammar_constraint.h"
 #include "target.h"
 
 namespace merope {
@@ -24,7 +25,7 @@ bool Has(std::span<const uint32_t> mask, int64_t id) {
 
 // Any text that the grammar allows, its tokens chosen by `chooser`.
 void Follow(const std::shared_ptr<const Grammar>& grammar, std::string_view chooser) {
-  Constraint constraint(grammar);
+  GrammarConstraint constraint(grammar);
   std::vector<int32_t> allowed;
   for (int step = 0; step < kSteps; ++step) {
     if (!constraint.Prepare(kWork) || constraint.finished()) return;

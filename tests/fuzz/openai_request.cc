@@ -47,12 +47,14 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const Endpoint endpoint : {Endpoint::kCompletions, Endpoint::kChatCompletions}) {
     auto request = ParseOpenAiRequest(endpoint, *body, text, Model());
     if (!request || std::ssize(request->prompts) * request->params.n > 64) continue;
-    OpenAiAnswer answer(*request);
+    OpenAiAnswer answer(*request, Model(), 0), stream(*request, Model(), 0);
     for (size_t prompt = 0; prompt < request->prompts.size(); ++prompt)
       for (int64_t index = 0; index < request->params.n; ++index)
-        answer.Add(prompt, Answer(*request, prompt, index));
+        for (OpenAiAnswer* to : {&answer, &stream})
+          to->Add(prompt, Answer(*request, prompt, index));
     CHECK(answer.whole());
-    CHECK(ParseJson(*answer.Body(Model(), 0), "answer").has_value());
+    CHECK(ParseJson(*answer.Body(), "answer").has_value());
+    for (const std::string& chunk : stream.Chunks()) CHECK(ParseJson(chunk, "chunk").has_value());
   }
   return 0;
 }

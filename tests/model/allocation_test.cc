@@ -1,4 +1,5 @@
 // A warm decode step takes no memory from the system.
+#include "backend/registry.h"
 #include "tests/support/allocations.h"
 
 #ifdef MEROPE_COUNTS_ALLOCATIONS

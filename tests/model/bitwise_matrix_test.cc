@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "backend/registry.h"
 #include "checkpoint/synth.h"
 #include "model/llama.h"
 #include "tests/support/llama_config.h"
@@ -59,7 +60,7 @@ class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, bool>> 
 
   void SetUp() override {
     odd_ = std::get<1>(GetParam());
-    const bool stored = std::get<0>(GetParam()).precision == Precision::kStored;
+    const bool stored = std::get<0>(GetParam()).precision == Precision::kNative;
     const ModelConfig config = Shape(odd_, stored);
     const float std_dev = odd_ ? 0.2f : 0.1f;
     path_ = directory_.path();
@@ -197,7 +198,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      Form{Precision::kInt8, WeightStorage::kPlain,
                                           KvStorage::kInt8},
                                      Form{Precision::kInt4, WeightStorage::kPlain},
-                                     Form{Precision::kStored, WeightStorage::kPlain}),
+                                     Form{Precision::kNative, WeightStorage::kPlain}),
                      testing::Bool()),
     [](const auto& suite_info) {
       return Name(std::get<0>(suite_info.param)) +

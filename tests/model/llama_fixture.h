@@ -3,12 +3,17 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <random>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/synth.h"
 #include "model/llama.h"
+#include "tests/support/hidden_backend.h"
 #include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
 
@@ -24,6 +29,20 @@ inline ModelConfig TinyConfig() {
                                     .context = 1500});
   config.attention_bias = true;
   return config;
+}
+
+// The one that the tests are about: the CPU's, or, with MEROPE_TEST_BACKEND=hidden, one whose
+// memory the host cannot read.
+inline std::string_view TestedBackend() {
+  static const std::string name = [] {
+    RegisterBackend("hidden",
+                    [](const BackendOptions& options) -> Result<std::unique_ptr<Backend>> {
+                      return std::make_unique<HiddenBackend>(options);
+                    });
+    const char* chosen = std::getenv("MEROPE_TEST_BACKEND");
+    return std::string(chosen == nullptr ? kCpuBackend : chosen);
+  }();
+  return name;
 }
 
 // A back end and the model in it.
@@ -52,8 +71,10 @@ class LlamaTest : public testing::TestWithParam<Precision> {
     auto checkpoint = Checkpoint::Open(directory_->path());
     EXPECT_TRUE(checkpoint) << checkpoint.error().message;
     Engine engine;
-    const CpuOptions cpu{GetParam(), threads, weights};
-    engine.backend = reference ? MakeReferenceBackend(cpu) : MakeCpuBackend(cpu);
+    const BackendOptions cpu{GetParam(), threads, weights};
+    auto backend = MakeBackend(reference ? kReferenceBackend : TestedBackend(), cpu);
+    EXPECT_TRUE(backend) << backend.error().message;
+    engine.backend = std::move(*backend);
     auto model = Llama::Load(*checkpoint, *engine.backend, options);
     EXPECT_TRUE(model) << model.error().message;
     engine.model = std::move(*model);

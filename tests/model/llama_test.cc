@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 
+#include "backend/registry.h"
 #include "tests/model/llama_fixture.h"
 
 namespace merope {

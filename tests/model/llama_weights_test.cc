@@ -21,27 +21,27 @@ class KeepingTarget : public WeightTarget {
   Precision precision() const override { return precision_; }
   Result<const Matrix*> LoadMatrix(
       std::span<const MatrixPart> parts, Stacking stacking,
-      const std::function<void(const TensorView&)>& consumed) override {
+      const std::function<void(const WeightTensor&)>& consumed) override {
     Matrix& matrix = matrices_.emplace_back();
     std::string names;
     for (const MatrixPart& part : parts) {
       names += (names.empty() ? "" : " ") + part.weight->name + (part.bias != nullptr ? "+b" : "");
       matrix.out_features += part.weight->rows();
       matrix.in_features = part.weight->cols();
-      turned[part.weight->name] = static_cast<bool>(part.turn);
+      computed[part.weight->name] = part.weight->Row(0).empty();
       if (consumed) consumed(*part.weight);
     }
     matrix.bytes = 1000;
     loaded[&matrix] = names + (stacking == Stacking::kPaired ? " paired" : "");
     return &matrix;
   }
-  Result<Tensor> LoadVector(const TensorView& vector) override {
+  Result<Tensor> LoadVector(const WeightTensor& vector) override {
     vectors.push_back(vector.name);
     return Tensor{.data = nullptr, .rows = 1, .cols = vector.elements(), .stride = 0};
   }
 
   std::map<const Matrix*, std::string> loaded;
-  std::map<std::string, bool> turned;
+  std::map<std::string, bool> computed;  // row by row
   std::vector<std::string> vectors;
 
  private:
@@ -67,7 +67,7 @@ TEST_P(LlamaWeightsTest, EveryTensorGoesToItsPlaceAndIsCounted) {
   });
   ASSERT_TRUE(weights) << ErrorOf(weights);
 
-  const bool turned = precision == Precision::kInt8;
+  const bool rotated = precision == Precision::kInt8;
   const auto part = [&](const std::string& name) {
     return "model.layers.1." + name + ".weight" + (biases ? "+b" : "");
   };
@@ -85,25 +85,24 @@ TEST_P(LlamaWeightsTest, EveryTensorGoesToItsPlaceAndIsCounted) {
             part("mlp.gate_proj") + " " + part("mlp.up_proj") + " paired");
   EXPECT_EQ(target.loaded[layer.down], part("mlp.down_proj"));
   EXPECT_EQ(layer.down->in_features, 100);
-  EXPECT_EQ(weights->turned, turned);
-  EXPECT_EQ(target.turned["model.embed_tokens.weight"], turned);
-  EXPECT_EQ(target.turned["model.layers.0.mlp.up_proj.weight"], turned);
-  EXPECT_FALSE(target.turned["model.layers.0.mlp.down_proj.weight"]);  // as a whole, before
+  EXPECT_EQ(weights->rotated, rotated);
+  EXPECT_EQ(target.computed["model.embed_tokens.weight"], rotated);
+  EXPECT_EQ(target.computed["model.layers.0.mlp.up_proj.weight"], rotated);
+  EXPECT_FALSE(target.computed["model.layers.0.mlp.down_proj.weight"]);  // as a whole, before
 
   // Two layers of four matrices, the embedding, a head of its own; the last norm, and where they
-  // are not part of the matrices, the four others.
-  const int64_t norms = turned ? 1 : 5;
-  EXPECT_EQ(weights->bytes, (2 * 4 + (biases ? 2 : 1)) * 1000 + norms * 52 * 4);
+  // and the four others; the signs, too.
+  const int64_t vectors = rotated ? 6 : 5;
+  EXPECT_EQ(weights->bytes, (2 * 4 + (biases ? 2 : 1)) * 1000 + vectors * 52 * 4);
   EXPECT_EQ(weights->final_norm.cols, 52);
-  EXPECT_EQ(target.vectors.size(), turned ? 6u : 5u);  // the signs, too
+  EXPECT_EQ(std::ssize(target.vectors), vectors);
 
   // The progress: each matrix and norm of the file once, by its bytes; biases are not worth it.
   int64_t all = 0, counted = 0;
   for (const TensorView& tensor : checkpoint->tensors()) {
     const int64_t bytes = std::ssize(tensor.bytes);
-    const bool folded = turned && tensor.name.find("layernorm") != tensor.name.npos;
     all += bytes;
-    if (!tensor.name.ends_with(".bias") && !folded) counted += bytes;
+    if (!tensor.name.ends_with(".bias")) counted += bytes;
   }
   EXPECT_EQ(total, all);
   EXPECT_EQ(done.front(), 97 * 52 * 2);  // the embedding

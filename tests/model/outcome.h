@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/registry.h"
 #include "model/llama.h"
 #include "tests/support/expect.h"
 #include "tests/support/llama_config.h"
@@ -34,7 +35,7 @@ inline Outcome RunModel(const std::string& path, Precision precision,
   const auto checkpoint = Checkpoint::Open(path);
   EXPECT_TRUE(checkpoint) << ErrorOf(checkpoint);
   if (!checkpoint) return outcome;
-  const CpuOptions options{precision, 2, WeightStorage::kPlain};
+  const BackendOptions options{precision, 2, WeightStorage::kPlain};
   const auto backend = arithmetic == Arithmetic::kReference ? MakeReferenceBackend(options)
                                                             : MakeCpuBackend(options);
   const auto model = Llama::Load(*checkpoint, *backend, {});

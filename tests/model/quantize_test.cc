@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "backend/registry.h"
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "checkpoint/synth.h"

@@ -1,4 +1,4 @@
-// The turns of weights, against products of matrices written out.
+// Rotated weights, against products of matrices written out.
 #include "model/rotation.h"
 
 #include <gtest/gtest.h>
@@ -22,6 +22,12 @@ std::vector<float> Numbers(int64_t n) {
   std::vector<float> values(static_cast<size_t>(n));
   for (int64_t i = 0; i < n; ++i)
     values[static_cast<size_t>(i)] = static_cast<float>(i * i % 17 - 8) / 4;
+  return values;
+}
+
+std::vector<float> RowOf(const WeightTensor& tensor, int64_t row) {
+  std::vector<float> values(static_cast<size_t>(tensor.cols()));
+  tensor.DecodeRow(row, values);
   return values;
 }
 
@@ -61,41 +67,44 @@ TEST(Rotation, SignsAreAlwaysTheSameAndOfBothKinds) {
   EXPECT_NEAR(static_cast<double>(negative), 150, 5 * std::sqrt(75.0));
 }
 
-TEST(Rotation, TurnsARowBySignsThenHadamard) {
+TEST(Rotation, RotatesARowBySignsThenHadamard) {
   const Rotation rotation(12);
   std::vector<float> row = Numbers(12), expected = row;
   for (size_t i = 0; i < 12; ++i) expected[i] *= rotation.signs[i];
   HadamardRow(expected);
-  rotation.Turn(row);
+  rotation.Rotate(row);
   EXPECT_EQ(row, expected);
 }
 
 TEST(Rotation, WeightsIntoTheResidualStream) {
   constexpr int64_t kRows = 12, kCols = 8;
-  const OwnedTensor weight("w", {kRows, kCols}, Numbers(kRows * kCols));
+  const std::vector<float> numbers = Numbers(kRows * kCols);
+  const ValuesTensor weight("w", {kRows, kCols}, numbers);
   const Rotation rotation(kRows);
-  const auto turned = TurnIntoResidual(weight.view, rotation);
-  ASSERT_TRUE(turned) << ErrorOf(turned);
-  EXPECT_EQ(turned->view.name, "w");
-  EXPECT_EQ(turned->view.shape, (std::vector<int64_t>{kRows, kCols}));
-  for (int64_t r = 0; r < kRows; ++r)
+  const auto rotated = RotateIntoResidual(weight, rotation);
+  ASSERT_TRUE(rotated) << ErrorOf(rotated);
+  EXPECT_EQ((*rotated)->name, "w");
+  EXPECT_EQ((*rotated)->shape, (std::vector<int64_t>{kRows, kCols}));
+  for (int64_t r = 0; r < kRows; ++r) {
+    const std::vector<float> row = RowOf(**rotated, r);
     for (int64_t c = 0; c < kCols; ++c) {
       double sum = 0;  // Qᵀ · W · H, of which Q is diag(signs) · H
       for (int64_t i = 0; i < kRows; ++i)
         for (int64_t j = 0; j < kCols; ++j)
           sum += Hadamard(i, r, 4) * double{rotation.signs[static_cast<size_t>(i)]} *
-                 double{weight.values[static_cast<size_t>(i * kCols + j)]} * Hadamard(j, c, 8);
-      EXPECT_NEAR(turned->values[static_cast<size_t>(r * kCols + c)], sum, 1e-5) << r << " " << c;
+                 double{numbers[static_cast<size_t>(i * kCols + j)]} * Hadamard(j, c, 8);
+      EXPECT_NEAR(row[static_cast<size_t>(c)], sum, 1e-5) << r << " " << c;
     }
-  const OwnedTensor bias("b", {kRows}, Numbers(kRows));
-  const auto turned_bias = TurnBias(bias.view, rotation);
-  ASSERT_TRUE(turned_bias) << ErrorOf(turned_bias);
-  std::vector<float> expected = bias.values;
-  rotation.Turn(expected);
-  EXPECT_EQ(turned_bias->values, expected);
-  EXPECT_EQ(turned_bias->view.shape, std::vector<int64_t>{kRows});
-  const OwnedTensor broken("w", {1, 2}, {1, std::nanf("")});
-  EXPECT_TRUE(Contains(ErrorOf(TurnIntoResidual(broken.view, Rotation(1))), "w"));
+  }
+  const ValuesTensor bias("b", {kRows}, Numbers(kRows));
+  const auto rotated_bias = RotateBias(bias, rotation);
+  ASSERT_TRUE(rotated_bias) << ErrorOf(rotated_bias);
+  std::vector<float> expected = Numbers(kRows);
+  rotation.Rotate(expected);
+  EXPECT_EQ(RowOf(**rotated_bias, 0), expected);
+  EXPECT_EQ((*rotated_bias)->shape, std::vector<int64_t>{kRows});
+  const ValuesTensor broken("w", {1, 2}, {1, std::nanf("")});
+  EXPECT_TRUE(Contains(ErrorOf(RotateIntoResidual(broken, Rotation(1))), "w"));
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include "base/stopwatch.h"
 #include "engine/event_queue.h"
 #include "engine/load.h"
+#include "grammar/grammar_compiler.h"
+#include "grammar/grammar_constraint.h"
 
 namespace merope {
 namespace {
@@ -26,7 +28,7 @@ void Generate(const LoadedModel& loaded, const std::vector<Request>& requests,
     waiting += id.has_value();
   }
   while (waiting > 0) {
-    for (const TaggedEvent& tagged : queue.Take(std::chrono::seconds(60))) {
+    for (const TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(60))) {
       const Event& event = tagged.event;
       auto& own = (*ids)[tagged.tag];
       own.insert(own.end(), event.ids.begin(), event.ids.end());
@@ -68,10 +70,10 @@ int Main(const std::string& path) {
       CHECK(grammar.has_value(), "{}", grammar.error().message);
       answer["compile_ms"] = compiling.Seconds() * 1e3;
       answer["tokens"] = ids[i].size();
-      Constraint constraint(*grammar);
+      GrammarConstraint constraint(*grammar);
       for (const int32_t id : ids[i]) {
         const Stopwatch masking;
-        constraint.Prepare();
+        constraint.Prepare(TokenConstraint::kNoLimit);
         answer["mask_us"].push_back(masking.Seconds() * 1e6);
         constraint.Accept(id);
       }

@@ -10,7 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "engine/grammar_compiler.h"
+#include "grammar/grammar_compiler.h"
+#include "grammar/grammar_constraint.h"
 #include "text/pieces.h"
 #include "text/tokenizer.h"
 
@@ -36,13 +37,13 @@ Tokenizer Bytes() {
   return std::move(*tokenizer);
 }
 
-bool Allows(Constraint* constraint, int32_t token) {
-  constraint->Prepare();
+bool Allows(GrammarConstraint* constraint, int32_t token) {
+  constraint->Prepare(TokenConstraint::kNoLimit);
   return (constraint->mask()[static_cast<size_t>(token) / 32] >> (token % 32) & 1) != 0;
 }
 
 bool Accepts(const std::shared_ptr<const Grammar>& grammar, std::string_view text) {
-  Constraint constraint(grammar);
+  GrammarConstraint constraint(grammar);
   for (const char byte : text) {
     const int32_t token = static_cast<unsigned char>(byte);
     if (!Allows(&constraint, token)) return false;
@@ -53,10 +54,10 @@ bool Accepts(const std::shared_ptr<const Grammar>& grammar, std::string_view tex
 
 // A random walk along the masks, in a hurry to end; nothing where it has not after kMaxWalk bytes.
 std::optional<std::string> Walk(const std::shared_ptr<const Grammar>& grammar, std::mt19937* rng) {
-  Constraint constraint(grammar);
+  GrammarConstraint constraint(grammar);
   std::string text;
   while (text.size() < kMaxWalk) {
-    constraint.Prepare();
+    constraint.Prepare(TokenConstraint::kNoLimit);
     const std::span<const uint32_t> mask = constraint.mask();
     std::vector<int32_t> allowed;
     for (int32_t token = 0; token < kVocabulary; ++token) {

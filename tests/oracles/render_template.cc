@@ -6,10 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "text/chat_date.h"
-#include "text/chat_template.h"
-#include "text/jinja_parser.h"
-#include "text/jinja_renderer.h"
+#include "prompt/chat_template.h"
+#include "template/template.h"
 
 namespace merope::jinja {
 namespace {
@@ -56,10 +54,9 @@ Result<std::string> Render(const Json& line) {
     TRY_ASSIGN(Value value, ToValue(json));
     variables.emplace_back(name, std::move(value));
   }
-  const std::string file = "template";
-  TRY_ASSIGN(const Body body, ParseTemplate(line.at("template").get<std::string>(), file));
-  const std::optional<std::tm> now;
-  return Renderer(variables, file, now).Render(body);
+  TRY_ASSIGN(const Template parsed,
+             Template::Parse(line.at("template").get<std::string>(), "template"));
+  return parsed.Render(variables, {});
 }
 
 }  // namespace

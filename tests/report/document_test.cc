@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "report/words.h"
+#include "report/markup.h"
 #include "tests/report/markup.h"
 
 namespace merope {
@@ -44,7 +45,7 @@ TEST(Visible, ControlCharactersAndBrokenUtf8) {
   EXPECT_EQ(Visible("汉🙂"), "汉🙂");
 }
 
-// The first and the last of each length, and what lies just outside.
+// The first and the last code point of each length in bytes, and the sequences just outside.
 TEST(Visible, Utf8ToItsEnds) {
   for (const char* good :
        {" ", "~", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
@@ -64,7 +65,7 @@ TEST(Visible, Utf8ToItsEnds) {
     EXPECT_EQ(Visible(bad), escapes);
     EXPECT_EQ(EscapeMarkup(bad), signs) << escapes;
   }
-  // What stands behind a text is none of it.
+  // The bytes after the end of a text do not belong to the text.
   EXPECT_EQ(Visible(std::string_view("\xe2\x82\xac").substr(0, 2)), "\\xe2\\x82");
   EXPECT_EQ(Visible("\xc2"
                     "A"),
@@ -100,7 +101,7 @@ TEST(Markdown, CodeFencesOutlastTheirText) {
 TEST(Markdown, CodeSpansOutlastTheirText) {
   const auto span = [](std::string_view text) {
     const std::string all = ToMarkdown(WithBlocks({Paragraph{{Code(text)}}}), NoFigure);
-    const size_t begin = all.find("\n\n\n\n") + 4;  // after the title and the subtitle
+    const size_t begin = all.find("\n\n\n\n") + 4;  // after title and subtitle
     return all.substr(begin, all.find("\n\n---") - begin);
   };
   EXPECT_EQ(span("x"), "`x`");
@@ -165,7 +166,7 @@ TEST(Html, EveryBlockIsWellFormedAndEscaped) {
   const std::string html = ToHtml(document);
   EXPECT_EQ(html.find("<script"), std::string::npos);
   EXPECT_EQ(MarkupFault(html), "");
-  // The page needs nothing from elsewhere.
+  // The page loads no other file.
   for (const char* outside : {"src=", "url(", "@import", "<link", "http-equiv"})
     EXPECT_EQ(html.find(outside), std::string::npos) << outside;
 }
@@ -187,7 +188,8 @@ TEST(Html, ContentsNestAsTheHeadings) {
   EXPECT_NE(html.find("<p>text</p>"), std::string::npos);
 }
 
-// A browser drops a declaration that it does not understand: a length other than 0 needs a unit.
+// A browser ignores a declaration that it does not understand, so a length other than 0 needs a
+// unit.
 TEST(Html, LengthsOfTheStyleHaveUnits) {
   const std::string html = ToHtml({});
   const size_t begin = html.find("<style>") + 7;
@@ -265,7 +267,7 @@ TEST(Numbers, AsReadersWantThem) {
   EXPECT_EQ(Size(1 << 30), "1.00 GiB");
   EXPECT_EQ(Size(int64_t{5} << 40), "5.00 TiB");
   EXPECT_EQ(Size(int64_t{5} << 50), "5120.00 TiB");
-  EXPECT_EQ(Percent(0.00005, 2), "0.01 %");      // half of the last digit is shown in it
+  EXPECT_EQ(Percent(0.00005, 2), "0.01 %");      // half of the last digit rounds up
   EXPECT_EQ(Percent(0.0000498, 2), "0.0050 %");  // less than half
   EXPECT_EQ(Percent(-0.00001, 2), "-0.0010 %");
   EXPECT_EQ(Percent(0.5, 0), "50 %");

@@ -42,7 +42,7 @@ Row Centred(Row a) {
   return a;
 }
 
-// Three positions of six tokens; the third is without an error.
+// Three positions of six tokens. The third position has no error.
 const Row kP[] = {{0.6, 0.3, 0.0597, 3e-4, 0.04, 1e-9},
                   {0.11, 0.08, 0.05, 0.7, 0.05, 0.01},
                   {0.2, 0.5, 0.11, 0.09, 0.06, 0.04}};
@@ -52,7 +52,7 @@ const Row kQ[] = {{0.3, 0.6, 0.0597, 4e-4, 0.0399, 3e-9},
 
 ErrorSample Sample() {
   ErrorCollector collector(6);
-  // A shift of all logits is no error.
+  // A shift of all logits by the same value is no error.
   for (size_t i = 0; i < 3; ++i) collector.Add(Logits(kP[i], 2), Logits(kQ[i], 5));
   return collector.Finish();
 }
@@ -89,7 +89,8 @@ TEST(ErrorCollector, MeansAndMaximaByTheirFormulas) {
   EXPECT_NEAR(sample.mean_relative_l2, l2 / 3, 1e-6);
   EXPECT_NEAR(sample.max_relative_l2, max_l2, 1e-6);
   EXPECT_NEAR(sample.mean_cosine, cosine / 3, 1e-6);
-  EXPECT_NEAR(sample.mean_angle_bound, angle / 3, 1e-3);  // of an angle of 0, the root of roundings
+  // The bound of an angle of 0 is the square root of a rounding error.
+  EXPECT_NEAR(sample.mean_angle_bound, angle / 3, 1e-3);
   EXPECT_NEAR(sample.mean_probability_l2, p_l2 / 3, 1e-6);
   EXPECT_NEAR(sample.max_probability_l2, max_p_l2, 1e-6);
   EXPECT_NEAR(sample.mean_kl, kl / 3, 1e-6);
@@ -127,7 +128,7 @@ TEST(ErrorCollector, MarginsAndFlips) {
   const ErrorSample sample = Sample();
   ASSERT_EQ(sample.points.size(), 3u);
   EXPECT_EQ(sample.flips, 1);
-  // fp32's first and second choice, and the same two in the target.
+  // The two most probable tokens in fp32. The change is that of the same two tokens in the target.
   const size_t first[] = {0, 3, 1}, second[] = {1, 0, 0};
   for (size_t i = 0; i < 3; ++i) {
     const double margin = std::log(kP[i][first[i]] / kP[i][second[i]]);
@@ -138,8 +139,9 @@ TEST(ErrorCollector, MarginsAndFlips) {
   }
 }
 
-// One logit of n off by e: centred, its error is e (n − 1)/n and that of the others −e/n; their
-// σ is e √(n − 1)/n. So in units of σ it is √(n − 1), and the others −1/√(n − 1).
+// One of n logits is wrong by e. After centring, its error is e (n − 1)/n, and the error of each
+// other logit is −e/n. The σ of these errors is e √(n − 1)/n. In units of σ, the wrong logit is at
+// √(n − 1), and the other logits are at −1/√(n − 1).
 TEST(ErrorCollector, HistogramOfOneWrongLogit) {
   const auto off = [](size_t n) {
     ErrorCollector collector(static_cast<int64_t>(n));
@@ -149,12 +151,13 @@ TEST(ErrorCollector, HistogramOfOneWrongLogit) {
     collector.Add(baseline, target);
     return collector.Finish();
   };
-  // 6 and −1/6 of σ: outside, and in the bin from −0.2 to 0.
+  // 6 σ lies outside the histogram. −1/6 σ lies in the bin from −0.2 to 0.
   const ErrorSample outside = off(37);
   EXPECT_NEAR(outside.beyond_4_sigma, 1.0 / 37, 1e-12);
   EXPECT_NEAR(outside.histogram[19], 36.0 / 37 / 0.2, 1e-9);
   EXPECT_NEAR(Sum(outside.histogram), 36.0 / 37 / 0.2, 1e-9);
-  // 3 and −1/3: in the bins from 3.0 (or, rounded, to it) and from −0.4.
+  // 3 σ lies in the bin that begins at 3.0 or, after rounding, in the bin that ends at 3.0. −1/3 σ
+  // lies in the bin that begins at −0.4.
   const ErrorSample inside = off(10);
   EXPECT_EQ(inside.beyond_4_sigma, 0);
   EXPECT_NEAR(inside.histogram[34] + inside.histogram[35], 1.0 / 10 / 0.2, 1e-9);
@@ -196,7 +199,7 @@ TEST(ErrorCollector, NoErrorIsTheMiddleAndNothingIsNothing) {
     EXPECT_EQ(value, 0);
 }
 
-// The file of a checkpoint of F32 with weights of our own.
+// Overwrites the weights in the safetensors file of an F32 checkpoint.
 void Fill(const std::string& file, float (*weight)(bool matrix, int64_t row, int64_t column)) {
   const std::string text = *ReadFile(file);
   uint64_t header_size = 0;
@@ -219,9 +222,10 @@ void Fill(const std::string& file, float (*weight)(bool matrix, int64_t row, int
 
 TEST(WeightRoundingError, OfEveryEighthRow) {
   const TinyCheckpoint files(100);
-  // Half of a unit in the last place of bf16 above 1, which rounds down to the even 1: an error of
-  // 2^-8 / (1 + 2^-8) of it. One of four weights of rows 0, 8, 16 … is such a one; the others are
-  // exact or zero. All vectors and the other rows are inexact throughout.
+  // kBetween is 1 plus half a unit in the last place of bf16. kBetween rounds down to 1, which is
+  // even, so its relative error is 2^-8 / (1 + 2^-8). In rows 0, 8, 16, … one of four weights is
+  // kBetween, and the others are exact or zero. In the vectors and the other rows, every weight is
+  // kBetween.
   constexpr float kBetween = 1 + 1.0F / 256;
   Fill(files.path() + "/model.safetensors", [](bool matrix, int64_t row, int64_t column) {
     if (!matrix || row % 8 != 0) return kBetween;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/mapped_file.h"
+#include "prompt/encode_prompt.h"
 #include "tests/engine/tiny_model.h"
 #include "tests/support/expect.h"
 #include "verify/metrics.h"
@@ -52,15 +53,15 @@ TEST(CompareGeneration, AModelAgainstItself) {
   EXPECT_EQ((*pairs)[1].prompt, "How so?");
 }
 
-// Two models of other weights part at once: the place, both tokens and all margins follow from
-// their logits after the prompt.
+// Two models with different weights differ at the first token. The position, both tokens and all
+// margins follow from the models' logits after the prompt.
 TEST(CompareGeneration, WhereTwoModelsPart) {
   const TinyCheckpoint a_files(128, 0.3), b_files(128, 0.2);
   const LoadedModel a = a_files.Load({}), b = b_files.Load({});
   const auto pairs = Compare(a, b, 8);
   ASSERT_TRUE(pairs) << ErrorOf(pairs);
   const GenerationPair& pair = pairs->front();
-  ASSERT_EQ(pair.form, "rag");  // the made-up vocabulary has its tokens
+  ASSERT_EQ(pair.form, "rag");  // the synthetic vocabulary has the RAG tokens
   const auto prompt =
       EncodePrompt(a.tokenizer, "<|query_start|>Why?<|query_end|>\n<|language_start|>\n");
   EXPECT_EQ(pair.prompt_tokens, std::ssize(*prompt));
@@ -103,7 +104,7 @@ TEST(CompareGeneration, FormsOfThePrompt) {
 TEST(CompareGeneration, TextsEndWithTheContext) {
   const TinyCheckpoint files(LlamaSizes{.vocabulary = 270, .context = 12}, {});
   const LoadedModel loaded = files.Load({});
-  // With the prefix: 11, 12 and 5 tokens; the second leaves no room.
+  // With the prefix, the prompts have 11, 12 and 5 tokens. The second leaves no room for an answer.
   const std::string_view questions[] = {"xxxxxxxxxx", "xxxxxxxxxxx", "xxxx"};
   ASSERT_EQ(EncodePrompt(loaded.tokenizer, questions[0])->size(), 11u);
   const auto pairs = Compare(loaded, loaded, 5, questions);

@@ -29,7 +29,7 @@ LatencyResult GoldenLatency(Distinct* distinct, bool modes) {
          {&c.latency, &c.throughput, &c.ttft, &c.tpot, &c.report_tpot, &c.inter_token,
           &c.prefill_speed, &c.bandwidth_share, &c.peak, &c.peak_share})
       *d = Spread(distinct);
-    // At sizes that their cells have digits for.
+    // Scales the figures so that their cells show enough digits.
     for (double* p : {&c.throughput.p50, &c.prefill_speed.p50, &c.latency.p50}) *p *= 3e5;
     for (Distribution* d : {&c.ttft, &c.tpot, &c.report_tpot, &c.inter_token})
       for (double* p : {&d->p10, &d->p50, &d->p90, &d->p99, &d->max}) *p *= 1e3;

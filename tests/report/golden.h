@@ -1,4 +1,4 @@
-// A report whose figures are made up, each unlike all others at the digits that are printed.
+// A report with invented figures. All figures differ in the printed digits.
 #pragma once
 
 #include "report/report_data.h"

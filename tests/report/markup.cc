@@ -10,7 +10,7 @@ std::string At(std::string_view what, std::string_view rest) {
   return std::string(what) + " at: " + std::string(rest.substr(0, 60));
 }
 
-// Attributes of a tag: name="value", values without < or raw &.
+// Whether each attribute of a tag is name="value", with a value without <.
 bool AttributesAreFine(std::string_view text) {
   while (!text.empty()) {
     const size_t start = text.find_first_not_of(" \n");
@@ -58,7 +58,7 @@ std::string MarkupFault(std::string_view markup) {
     while (name < tag.size() && std::isalnum(static_cast<unsigned char>(tag[name])) != 0) ++name;
     if (name == 0 || !AttributesAreFine(tag.substr(name))) return At("malformed tag", here);
     const std::string element(tag.substr(0, name));
-    if (element == "style") {  // its text is CSS
+    if (element == "style") {  // the text of style is CSS
       markup.remove_prefix(std::min(markup.find("</style>"), markup.size()));
     }
     if (!closed && element != "meta" && element != "br") open.push_back(element);

@@ -1,5 +1,5 @@
-// A small check of HTML and SVG: tags that open and close in order, attributes in quotes, no stray
-// < or &.
+// A small check of HTML and SVG. Tags must open and close in order, attributes must be in quotes,
+// and < and & must not stand alone.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace merope {
 
-// What is wrong with the markup, and where; empty where nothing is. Elements that HTML leaves open
-// (meta) may stay open.
+// Returns the first fault of the markup and its place, or an empty string. The elements meta and br
+// may stay open, as in HTML.
 std::string MarkupFault(std::string_view markup);
 
 }  // namespace merope

@@ -1,6 +1,7 @@
-// The report's numbers: a golden report whose figures are made up and all distinct. Every table of
-// figures, in Markdown and HTML, English and Chinese, is read back and compared cell by cell with
-// report.json. Then the tables are spoilt, and the comparison must say so.
+// The report's numbers. The golden report has invented figures that are all distinct. The first
+// test reads back every table of figures, in Markdown and HTML, English and Chinese, and compares
+// each cell with report.json. The second test changes the tables, and the comparison must find each
+// change.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,16 +19,17 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What a table of figures must hold: by row the numbers of its cells, "—" and words having none.
+// The expected numbers of a table: for each row the numbers of its cells. A cell with "—" or words
+// has no numbers.
 using Cells = std::vector<std::vector<double>>;
 struct ExpectedTable {
   std::string name;
-  std::vector<std::string> labels;  // the first cells, where they are the descriptors'
+  std::vector<std::string> labels;  // first cells, if taken from the kinds
   std::vector<Cells> rows;
 };
 
 double Factor(Unit unit) { return unit == Unit::kShare ? 100 : 1; }
-double Mib(const Json& bytes) {  // as Size shows it
+double Mib(const Json& bytes) {  // the number that Size shows
   double value = bytes.get<double>();
   while (value >= 1024) value /= 1024;
   return value;
@@ -86,7 +88,7 @@ std::vector<ExpectedTable> Expected(const Json& j, Language language) {
   fact(number(l["capture"]["seconds"], 1e3));
   fact({Mib(l["capture"]["bytes"])});
   fact(number(l["kv_tokens"]));
-  load.rows[4][0] = {16};  // "packed for bf16"
+  load.rows[4][0] = {16};  // the 16 of "packed for bf16"
   load.rows[5][0] = {32};
   out.push_back(load);
 
@@ -257,7 +259,7 @@ std::vector<ExpectedTable> Expected(const Json& j, Language language) {
   return out;
 }
 
-// "" where the table is the expected one.
+// The first difference from the expected table, or "".
 std::string Fault(const ReadTable& table, const ExpectedTable& expected) {
   if (table.rows.size() != expected.rows.size())
     return fmt::format("{} rows instead of {}", table.rows.size(), expected.rows.size());
@@ -270,7 +272,7 @@ std::string Fault(const ReadTable& table, const ExpectedTable& expected) {
     for (size_t k = expected.labels.empty() ? 0 : 1; k < row.size(); ++k) {
       const std::vector<double>& cell = expected.rows[i][k];
       std::vector<Printed> numbers = NumbersOf(row[k]);
-      if (cell.empty()) {  // words, or "—": a number may stand in a name only
+      if (cell.empty()) {  // words, or "—": only a name may contain a number
         if (k > 0 && !numbers.empty() && row[k].size() == NumbersTextSize(row[k]))
           return fmt::format("row {}, column {}: a number, {}", i, k, row[k]);
         continue;
@@ -285,8 +287,9 @@ std::string Fault(const ReadTable& table, const ExpectedTable& expected) {
   return "";
 }
 
-// The tables of the document that are the expected ones, in their order: each is the first after
-// the one before it without a fault; where there is none, the nearest fault is told.
+// Finds the expected tables in the document, in their order. Each expected table is the first table
+// without a fault after the previous match. If no table matches, returns the faults of the tables
+// with the same number of columns; else returns "".
 std::string Faults(const std::vector<ReadTable>& tables, const std::vector<ExpectedTable>& expected,
                    std::vector<size_t>* places) {
   size_t from = 0;

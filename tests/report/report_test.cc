@@ -1,4 +1,4 @@
-// The report from end to end, on a tiny checkpoint of random weights.
+// Makes a whole report from a tiny checkpoint of random weights.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -50,8 +50,8 @@ TEST(FrontMatter, TopLevelKeysOfTheFirstBlock) {
   EXPECT_EQ(FrontMatter("---\nlicense: mit", "license"), "mit");
 }
 
-// A model against itself has no error at all; bf16 against fp32 has one, of which the second-order
-// formula knows the KL.
+// A model compared with itself has no error. bf16 compared with fp32 has an error, and the
+// second-order formula predicts its KL.
 TEST(ErrorSample, NothingAgainstItselfAndConsistentAgainstBf16) {
   const TempDir dir;
   Make(dir.path());
@@ -87,7 +87,7 @@ TEST(ErrorSample, NothingAgainstItselfAndConsistentAgainstBf16) {
   EXPECT_NEAR(mass, 1, 1e-9);
   EXPECT_EQ(tokens, 160 * 400);
   EXPECT_NEAR(density + other->beyond_4_sigma, 1, 1e-9);
-  EXPECT_EQ(WeightRoundingError(*checkpoint), 0);  // its weights are bf16
+  EXPECT_EQ(WeightRoundingError(*checkpoint), 0);  // the weights are bf16 values
 }
 
 TEST(Report, RefusesADirectoryItCannotMake) {
@@ -204,7 +204,8 @@ TEST(Report, EndToEnd) {
   EXPECT_GE(load.kv_pages * kPageTokens, 320);
   EXPECT_GT(load.matrices_fp32_bytes, load.weight_bytes);
 
-  // fp32 beside bf16: half of the longest prompt and one, four rounds of a run each.
+  // fp32 and bf16: the prompt has half the tokens of the longest prompt, plus one. There are four
+  // rounds with one run of each.
   const SpeedComparison& c = data->comparison;
   EXPECT_EQ(c.input_length, 65);
   EXPECT_EQ(c.output_length, 50);
@@ -219,7 +220,7 @@ TEST(Report, EndToEnd) {
   EXPECT_DOUBLE_EQ(c.ratio.p50, Summarize(c.ratios).p50);
   EXPECT_GE(c.target_tpot.max, c.target.cases[0].tpot.p50);
 
-  ASSERT_EQ(data->dtypes.size(), 2u);  // the target, whose verification is the report's, first
+  ASSERT_EQ(data->dtypes.size(), 2u);  // first the target, with the verification of the report
   EXPECT_EQ(data->dtypes[0].precision, Precision::kBf16);
   EXPECT_EQ(data->dtypes[0].verify.seconds, data->verify.seconds);
   EXPECT_EQ(data->dtypes[1].precision, Precision::kInt8);
@@ -227,7 +228,7 @@ TEST(Report, EndToEnd) {
   EXPECT_LT(data->dtypes[1].weight_bytes, data->dtypes[0].weight_bytes);
   for (const DtypeRow& row : data->dtypes) {
     EXPECT_GT(row.prefill_tokens_per_second, 0);
-    EXPECT_GT(row.decode_tokens_per_second, 10);  // of a model that takes far less than 0.1 s
+    EXPECT_GT(row.decode_tokens_per_second, 10);  // a step takes far less than 0.1 s
   }
   for (const char* phase : {"performance", "weights", "comparison", "generation", "errors"})
     EXPECT_NE(std::ranges::find(phases, phase), phases.end()) << phase;
@@ -259,7 +260,7 @@ TEST(Report, EndToEnd) {
   EXPECT_EQ((*json)["weights"]["ok"], true);
   EXPECT_EQ((*json)["config"]["kv_bytes_per_token"], 2 * 2 * 2 * 12 * 2);
 
-  // Another language adds no figure of its own: both tell the same tables.
+  // Both languages have the same sequence of block types.
   const Document english = BuildReport(*data, Language::kEnglish),
                  chinese = BuildReport(*data, Language::kChinese);
   ASSERT_EQ(english.blocks.size(), chinese.blocks.size());

@@ -1,5 +1,5 @@
-// What the sections say of figures set by hand: sentences, verdicts, plots, and what is left out
-// where there is nothing to say.
+// The text of the sections for figures set by hand: sentences, verdicts and plots, and the parts
+// that the sections leave out when there is no data.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -18,7 +18,7 @@ std::string Text(const ReportData& data) {
                     [](const Plot& plot) { return plot.id; });
 }
 
-// nullptr where the report has no such plot.
+// nullptr if the report has no plot with this id.
 const Plot* FindPlot(const Document& document, std::string_view id) {
   for (const Block& block : document.blocks)
     if (const auto* figure = std::get_if<Figure>(&block);
@@ -53,7 +53,8 @@ TEST(Sentences, TheConfigurationAndItsCache) {
   data.machine.memory_available = 1 << 30;
   data.load.weight_bytes = 1 << 20;
   const std::string text = Text(data);
-  // 2 · 12 layers · 2 heads · 125 · 2 bytes; a head for each of the 8 is four times as much.
+  // 2 · 12 layers · 2 heads · 125 · 2 bytes. With a K/V head for each of the 8 query heads, the
+  // size is four times as large.
   for (const char* part :
        {"| 12,000 B |", "| 48,000 B |", "| 75.0 % |", "2,051 × 12,000 = 23.5 MiB", "| 1023.0 MiB |",
         "| 89,391 |", "Concurrent requests of 2,051 tokens | 43 |",
@@ -152,7 +153,7 @@ TEST(Sentences, GeneratedTextsThatPart) {
   EXPECT_TRUE(Contains(text, "It lies within the 3.00 that bf16 noise allows"));
   pair.margin = 3.01;
   EXPECT_TRUE(Contains(Text(data), "That is more than the 3.00 that"));
-  // Another target is held against its own noise.
+  // A target that is not bf16 is compared with its own noise.
   data.options.target = Precision::kInt8;
   pair.sigma = 0;
   pair.margin = 0.75;
@@ -210,7 +211,7 @@ TEST(Sentences, TheHistogramStandsBesideTheNormalDensity) {
   }
   EXPECT_NEAR(mass, 1, 1e-3);
   EXPECT_NE(plot->series[0].color, plot->series[1].color);
-  data.errors.histogram[20] = 2;  // the axis holds it, and a twentieth more
+  data.errors.histogram[20] = 2;  // the axis ends a twentieth above
   document = BuildReport(data, Language::kEnglish);
   EXPECT_DOUBLE_EQ(FindPlot(document, "error-histogram")->y.max, 2.1);
 }
@@ -238,7 +239,7 @@ TEST(Sentences, MarginsAndTheWidestFlips) {
   EXPECT_TRUE(Contains(text,
                        "14 of 4,321 positions flip, where noise of bf16's size should flip "
                        "12.3; 2 of them have a margin"));
-  // Of 14 the twelve widest, the widest first.
+  // The table shows the twelve widest of 14 flips, the widest first.
   const size_t table = text.find("The flips with the widest margins");
   size_t last = table;
   for (int i = 14; i >= 3; --i) {
@@ -260,7 +261,7 @@ TEST(Sentences, MarginsAndTheWidestFlips) {
   }
   for (const PlotPoint& point : plot->series[2].points) EXPECT_EQ(point.x, point.y);  // a diagonal
   EXPECT_EQ(plot->series[2].points[1].y, plot->y.max);
-  EXPECT_EQ(plot->series[1].color, 2);  // that of limits
+  EXPECT_EQ(plot->series[1].color, 2);  // the color of limits
   EXPECT_NE(plot->series[0].color, plot->series[2].color);
   flips.clear();
   EXPECT_FALSE(Contains(Text(data), "The flips with the widest margins"));
@@ -296,7 +297,7 @@ TEST(Sentences, WhatACosineAllows) {
   EXPECT_TRUE(Contains(text, "error is 12.50 % when the cosine is 0.800000\n"));
   EXPECT_TRUE(Contains(text, "of suite (a), 0.800000, gives 1 − cos = 20.0000 %"));
   EXPECT_TRUE(Contains(text, "at least **60.00 %**; for the worst prompt, 80.00 %."));
-  t.cosine = 1.0000001;  // a rounding of 1
+  t.cosine = 1.0000001;  // 1 after rounding
   for (FirstTokenRow& row : t.rows) row.cosine = 1;
   EXPECT_TRUE(Contains(Text(data), "at least **0.00 %**; for the worst prompt, 0.00 %."));
 }
@@ -308,7 +309,7 @@ TEST(Sentences, WhatTheSamplesSupport) {
   t.matches = 25;
   data.errors.sigma = std::sqrt(0.02) / 10;
   const std::string text = Text(data);
-  // 0.05^(1/25); the least n with 0.99^n ≤ 0.05.
+  // 88.7 % is 0.05^(1/25). 299 is the smallest n with 0.99^n ≤ 0.05.
   EXPECT_TRUE(Contains(text,
                        "25 of 25 matching first tokens support a match rate of at least "
                        "**88.7 %**"));
@@ -345,7 +346,7 @@ TEST(Sentences, PromptByPrompt) {
   EXPECT_TRUE(Contains(Text(data), "> ✅ **4 of 4 first tokens agree.**"));
   document = BuildReport(data, Language::kEnglish);
   EXPECT_EQ(FindPlot(document, "prompt-kl")->y.min, 1e-12);
-  for (FirstTokenRow& row : t.rows) row.kl = 0;  // leaves the axis as it is
+  for (FirstTokenRow& row : t.rows) row.kl = 0;  // zeros do not change the axis
   document = BuildReport(data, Language::kEnglish);
   EXPECT_EQ(FindPlot(document, "prompt-kl")->y.min, 1e-6);
   EXPECT_EQ(FindPlot(document, "prompt-kl")->y.max, 0.1);
@@ -392,7 +393,7 @@ TEST(Sentences, GatesThatAreOpen) {
   EXPECT_TRUE(Contains(Text(data), fmt::format("| {0} / {0} |", gates.size())));
 }
 
-// Cases of round figures.
+// A report whose latency cases have round figures.
 ReportData Timed() {
   ReportData data = GoldenReport();
   std::vector<LatencyCase>& cases = data.latency.cases;
@@ -456,7 +457,7 @@ TEST(Sentences, EagerAndFp32Beside) {
   EXPECT_TRUE(
       Contains(text, "| compiled | 16 | 50 | 0.247 | 20.5 | 4.00 | 1.25 | \\[1.20, 1.30\\] |"));
   EXPECT_TRUE(Contains(text, "op by op takes 1.25 times as long here"));
-  data.modes.cases[1].speedup = MeanRatio{1.92, 0, 145};  // in all places with the same digits
+  data.modes.cases[1].speedup = MeanRatio{1.92, 0, 145};  // same digits in all places
   text = Text(data);
   EXPECT_TRUE(Contains(text, "| 2 | \\[0, 145\\] |"));
   EXPECT_TRUE(Contains(text, "op by op takes 2 times as long here"));
@@ -502,7 +503,7 @@ TEST(ReportJson, DifferencesAndDefaults) {
   data.generation[0].margin = 0.5;
   EXPECT_EQ(pair()["first_difference"], 0);
   EXPECT_EQ(pair()["margin"], 0.5);
-  // What nothing was said of is zero.
+  // Fields that nobody set are zero.
   ReportData empty;
   empty.generation.resize(1);
   empty.dtypes.resize(1);

@@ -53,8 +53,8 @@ TEST(Svg, WellFormedAndNamedForReaders) {
 
 TEST(Svg, DrawsEveryMark) {
   const std::string svg = ToSvg(Sample(), false);
-  EXPECT_EQ(Count(svg, "<rect"), 2u + 1u);    // bars, and the legend's square
-  EXPECT_EQ(Count(svg, "<circle"), 2u + 1u);  // points, and the legend's
+  EXPECT_EQ(Count(svg, "<rect"), 2u + 1u);    // two bars, one legend square
+  EXPECT_EQ(Count(svg, "<circle"), 2u + 1u);  // two points, one legend circle
   EXPECT_EQ(Count(svg, "<path"), 1u);
   EXPECT_EQ(Count(svg, "class=\"rule\""), 1u);
   EXPECT_EQ(Count(svg, "class=\"whisker\""), 3u);
@@ -62,8 +62,8 @@ TEST(Svg, DrawsEveryMark) {
   EXPECT_EQ(Count(svg, "inf"), 0u);
 }
 
-// A bar's top goes where its value is: on a linear axis from 0 to 10, half of the plot's height
-// for 5.
+// The top of a bar is at its value. On a linear axis from 0 to 10, the value 5 is at half of the
+// plot's height.
 TEST(Svg, ScalesLinearly) {
   const auto height = [](double value) {
     Plot plot{.id = "p",
@@ -92,8 +92,8 @@ TEST(Svg, ScalesLogarithmically) {
   EXPECT_EQ(height(0), 0);
 }
 
-// However many and long: no two on one line touch, and the first is there. 6.2 of the plot's units
-// a letter at least, 11 a Chinese character.
+// For any number and length of labels, no two labels on one line touch, and the first label is
+// there. A letter is at least 6.2 SVG units wide, a Chinese character 11.
 TEST(Svg, LabelsBelowDoNotTouch) {
   const std::pair<const char*, double> labels[] = {{"7", 6.2},
                                                    {"128 + 100", 9 * 6.2},
@@ -119,7 +119,7 @@ TEST(Svg, LabelsBelowDoNotTouch) {
     }
 }
 
-// Elements of one name, as their attributes; "" is the text in it.
+// The attributes of each element with this name. The key "" holds the text of the element.
 using Element = std::map<std::string, std::string>;
 std::vector<Element> Elements(std::string_view svg, std::string_view name) {
   std::vector<Element> found;
@@ -144,7 +144,7 @@ std::vector<Element> OfClass(std::string_view svg, std::string_view name, std::s
   std::erase_if(found, [&](Element& element) { return element["class"] != which; });
   return found;
 }
-// The attributes of each, joined.
+// For each element, the values of these attributes, joined by spaces.
 std::vector<std::string> Values(const std::vector<Element>& elements,
                                 const std::vector<std::string>& names) {
   std::vector<std::string> out;
@@ -157,7 +157,7 @@ std::vector<std::string> Values(const std::vector<Element>& elements,
 }
 using Texts = std::vector<std::string>;
 
-// The plot's area: x from 74 to 742, y from 250 (its floor) up to 34, at a height of 300.
+// A plot of height 300 has its area at x from 74 to 742, and y from 250 (bottom) to 34 (top).
 TEST(Svg, TicksAreRoundNumbersInPlace) {
   const Plot plot{.id = "p", .x = {.label = "across"}, .y = {.label = "up", .min = 0, .max = 10}};
   const std::string svg = ToSvg(plot, false);
@@ -198,7 +198,8 @@ TEST(Svg, TicksAreOneTwoOrFiveTimesAPowerOfTen) {
       {{.min = 0, .max = 0.02, .factor = 100}, {"0", "0.5", "1", "1.5", "2"}},
       {{.min = 1e-6, .max = 1, .log = true}, {"10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "1"}},
       {{.min = 5e-4, .max = 30, .log = true}, {"10⁻³", "10⁻²", "10⁻¹", "1", "10¹"}},
-      // Eight decades have nine ticks; more, every second; from 16 on, every third.
+      // Eight decades have nine ticks. With more decades, every second decade has a tick; from 16
+      // decades on, every third.
       {{.min = 1e-8, .max = 1, .log = true},
        {"10⁻⁸", "10⁻⁷", "10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "1"}},
       {{.min = 1e-9, .max = 1, .log = true}, {"10⁻⁹", "10⁻⁷", "10⁻⁵", "10⁻³", "10⁻¹"}},
@@ -216,7 +217,7 @@ TEST(Svg, TicksAreOneTwoOrFiveTimesAPowerOfTen) {
 TEST(Svg, DecadesAreEquallyFarApart) {
   const std::string svg =
       ToSvg({.id = "p", .y = {.min = 1e-3, .max = 1, .log = true}, .height = 400}, false);
-  // From 350 up to 34 in three steps.
+  // From y = 350 to y = 34 in three equal steps.
   EXPECT_EQ(Values(OfClass(svg, "line", "grid"), {"y1"}),
             (Texts{"350.0", "244.7", "139.3", "34.0"}));
   EXPECT_EQ(Values(OfClass(svg, "line", "axis"), {"y1"}), Texts{"350.0"});
@@ -231,8 +232,9 @@ TEST(Svg, AnAxisWithoutExtentIsDrawn) {
   EXPECT_EQ(Values(Elements(svg, "rect"), {"height"}), (Texts{"0.0", "108.0", "216.0"}));
 }
 
-// Three categories share 668: their middles are at 74 + 668/6, then every 668/3. A group of bars
-// takes 0.78 of its third, 173.68, each of two bars half of that, less 1 between them.
+// Three categories share a width of 668. Their middles are at 74 + 668/6, then every 668/3. A group
+// of bars takes 0.78 of its third, which is 173.68. Each of two bars takes half of the group, minus
+// 1 for the gap.
 TEST(Svg, BarsStandBesideEachOtherAboveTheirCategory) {
   const Plot plot{
       .id = "p",
@@ -243,7 +245,7 @@ TEST(Svg, BarsStandBesideEachOtherAboveTheirCategory) {
   EXPECT_EQ(
       Values(Elements(svg, "rect"), {"class", "x", "y", "width", "height"}),
       (Texts{"s0 98.5 142.0 85.8 108.0", "s0 543.8 34.0 85.8 216.0", "s3 185.3 228.4 85.8 21.6"}));
-  // The whisker stands in the middle of its bar, 3 to either side at its ends.
+  // The whisker is in the middle of its bar. Its ends extend 3 to each side.
   EXPECT_EQ(Values(OfClass(svg, "line", "whisker"), {"x1", "y1", "x2", "y2"}),
             (Texts{"587.2 142.0 587.2 88.0", "584.2 142.0 590.2 142.0", "584.2 88.0 590.2 88.0"}));
 }
@@ -254,9 +256,9 @@ TEST(Svg, BarsOfANumericAxisAreAsWideAsTheySay) {
             .y = {.min = 0, .max = 1},
             .series = {{.points = {{5, 1}}}},
             .bar_width = 2};
-  // 66.8 a unit: two units around 408.
+  // One x unit is 66.8 wide. The bar is two x units wide, around 408.
   EXPECT_EQ(Values(Elements(ToSvg(plot, false), "rect"), {"x", "width"}), Texts{"341.2 132.6"});
-  plot.bar_width = 0.01;  // no bar is too thin to be seen
+  plot.bar_width = 0.01;  // every bar is wide enough to see
   EXPECT_EQ(Values(Elements(ToSvg(plot, false), "rect"), {"width"}), Texts{"0.5"});
 }
 
@@ -281,8 +283,8 @@ TEST(Svg, LinesAndPointsGoThroughTheirValues) {
             Texts{"limit 738.0 83.0 end"});
 }
 
-// A sign and a name each, from the left; the next follows 44 and the name's width after it: 6.6 a
-// letter, 12.5 a Chinese character.
+// The legend has a sign and a name for each series, from the left. The next sign is at a distance
+// of 44 plus the width of the name: 6.6 per letter, 12.5 per Chinese character.
 TEST(Svg, LegendNamesTheSeries) {
   const Plot plot{.id = "p",
                   .series = {{.name = "ab", .mark = Mark::kLine, .color = 1},
@@ -300,8 +302,8 @@ TEST(Svg, LegendNamesTheSeries) {
             Texts{"s0 194.3 9 12 12"});
 }
 
-// "abcdef" needs 6 · 6.6 and 6 between: 45.6. 14 of them have 47.7 each, 15 have 44.5, 30
-// have 22.3.
+// The label "abcdef" needs a width of 6 · 6.6, plus 6 for the gap: 45.6. Each of 14 labels has
+// 47.7, each of 15 has 44.5, and each of 30 has 22.3.
 TEST(Svg, LabelsBelowTakeTwoLinesAndThenSkip) {
   const auto lines = [](size_t n) {
     Plot plot{.id = "p"};

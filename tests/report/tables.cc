@@ -14,7 +14,7 @@ void Replace(std::string* text, std::string_view from, std::string_view to) {
     text->replace(at, from.size(), to);
 }
 
-// Without entities, emphasis, badges' marks and space around.
+// Replaces entities. Removes emphasis, the marks of badges, and spaces around the text.
 std::string Plain(std::string text) {
   for (const auto& [from, to] : {std::pair{"&lt;", "<"},
                                  {"&gt;", ">"},

@@ -1,4 +1,4 @@
-// The tables of a written report, read back from Markdown and HTML as the text of their cells.
+// Reads the tables of a written report from Markdown or HTML, as the text of their cells.
 #pragma once
 
 #include <string>
@@ -14,9 +14,9 @@ struct ReadTable {
 std::vector<ReadTable> MarkdownTables(std::string_view text);
 std::vector<ReadTable> HtmlTables(std::string_view text);
 
-// Bytes of the cell that digits, signs and the marks between numbers take.
+// The number of bytes of the cell that are digits, signs or marks between numbers.
 size_t NumbersTextSize(std::string_view cell);
-// The cell with each number at least about a hundred times as large.
+// The cell with each number about a hundred times as large, or larger.
 std::string TimesHundred(std::string_view cell);
 
 }  // namespace merope

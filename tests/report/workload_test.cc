@@ -23,8 +23,8 @@ TEST(CountParameters, ByHand) {
       out.emplace_back(group.key, group.parameters);
     return out;
   };
-  // A layer: q and o of 8·8, k and v of 4·8; gate, up and down of 20·8; two norms of 8, and one
-  // after the last layer.
+  // A layer has q and o of 8·8, k and v of 4·8, gate, up and down of 20·8, and two norms of 8. One
+  // more norm follows the last layer.
   std::vector<std::pair<std::string, int64_t>> expected = {{"embedding", 400},
                                                            {"attention", 3 * (2 * 64 + 2 * 32)},
                                                            {"mlp", 3 * 3 * 160},
@@ -72,7 +72,7 @@ TEST(EagerBesideCompiled, TheEndsOfTheGridInPairs) {
   EXPECT_TRUE(modes.eager_too);
   modes.progress(1, 1);
   EXPECT_EQ(calls, 1);
-  // One length is one case.
+  // If the shortest and the longest prompt are equal, there is one case.
   EXPECT_EQ(EagerBesideCompiled(ReportGrid(3, true), {}).input_lengths, Lengths{1});
 }
 

@@ -1,4 +1,4 @@
-// The files of a batch: lines of any length, and results that outlive any end of the process.
+// The files of a batch: lines of any length, and results that survive any end of the process.
 #include "serve/batch_files.h"
 
 #include <fcntl.h>
@@ -75,7 +75,7 @@ TEST_F(BatchFilesTest, ResultsAreFoundAgain) {
     auto results = Open("out");
     ASSERT_TRUE(results) << ErrorOf(results);
     EXPECT_TRUE(results->first_lines().empty());
-    // A custom_id with what JSON escapes, and one after which the line is long.
+    // One custom_id has characters that JSON escapes. One is followed by a long rest of the line.
     for (const std::string& line :
          {ResultOf(R"("a")"), ResultOf(R"("q\"\\\u00e9")"),
           ResultOf(R"("long")", std::string(300'000, 'x')), RefusalOf(12)})
@@ -106,7 +106,7 @@ TEST_F(BatchFilesTest, ATornLineIsDroppedWhereverItWasCut) {
   }
 }
 
-// A file may have grown on the disk before its content came.
+// After a power cut, a file can have its new size on the disk but not its content.
 TEST_F(BatchFilesTest, ZerosOfAPowerCutAreDroppedWithWhatFollows) {
   const std::string whole = ResultOf(R"("a")") + "\n", nothing(100, '\0');
   for (const std::string& rest : {nothing, ResultOf(R"("b")").substr(0, 50) + nothing,
@@ -143,7 +143,7 @@ TEST_F(BatchFilesTest, AFileOfAnotherKindIsRefusedAndLeftAlone) {
   EXPECT_TRUE(Contains(ErrorOf(Open("")), directory_.path()));  // a directory
   EXPECT_TRUE(Contains(ErrorOf(Open("none/out")), "No such file"));
   EXPECT_TRUE(Contains(ErrorOf(BatchResults::Open("/dev/null", -1)), "expected a file"));
-  // With the standard input closed, a file may have the descriptor 0.
+  // If standard input is closed, a file can get the descriptor 0.
   const int input = dup(0);
   close(0);
   EXPECT_EQ(ErrorOf(Open("results.jsonl")), "(no error)");
@@ -174,7 +174,7 @@ TEST_F(BatchFilesTest, TheRequestsAreNotOverwritten) {
 TEST_F(BatchFilesTest, HashesTellIdsApart) {
   EXPECT_EQ(HashId("a"), HashId("a"));
   EXPECT_NE(HashId("a"), HashId("b"));
-  // The first half of SHA-256 of nothing.
+  // The first half of the SHA-256 of an empty text.
   EXPECT_EQ(HashId(""), (IdHash{0xe3b0c44298fc1c14, 0x9afbf4c8996fb924}));
 }
 

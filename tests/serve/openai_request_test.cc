@@ -1,13 +1,14 @@
-// Bodies of requests: what each field becomes, and what is refused, by name.
+// Parsing of request bodies: the value of each field, and the errors that name a refused field.
 #include "serve/openai_request.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
+#include "serve/api_error.h"
+#include "template/date.h"
 #include "tests/serve/support.h"
 #include "tests/support/expect.h"
-#include "text/chat_date.h"
 
 namespace merope {
 namespace {
@@ -19,14 +20,13 @@ class OpenAiRequestTest : public testing::Test {
     EXPECT_TRUE(request) << members << ": " << request.error().message;
     return request ? request->params : SamplingParams();
   }
-  // The error has this param, and these words.
-  static void ExpectRefused(const std::expected<OpenAiRequest, ApiError>& request,
-                            const std::string& param, const std::string& words) {
+  // Expects an error with this field, whose message contains these words.
+  static void ExpectRefused(const Result<OpenAiRequest>& request, const std::string& param,
+                            const std::string& words) {
     ASSERT_FALSE(request) << param << ": " << words;
-    EXPECT_EQ(request.error().param, param) << request.error().message;
+    EXPECT_EQ(request.error().field, param) << request.error().message;
     EXPECT_TRUE(Contains(request.error().message, words));
-    EXPECT_EQ(request.error().status, 400);
-    EXPECT_EQ(request.error().type, "BadRequestError");
+    EXPECT_EQ(request.error().code, ErrorCode::kInvalid);
   }
 
   Served served_;
@@ -106,7 +106,7 @@ TEST_F(OpenAiRequestTest, FieldsOfTheWrongKindAreRefusedByName) {
           Case{R"("logit_bias": {"1": "2"})", "logit_bias", "token 1"},
           Case{R"("ignore_eos": 1)", "ignore_eos", "true or false"},
           Case{R"("repetition_detection": 3)", "repetition_detection", "an object"},
-          Case{R"("repetition_detection": {"min_count": "x"})", "repetition_detection",
+          Case{R"("repetition_detection": {"min_count": "x"})", "repetition_detection.min_count",
                "min_count"},
           Case{R"("model": 3)", "model", "a string"},
           Case{R"("stream": "yes")", "stream", "true or false"},
@@ -173,9 +173,8 @@ TEST_F(OpenAiRequestTest, TheModelsNames) {
   EXPECT_TRUE(served_.Completion(R"("n": 1)"));
   const auto refused = served_.Completion(R"("model": "three")");
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().status, 404);
-  EXPECT_EQ(refused.error().type, "NotFoundError");
-  EXPECT_EQ(refused.error().param, "model");
+  EXPECT_EQ(refused.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(refused.error().field, "model");
 }
 
 TEST_F(OpenAiRequestTest, TheCheckpointsDefaultsAreTakenUnlessGiven) {
@@ -301,7 +300,7 @@ TEST_F(OpenAiRequestTest, TruncationKeepsThePromptsEnd) {
   EXPECT_EQ(truncated(R"("truncate_prompt_tokens": 3)").ids, Bytes("ab", {2}));
   EXPECT_EQ(truncated(R"("truncate_prompt_tokens": 3)").text, "ab");
   EXPECT_EQ(truncated(R"("truncate_prompt_tokens": 0)").ids, Ids());
-  served_.model().max_model_len = 10;  // −1: with room for the answer
+  served_.model().max_model_len = 10;  // −1 leaves room for the answer
   EXPECT_EQ(truncated(R"("truncate_prompt_tokens": -1, "max_tokens": 8)").ids, Bytes("ab"));
   EXPECT_EQ(truncated(R"("truncate_prompt_tokens": -1, "max_tokens": 2)").ids.size(), 3);
 }
@@ -313,7 +312,7 @@ TEST_F(OpenAiRequestTest, EchoScoresThePromptWithoutGenerating) {
   EXPECT_EQ(request->params.max_tokens, 1);
   EXPECT_EQ(request->params.prompt_logprobs, 2);
   EXPECT_FALSE(request->gives_prompt_logprobs);
-  EXPECT_EQ(served_.Completion(R"("max_tokens": 0)")->params.max_tokens, 0);  // the engine refuses
+  EXPECT_EQ(served_.Completion(R"("max_tokens": 0)")->params.max_tokens, 0);  // refused later
 }
 
 TEST_F(OpenAiRequestTest, ChatsPromptIsRendered) {
@@ -362,7 +361,7 @@ TEST_F(OpenAiRequestTest, ContinuesTheFinalMessage) {
                              last + R"("}], "continue_final_message": true)" + members + "}");
   };
   EXPECT_EQ(chat("ok", "")->prompts[0].ids, Bytes("[user]ok\n[assistant]ok"));
-  // As transformers: the template trims, so what stands before the end is trimmed.
+  // As in transformers: the template trims the content, so the prompt ends with the trimmed text.
   EXPECT_EQ(chat(" ok ", "")->prompts[0].ids, Bytes("[user]ok\n[assistant]ok"));
   EXPECT_EQ(chat("ok|", "")->prompts[0].ids, Bytes("[user]ok\n[assistant]ok|"));
   EXPECT_EQ(chat("<", "")->prompts[0].ids, Bytes("[user]ok\n[assistant]<"));
@@ -415,13 +414,18 @@ TEST(Endpoints, ByTheirPaths) {
   EXPECT_EQ(EndpointAt("/v1/embeddings"), std::nullopt);
 }
 
-TEST(ApiErrors, OpenAisObject) {
+TEST(ErrorJson, OpenAisObject) {
+  const std::unexpected<Error> field = FieldErr("a.b[1]", "expected {}", "x");
   EXPECT_EQ(
-      ErrorJson(ApiError(Error{"a.b[1]: expected x"})).dump(),
+      ErrorJson(field.error()).dump(),
       R"({"message":"a.b[1]: expected x","type":"BadRequestError","param":"a.b[1]","code":400})");
-  EXPECT_EQ(ErrorJson(ApiError(Error{"no field: here"})).dump(),
+  EXPECT_EQ(ErrorJson(Error{"no field: here"}).dump(),
             R"({"message":"no field: here","type":"BadRequestError","param":null,"code":400})");
-  EXPECT_EQ(ErrorJson(ApiError::Internal("kv: gone")).dump(),
+  EXPECT_EQ(ErrorJson(Error{"model: none", ErrorCode::kNotFound, "model"}).dump(),
+            R"({"message":"model: none","type":"NotFoundError","param":"model","code":404})");
+  EXPECT_EQ(ErrorJson(Error{"busy", ErrorCode::kOverloaded}).dump(),
+            R"({"message":"busy","type":"ServiceUnavailableError","param":null,"code":503})");
+  EXPECT_EQ(ErrorJson(Error{"kv: gone", ErrorCode::kInternal}).dump(),
             R"({"message":"kv: gone","type":"InternalServerError","param":null,"code":500})");
 }
 

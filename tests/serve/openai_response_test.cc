@@ -1,4 +1,4 @@
-// Answers from events that are made up.
+// Answers made from invented events.
 #include "serve/openai_response.h"
 
 #include <gtest/gtest.h>
@@ -16,6 +16,7 @@ Event Ended(int64_t index, Ids ids, std::string text, FinishReason reason = Fini
             StopReason stop_reason = {}) {
   return {.index = index,
           .ids = std::move(ids),
+          .token_times = {},
           .logprobs = {},
           .text = std::move(text),
           .finish_reason = reason,
@@ -26,9 +27,12 @@ Event Ended(int64_t index, Ids ids, std::string text, FinishReason reason = Fini
 
 class OpenAiResponseTest : public testing::Test {
  protected:
+  OpenAiAnswer Answer(OpenAiRequest request) {
+    return OpenAiAnswer(std::move(request), served_.model(), 1234);
+  }
   Json Body(const OpenAiAnswer& answer) {
     EXPECT_TRUE(answer.whole());
-    const auto body = answer.Body(served_.model(), 1234);
+    const auto body = answer.Body();
     EXPECT_TRUE(body) << body.error().message;
     return body ? Json::parse(*body) : Json();
   }
@@ -37,7 +41,7 @@ class OpenAiResponseTest : public testing::Test {
 };
 
 TEST_F(OpenAiResponseTest, ACompletion) {
-  OpenAiAnswer answer(*served_.Completion(R"("request_id": "r")"));
+  OpenAiAnswer answer = Answer(*served_.Completion(R"("request_id": "r")"));
   Event event = Ended(0, Bytes("cd"), "cd", FinishReason::kStop, "e");
   event.cached_tokens = 2;
   EXPECT_FALSE(answer.whole());
@@ -51,7 +55,7 @@ TEST_F(OpenAiResponseTest, ACompletion) {
 }
 
 TEST_F(OpenAiResponseTest, AChatCompletion) {
-  OpenAiAnswer answer(*served_.Chat(R"("request_id": "r")"));
+  OpenAiAnswer answer = Answer(*served_.Chat(R"("request_id": "r")"));
   answer.Add(0, Ended(0, Bytes("cd"), "c\"d", FinishReason::kStop, 9));
   EXPECT_EQ(Body(answer), Json::parse(R"({
     "id": "chatcmpl-r", "object": "chat.completion", "created": 1234, "model": "m",
@@ -61,15 +65,18 @@ TEST_F(OpenAiResponseTest, AChatCompletion) {
 }
 
 TEST_F(OpenAiResponseTest, IdsAreMadeWhereNoneIsGiven) {
-  OpenAiAnswer one(*served_.Completion(R"("n": 1)"));
+  OpenAiAnswer one = Answer(*served_.Completion(R"("n": 1)")),
+               other = Answer(*served_.Completion(R"("n": 1)"));
   one.Add(0, Ended(0, {}, ""));
-  const std::string first = Body(one)["id"], second = Body(one)["id"];
+  other.Add(0, Ended(0, {}, ""));
+  const std::string first = Body(one)["id"], second = Body(other)["id"];
   EXPECT_EQ(first.size(), std::string("cmpl-").size() + 32);
   EXPECT_NE(first, second);
 }
 
 TEST_F(OpenAiResponseTest, PromptsTimesN) {
-  OpenAiAnswer answer(*served_.Parse(Endpoint::kCompletions, R"({"prompt": ["a", "bc"], "n": 2})"));
+  OpenAiAnswer answer =
+      Answer(*served_.Parse(Endpoint::kCompletions, R"({"prompt": ["a", "bc"], "n": 2})"));
   answer.Add(1, Ended(1, {7}, "1.1"));
   answer.Add(0, Ended(1, {7}, "0.1"));
   answer.Add(1, Ended(0, {7}, "1.0"));
@@ -87,7 +94,7 @@ TEST_F(OpenAiResponseTest, PromptsTimesN) {
 }
 
 TEST_F(OpenAiResponseTest, PiecesAreJoined) {
-  OpenAiAnswer answer(*served_.Completion(R"("logprobs": 0, "return_token_ids": true)"));
+  OpenAiAnswer answer = Answer(*served_.Completion(R"("logprobs": 0, "return_token_ids": true)"));
   Event first = Ended(0, Bytes("c"), "c");
   first.finish_reason.reset();
   first.logprobs = {{{103, -1, 1}}};
@@ -104,9 +111,9 @@ TEST_F(OpenAiResponseTest, PiecesAreJoined) {
 }
 
 TEST_F(OpenAiResponseTest, LogprobsOfCompletions) {
-  OpenAiAnswer answer(*served_.Completion(R"("logprobs": 2)"));
-  // "é" is two tokens, neither of them a character; the second position's token is not among the
-  // likeliest.
+  OpenAiAnswer answer = Answer(*served_.Completion(R"("logprobs": 2)"));
+  // "é" is two tokens, and neither token is a whole character. The token of the second position is
+  // not among the most probable tokens.
   Event event = Ended(0, Bytes("\xC3\xA9g"), "ég");
   event.logprobs = {{{4 + 0xC3, -0.5, 1}, {4 + 0xC3, -0.5, 1}, {4 + 'x', -1, 2}},
                     {{4 + 0xA9, -3, 9}, {4 + 'x', -0.25, 1}, {4 + 'y', kMinusInfinity, 2}},
@@ -121,7 +128,7 @@ TEST_F(OpenAiResponseTest, LogprobsOfCompletions) {
 }
 
 TEST_F(OpenAiResponseTest, LogprobsOfChat) {
-  OpenAiAnswer answer(*served_.Chat(R"("logprobs": true, "top_logprobs": 1)"));
+  OpenAiAnswer answer = Answer(*served_.Chat(R"("logprobs": true, "top_logprobs": 1)"));
   Event event = Ended(0, Ids{4 + 0xC3, 4 + 'g'}, "?");
   event.logprobs = {{{4 + 0xC3, -0.5, 1}, {4 + 0xC3, -0.5, 1}},
                     {{4 + 'g', kMinusInfinity, 7}, {4 + 'x', -0.25, 1}}};
@@ -134,7 +141,8 @@ TEST_F(OpenAiResponseTest, LogprobsOfChat) {
 }
 
 TEST_F(OpenAiResponseTest, TokensAsIds) {
-  OpenAiAnswer answer(*served_.Completion(R"("logprobs": 1, "return_tokens_as_token_ids": true)"));
+  OpenAiAnswer answer =
+      Answer(*served_.Completion(R"("logprobs": 1, "return_tokens_as_token_ids": true)"));
   Event event = Ended(0, Bytes("c"), "c");
   event.logprobs = {{{103, -1, 2}, {5000, -0.5, 1}}};
   answer.Add(0, event);
@@ -144,10 +152,10 @@ TEST_F(OpenAiResponseTest, TokensAsIds) {
             Json::parse(R"({"token_id:103": -1.0, "token_id:5000": -0.5})"));
 }
 
-// As lm-eval scores a text.
+// lm-eval scores a text in this way.
 TEST_F(OpenAiResponseTest, EchoedPromptsAreScored) {
   for (const bool generates : {false, true}) {
-    OpenAiAnswer answer(*served_.Completion(
+    OpenAiAnswer answer = Answer(*served_.Completion(
         fmt::format(R"("echo": true, "logprobs": 1, "max_tokens": {})", generates ? 1 : 0)));
     Event event = Ended(0, Bytes("c"), "c");
     event.logprobs = {{{103, -4, 2}, {7, -0.5, 1}}};
@@ -172,7 +180,7 @@ TEST_F(OpenAiResponseTest, PromptLogprobs) {
   const std::vector<PositionLogprobs> found = {{{101, -1, 3}, {102, kMinusInfinity, 4}}};
   for (const bool chat : {false, true}) {
     const std::string members = R"("prompt_logprobs": 1, "return_token_ids": true)";
-    OpenAiAnswer answer(chat ? *served_.Chat(members) : *served_.Completion(members));
+    OpenAiAnswer answer = Answer(chat ? *served_.Chat(members) : *served_.Completion(members));
     Event event = Ended(0, {7}, "");
     event.prompt_logprobs = found;
     answer.Add(0, event);
@@ -184,7 +192,7 @@ TEST_F(OpenAiResponseTest, PromptLogprobs) {
 }
 
 TEST_F(OpenAiResponseTest, EchoInAChatPutsTheLastMessageFirst) {
-  OpenAiAnswer answer(
+  OpenAiAnswer answer = Answer(
       *served_.Parse(Endpoint::kChatCompletions,
                      R"({"messages": [{"role": "assistant", "content": "One, "}], "echo": true,
           "continue_final_message": true})"));
@@ -194,16 +202,142 @@ TEST_F(OpenAiResponseTest, EchoInAChatPutsTheLastMessageFirst) {
 
 TEST_F(OpenAiResponseTest, AFailureOfTheEngineIsAnInternalError) {
   for (const FinishReason reason : {FinishReason::kError, FinishReason::kAbort}) {
-    OpenAiAnswer answer(*served_.Completion(R"("n": 2)"));
+    OpenAiAnswer answer = Answer(*served_.Completion(R"("n": 2)"));
     answer.Add(0, Ended(0, {7}, "fine"));
     Event event = Ended(0, {}, "", reason);
+    if (reason == FinishReason::kError) event.error = Error{"kv: gone", ErrorCode::kInternal};
     event.index = 1;
     answer.Add(0, event);
     ASSERT_TRUE(answer.whole());
-    const auto body = answer.Body(served_.model(), 0);
+    const auto body = answer.Body();
     ASSERT_FALSE(body);
-    EXPECT_EQ(body.error().status, 500);
+    EXPECT_EQ(body.error().code, ErrorCode::kInternal);
   }
+}
+
+// The joined chunks of a stream must equal the body of the same answer.
+class OpenAiStreamTest : public OpenAiResponseTest {
+ protected:
+  static void Join(Json* to, const Json& part) {
+    for (const auto& [name, value] : part.items()) {
+      Json& old = (*to)[name];
+      if (old.is_null() || name == "index") {
+        old = value;
+      } else if (value.is_string()) {
+        old = old.get<std::string>() + value.get<std::string>();
+      } else if (value.is_array()) {
+        old.insert(old.end(), value.begin(), value.end());
+      } else if (value.is_object()) {
+        Join(&old, value);
+      }
+    }
+  }
+
+  // Gives the events of one request one by one to two answers. Compares the body of the first
+  // answer with the joined chunks of the second.
+  void ExpectTheSame(const OpenAiRequest& request,
+                     const std::vector<std::pair<size_t, Event>>& events, size_t fewest_chunks) {
+    OpenAiAnswer whole = Answer(request), stream = Answer(request);
+    Json choices = Json::object(), head, usage;
+    size_t n_chunks = 0;
+    for (const auto& [prompt, event] : events) {
+      whole.Add(prompt, event);
+      stream.Add(prompt, event);
+      for (const std::string& text : stream.Chunks()) {
+        const Json chunk = Json::parse(text);
+        EXPECT_EQ(chunk["created"], 1234);
+        EXPECT_TRUE(head.is_null() ||
+                    (head["id"] == chunk["id"] && head["model"] == chunk["model"]));
+        head = chunk;
+        if (chunk.contains("usage")) usage = chunk["usage"];
+        for (const Json& choice : chunk["choices"]) Join(&choices[choice["index"].dump()], choice);
+        ++n_chunks;
+      }
+    }
+    EXPECT_GE(n_chunks, fewest_chunks);
+    EXPECT_TRUE(stream.Chunks().empty());
+    const Json body = Body(whole);
+    ASSERT_EQ(choices.size(), body["choices"].size());
+    for (const Json& expected : body["choices"]) {
+      Json found = choices[expected["index"].dump()];
+      if (found.contains("delta")) {
+        found["message"] = found["delta"];
+        found["message"]["refusal"] = nullptr;
+        found.erase("delta");
+      }
+      EXPECT_EQ(found, expected);
+    }
+    if (request.include_usage) {
+      EXPECT_EQ(usage, body["usage"]);
+    }
+  }
+
+  static Event Piece(int64_t index, Ids ids, std::string text, bool logprobs) {
+    Event event = Ended(index, std::move(ids), std::move(text));
+    event.finish_reason.reset();
+    if (logprobs)
+      for (const int32_t id : event.ids) event.logprobs.push_back({{id, -0.5f, 1}, {id, -0.5f, 1}});
+    return event;
+  }
+  static Event Last(Event event) {
+    event.finish_reason = FinishReason::kStop;
+    event.stop_reason = "x";
+    return event;
+  }
+};
+
+TEST_F(OpenAiStreamTest, Completions) {
+  for (const std::string fields :
+       {R"("n": 2)", R"("n": 2, "logprobs": 1)", R"("n": 2, "echo": true)",
+        R"("n": 2, "echo": true, "logprobs": 1, "prompt_logprobs": 1, "return_token_ids": true)"}) {
+    SCOPED_TRACE(fields);
+    const bool logprobs = fields.contains("logprobs\": 1");
+    OpenAiRequest request = *served_.Parse(
+        Endpoint::kCompletions,
+        R"({"prompt": ["a", "bc"], "stream": true, "stream_options": {"include_usage": true}, )" +
+            fields + "}");
+    std::vector<std::pair<size_t, Event>> events;
+    for (size_t prompt = 0; prompt < 2; ++prompt) {
+      Event first = Piece(0, Bytes("de"), "de", logprobs);
+      for (size_t i = 1; request.params.prompt_logprobs && i < request.prompts[prompt].ids.size();
+           ++i)
+        first.prompt_logprobs.push_back({{request.prompts[prompt].ids[i], -1.f, 2}});
+      events.emplace_back(prompt, first);
+      events.emplace_back(prompt, Piece(1, Bytes("f"), "", logprobs));  // no text yet
+      events.emplace_back(prompt, Last(Piece(0, Bytes("é"), "é", logprobs)));
+      events.emplace_back(prompt, Last(Piece(1, {}, "f", logprobs)));
+    }
+    ExpectTheSame(request, events, 9);
+  }
+}
+
+TEST_F(OpenAiStreamTest, Chats) {
+  for (const std::string fields :
+       {R"("n": 2)", R"("logprobs": true, "top_logprobs": 1, "return_token_ids": true)",
+        R"("stream_options": {"include_usage": true, "continuous_usage_stats": true})"}) {
+    SCOPED_TRACE(fields);
+    const bool logprobs = fields.contains("top_logprobs");
+    OpenAiRequest request = *served_.Chat(R"("stream": true, )" + fields);
+    std::vector<std::pair<size_t, Event>> events;
+    for (int64_t i = 0; i < request.params.n; ++i) {
+      events.emplace_back(0, Piece(i, Bytes("de"), "d", logprobs));
+      events.emplace_back(0, Last(Piece(i, Bytes("fg"), "efg", logprobs)));
+    }
+    ExpectTheSame(request, events, events.size());
+  }
+}
+
+TEST_F(OpenAiStreamTest, AnErrorIsTheLastChunk) {
+  OpenAiAnswer answer = Answer(*served_.Completion(R"("stream": true)"));
+  answer.Add(0, Piece(0, Bytes("d"), "d", false));
+  EXPECT_EQ(answer.Chunks().size(), 1u);
+  Event failed = Ended(0, {}, "", FinishReason::kError);
+  failed.error = Error{"the request was not done within 1 s", ErrorCode::kOverloaded};
+  answer.Add(0, failed);
+  const std::vector<std::string> chunks = answer.Chunks();
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(Json::parse(chunks[0])["error"]["code"], 503);
+  EXPECT_TRUE(answer.Chunks().empty());
 }
 
 }  // namespace

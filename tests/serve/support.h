@@ -1,5 +1,5 @@
-// A served model without a model: a tokenizer of bytes (the byte b is the token 4 + b, and a text
-// begins with token 2), and a small chat template.
+// A ServedModel for tests, without weights. Its tokenizer maps the byte b to the token 4 + b and
+// begins a text with token 2. It has a small chat template.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -32,16 +32,16 @@ class Served {
                .max_model_len = 100} {}
 
   ServedModel& model() { return model_; }
-  std::expected<OpenAiRequest, ApiError> Parse(Endpoint endpoint, const std::string& body) const {
+  Result<OpenAiRequest> Parse(Endpoint endpoint, const std::string& body) const {
     const Result<Json> json = ParseJson(body, "test");
     EXPECT_TRUE(json) << body;
     return ParseOpenAiRequest(endpoint, *json, body, model_);
   }
-  // Of a body with these members and a prompt, or a message.
-  std::expected<OpenAiRequest, ApiError> Completion(const std::string& members) const {
+  // Parse a body with these members and a prompt (Completion) or a user message (Chat).
+  Result<OpenAiRequest> Completion(const std::string& members) const {
     return Parse(Endpoint::kCompletions, R"({"prompt": "ab", )" + members + "}");
   }
-  std::expected<OpenAiRequest, ApiError> Chat(const std::string& members) const {
+  Result<OpenAiRequest> Chat(const std::string& members) const {
     return Parse(Endpoint::kChatCompletions,
                  R"({"messages": [{"role": "user", "content": "Hi"}], )" + members + "}");
   }
@@ -51,7 +51,7 @@ class Served {
   ServedModel model_;
 };
 
-// The tokens of a text's bytes.
+// Appends the tokens of the text's bytes to `before`.
 inline Ids Bytes(std::string_view text, Ids before = {}) {
   for (const char c : text) before.push_back(4 + static_cast<unsigned char>(c));
   return before;

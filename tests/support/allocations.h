@@ -1,6 +1,6 @@
-// Counts what a program takes from the system, on any thread: malloc and mmap are interposed.
-// Included by one source of a test program. Sanitizers bring their own; MEROPE_COUNTS_ALLOCATIONS
-// is not defined then.
+// Counts the allocations of a test program, on all threads. Replaces malloc and mmap. Include this
+// header in one source of the program. Sanitizers have their own malloc, so a sanitized program
+// does not count, and MEROPE_COUNTS_ALLOCATIONS is not defined.
 #pragma once
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -30,7 +30,7 @@ inline void CountAllocation() {
     allocations.fetch_add(1, std::memory_order_relaxed);
 }
 
-// What the body takes.
+// The number of allocations while body runs.
 template <class Body>
 int64_t AllocationsOf(const Body& body) {
   allocations = 0;
@@ -46,7 +46,7 @@ int64_t AllocationsOf(const Body& body) {
 // performance-no-int-to-ptr, misc-definitions-in-headers): these are the C library's own names, and
 // what its mmap returns.
 extern "C" {
-#pragma GCC visibility push(default)  // for libstdc++'s calls, too
+#pragma GCC visibility push(default)  // so that libstdc++ calls these functions, too
 
 void* __libc_malloc(size_t size);
 void* __libc_calloc(size_t n, size_t size);

@@ -1,4 +1,4 @@
-// What tests of fallible functions say again and again.
+// Helpers for tests of functions that return a Result.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 
 namespace merope {
 
-// The error of a result, or a text that no test expects.
+// The error message of a result. For a result without an error: a text that no test expects.
 template <class T>
 std::string ErrorOf(const Result<T>& result) {
   return result ? "(no error)" : result.error().message;

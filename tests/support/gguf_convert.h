@@ -1,5 +1,4 @@
-// A llama model as a GGUF file, converted from a safetensors checkpoint as llama.cpp's converter
-// does it.
+// Converts a safetensors checkpoint of a Llama to a GGUF file, as llama.cpp's converter does.
 #pragma once
 
 #include <functional>
@@ -12,7 +11,7 @@
 
 namespace merope {
 
-// The llama keys of a config (no RoPE scaling but linear).
+// Writes the llama keys of a config. Of the kinds of RoPE scaling, only linear is supported.
 inline void AddLlamaKeys(const ModelConfig& config, GgufWriter* writer) {
   const auto u32 = [](int64_t value) { return static_cast<uint32_t>(value); };
   writer->String("general.architecture", "llama");
@@ -35,7 +34,7 @@ inline void AddLlamaKeys(const ModelConfig& config, GgufWriter* writer) {
   }
 }
 
-// llama.cpp's name of an HF tensor.
+// llama.cpp's name of a tensor with this Hugging Face name.
 inline std::string GgufName(std::string name) {
   const auto replace = [&name](std::string_view from, std::string_view to) {
     if (const size_t at = name.find(from); at != name.npos) name.replace(at, from.size(), to);
@@ -54,14 +53,15 @@ inline std::string GgufName(std::string name) {
   return name;
 }
 
-// What a matrix becomes: its type, and the bytes of its rows, in HF's order.
+// The replacement of a matrix: its type, and the bytes of its rows in Hugging Face's order.
 struct GgufMatrix {
   uint32_t type;  // ggml's number
   std::string rows;
 };
 
-// A safetensors checkpoint as a GGUF file of the same weights: F32, F16 or BF16 stay as they are,
-// but for matrices that `replace` returns something for. Q and K rows are permuted.
+// Converts a safetensors checkpoint to a GGUF file with the same weights. F32, F16 and BF16 tensors
+// keep their type. If replace(matrix) returns a value, that value takes the place of the matrix.
+// Permutes the rows of q_proj and k_proj.
 inline GgufWriter ConvertToGguf(
     const Checkpoint& checkpoint,
     const std::function<std::optional<GgufMatrix>(const TensorView&)>& replace = {}) {

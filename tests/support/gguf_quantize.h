@@ -1,4 +1,4 @@
-// Blocks of ggml's quantized types for tests: every bit of their integers and factors random.
+// Makes random blocks of ggml's quantized types. Every bit of their integers and factors is random.
 #pragma once
 
 #include <cstring>
@@ -40,12 +40,12 @@ inline uint32_t GgmlType(DType dtype) {
       return 30;
     case DType::kInt8:
     case DType::kInt4:
-      break;  // ggml has none of ours
+      break;  // ggml does not have merope's integer types
   }
   return 0;
 }
 
-// Where a block has its fp16 numbers.
+// The offsets, in bytes, of the fp16 numbers of a block.
 inline std::vector<size_t> HalvesOf(DType dtype) {
   switch (dtype) {
     case DType::kQ6_K:
@@ -64,7 +64,7 @@ inline void SetHalf(std::string* bytes, size_t at, float value) {
   std::memcpy(bytes->data() + at, &half, sizeof(half));
 }
 
-// Blocks of n weights whose integers and factors are any bits, and whose fp16 numbers lie in
+// Blocks of n weights. The integers and factors are random bits. The fp16 numbers lie in
 // (−1/8, 1/8).
 inline std::string RandomBlocks(DType dtype, int64_t n, uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -76,15 +76,16 @@ inline std::string RandomBlocks(DType dtype, int64_t n, uint64_t seed) {
   return bytes;
 }
 
-// The same with fp16 numbers that make them weights of about that standard deviation, and of mean
+// The same, but the fp16 numbers give the weights about the standard deviation std_dev and the mean
 // zero.
 inline std::string RandomWeights(DType dtype, int64_t n, uint64_t seed, float std_dev) {
   std::string bytes = RandomBlocks(dtype, n, seed);
   const bool k = BlockElements(dtype) == 256, q6 = dtype == DType::kQ6_K;
   const bool five = dtype == DType::kQ5_0 || dtype == DType::kQ5_1 || dtype == DType::kQ5_K;
-  const float most = q6 ? 63 : dtype == DType::kQ8_0 ? 255 : five ? 31 : 15;  // of an integer
-  // Uniform integers deviate by most / √12. So do factors of 6 bits (or 8, with a sign), and where
-  // there are minimums, the difference of two.
+  const float most = q6 ? 63 : dtype == DType::kQ8_0 ? 255 : five ? 31 : 15;  // range of an integer
+  // The standard deviation of a uniform integer is most / √12. 74 and 56 account for the random
+  // factors of the K types: 8 bits with a sign in Q6_K; 6 bits in Q4_K and Q5_K, together with the
+  // minimums.
   const float scale = std_dev / (most / 3.46f * (q6 ? 74.0f : k ? 56.0f : 1.0f));
   for (size_t block = 0; block < bytes.size(); block += static_cast<size_t>(BlockBytes(dtype))) {
     const auto halves = HalvesOf(dtype);

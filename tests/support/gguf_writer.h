@@ -1,4 +1,4 @@
-// Writes GGUF files for tests: any key, any tensor. Offsets and counts can be falsified.
+// Writes GGUF files for tests, with any keys and tensors. A test can set wrong offsets and counts.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ class GgufWriter {
     BeginArray(key, element_type, values.size());
     for (const T& value : values) Put(&keys_, value);
   }
-  // A key of any type word with any bytes behind it.
+  // A key with any type number, followed by any bytes.
   void Raw(std::string_view key, uint32_t type, std::string_view bytes) {
     Begin(key, type);
     keys_ += bytes;
@@ -45,7 +45,7 @@ class GgufWriter {
     uint32_t type = 0;            // ggml's number
     std::vector<uint64_t> shape;  // innermost first
     std::string bytes;
-    int64_t offset_error = 0;  // added to the offset written
+    int64_t offset_error = 0;  // added to the written offset
   };
   void Add(Tensor tensor) { tensors_.push_back(std::move(tensor)); }
 

@@ -1,5 +1,5 @@
-// A VerifyResult whose numbers are made up, each unlike all others at the digits that are printed,
-// so that a cell of a table says which of them it shows.
+// A VerifyResult with invented numbers. All numbers differ in the printed digits, so that a cell of
+// a table shows which number it contains.
 #pragma once
 
 #include <cmath>
@@ -10,7 +10,7 @@
 
 namespace merope {
 
-// 2·10⁻⁶ times powers of 1.04; counts in steps of 7 from 101 on.
+// Value returns 2·10⁻⁶ times increasing powers of 1.04. Count returns 101, 108, 115, …
 class Distinct {
  public:
   double Value() { return 2e-6 * std::pow(1.04, next_++); }
@@ -58,7 +58,7 @@ inline VerifyResult GoldenVerify() {
     }
   };
   add_gates(FirstTokenGateKinds(), &r.first_token.gates);
-  for (const FigureKind& kind : FigureKinds())  // their table gives the gate beside the figure
+  for (const FigureKind& kind : FigureKinds())  // the table of (a) shows gate and figure in one row
     for (GateResult& gate : r.first_token.gates)
       if (gate.key == kind.key) gate.value = r.first_token.*kind.mean;
   PositionSuite& s = r.positions;

@@ -1,4 +1,4 @@
-// Configurations of small Llamas, for tests that make their own checkpoints.
+// Configs of small Llamas, for tests that make their own checkpoints.
 #pragma once
 
 #include "checkpoint/config.h"

@@ -1,5 +1,5 @@
-// Numbers as they are printed: "1,234", "4.10×10⁻⁵", "[0.98, 1.07]", "5.61 %"; and whether one is
-// what a value rounds to.
+// Reads printed numbers from a text, such as "1,234", "4.10×10⁻⁵", "[0.98, 1.07]" and "5.61 %".
+// Checks whether a value rounds to a printed number.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace merope {
 
 struct Printed {
   double value = 0, half_digit = 0;  // half a unit of the last digit
-  // A tenth more: scaling the value is a rounding of its own.
+  // Allows a tenth more than half a digit, because scaling the value rounds as well.
   bool Shows(double exact) const { return std::abs(value - exact) <= 1.1 * half_digit; }
 };
 

@@ -1,4 +1,4 @@
-// A small llama as a GGUF file of quantized weights.
+// Writes a small Llama with quantized weights as a GGUF file.
 #pragma once
 
 #include "base/mapped_file.h"
@@ -10,8 +10,8 @@
 
 namespace merope {
 
-// In the directory, of random weights; type_of says what each matrix is stored as (a float type: as
-// bf16).
+// Writes a model with random weights into the directory and returns the path of the file.
+// type_of(name) is the type of a matrix in the file; a float type means bf16.
 inline std::string WriteQuantizedModel(const TempDir& directory, const ModelConfig& config,
                                        float std_dev,
                                        const std::function<DType(const std::string&)>& type_of) {

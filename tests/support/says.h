@@ -1,5 +1,6 @@
-// A text of what a death test prints. Not a regular expression: Oniguruma's library has a regcomp
-// of its own, which does not go with the regexec that AddressSanitizer calls: such a test hangs.
+// A matcher for death tests: the printed text contains a given text. A regular expression is not
+// possible: the Oniguruma library defines its own regcomp, which does not fit the regexec that
+// AddressSanitizer calls, so the test would hang.
 #pragma once
 
 #include <ostream>

@@ -1,4 +1,4 @@
-// A directory that goes with its owner.
+// Owns a temporary directory. The destructor removes the directory and its contents.
 #pragma once
 
 #include <stdlib.h>

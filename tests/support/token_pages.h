@@ -1,4 +1,5 @@
-// A back end without arithmetic, whose pages hold the tokens themselves; and a look into a KvCache.
+// A back end without arithmetic. Its KV pages hold the token ids. KvCacheInside reads the private
+// state of a KvCache.
 #pragma once
 
 #include <algorithm>
@@ -32,12 +33,15 @@ class TokenBackend : public Backend {
   std::string name() const override { return "tokens"; }
   Precision precision() const override { return Precision::kFp32; }
   Result<const Matrix*> LoadMatrix(std::span<const MatrixPart>, Stacking,
-                                   const std::function<void(const TensorView&)>&) override {
+                                   const std::function<void(const WeightTensor&)>&) override {
     return Err("no weights");
   }
-  Result<Tensor> LoadVector(const TensorView&) override { return Err("no weights"); }
-  Tensor Allocate(int64_t, int64_t) override { return {}; }
-  void CopyOut(const Tensor&, std::span<float>) override {}
+  Result<Tensor> LoadVector(const WeightTensor&) override { return Err("no weights"); }
+  bool Supports(Precision, OpKind) const override { return false; }
+  Result<Tensor> Allocate(int64_t, int64_t) override { return Tensor{}; }
+  int64_t AvailableBytes() const override { return 0; }
+  void StartCopyOut(const Tensor&, std::span<float>) override {}
+  void FinishCopies() override {}
   WeightSummary weights() const override { return {}; }
   Result<std::unique_ptr<KvMemory>> AllocateKv(const KvShape&, int64_t n_pages) override {
     return std::make_unique<TokenPages>(n_pages);
@@ -45,26 +49,18 @@ class TokenBackend : public Backend {
   int64_t KvTokenBytes(const KvShape&) const override { return sizeof(int32_t); }
   void BeginStep(const Step&) override {}
   void EndStep() override {}
+  std::vector<int64_t> PlanRows(int64_t) const override { return {}; }
   std::unique_ptr<Plan> Capture(const PlanLimits&, const KvShape&,
                                 const std::function<void()>&) override {
     return nullptr;
   }
   void Replay(Plan&) override {}
-  void Embed(const Matrix&, const Tensor&) override {}
-  void RmsNorm(const Tensor&, const Tensor&, float, const Tensor&) override {}
-  void MatMul(const Tensor&, const Matrix&, const Tensor&) override {}
-  void Rope(const Tensor&, int64_t) override {}
-  void StoreKv(int64_t, const Tensor&, const Tensor&) override {}
-  void Hadamard(const Tensor&, int64_t, const Tensor&, bool) override {}
-  void Attention(int64_t, const Tensor&, float, const Tensor&) override {}
-  void SwiGlu(const Tensor&, const Tensor&) override {}
-  void Add(const Tensor&, const Tensor&) override {}
-  void GatherRows(const Tensor&, const Tensor&) override {}
+  void Run(const Op&) override {}
 };
 
-// What Llama does to a sequence: writes the tokens to its pages, which it was given by Reserve, and
-// advances it.
 struct KvCacheInside {
+  // Does what Llama does with a sequence: writes the tokens to the pages that Reserve gave the
+  // sequence, and advances the sequence.
   static void Write(KvCache& kv, Sequence* sequence, std::span<const int32_t> tokens) {
     auto& pages = static_cast<TokenPages&>(kv.memory());
     for (const int32_t token : tokens) {
@@ -75,7 +71,7 @@ struct KvCacheInside {
     }
   }
 
-  // What attention would read.
+  // The tokens that attention would read.
   static std::vector<int32_t> Read(KvCache& kv, const Sequence& sequence) {
     const auto& pages = static_cast<TokenPages&>(kv.memory());
     std::vector<int32_t> tokens;
@@ -87,7 +83,8 @@ struct KvCacheInside {
     return tokens;
   }
 
-  // "" or the first thing found that cannot be, given all sequences there are.
+  // Checks the cache's invariants. sequences: all sequences of the cache. Returns the first fault,
+  // or "".
   static std::string Fault(KvCache& kv, std::span<const Sequence* const> sequences) {
     const auto n = static_cast<int32_t>(kv.memory().n_pages);
     std::vector<int64_t> holders(static_cast<size_t>(n));
@@ -110,7 +107,7 @@ struct KvCacheInside {
                            holders[static_cast<size_t>(page)], kv.at(page).holders);
 
     std::set<int32_t> free;
-    bool empty = true;  // those that can be found come last
+    bool empty = true;  // in the free list, pages of the prefix cache come last
     for (int32_t page = kv.at(n).next; page != n; page = kv.at(page).next) {
       if (!free.insert(page).second) return fmt::format("page {} twice in the list", page);
       if (kv.at(page).holders > 0) return fmt::format("page {} is held and free", page);

@@ -5,13 +5,13 @@
 #include <fstream>
 #include <random>
 
+#include "base/utf8.h"
 #include "tests/support/expect.h"
 #include "text/gguf_splits.h"
 #include "text/json_steps.h"
 #include "text/regex.h"
 #include "text/splitters.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 namespace merope {
 namespace {

@@ -1,4 +1,4 @@
-// The gates on positions made up so that the answer is known.
+// The gates, on invented positions with a known answer.
 #include "verify/figures.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kVocab = 200;
 constexpr int32_t kPrompts = 60, kPromptPositions = 150;
 
-// Rows as a model might give them, and what an arithmetic with Gaussian errors makes of them.
+// Makes rows of logits like a model's, and the same rows with Gaussian errors.
 class MadeUp {
  public:
   explicit MadeUp(uint32_t seed) : random_(seed) {}
@@ -45,11 +45,12 @@ struct Outcome {
   }
 };
 
-// What is added to the baseline's logits: noise of these σ, to the target's largest a bias.
+// The errors added to the baseline's logits: noise with these σ, and a bias on the largest logit of
+// the target.
 struct Errors {
   double target = 0.02, bias = 0;
   double fp32 = 2e-6, bf16 = 0.02;
-  double narrow = 0;  // of a format of fewer bits, which target and emulation share
+  double narrow = 0;  // σ of a format with fewer bits; target and emulation have the same noise
 };
 
 Outcome Judged(const Errors& errors) {
@@ -92,7 +93,7 @@ TEST(Suite, Bf16NoisePasses) {
   for (const GateResult& gate : o.suite.gates)
     EXPECT_EQ(gate.verdict, Verdict::kPass) << gate.label << " " << gate.value;
   EXPECT_EQ(o.suite.verdict, Verdict::kPass);
-  // The flip model holds on errors that are as it supposes.
+  // The number of flips fits the flip model, because the errors are Gaussian as the model assumes.
   EXPECT_GT(o.suite.flips.size(), 5u);
   EXPECT_NEAR(static_cast<double>(o.suite.flips.size()), o.suite.expected_flips,
               3 * std::sqrt(o.suite.expected_flips));
@@ -127,8 +128,8 @@ TEST(Suite, AGrossErrorFailsEverywhere) {
 }
 
 TEST(Suite, ABiasInConfidenceIsSeen) {
-  const Outcome o =
-      Judged({.bias = 0.25});  // as from a wrong softmax scale: the other tokens lose probability
+  // A wrong softmax scale has this effect: the other tokens lose probability.
+  const Outcome o = Judged({.bias = 0.25});
   EXPECT_EQ(o.Gate("delta_ln_ppl").verdict, Verdict::kFail);
   EXPECT_GT(o.Gate("delta_ln_ppl").value, 0.01);
 }
@@ -143,13 +144,14 @@ GateResult Equivalence(double value, double reach, double noise, int64_t positio
 }
 
 TEST(Equivalence, ALimitThatFollowsFromTheFormatsNoiseSettlesWhatTheAbsoluteOneCannot) {
-  // Figures as a 135M model gives them at 835 positions, and at 9,349.
+  // The figures are like those of a model with 135 million parameters, at 835 and 9,349 positions.
   const GateResult quick = Equivalence(0.0012, 0.00165, 0.024, 835);
   EXPECT_EQ(quick.verdict, Verdict::kPass);
   EXPECT_EQ(quick.key, "delta_ln_ppl_noise");
   EXPECT_NEAR(*quick.max, 0.0048, 1e-12);
   EXPECT_EQ(Equivalence(0.00175, 0.0005, 0.024, 9349).verdict, Verdict::kPass);
-  // The absolute limit is shown where it suffices, and before 10,000 positions is the wider one.
+  // The gate shows the absolute limit if this limit is enough. The absolute limit is 0.002 below
+  // 10,000 positions, and 0.001 from 10,000 on.
   const GateResult absolute = Equivalence(0.0005, 0.0014, 0.024, 9999);
   EXPECT_EQ(absolute.key, "delta_ln_ppl");
   EXPECT_EQ(*absolute.max, 0.002);
@@ -159,32 +161,36 @@ TEST(Equivalence, ALimitThatFollowsFromTheFormatsNoiseSettlesWhatTheAbsoluteOneC
 TEST(Equivalence, ABiasFailsByBothLimits) {
   EXPECT_EQ(Equivalence(0.008, 0.0016, 0.024, 835).verdict, Verdict::kFail);
   EXPECT_EQ(Equivalence(-0.008, 0.0016, 0.024, 835).verdict, Verdict::kFail);
-  // A noisy format is granted no more than gate 1 does, but for one that is held to itself alone.
+  // The relative limit is at most the limit of gate 1, even if the format's noise is large. The
+  // exception is a narrow format: its limit follows only from its own noise.
   EXPECT_EQ(Equivalence(0.008, 0.0016, 0.1, 835).verdict, Verdict::kFail);
   EXPECT_EQ(Equivalence(0.008, 0.0016, 0.1, 835, true).verdict, Verdict::kPass);
-  // A format without noise leaves the absolute limit alone.
+  // For a format without noise, only the absolute limit applies.
   EXPECT_EQ(Equivalence(0.001, 0.0005, 0, 835).verdict, Verdict::kPass);
   EXPECT_EQ(Equivalence(0.003, 0.0005, 0, 835).verdict, Verdict::kFail);
 }
 
 TEST(Equivalence, ThePositionsNeededKnowThatTheLimitHalves) {
-  // Within ±0.002 the interval would lie at 4 times the positions: below 10,000 of them.
+  // At 4 times the positions, the interval would lie within ±0.002. That is below 10,000 positions.
   EXPECT_EQ(Equivalence(0.001, 0.002, 0.001, 2000).positions_needed, 8000);
-  // There the limit is ±0.001 already, which needs 16 times as many at 0.0005 ± 0.002.
+  // At 4 times 9,000 positions the limit is already ±0.001. With 0.0005 ± 0.002, this limit needs
+  // 16 times the positions.
   EXPECT_EQ(Equivalence(0.0005, 0.002, 0.001, 9000).positions_needed, 144000);
-  // At ±0.001 the matter is settled as soon as that limit holds: the value lies wholly outside.
+  // The limit ±0.001 settles the gate as soon as the limit applies, because the whole interval lies
+  // outside.
   EXPECT_EQ(Equivalence(0.0018, 0.0006, 0.001, 9000).positions_needed, 10000);
-  // The relative limit is shown where it would settle earlier.
+  // The gate shows the relative limit if this limit would settle the gate with fewer positions.
   const GateResult relative = Equivalence(0.0015, 0.004, 0.02, 1000);
   EXPECT_EQ(relative.verdict, Verdict::kInconclusive);
   EXPECT_EQ(relative.key, "delta_ln_ppl_noise");
   EXPECT_EQ(relative.positions_needed, 2560);
 }
 
-// Far from fp32, as its format is: only what it adds to that counts.
+// A narrow format is far from fp32. Only the error that the target adds to the error of its format
+// counts.
 TEST(Suite, ANarrowFormatIsHeldToItsOwn) {
   const Outcome o = Judged({.target = 0.01, .bf16 = 0.01, .narrow = 0.12});
-  EXPECT_GT(o.suite.figures.front().mean, 0.005);  // of KL, which 16 bits are not allowed
+  EXPECT_GT(o.suite.figures.front().mean, 0.005);  // mean KL; too large for a 16-bit format
   for (const GateResult& gate : o.suite.gates)
     EXPECT_EQ(gate.verdict, Verdict::kPass) << gate.label << " " << gate.value;
   EXPECT_EQ(o.suite.verdict, Verdict::kPass);

@@ -1,5 +1,5 @@
-// The descriptors of figures and gates: whole, in both languages, and what docs/verification.md
-// says; the limits of the gates, pinned.
+// The descriptors of figures and gates. They must be complete, have both languages, and equal the
+// tables in docs/verification.md. The limits of the gates must not change by accident.
 #include "verify/kinds.h"
 
 #include <gtest/gtest.h>
@@ -32,7 +32,8 @@ std::string GatesOf(const FigureKind& kind) {
 }
 
 std::string FigureTable() {
-  std::string out = "| # | Figure | Key | Definition | Had | Gates |\n|---|---|---|---|---|---|\n";
+  std::string out =
+      "| # | Figure | Key | Definition | Values | Gates |\n|---|---|---|---|---|---|\n";
   for (const FigureKind& kind : FigureKinds()) {
     std::string had;
     if (kind.mean != nullptr)
@@ -62,7 +63,7 @@ std::string LimitCell(const GateKind& kind) {
 }
 
 std::string GateTable() {
-  std::string out = "| Gate | Key | Limit | Why so |\n|---|---|---|---|\n";
+  std::string out = "| Gate | Key | Limit | Reason |\n|---|---|---|---|\n";
   const auto add = [&](std::string_view suite, std::span<const GateKind> kinds) {
     for (const GateKind& kind : kinds)
       out += fmt::format("| {} {} | `{}` | {} | {} |\n", suite, Cell(kind.english), kind.key,
@@ -106,12 +107,12 @@ TEST(Kinds, EachIsWholeAndItsKeyItsOwn) {
   }
 }
 
-// The limits are a promise: whoever changes one changes it here, too.
+// The limits are a promise. Whoever changes a limit must change this test, too.
 TEST(Kinds, LimitsArePinned) {
   struct Pinned {
     const char* key;
     double limit;
-    const char* direction;  // "≥", "≤", "<", "±"; "": it follows from the run
+    const char* direction;  // "≥", "≤", "<", "±"; "": the run sets the limit
     double confidence;
   };
   const Pinned first[] = {{"top1_rate", 0.99, "≥", 0},

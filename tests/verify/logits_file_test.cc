@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kVocab = 7;
 
-// Logits that tell where they belong.
+// Logits that identify their prompt's token and their vocabulary index.
 class NumberedLogits : public LogitSource {
  public:
   std::string name() const override { return "numbered"; }

@@ -1,5 +1,5 @@
-// Expected values: SciPy 1.17.1 (special.softmax, stats.entropy, spatial.distance, stats.spearmanr,
-// special.kl_div) on the same rows in double.
+// The expected values come from SciPy 1.17.1 (special.softmax, stats.entropy, spatial.distance,
+// stats.spearmanr, special.kl_div) on the same rows in double precision.
 #include "verify/metrics.h"
 
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ TEST(RowMetrics, MatchesScipy) {
   EXPECT_NEAR(m.hellinger2, 0.004905399509694838, kTight);
   EXPECT_NEAR(m.cosine, 0.9824567374497811, kTight);
   EXPECT_NEAR(m.mae, 0.024341047298581952, kTight);
-  EXPECT_NEAR(m.spearman, 0.9700772721497398, kTight);  // with a tie in the baseline
+  EXPECT_NEAR(m.spearman, 0.9700772721497398, kTight);  // the baseline has a tie
   EXPECT_NEAR(m.mean_relative_error, 0.27686570001258637, kTight);
   EXPECT_NEAR(m.relative_l2, 0.17666776438644927, kTight);
   EXPECT_NEAR(m.sigma_d, 0.2724311839712921, kTight);
@@ -79,8 +79,8 @@ TEST(RowMetrics, RadixRanksAgreeWithSortedOnes) {
   std::mt19937 random(5);
   std::vector<float> a(5000), b(5000);
   for (size_t i = 0; i < a.size(); ++i) {
-    a[i] = static_cast<float>(static_cast<int>(random() % 4000) - 2000) /
-           64;  // ties, both signs, both zeros
+    // Values with ties, both signs and both zeros.
+    a[i] = static_cast<float>(static_cast<int>(random() % 4000) - 2000) / 64;
     b[i] = a[i] + static_cast<float>(static_cast<int>(random() % 200) - 100) / 128;
     if (a[i] == 0 && i % 2 == 0) a[i] = -0.0f;
   }
@@ -119,7 +119,8 @@ TEST(Spearman, ConstantSeries) {
   EXPECT_DOUBLE_EQ(Spearman(rising, falling), -1);
 }
 
-// Of some tokens, the figures bound those of the whole rows; of all, they are them.
+// The figures of some listed tokens bound the figures of the whole rows. If all tokens are listed,
+// the figures are equal.
 TEST(ListedRows, BoundWholeRows) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
@@ -166,30 +167,30 @@ TEST(ListedRows, BoundWholeRows) {
   }
 }
 
-// By hand: p = (1/2, 1/4, 1/8, 1/8), q of the first two 1/4 and 1/2.
+// By hand: p = (1/2, 1/4, 1/8, 1/8). q of the first two tokens is 1/4 and 1/2.
 TEST(ListedRows, TheTailIsOneOutcome) {
   const float ln2 = std::numbers::ln2_v<float>;
   const std::vector<float> baseline = {0, -ln2, -2 * ln2, -2 * ln2}, logprobs = {-2 * ln2, -ln2};
   const std::vector<int32_t> ids = {0, 1};
   RowComparer comparer;
   const RowMetrics m = comparer.Compare(baseline, {ids, logprobs}, std::nullopt);
-  EXPECT_NEAR(m.kl, 0.25 * std::numbers::ln2, 1e-6);  // ½ ln 2 − ¼ ln 2, and nothing of the tails
+  EXPECT_NEAR(m.kl, 0.25 * std::numbers::ln2, 1e-6);  // ½ ln 2 − ¼ ln 2; the tails add 0
   EXPECT_NEAR(m.tv, 0.25, 1e-6);
-  EXPECT_NEAR(*m.tv_most, 0.5, 1e-6);  // should the tails have no token in common
+  EXPECT_NEAR(*m.tv_most, 0.5, 1e-6);  // if the tails share no token
   EXPECT_EQ(m.target_top1, 1);
 }
 
-// A token that is not listed is at most as probable as the least that is.
+// A token that is not listed is at most as probable as the least probable listed token.
 TEST(ListedRows, WhatIsNotListedOfTheTwentyCountsAsItSuits) {
   std::vector<float> baseline(40, 0.0f), logprobs(20, std::log(0.05f));
   std::vector<int32_t> ids(20);
   std::iota(ids.begin(), ids.end(), 0);
   RowComparer comparer;
   const TopMetrics same = comparer.CompareTop(baseline, {ids, logprobs});
-  EXPECT_GT(same.kl, 0.1);  // p is 1/40 of each, q 1/20
+  EXPECT_GT(same.kl, 0.1);  // each p is 1/40, each q is 1/20
   std::iota(ids.begin(), ids.end(), 20);
   const TopMetrics others = comparer.CompareTop(baseline, {ids, logprobs});
-  EXPECT_NEAR(others.kl, 0, 1e-9);  // q of the first twenty may be 1/40, as p is
+  EXPECT_NEAR(others.kl, 0, 1e-9);  // q of the first 20 tokens can be 1/40, as p is
   EXPECT_EQ(others.target_top1, 20);
 }
 

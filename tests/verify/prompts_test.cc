@@ -20,7 +20,8 @@
 namespace merope {
 namespace {
 
-// A byte-level vocabulary without merges: a token is a byte. With protocol tokens, or without.
+// A byte-level vocabulary without merges: each token is a byte. protocol: adds the special tokens
+// of the RAG protocol.
 Tokenizer ByteTokenizer(bool protocol) {
   const auto utf8 = [](int c) {
     return c < 0x80 ? std::string(1, static_cast<char>(c))
@@ -113,7 +114,7 @@ void CheckSets(const Tokenizer& tokenizer) {
   for (const size_t length : {16, 127, 128, 129, 1025, 4096})
     EXPECT_TRUE(lengths.contains(length)) << length;
 
-  // The longest does not go round in circles.
+  // The longest prompt does not repeat the same long lines.
   const auto longest =
       std::ranges::max_element(full, {}, [](const VerifyPrompt& p) { return p.ids.size(); });
   std::map<std::string, int> lines;
@@ -139,7 +140,8 @@ TEST(Prompts, SetsWithARealVocabulary) {
   CheckSets(*tokenizer);
 }
 
-// Figures of two versions are of the same prompts. Who changes them on purpose changes this, too.
+// The figures of two versions must come from the same prompts. Whoever changes the prompts on
+// purpose must change this hash, too.
 TEST(Prompts, AreWhatTheyHaveBeen) {
   Sha256 digest;
   for (const VerifyPrompt& p : Build(ByteTokenizer(true), VerifyMode::kFull)) {
@@ -183,8 +185,8 @@ TEST(TokenText, EscapesWhatIsNoTextAndNothingElse) {
       {"a\xa9", R"(a\xa9)"},
       {"\xe6\x97", R"(\xe6\x97)"},
       {"\xc1\x81", R"(\xc1\x81)"},
-      {"\xe0\x81\x81", R"(\xe0\x81\x81)"},          // longer than need be
-      {"\xed\xa0\x80", R"(\xed\xa0\x80)"},          // half of a pair
+      {"\xe0\x81\x81", R"(\xe0\x81\x81)"},          // overlong
+      {"\xed\xa0\x80", R"(\xed\xa0\x80)"},          // a surrogate
       {"\xf4\x90\x80\x80", R"(\xf4\x90\x80\x80)"},  // beyond U+10FFFF
       {"\xf5\x80\x80\x80", R"(\xf5\x80\x80\x80)"}};
   for (const auto& [bytes, text] : escaped) EXPECT_EQ(EscapeText(bytes), text);

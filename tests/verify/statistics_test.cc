@@ -1,5 +1,6 @@
-// Expected values: SciPy 1.17.1 (binomtest.proportion_ci, special.betainc, poisson.interval,
-// norm.cdf, NumPy's quantile), and its stats.bootstrap (percentile, 200,000 resamples).
+// The expected values come from SciPy 1.17.1 (binomtest.proportion_ci, special.betainc,
+// poisson.interval, norm.cdf, and stats.bootstrap with the percentile method and 200,000 resamples)
+// and from NumPy's quantile.
 #include "verify/statistics.h"
 
 #include <gtest/gtest.h>
@@ -65,8 +66,8 @@ TEST(ClusterBootstrap, RatioMatchesScipy) {
     counts[i] = 1 + static_cast<double>(i % 3);
   }
   const ClusterBootstrap bootstrap(60);
-  // An end of the interval varies by about σ·√(q(1−q)/B)/φ(z_q) over seeds: 0.22·0.06 here; four
-  // times that is allowed.
+  // Over seeds, an end of the interval varies by about σ·√(q(1−q)/B)/φ(z_q), which is 0.22·0.06
+  // here. The test allows four times this value.
   constexpr double kSeedNoise = 0.05;
   const Interval at95 = bootstrap.Ratio(sums, counts, .95),
                  at90 = bootstrap.Ratio(sums, counts, .9);
@@ -74,7 +75,7 @@ TEST(ClusterBootstrap, RatioMatchesScipy) {
   EXPECT_NEAR(at95.high, 2.9448598130841117, kSeedNoise);
   EXPECT_NEAR(at90.low, 2.134920634920635, kSeedNoise);
   EXPECT_NEAR(at90.high, 2.8666666666666667, kSeedNoise);
-  EXPECT_EQ(ClusterBootstrap::kResamples, 2000);  // as docs/verification.md says
+  EXPECT_EQ(ClusterBootstrap::kResamples, 2000);  // as in docs/verification.md
   const Interval again = ClusterBootstrap(60).Ratio(sums, counts, .95);
   EXPECT_EQ(again.low, at95.low);
   EXPECT_EQ(again.high, at95.high);
@@ -87,7 +88,7 @@ TEST(ClusterBootstrap, QuantileIntervalMatchesNumpyResampling) {
     values[i] = static_cast<double>(i * 7919 % 997) / 997;
     clusters[i] = static_cast<int32_t>(i / 5);
   }
-  // NumPy: 20,000 resamples of 80 clusters, quantile 0.9: [0.8546, 0.9360].
+  // NumPy gives [0.8546, 0.9360] for the quantile 0.9, with 20,000 resamples of 80 clusters.
   const Interval interval = ClusterBootstrap(80).QuantileInterval(values, clusters, .9, .95);
   EXPECT_NEAR(interval.low, 0.8546, 0.01);
   EXPECT_NEAR(interval.high, 0.9360, 0.01);
@@ -101,7 +102,8 @@ TEST(ClusterBootstrap, OneClusterKnowsNoSpread) {
 }
 
 TEST(DesignEffect, OfClusteredFailures) {
-  // By hand: rate 0.85; Σ excess² = 15·1.5² + 5·4.5² = 135; 135/200²·20/19 over 0.1275/200.
+  // By hand: the rate is 0.85. Σ excess² = 15·1.5² + 5·4.5² = 135. The effect is 135/200²·20/19
+  // divided by 0.1275/200.
   std::vector<double> successes(20), trials(20, 10);
   for (size_t i = 0; i < 20; ++i) successes[i] = i % 4 == 0 ? 4 : 10;
   EXPECT_NEAR(ClusterBootstrap::DesignEffect(successes, trials),
@@ -126,12 +128,12 @@ TEST(Judge, ThePositionsNeededShrinkTheIntervalToTheLimit) {
   GateResult gate{.value = 2, .interval = Interval{0, 4}, .max = 3};
   Judge(&gate, 100);
   EXPECT_EQ(gate.verdict, Verdict::kInconclusive);
-  EXPECT_EQ(gate.positions_needed, 400);  // 2 must become 1
-  gate.max = 2;                           // no number of positions settles that
+  EXPECT_EQ(gate.positions_needed, 400);  // half-width 2 must shrink to 1
+  gate.max = 2;                           // no number of positions settles this gate
   Judge(&gate, 100);
   EXPECT_EQ(gate.verdict, Verdict::kInconclusive);
   EXPECT_EQ(gate.positions_needed, 0);
-  gate.max = 2.00001;  // more than 10⁹ are not worth naming
+  gate.max = 2.00001;  // more than 10⁹ positions count as unknown
   Judge(&gate, 100);
   EXPECT_EQ(gate.positions_needed, 0);
 }
@@ -144,7 +146,7 @@ TEST(Judge, EquivalenceNeedsTheWholeInterval) {
   gate.interval = Interval{-0.0025, 0.0045};
   Judge(&gate, 100);
   EXPECT_EQ(gate.verdict, Verdict::kInconclusive);
-  EXPECT_EQ(gate.positions_needed, 1225);  // 0.0035 beyond the value must become 0.001
+  EXPECT_EQ(gate.positions_needed, 1225);  // the upper part, 0.0035, must shrink to 0.001
   gate = {.value = 0.004, .interval = Interval{0.003, 0.005}, .min = -0.002, .max = 0.002};
   Judge(&gate, 100);
   EXPECT_EQ(gate.verdict, Verdict::kFail);

@@ -1,4 +1,4 @@
-// The whole suite on a small random model.
+// Runs the whole suite on a small random model.
 #include "verify/suite.h"
 
 #include <gtest/gtest.h>
@@ -47,8 +47,8 @@ class SuiteTest : public ::testing::Test {
     return std::move(*tokenizer);
   }
 
-  // A file of the model's own logits, for the prompts of --quick.
-  std::string DumpLogits(const Checkpoint& checkpoint, BackendKind backend) {
+  // Writes a file with the model's own logits for the prompts of --quick. Returns its path.
+  std::string DumpLogits(const Checkpoint& checkpoint, std::string_view backend) {
     const std::string path = directory_.File("logits.safetensors");
     const auto prompts =
         BuildPrompts(TokenizerOf(checkpoint), Config().max_position_embeddings, VerifyMode::kQuick);
@@ -91,13 +91,14 @@ TEST_F(SuiteTest, Bf16AgainstOurOwnFp32) {
   EXPECT_GT(result->reference.max_relative_l2, 0);
   EXPECT_LT(result->reference.max_relative_l2, 1e-5);
   EXPECT_GT(result->reference.emulated_relative_l2, 1e-3);  // bf16 keeps 8 bits
-  EXPECT_NEAR(Gate(*result, "sigma_ratio").value, 1, 0.1);  // the target's noise is that of bf16
+  EXPECT_NEAR(Gate(*result, "sigma_ratio").value, 1, 0.1);  // target and emulation: equal noise
   int64_t positions = 0;
   for (const PromptSummary& p : result->positions.by_prompt) positions += p.positions;
   EXPECT_EQ(positions, result->positions.positions);
 }
 
-// The emulation has the target's cache: the noise of both is the same, and more than bf16's.
+// The emulation uses an int8 KV cache, as the target does. Both have the same noise, and more noise
+// than with a bf16 KV cache.
 TEST_F(SuiteTest, AnInt8CacheAgainstOurOwnFp32) {
   const Checkpoint checkpoint = Model("model", 1);
   const auto bf16 = Verify(checkpoint, TokenizerOf(checkpoint), options_);
@@ -120,16 +121,16 @@ TEST_F(SuiteTest, StoredAgainstOurOwnFp32) {
   ASSERT_TRUE(checkpoint) << ErrorOf(checkpoint);
   const auto tokenizer = LoadTokenizerFrom(directory_.path());
   ASSERT_TRUE(tokenizer) << ErrorOf(tokenizer);
-  options_.target = Precision::kStored;
+  options_.target = Precision::kNative;
   const auto result = Verify(*checkpoint, *tokenizer, options_);
   ASSERT_TRUE(result) << ErrorOf(result);
-  EXPECT_TRUE(result->target.ends_with(", stored")) << result->target;
+  EXPECT_TRUE(result->target.ends_with(", native")) << result->target;
   EXPECT_EQ(result->reference.verdict, Verdict::kPass) << result->reference.worst_share_of_bound;
   EXPECT_NEAR(Gate(*result, "sigma_ratio").value, 1, 0.1);
   EXPECT_EQ(Gate(*result, "unexplained_flips").value, 0);
 }
 
-// Weights that are finite, with which scores overflow.
+// The weights are finite, but the attention scores overflow.
 TEST_F(SuiteTest, LogitsThatAreNoNumbersFail) {
   const Checkpoint checkpoint = Model("model", 9, 1e15);
   for (const Precision target :
@@ -157,7 +158,7 @@ TEST_F(SuiteTest, Fp32AgainstDoubleSums) {
 
 TEST_F(SuiteTest, AgainstAFileOfLogits) {
   const Checkpoint checkpoint = Model("model", 3);
-  options_.against = DumpLogits(checkpoint, BackendKind::kReference);
+  options_.against = DumpLogits(checkpoint, kReferenceBackend);
   options_.target = Precision::kFp32;
   const auto result = Verify(checkpoint, TokenizerOf(checkpoint), options_);
   ASSERT_TRUE(result) << ErrorOf(result);
@@ -168,7 +169,7 @@ TEST_F(SuiteTest, AgainstAFileOfLogits) {
 
 TEST_F(SuiteTest, AnotherModelsLogitsFail) {
   const Checkpoint checkpoint = Model("model", 4), other = Model("other", 5);
-  options_.against = DumpLogits(other, BackendKind::kCpu);
+  options_.against = DumpLogits(other, kCpuBackend);
   const auto result = Verify(checkpoint, TokenizerOf(checkpoint), options_);
   ASSERT_TRUE(result) << ErrorOf(result);
   EXPECT_EQ(result->verdict, Verdict::kFail);
@@ -179,7 +180,7 @@ TEST_F(SuiteTest, AnotherModelsLogitsFail) {
 
 TEST_F(SuiteTest, AFileWithoutThePromptsIsRefused) {
   const Checkpoint checkpoint = Model("model", 6);
-  options_.against = DumpLogits(checkpoint, BackendKind::kCpu);
+  options_.against = DumpLogits(checkpoint, kCpuBackend);
   options_.mode = VerifyMode::kDefault;  // more prompts than were dumped
   EXPECT_TRUE(Contains(ErrorOf(Verify(checkpoint, TokenizerOf(checkpoint), options_)),
                        "expected one for each prompt"));

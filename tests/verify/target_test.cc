@@ -1,5 +1,5 @@
-// Logits of another device as the target, whole rows and top-k, on a small random model; and the
-// user's own prompts.
+// Logits of another device as the target, in whole rows and top-k rows, on a small random model.
+// Also the user's own prompts.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace {
 constexpr int64_t kVocab = 384, kContext = 48;
 using PromptRows = std::vector<float>;  // (positions, vocab) of one prompt
 
-// What a file of top-k rows holds of a prompt.
+// The tensors of one prompt in a file of top-k rows.
 struct TopTensors {
   std::vector<int32_t> ids{}, top_ids{};
   std::vector<float> top_logprobs{}, next_logprobs{};
@@ -63,8 +63,8 @@ class TargetTest : public ::testing::Test {
   }
 
   std::vector<PromptRows> RowsOf(const Checkpoint& checkpoint) {
-    const auto source = LoadLogitSource(checkpoint, BackendKind::kCpu, Precision::kBf16,
-                                        KvStorage::kAuto, 1, kContext);
+    const auto source =
+        LoadLogitSource(checkpoint, kCpuBackend, Precision::kBf16, KvStorage::kAuto, 1, kContext);
     EXPECT_TRUE(source) << ErrorOf(source);
     std::vector<PromptRows> all;
     for (const VerifyPrompt& p : prompts_) {
@@ -76,7 +76,7 @@ class TargetTest : public ::testing::Test {
     return all;
   }
 
-  // Each row is what follows from one token less.
+  // Replaces each row, except the first, by the row of the position before.
   static std::vector<PromptRows> Shifted(std::vector<PromptRows> all) {
     for (PromptRows& rows : all) std::copy_backward(rows.begin(), rows.end() - kVocab, rows.end());
     return all;
@@ -106,7 +106,8 @@ class TargetTest : public ::testing::Test {
     return path;
   }
 
-  // Edits what the file of the k most probable tokens of each row holds of the first prompt.
+  // Writes a file with the k most probable tokens of each row. edit changes the tensors of the
+  // first prompt before writing.
   using Edit = std::function<void(TopTensors*)>;
   std::string WriteTop(const std::vector<PromptRows>& all, int64_t k, const Edit& edit = {}) {
     nlohmann::ordered_json header = {{"__metadata__", {{"format", "merope-logits"}}}};
@@ -196,7 +197,7 @@ TEST_F(TargetTest, APerfectDumpOfTopKPasses) {
   EXPECT_NEAR(Gate(*top, "sigma_ratio").value, 1, 0.1);
   EXPECT_NEAR(Gate(*top, "kl_ratio").value, 1, 0.2);
   EXPECT_TRUE(top->target.ends_with("the 20 most probable tokens")) << top->target;
-  // The two bounds of TV; and KL is no more than that of whole rows.
+  // tv and tv_most are bounds of the TV of whole rows. KL is at most the KL of whole rows.
   const auto mean = [](const VerifyResult& result, std::string_view key) {
     return std::ranges::find(result.positions.figures, key, &PositionFigure::key)->mean;
   };
@@ -263,7 +264,7 @@ TEST_F(TargetTest, PromptsOfTheUserAreAdded) {
   ASSERT_EQ(prompts.size(), 4u);
   EXPECT_EQ(prompts[0].text, "First of them.");
   EXPECT_EQ(prompts[1].id, "user-2");
-  EXPECT_EQ(prompts[1].ids.size(), 10u);  // cut to the context
+  EXPECT_EQ(prompts[1].ids.size(), 10u);  // cut to the context of 10
   EXPECT_EQ(prompts[2].text, "First\nof them.");
 
   options_.prompts = text;

@@ -13,16 +13,16 @@ namespace {
 
 constexpr int kRounds = 3;
 
-// What the calling thread has computed so far: time in which it did not run, since others did, says
-// nothing of the forms.
+// The CPU time of the calling thread. Time in which other threads ran instead says nothing about
+// the forms.
 double ThreadSeconds() {
   timespec time;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// Takes memory out of every cache. That is where a model's weights are read from, while 16 MB may
-// well lie in the third-level cache of a server, or in that of a host that shows its guest less.
+// Evicts memory from every cache, because a model's weights are read from memory. 16 MB may lie in
+// the third-level cache of a server, or of a host that shows its guest a smaller cache.
 void Evict([[maybe_unused]] const void* memory, int64_t bytes) {
   constexpr int64_t kLine = 64;
   for (int64_t i = 0; i < bytes; i += kLine) {
@@ -61,7 +61,7 @@ bool PackedIsFaster(const PackedMatrix& matrix, const Ops& ops, ThreadTeam& team
   std::vector<uint32_t> x(static_cast<size_t>(matrix.k_steps));
   std::vector<float> out(static_cast<size_t>(panels * matrix.panel));
   struct Thread {
-    double plain = 1e9, packed = 1e9;  // the least seconds
+    double plain = 1e9, packed = 1e9;  // the shortest measured times, in seconds
     PageArray<uint32_t> unpacked;
   };
   std::vector<Thread> threads(static_cast<size_t>(team.size()));
@@ -69,7 +69,7 @@ bool PackedIsFaster(const PackedMatrix& matrix, const Ops& ops, ThreadTeam& team
     team.Run([&](int i) {
       Thread& thread = threads[static_cast<size_t>(i)];
       const Range range = Share(panels, i, team.size());
-      const int64_t bytes = weights.form == WeightForm::kBf16 ? 4 : 3;  // a unit, at least
+      const int64_t bytes = weights.form == WeightForm::kBf16 ? 4 : 3;  // per unit, at least
       for (int64_t p = range.begin; p < range.end; ++p)
         Evict(weights.Weights(p), bytes * panel_units);
       const double start = ThreadSeconds();

@@ -1,4 +1,5 @@
-// Whether packed weights are read faster than plain ones on this machine, now.
+// Measures whether this machine reads packed weights faster than plain weights. Called by the CPU
+// back end, on the loading thread.
 #pragma once
 
 #include "backend/cpu/ops.h"
@@ -7,11 +8,13 @@
 
 namespace merope::cpu {
 
-// A model without a matrix of this size is at home in the caches, and not asked.
-inline constexpr int64_t kTellingBytes = int64_t{16} << 20;  // in plain form
+// The size of the measured weights in plain form. A model without a matrix of this size fits into
+// the caches and is not measured.
+inline constexpr int64_t kTellingBytes = int64_t{16} << 20;
 
-// Times a product with one row over kTellingBytes of the packed matrix, which has at least as many,
-// and over the same in plain form, from memory, in turns, on the whole team: some 10 ms.
+// Measures a product with one row on kTellingBytes of the packed matrix, and on the same weights in
+// plain form, alternately. Both are read from memory, on the whole team. The matrix has at least
+// kTellingBytes in plain form. Takes about 10 ms.
 bool PackedIsFaster(const PackedMatrix& matrix, const Ops& ops, ThreadTeam& team);
 
 }  // namespace merope::cpu

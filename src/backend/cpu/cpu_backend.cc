@@ -1,35 +1,36 @@
-// The fast back end: runs each op as it comes, split among the thread team (never within an output
-// element), or records it for a plan.
+// The fast back end. Runs each op at once, split among the thread team, or records the op for a
+// plan. The split is never within an output element.
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <new>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/cpu/choose_form.h"
 #include "backend/cpu/ops.h"
 #include "backend/cpu/packed.h"
 #include "backend/cpu/packer.h"
 #include "backend/cpu/plan.h"
+#include "backend/registry.h"
 #include "backend/weights.h"
 #include "base/aligned.h"
+#include "base/machine.h"
 #include "base/threads.h"
 
 namespace merope {
 namespace {
 
 using cpu::AttentionItem;
-using cpu::Op;
 using cpu::Ops;
 using cpu::PackedKv;
 using cpu::PackedMatrix;
 using cpu::WeightForm;
 
-// Elements below which an op on rows is done by the calling thread: a join costs more than it would
-// save.
+// An op on rows with at most this number of elements runs on the calling thread alone, because a
+// join costs more than the other threads save.
 constexpr int64_t kSerialElements = 32768;
 
-WeightForm FormOf(const CpuOptions& options) {
+WeightForm FormOf(const BackendOptions& options) {
   switch (options.precision) {
     case Precision::kFp32:
       return WeightForm::kFp32;
@@ -38,21 +39,21 @@ WeightForm FormOf(const CpuOptions& options) {
     case Precision::kInt4:
       return WeightForm::kInt4;
     case Precision::kBf16:
-    case Precision::kStored:  // matrices that are not quantized
+    case Precision::kNative:  // for matrices that are not quantized
       break;
   }
-  // kAuto starts packed, and asks the first matrix that is large enough.
+  // kAuto starts packed. The first matrix that is large enough decides (PackedIsFaster).
   return options.weights == WeightStorage::kPlain ? WeightForm::kBf16 : WeightForm::kPackedBf16;
 }
 
-cpu::KvForm FormOfKv(const CpuOptions& options) {
+cpu::KvForm FormOfKv(const BackendOptions& options) {
   if (options.kv == KvStorage::kInt8) return cpu::KvForm::kInt8;
   return options.precision == Precision::kFp32 ? cpu::KvForm::kFp32 : cpu::KvForm::kBf16;
 }
 
 class CpuBackend : public Backend {
  public:
-  explicit CpuBackend(const CpuOptions& options)
+  explicit CpuBackend(const BackendOptions& options)
       : ops_(options.precision, FormOfKv(options)),
         team_(options.threads > 0 ? options.threads : DefaultThreads()),
         storage_(options.weights),
@@ -70,25 +71,35 @@ class CpuBackend : public Backend {
     const int64_t d = shape.head_dim;
     const int64_t head = ops_.kv_form() == cpu::KvForm::kFp32   ? 2 * 4 * d
                          : ops_.kv_form() == cpu::KvForm::kBf16 ? 2 * 2 * d
-                                                                : 2 * (d + 4);  // and a scale
+                                                                : 2 * (d + 4);  // + 4: a scale
     return shape.n_layers * shape.n_kv_heads * head;
   }
 
-  Tensor Allocate(int64_t rows, int64_t cols) override {
-    return {tensors_.emplace_back(rows * cols).data(), rows, cols, cols};
+  bool Supports(Precision /*precision*/, OpKind op) const override {
+    return op != OpKind::kLayerNorm && op != OpKind::kBidirectionalAttention && op != OpKind::kGelu;
   }
 
-  void CopyOut(const Tensor& from, std::span<float> to) override {
+  Result<Tensor> Allocate(int64_t rows, int64_t cols) override {
+    try {
+      return Tensor{tensors_.emplace_back(rows * cols).data(), rows, cols, cols};
+    } catch (const std::bad_alloc&) {
+      return Err("expected memory for {} values, found none", rows * cols);
+    }
+  }
+  int64_t AvailableBytes() const override { return ReadMachine().UsableMemory(); }
+
+  void FinishCopies() override {}  // StartCopyOut copies at once
+  void StartCopyOut(const Tensor& from, std::span<float> to) override {
     for (int64_t row = 0; row < from.rows; ++row)
       std::copy_n(from.data + row * from.stride, from.cols, to.data() + row * from.cols);
   }
 
   Result<const Matrix*> LoadMatrix(
       std::span<const MatrixPart> parts, Stacking stacking,
-      const std::function<void(const TensorView&)>& consumed) override {
-    const bool stored = precision() == Precision::kStored && AllQuantized(parts);
-    TRY_ASSIGN(auto matrix, packer_.Pack(parts, stacking, stored ? WeightForm::kStored : form_));
-    if (!stored && storage_ == WeightStorage::kAuto && form_ == WeightForm::kPackedBf16 &&
+      const std::function<void(const WeightTensor&)>& consumed) override {
+    const bool native = precision() == Precision::kNative && AllQuantized(parts);
+    TRY_ASSIGN(auto matrix, packer_.Pack(parts, stacking, native ? WeightForm::kNative : form_));
+    if (!native && storage_ == WeightStorage::kAuto && form_ == WeightForm::kPackedBf16 &&
         4 * matrix->panels() * matrix->k_steps * matrix->panel >= cpu::kTellingBytes) {
       storage_ = cpu::PackedIsFaster(*matrix, ops_, team_) ? WeightStorage::kPacked
                                                            : WeightStorage::kPlain;
@@ -105,9 +116,9 @@ class CpuBackend : public Backend {
     return matrices_.back().get();
   }
 
-  Result<Tensor> LoadVector(const TensorView& vector) override {
+  Result<Tensor> LoadVector(const WeightTensor& vector) override {
     TRY_ASSIGN(const std::vector<float> values, DecodeVector(vector));
-    const Tensor tensor = Allocate(1, static_cast<int64_t>(values.size()));
+    TRY_ASSIGN(const Tensor tensor, Allocate(1, static_cast<int64_t>(values.size())));
     std::copy(values.begin(), values.end(), tensor.data);
     return tensor;
   }
@@ -118,7 +129,7 @@ class CpuBackend : public Backend {
     for (const auto& matrix : matrices_) {
       summary.packed |= matrix->form == WeightForm::kPackedBf16;
       summary.bytes += matrix->bytes;
-      summary.plain_bytes += matrix->integer() || matrix->form == WeightForm::kStored
+      summary.plain_bytes += matrix->integer() || matrix->form == WeightForm::kNative
                                  ? matrix->bytes
                                  : matrix->panels() * matrix->k_steps * matrix->panel * 4;
       steps += std::ssize(matrix->raw);
@@ -132,7 +143,11 @@ class CpuBackend : public Backend {
     if (ops_.kv_form() == cpu::KvForm::kInt8 && shape.head_dim > cpu::kMaxInt8HeadDim)
       return Err("an int8 K/V cache: expected a head_dim of at most {}, found {}",
                  cpu::kMaxInt8HeadDim, shape.head_dim);
-    return std::make_unique<PackedKv>(shape, n_pages, ops_.kv_form());
+    try {
+      return std::make_unique<PackedKv>(shape, n_pages, ops_.kv_form());
+    } catch (const std::bad_alloc&) {
+      return Err("KV cache: expected memory for {} tokens, found none", n_pages * kPageTokens);
+    }
   }
 
   void CopyKvPage(KvMemory& kv, int32_t from, int32_t to) override {
@@ -143,6 +158,7 @@ class CpuBackend : public Backend {
   void BeginStep(const Step& step) override { ops_.set_step(step); }
   void EndStep() override { ops_.set_step({}); }
 
+  std::vector<int64_t> PlanRows(int64_t most) const override { return {most}; }
   std::unique_ptr<Plan> Capture(const PlanLimits& limits, const KvShape& kv,
                                 const std::function<void()>& forward) override {
     std::vector<Op> recorded;
@@ -154,102 +170,57 @@ class CpuBackend : public Backend {
 
   void Replay(Plan& plan) override { static_cast<cpu::CpuPlan&>(plan).Run(); }
 
-  void Embed(const Matrix& table, const Tensor& out) override {
-    const auto& packed = static_cast<const PackedMatrix&>(table);
-    if (Record({.kind = Op::Kind::kEmbed, .out = out, .matrix = &packed})) return;
-    ForRows(out.rows, out.cols, [&](int64_t row) { ops_.EmbedRow(packed, row, out); });
+  void Run(const Op& op) override {
+    if (recorded_ != nullptr) return recorded_->push_back(op);
+    switch (op.kind) {
+      case OpKind::kMatMul:
+        return MultiplyNow(op.x, static_cast<const PackedMatrix&>(*op.matrix), op.out);
+      case OpKind::kStoreKv:
+        return StoreNow(op.layer, op.x, op.y);
+      case OpKind::kAttention:
+        return AttendNow(op);
+      default:
+        break;
+    }
+    const Tensor written = op.written();
+    ForRows(written.rows, written.cols, [&](int64_t row) { ops_.RunRow(op, row); });
   }
 
-  void RmsNorm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) override {
-    if (Record({.kind = Op::Kind::kRmsNorm, .x = x, .y = weight, .out = out, .value = eps})) return;
-    ForRows(x.rows, x.cols, [&](int64_t row) {
-      ops_.NormRow(x.data + row * x.stride, weight, eps, out.data + row * out.stride);
-    });
-  }
-
-  void MatMul(const Tensor& x, const Matrix& matrix, const Tensor& out) override {
-    const auto& packed = static_cast<const PackedMatrix&>(matrix);
-    if (Record({.kind = Op::Kind::kMatMul, .x = x, .out = out, .matrix = &packed})) return;
-    const int64_t units = packed.InputUnits();
+ private:
+  void MultiplyNow(const Tensor& x, const PackedMatrix& matrix, const Tensor& out) {
+    const int64_t units = matrix.InputUnits();
     cpu::Grow(&input_, x.rows * units);
     ForRows(x.rows, x.cols, [&](int64_t row) {
-      ops_.PrepareRow(x.data + row * x.stride, packed, input_.data() + row * units);
+      ops_.PrepareRow(x.data + row * x.stride, matrix, input_.data() + row * units);
     });
     team_.Run([&](int thread) {
-      ops_.Panels(packed, {input_.data(), units}, x.rows,
-                  cpu::Share(packed.panels(), thread, team_.size()), false, out,
+      ops_.Panels(matrix, {input_.data(), units}, x.rows,
+                  cpu::Share(matrix.panels(), thread, team_.size()), false, out,
                   &unpacked_[static_cast<size_t>(thread)]);
     });
   }
 
-  void Rope(const Tensor& x, int64_t head_dim) override {
-    if (Record({.kind = Op::Kind::kRope, .x = x, .head_dim = head_dim})) return;
-    ForRows(x.rows, x.cols, [&](int64_t row) { ops_.RopeRow(x, row, head_dim); });
-  }
-
-  void StoreKv(int64_t layer, const Tensor& k, const Tensor& v) override {
-    if (Record({.kind = Op::Kind::kStoreKv, .x = k, .y = v, .layer = layer})) return;
+  // Splits the work by K/V head, not by row: two positions share a 32-bit lane of V.
+  void StoreNow(int64_t layer, const Tensor& k, const Tensor& v) {
     const KvShape& shape = ops_.step().kv->shape;
-    // By K/V head, not by row: two positions share a 32-bit lane of V.
     for (const SequenceRows& sequence : ops_.step().sequences)
       ForRows(shape.n_kv_heads, sequence.n_rows * shape.head_dim,
               [&](int64_t head) { ops_.StoreHeads(layer, sequence, {head, head + 1}, k, v); });
   }
 
-  void Hadamard(const Tensor& x, int64_t block, const Tensor& signs, bool inverse) override {
-    if (Record(
-            {.kind = Op::Kind::kHadamard, .x = x, .y = signs, .block = block, .inverse = inverse}))
-      return;
-    ForRows(x.rows, x.cols, [&](int64_t row) {
-      ops_.HadamardRow(x.data + row * x.stride, x.cols, block, signs, inverse);
-    });
-  }
-
-  void Attention(int64_t layer, const Tensor& q, float scale, const Tensor& out) override {
-    if (Record({.kind = Op::Kind::kAttention, .x = q, .out = out, .layer = layer, .value = scale}))
-      return;
+  void AttendNow(const Op& op) {
     const KvShape& shape = ops_.step().kv->shape;
-    const int64_t group = q.cols / shape.head_dim / shape.n_kv_heads;
+    const int64_t group = op.x.cols / shape.head_dim / shape.n_kv_heads;
     ops_.ListItems(group, Ops::AttentionTokens(group), team_.size(), &items_);
     std::atomic<size_t> next = 0;
     team_.Run([&](int thread) {
       for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < items_.size();)
-        ops_.Attend(layer, items_[i], q, scale, out, &scratch_[static_cast<size_t>(thread)]);
+        ops_.Attend(op.layer, items_[i], op.x, op.value, op.out,
+                    &scratch_[static_cast<size_t>(thread)]);
     });
   }
 
-  void SwiGlu(const Tensor& gate_up, const Tensor& out) override {
-    if (Record({.kind = Op::Kind::kSwiGlu, .x = gate_up, .out = out})) return;
-    ForRows(out.rows, out.cols, [&](int64_t row) {
-      const float* gate = gate_up.data + row * gate_up.stride;
-      ops_.SwiGluRow(gate, gate + out.cols, out.cols, out.data + row * out.stride);
-    });
-  }
-
-  void Add(const Tensor& x, const Tensor& y) override {
-    if (Record({.kind = Op::Kind::kAdd, .x = x, .y = y})) return;
-    ForRows(x.rows, x.cols, [&](int64_t row) {
-      ops_.AddRow(x.data + row * x.stride, y.data + row * y.stride, x.cols);
-    });
-  }
-
-  void GatherRows(const Tensor& x, const Tensor& out) override {
-    if (Record({.kind = Op::Kind::kGatherRows, .x = x, .out = out})) return;
-    const std::span<const int32_t> rows = ops_.step().logit_rows;
-    for (size_t i = 0; i < rows.size(); ++i)
-      std::copy_n(x.data + rows[i] * x.stride, x.cols,
-                  out.data + static_cast<int64_t>(i) * out.stride);
-  }
-
- private:
-  // True while a plan is captured: the op is not to run now.
-  bool Record(const Op& op) {
-    if (recorded_ == nullptr) return false;
-    recorded_->push_back(op);
-    return true;
-  }
-
-  // row(i) for each of n rows of `cols` elements, on all threads where that pays.
+  // Calls row(i) for each of n rows of `cols` elements, on all threads if that is faster.
   template <class Row>
   void ForRows(int64_t n, int64_t cols, const Row& row) {
     if (n == 1 || n * cols <= kSerialElements) {
@@ -263,21 +234,21 @@ class CpuBackend : public Backend {
 
   Ops ops_;
   ThreadTeam team_;
-  WeightStorage storage_;  // kAuto until a matrix is large enough to tell
+  WeightStorage storage_;  // kAuto until a matrix is large enough to measure
   WeightForm form_;
   cpu::Packer packer_;
   std::vector<Op>* recorded_ = nullptr;
-  std::vector<cpu::AttentionScratch> scratch_;  // one a thread
+  std::vector<cpu::AttentionScratch> scratch_;  // one per thread
   std::vector<AttentionItem> items_;
   std::deque<PageArray<float>> tensors_;
   std::vector<std::unique_ptr<PackedMatrix>> matrices_;
-  std::vector<PageArray<uint32_t>> unpacked_;  // one a thread: a panel in its plain form
-  PageArray<uint32_t> input_;                  // a product's prepared rows
+  std::vector<PageArray<uint32_t>> unpacked_;  // one per thread: a panel in plain form
+  PageArray<uint32_t> input_;                  // the prepared rows of a product
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeCpuBackend(const CpuOptions& options) {
+std::unique_ptr<Backend> MakeCpuBackend(const BackendOptions& options) {
   return std::make_unique<CpuBackend>(options);
 }
 

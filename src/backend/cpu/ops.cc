@@ -7,12 +7,12 @@
 namespace merope::cpu {
 namespace {
 
-// Rows of an attention tile: query rows that share one reading of K and V.
+// Rows of an attention tile: query rows that share one read of K and V.
 constexpr int64_t kAttentionRows = 24;
-// Units of a head's row of integers.
+// The most units of a quantized row of one head.
 constexpr int64_t kMaxInt8KvUnits = kMaxInt8HeadDim / 4 + 2;
 
-// The kernels were compiled for the groups that integer.h quantizes.
+// The kernels are compiled for the group sizes of integer.h.
 static_assert(kInt8Group == kInt8Format.group && kInt4Group == kInt4Format.group);
 
 int64_t PagesFor(int64_t positions) { return (positions + kPageTokens - 1) / kPageTokens; }
@@ -23,6 +23,36 @@ Range Share(int64_t n, int thread, int threads, int64_t unit) {
   const int64_t units = (n + unit - 1) / unit;
   return {std::min(n, units * thread / threads * unit),
           std::min(n, units * (thread + 1) / threads * unit)};
+}
+
+void Ops::RunRow(const Op& op, int64_t row) const {
+  const auto at = [row](const Tensor& tensor) { return tensor.data + row * tensor.stride; };
+  switch (op.kind) {
+    case OpKind::kEmbed:
+      return EmbedRow(static_cast<const PackedMatrix&>(*op.matrix), row, op.out);
+    case OpKind::kRmsNorm:
+      return NormRow(at(op.x), op.y, op.value, at(op.out));
+    case OpKind::kRope:
+      return RopeRow(op.x, row, op.head_dim);
+    case OpKind::kSwiGlu:
+      return SwiGluRow(at(op.x), at(op.x) + op.out.cols, op.out.cols, at(op.out));
+    case OpKind::kHadamard:
+      return HadamardRow(at(op.x), op.x.cols, op.block, op.y, op.inverse);
+    case OpKind::kAdd:
+      return AddRow(at(op.x), at(op.y), op.x.cols);
+    case OpKind::kGatherRows:
+      std::copy_n(op.x.data + step_.logit_rows[static_cast<size_t>(row)] * op.x.stride, op.x.cols,
+                  at(op.out));
+      return;
+    case OpKind::kMatMul:
+    case OpKind::kStoreKv:
+    case OpKind::kAttention:
+    case OpKind::kLayerNorm:
+    case OpKind::kBidirectionalAttention:
+    case OpKind::kGelu:
+      break;
+  }
+  CHECK(false, "{} on one row", OpName(op.kind));
 }
 
 void Ops::EmbedRow(const PackedMatrix& table, int64_t row, const Tensor& out) const {
@@ -46,8 +76,8 @@ void Ops::PrepareRow(const float* x, const PackedMatrix& matrix, uint32_t* out) 
       return matmul_.quantize(x, n, matrix.k_steps, kInt8Group, 4 * matrix.k_steps, out);
     case WeightForm::kInt4:
       return matmul_.quantize(x, n, matrix.k_steps, kInt4Group, kInt4Group, out);
-    case WeightForm::kStored:
-      return stored_.quantize(x, n, out);
+    case WeightForm::kNative:
+      return native_.quantize(x, n, out);
   }
 }
 
@@ -76,10 +106,10 @@ void Ops::Call(const PackedMatrix& matrix, Range panels, MatMulArgs args,
     case WeightForm::kPackedBf16:
       Grow(unpacked, matrix.k_steps * matrix.panel);
       return matmul_.packed(args, unpacked->data());
-    case WeightForm::kStored: {
-      const StoredPart& part = *matrix.stored.At(panels.begin).part;
+    case WeightForm::kNative: {
+      const NativePart& part = *matrix.native.At(panels.begin).part;
       args.panel_bytes = part.panel_bytes;
-      return stored_.product(args, part.form);
+      return native_.product(args, part.form);
     }
   }
 }
@@ -124,7 +154,7 @@ void Ops::QuantizeHead(const float* x, int64_t head_dim, uint32_t* out) const {
   matmul_.quantize(x, head_dim, steps, 4 * steps, 4 * steps, out);
 }
 
-// Row by row, as k and v lie in memory.
+// Row by row, in the memory order of k and v.
 void Ops::StoreHeads(int64_t layer, const SequenceRows& sequence, Range heads, const Tensor& k,
                      const Tensor& v) const {
   const int64_t head_dim = step_.kv->shape.head_dim;
@@ -167,7 +197,7 @@ int64_t Ops::MaxAttentionRows(int64_t group) { return std::max(group, kAttention
 
 void Ops::ListItems(int64_t group, int64_t tokens, int threads,
                     std::vector<AttentionItem>* items) const {
-  constexpr int64_t kItemsAThread = 8;  // so that the threads end together
+  constexpr int64_t kItemsAThread = 8;  // so that the threads finish at the same time
   const int64_t kv_heads = step_.kv->shape.n_kv_heads;
   const int64_t shared = std::ssize(step_.sequences) * kv_heads / (kItemsAThread * threads);
   items->clear();
@@ -199,7 +229,7 @@ void Ops::Attend(int64_t layer, const AttentionItem& item, const Tensor& q, floa
                  const Tensor& out, AttentionScratch* scratch) const {
   auto& kv = static_cast<PackedKv&>(*step_.kv);
   const int64_t d = kv.shape.head_dim, group = q.cols / d / kv.shape.n_kv_heads;
-  const int64_t rows = item.n_tokens * group;  // of each head
+  const int64_t rows = item.n_tokens * group;  // query rows per K/V head
   const int64_t units = kv.form == KvForm::kFp32   ? d
                         : kv.form == KvForm::kBf16 ? d / 2
                                                    : (d + 3) / 4 + 2;

@@ -10,18 +10,18 @@
 namespace merope::cpu {
 
 int64_t PackedMatrix::panels() const {
-  if (form == WeightForm::kStored) return stored.panels();
+  if (form == WeightForm::kNative) return native.panels();
   const int64_t parts = paired ? 2 : 1;
   return parts * ((out_features / parts + panel - 1) / panel);
 }
 
 int64_t PackedMatrix::FirstRow(int64_t p) const {
-  if (form == WeightForm::kStored) return stored.FirstRow(p);
+  if (form == WeightForm::kNative) return native.FirstRow(p);
   return paired ? p % 2 * (out_features / 2) + p / 2 * panel : p * panel;
 }
 
 int64_t PackedMatrix::Rows(int64_t p) const {
-  if (form == WeightForm::kStored) return stored.Rows(p);
+  if (form == WeightForm::kNative) return native.Rows(p);
   const int64_t rows = paired ? out_features / 2 : out_features;
   return std::min(panel, rows - p / (paired ? 2 : 1) * panel);
 }
@@ -36,18 +36,18 @@ Precision PackedMatrix::precision() const {
 int64_t PackedMatrix::groups() const { return 4 * k_steps / FormatOf(precision()).group; }
 
 int64_t PackedMatrix::InputUnits() const {
-  if (form == WeightForm::kStored) return StoredUnits(in_features);
+  if (form == WeightForm::kNative) return NativeUnits(in_features);
   if (!integer()) return k_steps;
   return k_steps + groups() + (form == WeightForm::kInt4 ? groups() : 1);
 }
 
 int64_t PackedMatrix::RunEnd(int64_t p, int64_t end) const {
   if (paired) return p + 1;
-  return form == WeightForm::kStored ? std::min(end, stored.RunEnd(p)) : end;
+  return form == WeightForm::kNative ? std::min(end, native.RunEnd(p)) : end;
 }
 
 const void* PackedMatrix::Panel(int64_t p) const {
-  if (form == WeightForm::kStored) return stored.Panel(p);
+  if (form == WeightForm::kNative) return native.Panel(p);
   if (integer()) return integers.data() + p * panel_bytes;
   if (form == WeightForm::kPackedBf16) return packed.data() + p;
   return units.data() + p * k_steps * panel;
@@ -58,7 +58,7 @@ const void* PackedMatrix::Weights(int64_t p) const {
   return apart ? packed[static_cast<size_t>(p)].steps : Panel(p);
 }
 
-// The place of a column's pair in a packed step: packed-inl.h puts it there.
+// The bf16 pair of one column in a packed step. packed-inl.h defines the positions.
 uint32_t PackedMatrix::PackedPair(const PackedPanel& from, const uint8_t* step, bool is_raw,
                                   int64_t column) const {
   uint32_t pair = 0;
@@ -96,7 +96,7 @@ void PackedMatrix::UnpackIntegerRow(int64_t row, float* out) const {
 
 void PackedMatrix::UnpackRow(int64_t row, float* out) const {
   CHECK(!paired);
-  if (form == WeightForm::kStored) return stored.UnpackRow(row, in_features, out);
+  if (form == WeightForm::kNative) return native.UnpackRow(row, in_features, out);
   if (integer()) return UnpackIntegerRow(row, out);
   const int64_t column = row % panel;
   if (form == WeightForm::kPackedBf16) {
@@ -134,7 +134,7 @@ PackedKv::PackedKv(const KvShape& kv_shape, int64_t pages, KvForm kv_form)
 }
 
 int64_t PackedKv::KUnits() const {
-  if (form == KvForm::kInt8) return ((shape.head_dim + 3) / 4 + 1) * kPageTokens;  // and scales
+  if (form == KvForm::kInt8) return ((shape.head_dim + 3) / 4 + 1) * kPageTokens;  // + 1: scales
   return shape.head_dim * kPageTokens / (form == KvForm::kFp32 ? 1 : 2);
 }
 
@@ -192,7 +192,7 @@ void PackedKv::StorePairs(int64_t page, int64_t layer, int64_t head, int64_t slo
   uint32_t* k_at = K(page, layer, head) + from / 2 * kPageTokens + slot;
   for (int64_t i = 0; 2 * i < n; ++i) k_at[i * kPageTokens] = k[i];
   uint32_t* v_at = V(page, layer, head) + slot / 2 * padded_dim + from;
-  auto* to = reinterpret_cast<std::byte*>(v_at) + slot % 2 * 2;  // every other half
+  auto* to = reinterpret_cast<std::byte*>(v_at) + slot % 2 * 2;  // the low or the high halves
   const auto* values = reinterpret_cast<const std::byte*>(v);
   for (int64_t i = 0; i < n; ++i) std::memcpy(to + 4 * i, values + 2 * i, 2);
 }

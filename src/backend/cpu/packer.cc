@@ -12,7 +12,7 @@ namespace merope::cpu {
 namespace {
 
 constexpr int64_t kRoom = int64_t{64} << 20;  // whole huge pages
-constexpr int64_t kBlock = 16;  // k steps; blocks keep the strided writes in the cache
+constexpr int64_t kBlock = 16;  // k steps; blocks keep the strided writes within the CPU's caches
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -20,7 +20,7 @@ bool IsBf16(WeightForm form) {
   return form == WeightForm::kBf16 || form == WeightForm::kPackedBf16;
 }
 
-// rows (panel, stride) of fp32 to one panel of fp32 bits or bf16 pairs.
+// Writes rows (panel, stride) of fp32 as one panel of fp32 bits or bf16 pairs.
 void PutPanel(const float* rows, int64_t stride, const PackedMatrix& matrix, uint32_t* out) {
   const bool bf16 = IsBf16(matrix.form);
   for (int64_t begin = 0; begin < matrix.k_steps; begin += kBlock) {
@@ -35,7 +35,7 @@ void PutPanel(const float* rows, int64_t stride, const PackedMatrix& matrix, uin
   }
 }
 
-// The codes of a group and its scale, to column j of a panel's group.
+// Writes the codes and the scale of a group to column j of the group in a panel.
 void PutGroup(const uint8_t* codes, uint16_t scale, const PackedMatrix& matrix, int64_t j,
               uint8_t* group) {
   const bool int8 = matrix.form == WeightForm::kInt8;
@@ -54,7 +54,7 @@ void PutGroup(const uint8_t* codes, uint16_t scale, const PackedMatrix& matrix, 
   }
 }
 
-// rows (panel, stride) of fp32, padded to whole groups, to a panel of integers.
+// Quantizes rows (panel, stride) of fp32, padded to whole groups, to a panel of integers.
 void QuantizePanel(const float* rows, int64_t stride, const PackedMatrix& matrix, uint8_t* out) {
   const Precision precision = matrix.precision();
   const int64_t n = FormatOf(precision).group, bytes = matrix.panel_bytes / matrix.groups();
@@ -67,7 +67,7 @@ void QuantizePanel(const float* rows, int64_t stride, const PackedMatrix& matrix
     }
 }
 
-// The error of the first of these rows that holds a scale that is no finite number.
+// The error for the first of the rows [first, first + n) that has a scale that is not finite.
 Error BadScale(std::span<const MatrixPart> parts, int64_t first, int64_t n) {
   std::vector<float> row(static_cast<size_t>(parts[0].weight->cols()));
   for (int64_t j = first; j < first + n; ++j)
@@ -100,11 +100,7 @@ Result<std::unique_ptr<PackedMatrix>> Packer::Pack(std::span<const MatrixPart> p
   if (IsBf16(form)) {
     job.stride = RoundUp(matrix->in_features, 2);
     matrix->k_steps = job.stride / 2;
-    const bool as_stored =
-        AllOf(parts, DType::kBF16) && std::ranges::none_of(parts, [](const MatrixPart& part) {
-          return static_cast<bool>(part.turn);
-        });
-    if (as_stored) job.source = Source::kBf16;
+    if (AllOf(parts, DType::kBF16)) job.source = Source::kBf16;
   } else if (matrix->integer()) {
     const int64_t group = FormatOf(matrix->precision()).group;
     job.stride = RoundUp(matrix->in_features, group);
@@ -112,9 +108,9 @@ Result<std::unique_ptr<PackedMatrix>> Packer::Pack(std::span<const MatrixPart> p
     matrix->panel_bytes =
         panel * (job.stride / (form == WeightForm::kInt8 ? 1 : 2) + job.stride / group * 2);
     if (AllOf(parts, IntegerType(matrix->precision()))) job.source = Source::kIntegers;
-  } else if (form == WeightForm::kStored) {
+  } else if (form == WeightForm::kNative) {
     matrix->k_steps = matrix->in_features / 4;
-    TRY_ASSIGN(matrix->stored, PackStored(parts, stacking, panel, team_));
+    TRY_ASSIGN(matrix->native, PackNative(parts, stacking, panel, team_));
   }
 
   const int64_t panels = matrix->panels();
@@ -130,10 +126,10 @@ Result<std::unique_ptr<PackedMatrix>> Packer::Pack(std::span<const MatrixPart> p
     matrix->raw.resize(static_cast<size_t>(panels * matrix->k_steps));
   } else if (matrix->integer()) {
     matrix->integers = PageArray<uint8_t>(panels * matrix->panel_bytes);
-  } else if (form != WeightForm::kStored) {
+  } else if (form != WeightForm::kNative) {
     matrix->units = PageArray<uint32_t>(panels * matrix->k_steps * panel);
   }
-  if (form != WeightForm::kStored) {
+  if (form != WeightForm::kNative) {
     for (Thread& thread : threads_) {
       thread.rows.resize(static_cast<size_t>(panel));
       if (job.source == Source::kValues)
@@ -154,7 +150,7 @@ Result<std::unique_ptr<PackedMatrix>> Packer::Pack(std::span<const MatrixPart> p
     if (failed.error()) return std::unexpected(std::move(*failed.error()));
   }
   matrix->bytes += static_cast<int64_t>(matrix->units.bytes() + matrix->integers.bytes() +
-                                        matrix->stored.bytes.bytes() + matrix->raw.size() +
+                                        matrix->native.bytes.bytes() + matrix->raw.size() +
                                         matrix->bias.size() * sizeof(float));
   return matrix;
 }
@@ -177,7 +173,7 @@ Status Packer::PackPanel(const Job& job, int64_t p, Thread& thread) const {
   return {};
 }
 
-// Rows that the checkpoint stores in bf16, as they are.
+// Packs rows that the checkpoint stores in bf16, without decoding them.
 Status Packer::PackBf16(const Job& job, int64_t p, Thread& thread, uint32_t* out) const {
   const PackedMatrix& matrix = *job.matrix;
   const int64_t first = matrix.FirstRow(p), filled = matrix.Rows(p);
@@ -186,7 +182,7 @@ Status Packer::PackBf16(const Job& job, int64_t p, Thread& thread, uint32_t* out
     thread.rows[static_cast<size_t>(j)] = StoredRow(job.parts, first + j).data();
   const bool finite = kernels_.interleave(thread.rows.data(), filled, whole, out);
   for (int64_t j = 0; j < filled; ++j) {
-    if (whole < matrix.k_steps)  // the odd last one, beside a zero
+    if (whole < matrix.k_steps)  // the last value of an odd number is paired with zero
       std::memcpy(&out[whole * matrix.panel + j], thread.rows[static_cast<size_t>(j)] + 4 * whole,
                   2);
     if (finite && whole == matrix.k_steps) break;
@@ -195,7 +191,7 @@ Status Packer::PackBf16(const Job& job, int64_t p, Thread& thread, uint32_t* out
   return {};
 }
 
-// Rows to integers; or integers that the checkpoint stores, as they are.
+// Quantizes rows to integers, or takes integers that the checkpoint stores without a change.
 Status Packer::PackIntegers(const Job& job, int64_t p, Thread& thread, uint8_t* out) const {
   const PackedMatrix& matrix = *job.matrix;
   if (job.source == Source::kValues) {
@@ -219,7 +215,7 @@ Status Packer::PackIntegers(const Job& job, int64_t p, Thread& thread, uint8_t* 
   return {};
 }
 
-// The panel's rows as values; columns that are no rows are zero.
+// Decodes the panel's rows to fp32 values. Columns that are no rows become zero.
 Status Packer::Decode(const Job& job, int64_t p, Thread& thread) const {
   const PackedMatrix& matrix = *job.matrix;
   const int64_t first = matrix.FirstRow(p), filled = matrix.Rows(p);
@@ -231,7 +227,7 @@ Status Packer::Decode(const Job& job, int64_t p, Thread& thread) const {
   return {};
 }
 
-// The plain bf16 panel to 12 bits a weight.
+// Packs the plain bf16 panel to 12 bits per weight.
 void Packer::Compress(const Job& job, int64_t p, Thread& thread) const {
   PackedMatrix& matrix = *job.matrix;
   const int64_t most = matrix.k_steps * matrix.panel * 4;

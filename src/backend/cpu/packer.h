@@ -1,6 +1,6 @@
-// From a checkpoint's weights to the panels of a PackedMatrix: decoded, rounded and packed a panel
-// at a time, on every thread of the team. Owned by the CPU back end; called by the thread that
-// loads.
+// Turns a checkpoint's weights into the panels of a PackedMatrix. Every thread of the team decodes,
+// rounds and packs one panel at a time. The CPU back end owns the packer; the loading thread calls
+// it.
 #pragma once
 
 #include <cstddef>
@@ -24,29 +24,30 @@ class Packer {
   // Non-finite weights are an error that names the tensor.
   Result<std::unique_ptr<PackedMatrix>> Pack(std::span<const MatrixPart> parts, Stacking stacking,
                                              WeightForm form);
-  // Lets go of the memory that was to take the next packed panels: with what was packed into it so
-  // far, where the matrices are gone.
+  // Releases the memory that was to hold the next packed panels. The memory is freed if no matrix
+  // has panels in it.
   void DropRoom();
 
  private:
-  // What a matrix's panels are made from.
+  // The form of the weights that a matrix's panels are made from.
   enum class Source : uint8_t { kBf16, kIntegers, kValues };
   struct Job {
     std::span<const MatrixPart> parts;
     Source source;
-    int64_t stride;  // a row's values, padded to whole steps
+    int64_t stride;  // values per row, padded to whole steps or groups
     PackedMatrix* matrix;
   };
   struct Thread {
     std::vector<float> values;           // (panel, stride)
     std::vector<const std::byte*> rows;  // (panel) as the checkpoint stores them
     std::vector<uint32_t> plain;         // a bf16 panel that is to be packed
-    // Packed panels lie one behind the other, of whatever matrix they are: where each has memory of
-    // its own, that begins and ends in pages of the small kind.
+    // The memory for packed panels. Panels of all matrices lie one behind the other. If each panel
+    // had its own memory, this memory would begin and end in small pages, not in huge pages.
     std::shared_ptr<PageArray<uint8_t>> room;
     int64_t used = 0;
-    std::vector<std::shared_ptr<const PageArray<uint8_t>>> filled;  // by the current matrix
-    int64_t bytes = 0;                                              // of it
+    // The memory that holds panels of the current matrix, and the bytes of these panels.
+    std::vector<std::shared_ptr<const PageArray<uint8_t>>> filled;
+    int64_t bytes = 0;
   };
 
   Status PackPanel(const Job& job, int64_t p, Thread& thread) const;

@@ -6,36 +6,19 @@
 namespace merope::cpu {
 namespace {
 
-using Kind = Op::Kind;
 using Then = FusedStep::Then;
 
-// Rows a thread from which a step is split by rows: enough to read each weight from the nearer
-// caches for most of them.
+// A step with more rows per thread than this number is split by rows. With this number of rows, a
+// thread reads each weight from the nearer caches for most of its rows.
 constexpr int64_t kOwnRows = 32;
-// Rows are split among threads at multiples of this: evenly, but of integers between whole tiles,
-// since the rows that are left of them are slower there (integer-inl.h).
+// Rows are split among threads at multiples of these numbers: almost evenly, but with integers
+// between whole tiles, because rows outside whole tiles are slower there (integer-inl.h).
 constexpr int64_t kEvenRows = 2, kTileRows = 6;
 
-// Takes one op after the other off the front.
-class Reader {
- public:
-  explicit Reader(std::span<const Op> ops) : rest_(ops) {}
-  bool done() const { return rest_.empty(); }
-  bool At(Kind kind) const { return !rest_.empty() && rest_.front().kind == kind; }
-  const Op& Take(Kind kind) {
-    CHECK(At(kind), "an op that no fused step starts with or goes on with");
-    const Op& op = rest_.front();
-    rest_ = rest_.subspan(1);
-    return op;
-  }
-
- private:
-  std::span<const Op> rest_;
-};
-
-// Half of the panels of `own` that nobody has begun, at least a unit: large pieces are read without
-// a stop, small ones at the end leave little to wait for. Empty when there are none.
-Range Take(std::atomic<int64_t>& begun, const Range& own, int64_t unit) {
+// Claims half of the panels of `own` that no thread has begun, but at least one unit. Large pieces
+// are read without a stop; small pieces at the end leave little time to wait. Returns an empty
+// range if no panels are left.
+Range ClaimPanels(std::atomic<int64_t>& begun, const Range& own, int64_t unit) {
   for (int64_t from = begun.load(std::memory_order_relaxed); from < own.size();) {
     const int64_t left = own.size() - from, n = std::max(left / (2 * unit) * unit, unit);
     if (begun.compare_exchange_weak(from, from + n, std::memory_order_relaxed))
@@ -44,79 +27,11 @@ Range Take(std::atomic<int64_t>& begun, const Range& own, int64_t unit) {
   return {};
 }
 
-bool Same(const Tensor& a, const Tensor& b) { return a.data == b.data; }
-
-// [GatherRows] [RmsNorm | Hadamard]… MatMul [Add | SwiGlu | Rope]
-FusedStep FuseProduct(Reader& ops) {
-  FusedStep step{.kind = FusedStep::Kind::kProduct};
-  Tensor input{};  // what the next op must read
-  const auto read = [&](const Tensor& x) {
-    CHECK(input.data == nullptr || Same(x, input));
-    if (step.x.data == nullptr) step.x = x;
-  };
-  if (ops.At(Kind::kGatherRows)) {
-    const Op& gather = ops.Take(Kind::kGatherRows);
-    read(gather.x);
-    step.gathered = true;
-    input = gather.out;
-  }
-  while (!ops.At(Kind::kMatMul)) {
-    const bool norm = ops.At(Kind::kRmsNorm);
-    const Op& op = ops.Take(norm ? Kind::kRmsNorm : Kind::kHadamard);
-    read(op.x);
-    step.turns.push_back(norm ? RowTurn{.norm = op.y, .eps = op.value}
-                              : RowTurn{.block = op.block, .signs = op.y, .inverse = op.inverse});
-    input = norm ? op.out : op.x;
-  }
-  const Op& product = ops.Take(Kind::kMatMul);
-  read(product.x);
-  step.matrix = product.matrix;
-  step.out = product.out;
-  if (ops.At(Kind::kAdd)) {
-    const Op& add = ops.Take(Kind::kAdd);
-    CHECK(Same(add.y, product.out));
-    step.then = Then::kAdd;
-    step.out = add.x;
-  } else if (ops.At(Kind::kSwiGlu)) {
-    const Op& gate = ops.Take(Kind::kSwiGlu);
-    CHECK(Same(gate.x, product.out) && product.matrix->paired);
-    step.then = Then::kSwiGlu;
-    step.out = gate.out;
-  } else if (ops.At(Kind::kRope)) {
-    const Op& rope = ops.Take(Kind::kRope);
-    CHECK(Same(rope.x, product.out));
-    step.then = Then::kRope;
-    step.turned = rope.x;
-    step.head_dim = rope.head_dim;
-  }
-  return step;
-}
-
-std::vector<FusedStep> Fuse(std::span<const Op> recorded) {
-  std::vector<FusedStep> steps;
-  Reader ops(recorded);
-  while (!ops.done()) {
-    if (ops.At(Kind::kEmbed)) {
-      const Op& embed = ops.Take(Kind::kEmbed);
-      steps.push_back({.kind = FusedStep::Kind::kEmbed, .matrix = embed.matrix, .out = embed.out});
-    } else if (ops.At(Kind::kStoreKv)) {
-      const Op& store = ops.Take(Kind::kStoreKv);
-      const Op& attention = ops.Take(Kind::kAttention);
-      CHECK(!steps.empty() && steps.back().then == Then::kRope && store.layer == attention.layer);
-      steps.push_back({.kind = FusedStep::Kind::kAttention,
-                       .x = attention.x,
-                       .out = attention.out,
-                       .turned = steps.back().turned,
-                       .head_dim = steps.back().head_dim,
-                       .layer = store.layer,
-                       .k = store.x,
-                       .v = store.y,
-                       .scale = attention.value});
-    } else {
-      steps.push_back(FuseProduct(ops));
-    }
-  }
-  return steps;
+// Whether a thread needs no data that another thread has computed from other rows.
+bool WorksRowByRow(const FusedStep& step) {
+  if (step.kind == FusedStep::Kind::kOp)
+    return step.op.kind != OpKind::kStoreKv && step.op.kind != OpKind::kAttention;
+  return step.kind == FusedStep::Kind::kProduct;
 }
 
 }  // namespace
@@ -125,28 +40,29 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
                  Ops& cpu_ops, ThreadTeam& team)
     : ops_(cpu_ops),
       team_(team),
-      steps_(Fuse(recorded)),
+      steps_(Fuse(recorded, kv.head_dim)),
       scratch_(static_cast<size_t>(team.size())),
       kv_heads_(kv.n_kv_heads),
       row_unit_(kEvenRows) {
   ops = std::ssize(recorded);
   steps = std::ssize(steps_);
-  int64_t units = 0, columns = 0, unpacked = 0, layers = 0;
+  int64_t units = 0, columns = 0, unpacked = 0;
   for (const FusedStep& step : steps_) {
     if (step.kind == FusedStep::Kind::kProduct) {
-      if (step.matrix->integer() || step.matrix->form == WeightForm::kStored) row_unit_ = kTileRows;
+      if (step.matrix->integer() || step.matrix->form == WeightForm::kNative) row_unit_ = kTileRows;
       units = std::max(units, step.matrix->InputUnits());
       columns = std::max(columns, step.matrix->in_features);
       if (step.matrix->form == WeightForm::kPackedBf16)
         unpacked = std::max(unpacked, step.matrix->k_steps * step.matrix->panel);
     } else if (step.kind == FusedStep::Kind::kAttention) {
-      group_ = step.x.cols / step.k.cols;
-      layers = std::max(layers, step.layer + 1);
+      SetGroup(step.x, kv);
+    } else if (step.op.kind == OpKind::kAttention) {
+      SetGroup(step.op.x, kv);
     }
   }
-  next_item_ = std::vector<std::atomic<size_t>>(static_cast<size_t>(layers));
+  next_item_ = std::vector<std::atomic<size_t>>(steps_.size());
   begun_ = std::vector<Begun>(steps_.size() * scratch_.size());
-  const int64_t by_panels = std::min(limits.rows, kOwnRows * team.size());
+  const int64_t by_panels = std::min(limits.rows, MostByPanels());
   const int64_t rows = std::max({by_panels, limits.logit_rows,
                                  Share(limits.rows, 0, team.size(), row_unit_).size() + row_unit_});
   for (Scratch& scratch : scratch_) {
@@ -155,7 +71,8 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
     scratch.unpacked = PageArray<uint32_t>(unpacked);
     scratch.gate = PageArray<float>(rows * ops_.matmul().panel);
     scratch.up = PageArray<float>(rows * ops_.matmul().panel);
-    ops_.Reserve(kv, Ops::MaxAttentionRows(group_), limits.context, &scratch.attention);
+    if (group_ > 0)
+      ops_.Reserve(kv, Ops::MaxAttentionRows(group_), limits.context, &scratch.attention);
     bytes += static_cast<int64_t>(scratch.input.bytes() + scratch.row.bytes() +
                                   scratch.gate.bytes() + scratch.up.bytes() +
                                   scratch.unpacked.bytes() + scratch.attention.bytes());
@@ -163,23 +80,35 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
   items_.reserve(static_cast<size_t>(limits.rows * kv.n_kv_heads));
 }
 
+void CpuPlan::SetGroup(const Tensor& q, const KvShape& kv) {
+  const int64_t group = q.cols / kv.head_dim / kv.n_kv_heads;
+  CHECK(group_ == 0 || group_ == group, "attention with {} and {} query heads a K/V head", group_,
+        group);
+  group_ = group;
+}
+
 int64_t CpuPlan::Rows(const FusedStep& step) const {
   return step.gathered ? std::ssize(ops_.step().logit_rows) : std::ssize(ops_.step().tokens);
 }
 
 bool CpuPlan::ByRows(const FusedStep& step) const {
-  return !step.gathered && Rows(step) > kOwnRows * team_.size();
+  return !step.gathered && Rows(step) > MostByPanels();
 }
 
+int64_t CpuPlan::MostByPanels() const { return kOwnRows * team_.size(); }
+
 void CpuPlan::Run() {
-  const bool by_rows = ByRows(steps_.front());
-  // By panels, an item is all of a sequence's rows, whose K and V it stores itself.
-  ops_.ListItems(group_, by_rows ? Ops::AttentionTokens(group_) : Rows(steps_.front()),
-                 team_.size(), &items_);
-  // The longest first, so that the threads end together.
-  std::ranges::sort(items_, std::ranges::greater(), [](const AttentionItem& item) {
-    return item.sequence->context + item.first_token + item.n_tokens;
-  });
+  if (group_ > 0) {
+    // In a step split by panels, an item is all rows of a sequence, and stores their K and V
+    // itself.
+    const int64_t rows = std::ssize(ops_.step().tokens);
+    ops_.ListItems(group_, rows > MostByPanels() ? Ops::AttentionTokens(group_) : rows,
+                   team_.size(), &items_);
+    // The longest items come first, so that the threads finish at the same time.
+    std::ranges::sort(items_, std::ranges::greater(), [](const AttentionItem& item) {
+      return item.sequence->context + item.first_token + item.n_tokens;
+    });
+  }
   for (auto& next : next_item_) next.store(0, std::memory_order_relaxed);
   for (auto& begun : begun_) begun.panels.store(0, std::memory_order_relaxed);
   team_.Run([this](int thread) { RunThread(thread); });
@@ -190,8 +119,8 @@ void CpuPlan::RunThread(int thread) {
     const FusedStep& step = steps_[i];
     if (Rows(step) == 0) continue;
     switch (step.kind) {
-      case FusedStep::Kind::kEmbed:
-        RunEmbed(step, thread);
+      case FusedStep::Kind::kOp:
+        RunOp(step, thread);
         break;
       case FusedStep::Kind::kProduct:
         RunProduct(step, thread);
@@ -201,17 +130,29 @@ void CpuPlan::RunThread(int thread) {
         break;
     }
     if (i + 1 == steps_.size()) break;
-    // Rows that stay with their thread from one step to the next need no meeting.
-    const auto stays = [&](const FusedStep& s) {
-      return s.kind != FusedStep::Kind::kAttention && ByRows(s);
-    };
+    // If the rows stay with their thread from this step to the next, no Sync is needed.
+    const auto stays = [&](const FusedStep& s) { return WorksRowByRow(s) && ByRows(s); };
     if (!stays(step) || !stays(steps_[i + 1])) team_.Sync();
   }
 }
 
-void CpuPlan::RunEmbed(const FusedStep& step, int thread) {
-  const Range rows = Share(Rows(step), thread, team_.size(), row_unit_);
-  for (int64_t row = rows.begin; row < rows.end; ++row) ops_.EmbedRow(*step.matrix, row, step.out);
+void CpuPlan::RunOp(const FusedStep& step, int thread) {
+  const Op& op = step.op;
+  if (op.kind == OpKind::kStoreKv) {
+    StoreKv(op.layer, op.x, op.y, thread);
+  } else if (op.kind == OpKind::kAttention) {
+    Attend(step, op.layer, op.x, op.value, op.out, thread, [](const AttentionItem&) {});
+  } else {
+    const Range rows = Share(Rows(step), thread, team_.size(), row_unit_);
+    for (int64_t row = rows.begin; row < rows.end; ++row) ops_.RunRow(op, row);
+  }
+}
+
+// Stores this thread's heads of all sequences.
+void CpuPlan::StoreKv(int64_t layer, const Tensor& k, const Tensor& v, int thread) const {
+  const Range heads = Share(kv_heads_, thread, team_.size());
+  for (const SequenceRows& sequence : ops_.step().sequences)
+    ops_.StoreHeads(layer, sequence, heads, k, v);
 }
 
 void CpuPlan::RunProduct(const FusedStep& step, int thread) {
@@ -225,14 +166,15 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
   const ProductInput input{scratch.input.data(), matrix.InputUnits()};
   for (int64_t i = 0; i < rows.size(); ++i) {
     const int64_t row = rows.begin + i;
-    const int64_t from = step.gathered ? ops_.step().logit_rows[static_cast<size_t>(row)] : row;
+    const int64_t from = step.gathers ? ops_.step().logit_rows[static_cast<size_t>(row)] : row;
     const float* x = step.x.data + from * step.x.stride;
-    for (const RowTurn& turn : step.turns) {
-      if (turn.norm.data != nullptr) {
-        ops_.NormRow(x, turn.norm, turn.eps, scratch.row.data());
+    for (const RowTransform& transform : step.transforms) {
+      if (transform.norm.data != nullptr) {
+        ops_.NormRow(x, transform.norm, transform.eps, scratch.row.data());
       } else {
         if (x != scratch.row.data()) std::copy_n(x, step.x.cols, scratch.row.data());
-        ops_.HadamardRow(scratch.row.data(), step.x.cols, turn.block, turn.signs, turn.inverse);
+        ops_.HadamardRow(scratch.row.data(), step.x.cols, transform.block, transform.signs,
+                         transform.inverse);
       }
       x = scratch.row.data();
     }
@@ -243,7 +185,7 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
     RunPanels(step, input, rows, {0, matrix.panels()}, scratch);
     if (step.then == Then::kRope)
       for (int64_t row = rows.begin; row < rows.end; ++row)
-        ops_.RopeRow(step.turned, row, step.head_dim);
+        ops_.RopeRow(step.rotated, row, step.head_dim);
     return;
   }
   const int threads = team_.size();
@@ -252,12 +194,12 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
   for (int i = 0; i < threads; ++i) {
     const int owner = (thread + i) % threads;
     const Range own = Share(matrix.panels(), owner, threads, at_once);
-    for (Range panels; (panels = Take(begun[owner].panels, own, at_once)).size() > 0;)
+    for (Range panels; (panels = ClaimPanels(begun[owner].panels, own, at_once)).size() > 0;)
       RunPanels(step, input, rows, panels, scratch);
   }
 }
 
-// Those panels for those rows, and what follows the product but for a rotation.
+// Computes these panels for these rows, and the op after the product, except a rotation.
 void CpuPlan::RunPanels(const FusedStep& step, const ProductInput& input, Range rows, Range panels,
                         Scratch& scratch) {
   const PackedMatrix& matrix = *step.matrix;
@@ -274,37 +216,42 @@ void CpuPlan::RunPanels(const FusedStep& step, const ProductInput& input, Range 
   }
 }
 
-// By panels, each item turns its q and k, stores its k and v, and attends. By rows, q and k are
-// turned; K and V are stored by head, and then the threads take items.
+// Split by panels: each item rotates its q and k, stores its k and v, and attends. Split by rows: q
+// and k are already rotated; the threads store K and V by head, and then take items.
 void CpuPlan::RunAttention(const FusedStep& step, int thread) {
-  Scratch& scratch = scratch_[static_cast<size_t>(thread)];
-  const bool by_rows = ByRows(step);
-  const int64_t d = step.head_dim;
-  if (by_rows) {
-    const Range heads = Share(kv_heads_, thread, team_.size());
-    for (const SequenceRows& sequence : ops_.step().sequences)
-      ops_.StoreHeads(step.layer, sequence, heads, step.k, step.v);
+  const auto nothing = [](const AttentionItem&) {};
+  if (ByRows(step)) {
+    StoreKv(step.layer, step.k, step.v, thread);
     team_.Sync();
+    return Attend(step, step.layer, step.x, step.scale, step.out, thread, nothing);
   }
+  const int64_t d = step.head_dim;
+  Attend(step, step.layer, step.x, step.scale, step.out, thread, [&](const AttentionItem& item) {
+    const SequenceRows& sequence = *item.sequence;
+    const int64_t column = item.kv_head * d, columns = item.n_heads * d;
+    for (int64_t r = 0; r < sequence.n_rows; ++r) {
+      const int64_t row = sequence.first_row + r;
+      ops_.RopeRow(step.x.Cols(column * group_, columns * group_), row, d);
+      ops_.RopeRow(step.k.Cols(column, columns), row, d);
+    }
+    ops_.StoreHeads(step.layer, sequence, {item.kv_head, item.kv_head + item.n_heads}, step.k,
+                    step.v);
+  });
+}
+
+template <class Prepare>
+void CpuPlan::Attend(const FusedStep& step, int64_t layer, const Tensor& q, float scale,
+                     const Tensor& out, int thread, const Prepare& prepare) {
+  AttentionScratch& scratch = scratch_[static_cast<size_t>(thread)].attention;
   const int64_t tile = Ops::AttentionTokens(group_);
-  auto& next = next_item_[static_cast<size_t>(step.layer)];
+  std::atomic<size_t>& next = next_item_[static_cast<size_t>(&step - steps_.data())];
   for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < items_.size();) {
     AttentionItem item = items_[i];
-    if (!by_rows) {
-      const SequenceRows& sequence = *item.sequence;
-      const int64_t column = item.kv_head * d, columns = item.n_heads * d;
-      for (int64_t r = 0; r < sequence.n_rows; ++r) {
-        const int64_t row = sequence.first_row + r;
-        ops_.RopeRow(step.x.Cols(column * group_, columns * group_), row, d);
-        ops_.RopeRow(step.k.Cols(column, columns), row, d);
-      }
-      ops_.StoreHeads(step.layer, sequence, {item.kv_head, item.kv_head + item.n_heads}, step.k,
-                      step.v);
-    }
+    prepare(item);
     for (const int64_t end = item.first_token + item.n_tokens; item.first_token < end;
          item.first_token += tile) {
       item.n_tokens = std::min(tile, end - item.first_token);
-      ops_.Attend(step.layer, item, step.x, step.scale, step.out, &scratch.attention);
+      ops_.Attend(layer, item, q, scale, out, &scratch);
     }
   }
 }

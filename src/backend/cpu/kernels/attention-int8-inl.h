@@ -1,6 +1,6 @@
-// Attention over an int8 cache (kernels.h describes its pages): scores are exact integer dot
-// products; probabilities, each times its position's scale of V, become integers of 16 bits, whose
-// high and low bytes are multiplied apart. Included once an instruction set.
+// Attention over an int8 cache (kernels.h describes its pages). Scores are exact integer dot
+// products. A probability times the V scale of its position becomes an integer of 16 bits. The high
+// and the low bytes of these integers are multiplied separately. Included once per instruction set.
 #if defined(MEROPE_ATTENTION_INT8_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MEROPE_ATTENTION_INT8_INL_H_
 #undef MEROPE_ATTENTION_INT8_INL_H_
@@ -21,23 +21,24 @@ HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Asks for a block that comes next, so that few rows do not wait at every one.
+// Prefetches the next block, so that a product of few rows does not wait at every block.
 HWY_INLINE void FetchBlock(const void* block, int64_t bytes) {
   const auto* at = static_cast<const uint8_t*>(block);
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
 }
 
-// A product of rows of x with blocks (steps, width, 4 bytes) of one page after the other.
+// A product of rows of x with the blocks (steps, width, 4 bytes) of consecutive pages.
 struct PagesArgs {
   const void* const* pages;
-  int64_t n_pages, offset;  // in bytes from a page's start to the first column
+  int64_t n_pages, offset;  // offset: bytes from the start of a page to the first column
   int64_t steps, step_bytes;
   int64_t x_stride;
   int64_t columns, out_stride;
 };
 
-// What becomes of the integer sums: scores, times K's scales and the row's; or sums of V, of the
-// high bytes of the weights, then 256 times those plus those of the low bytes.
+// The results made from the integer sums. kScores: a sum times K's scale, then times the row's
+// scale. kHigh: sums of V, weighted with the high bytes of the weights. kLow: 256 times the result
+// of kHigh, plus the sums weighted with the low bytes.
 enum class Sums : uint8_t { kScores, kHigh, kLow };
 
 #define MEROPE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
@@ -65,7 +66,7 @@ enum class Sums : uint8_t { kScores, kHigh, kLow };
     FinishPages<kSums>(d##r, 3 * lanes, row, scales, args, at); \
   }
 
-// Unsigned weights times signed x, or the other way round.
+// Unsigned w times signed x, or signed w times unsigned x.
 HWY_INLINE void Multiply(VU8 w, hn::Vec<DI8> x, VI& sum) { Accumulate(w, x, sum); }
 HWY_INLINE void Multiply(hn::Vec<DI8> w, VU8 x, VI& sum) { Accumulate(x, w, sum); }
 
@@ -134,11 +135,12 @@ void PagesTile(const uint32_t* x, int64_t rows, const float* scales, float* out,
   }
 }
 
-// One row's probabilities p (pages · 64), of a head, to weights p · scale of V ≈ unit · (256 · high
-// + low), bytes in each of pages · 16 units. Returns the unit, NaN where a weight is.
+// Converts the probabilities p (pages · 64) of one row of a head to weights: p · V's scale ≈ unit ·
+// (256 · high + low). high and low are bytes, in pages · 16 units each. Returns the unit; if a
+// weight is NaN, the unit is NaN.
 inline float WeightsInBytes(const AttentionArgs& args, int64_t head, float* p, int64_t pages,
                             uint32_t* high, uint32_t* low) {
-  constexpr float kMost = 65280;  // 255 · 256: 255.9… would round up to a high byte of 256
+  constexpr float kMost = 65280;  // 255 · 256; 255.9… · 256 would round up to a high byte of 256
   const DF df;
   const hn::Rebind<uint8_t, DF> d8;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));

@@ -17,8 +17,9 @@ namespace {
 
 constexpr int64_t kPage = 64;
 
-// Blocks of Type: while one is read, the next page's is asked for, line by line. Few rows wait for
-// memory alone; blocks lie apart, and the hardware's own fetching starts anew at each.
+// Blocks of Type. While a tile reads one block, it prefetches the next block line by line. A
+// product of few rows only waits for memory. The blocks lie apart, and the hardware's own
+// prefetching starts again at every block.
 template <class Type>
 struct Paged : Type {
   struct Reader : Type::Reader {
@@ -32,7 +33,8 @@ struct Paged : Type {
   };
 };
 
-// A block from `column` on, its steps `stride` units apart; `next` is read after it.
+// Reads a block from `column` on. Its steps are `stride` units apart. `next` is the block that is
+// read afterwards.
 template <class Type>
 HWY_INLINE typename Paged<Type>::Reader ReadBlock(const void* block, const void* next,
                                                   int64_t column, int64_t stride) {
@@ -41,19 +43,19 @@ HWY_INLINE typename Paged<Type>::Reader ReadBlock(const void* block, const void*
           static_cast<const Unit*>(next) + column};
 }
 
-// A head's block of a page.
+// The block of `head` in a page.
 HWY_INLINE const uint32_t* BlockOf(const void* page, int64_t head, int64_t stride) {
   return static_cast<const uint32_t*>(page) + head * stride;
 }
 
-// The block of K that is read after that, or V's first.
+// The block of K that is read after the block of `page` and `head`, or the first block of V.
 HWY_INLINE const void* AfterK(const AttentionArgs& args, int64_t page, int64_t pages,
                               int64_t head) {
   if (head + 1 < args.heads) return BlockOf(args.k_pages[page], head + 1, args.k_stride);
   return page + 1 < pages ? args.k_pages[page + 1] : args.v_pages[0];
 }
 
-// scores (heads, rows, pages · 64) = q · Kᵀ, unscaled. Page by page, as memory lies.
+// scores (heads, rows, pages · 64) = q · Kᵀ, unscaled. Page by page, in the order of memory.
 template <class Type>
 void Scores(const AttentionArgs& args, int64_t pages) {
   using Unit = typename Type::Unit;
@@ -77,10 +79,10 @@ void Scores(const AttentionArgs& args, int64_t pages) {
     }
 }
 
-// Bytes of V that are asked for before they are needed: what a second-level cache holds with ease.
+// The bytes of V that are prefetched. A second-level cache easily holds them.
 constexpr int64_t kFetchedV = 256 << 10;
 
-// Asks for one of `parts` parts of a block.
+// Prefetches part number `part` of the `parts` parts of a block.
 HWY_INLINE void FetchPart(const void* block, int64_t bytes, int64_t part, int64_t parts) {
   const int64_t begin = bytes * part / parts;
   FetchBlock(static_cast<const uint8_t*>(block) + begin, bytes * (part + 1) / parts - begin);
@@ -99,14 +101,15 @@ HWY_INLINE float MaxScore(const float* row, int64_t length) {
   return hn::ReduceMax(df, max);
 }
 
-// 2^y for y ≤ 0, and 2^-126 below that, to 3e-6 of it: what bf16 rounds away a thousand times over.
-// The whole part of y becomes an exponent; the polynomial is the minimax one for the rest that is
-// exact at 0.
+// 2^y for −126 ≤ y ≤ 0, and 2^-126 for smaller y. The relative error is at most 3e-6, about a
+// thousand times less than the rounding to bf16. The whole part of y becomes the exponent. The
+// polynomial computes 2 to the rest: the minimax polynomial among the polynomials exact at 0.
 HWY_INLINE VF Exp2ForBf16(VF y) {
   const DF df;
-  const VF whole = hn::Set(df, 0x1.8p23f);  // a sum with it is rounded to whole numbers
+  const VF whole = hn::Set(df, 0x1.8p23f);  // a sum with this constant is rounded to an integer
   const VF least = hn::Set(df, -126.0f);
-  // NaN stays. Of a NaN and a number, x86's maximum is the second operand, and Arm's the number.
+  // NaN must stay NaN. For a NaN and a number, x86's maximum is the second operand, and Arm's
+  // maximum is the number.
 #if HWY_ARCH_X86
   y = hn::Max(least, y);
 #else
@@ -122,9 +125,9 @@ HWY_INLINE VF Exp2ForBf16(VF y) {
   return hn::BitCast(df, hn::Add(hn::BitCast(DU(), power), exponent));
 }
 
-// A row's scores to unnormalized probabilities exp(s·scale − max) from `begin` to `end` (whole
-// pages), zero past its length; each returns their sum, and calls fetch(page) on the way. fp32: in
-// place.
+// Converts a row's scores from `begin` to `end` (whole pages) to unnormalized probabilities
+// exp(s·scale − max·scale). Probabilities past the row's length are zero. Returns the sum of the
+// probabilities. Calls fetch(page) at the start of each page. This overload (fp32) works in place.
 template <class FetchPage>
 HWY_INLINE float Probabilities(Fp32 /*products*/, float* row, int64_t begin, int64_t end,
                                int64_t length, float scale, float max, uint32_t* /*pairs*/,
@@ -138,7 +141,7 @@ HWY_INLINE float Probabilities(Fp32 /*products*/, float* row, int64_t begin, int
     VF p = hn::Zero(df);
     if (t < length) {
       const VF y = hn::Sub(hn::Mul(hn::LoadU(df, row + t), factor), most);
-      p = hn::IfThenElse(hn::IsNaN(y), y, hn::Exp(df, y));  // Exp makes 0 of NaN
+      p = hn::IfThenElse(hn::IsNaN(y), y, hn::Exp(df, y));  // Exp turns NaN into 0
       p = hn::IfThenElseZero(hn::FirstN(df, static_cast<size_t>(length - t)), p);
     }
     sum = hn::Add(sum, p);
@@ -147,7 +150,7 @@ HWY_INLINE float Probabilities(Fp32 /*products*/, float* row, int64_t begin, int
   return hn::ReduceSum(df, sum);
 }
 
-// bf16: to pairs; the sum is that of the rounded ones.
+// bf16: writes bf16 pairs. The sum is the sum of the rounded probabilities.
 template <class FetchPage>
 HWY_INLINE float Probabilities(Bf16 /*products*/, const float* row, int64_t begin, int64_t end,
                                int64_t length, float scale, float max, uint32_t* pairs,
@@ -171,7 +174,7 @@ HWY_INLINE float Probabilities(Bf16 /*products*/, const float* row, int64_t begi
         second = hn::IfThenElseZero(hn::FirstN(df, static_cast<size_t>(of_second)), second);
       }
     }
-    // No value is denormal, so that all instruction sets round alike.
+    // No value is denormal, so all instruction sets round in the same way.
     const VU both = hn::BitCast(du, hn::OrderedDemote2To(db, first, second));
     hn::StoreU(both, du, pairs + t / 2);
     even_sum = hn::Add(even_sum, hn::BitCast(df, hn::ShiftLeft<16>(both)));
@@ -180,8 +183,8 @@ HWY_INLINE float Probabilities(Bf16 /*products*/, const float* row, int64_t begi
   return hn::ReduceSum(df, hn::Add(even_sum, odd_sum));
 }
 
-// The scores of row r of all heads' to unnormalized probabilities. Returns their sum. V's first
-// blocks are asked for meanwhile, each row its part of them.
+// Converts the scores of row r (of the rows of all heads) to unnormalized probabilities. Returns
+// their sum. Meanwhile prefetches V's first blocks; each row prefetches its part of every block.
 template <class Type>
 float Softmax(const AttentionArgs& args, int64_t r, int64_t pages, uint32_t* pairs) {
   float* row = args.scores + r * pages * kPage;
@@ -207,8 +210,8 @@ int64_t PagesOf(const AttentionArgs& args) {
   return (longest + kPage - 1) / kPage;
 }
 
-// Sums of V chunk by chunk, chunk(first page, pages, (heads, rows, padded_dim) out), added in order
-// and divided by each row's total.
+// Computes the sums of V chunk by chunk, with chunk(first page, pages, (heads, rows, padded_dim)
+// out). Adds the chunks' sums in order, then divides them by each row's total.
 template <class Chunk>
 void SumChunks(const AttentionArgs& args, int64_t pages, const float* totals, const Chunk& chunk) {
   const DF df;
@@ -235,7 +238,7 @@ template <class Type>
 void Attention(const AttentionArgs& args) {
   using Unit = typename Type::Unit;
   const int64_t pages = PagesOf(args), width = args.padded_dim, rows = args.heads * args.rows;
-  const int64_t page_units = kPage / Type::kPerUnit;  // units of V and of the weights a page
+  const int64_t page_units = kPage / Type::kPerUnit;  // units of V and of the weights per page
 
   Scores<Type>(args, pages);
   float* totals = args.sums + 2 * rows * width;
@@ -293,7 +296,7 @@ void AttentionInt8(const AttentionArgs& args) {
                                   .out_stride = pages * kPage});
     }
   float* totals = args.sums + 2 * rows * width;
-  const int64_t row_units = 2 * pages * v_steps;  // high bytes, then low ones
+  const int64_t row_units = 2 * pages * v_steps;  // high bytes, then low bytes
   for (int64_t r = 0; r < rows; ++r) {
     float* row = args.scores + r * pages * kPage;
     uint32_t* high = args.weights + r * row_units;

@@ -20,8 +20,9 @@ using VF = hn::Vec<DF>;
 
 int64_t Lanes() { return static_cast<int64_t>(hn::Lanes(DF())); }
 
-// Calls step(i, load, store) over [0, n) in whole vectors and one masked rest: load(p) and store(v,
-// p) act on p[i …].
+// Calls step(i, load, store) over [0, n), for whole vectors and then once for the rest. load(p)
+// reads a vector at p; store(v, p) writes v to p. In the rest, both handle only the elements that
+// are left.
 template <class Step>
 HWY_INLINE void ForVectors(int64_t n, const Step& step) {
   const DF df;
@@ -54,7 +55,7 @@ void RmsNorm(const float* x, const float* weight, float eps, int64_t n, float* o
 void SwiGlu(const float* gate, const float* up, int64_t n, float* out) {
   const DF df;
   const VF one = hn::Set(df, 1.0f);
-  const VF most = hn::Set(df, 104.0f);  // Highway's Exp is infinite there, and not defined above
+  const VF most = hn::Set(df, 104.0f);  // Highway's Exp is infinite at 104, and undefined above
   ForVectors(n, [&](int64_t i, auto load, auto store) {
     const VF g = load(gate + i);
     const VF silu = hn::Div(g, hn::Add(one, hn::Exp(df, hn::Min(hn::Neg(g), most))));
@@ -82,8 +83,8 @@ void Multiply(float* x, const float* y, int64_t n) {
   });
 }
 
-// Sums and differences of neighbours up to a vector apart, for half = 1, 2, 4 … below `limit`,
-// within the vector: lane i takes lane i ^ half.
+// Sums and differences of lanes within a vector, at distances half = 1, 2, 4 … below `limit`: lane
+// i takes lane i ^ half.
 HWY_INLINE VF MixLanes(VF v, int64_t limit) {
   const DF df;
   const hn::RebindToSigned<DF> di;
@@ -97,8 +98,8 @@ HWY_INLINE VF MixLanes(VF v, int64_t limit) {
   return v;
 }
 
-// Sums and differences of vectors `half` apart, twice as far, and so on within the block: two
-// distances at once, while there are two.
+// Sums and differences of vectors within the block, at the distance `half`, then at twice this
+// distance, and so on. Takes two distances at once while two are left.
 HWY_INLINE void MixVectors(float* x, int64_t block, int64_t half) {
   const DF df;
   for (; 2 * half < block; half *= 4)
@@ -125,11 +126,11 @@ void Hadamard(float* x, int64_t n, int64_t block, const float* signs, bool inver
   const DF df;
   if (signs != nullptr && !inverse) Multiply(x, signs, n);
   const VF scale = hn::Set(df, 1.0f / std::sqrt(static_cast<float>(block)));
-  const int64_t near = HWY_MIN(block, Lanes());  // mixed within vectors
+  const int64_t near = HWY_MIN(block, Lanes());  // MixLanes mixes distances below this number
   int64_t i = 0;
   for (; i + Lanes() <= n; i += Lanes())
     hn::StoreU(MixLanes(hn::LoadU(df, x + i), near), df, x + i);
-  for (int64_t half = 1; half < near; half *= 2)  // the rest, less than a vector
+  for (int64_t half = 1; half < near; half *= 2)  // the last elements, fewer than a vector has
     for (int64_t j = i; j < n; ++j)
       if ((j & half) == 0) {
         const float a = x[j], b = x[j + half];

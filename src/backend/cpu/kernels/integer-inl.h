@@ -1,6 +1,6 @@
-// Products of integer weights and activations (kernels.h describes the forms): exact sums of a
-// group in 32-bit integers, then one multiply-add of the group's scale. Included once an
-// instruction set.
+// Products of integer weights and activations (kernels.h describes the forms). The sums of a group
+// are exact, in 32-bit integers. Then one multiply-add with the group's scale adds them to the fp32
+// sums. Included once per instruction set.
 #if defined(MEROPE_INTEGER_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MEROPE_INTEGER_INL_H_
 #undef MEROPE_INTEGER_INL_H_
@@ -28,12 +28,12 @@ using DU8 = hn::Repartition<uint8_t, DF>;
 using VU8 = hn::Vec<DU8>;
 using DI8 = hn::Repartition<int8_t, DF>;
 
-// Reads a group's steps of four k two at a time (First, Second), then its scales: all four vectors
-// of a panel, or two of them.
+// Reads a group's steps of four k, two steps at a time (First, Second): all four vectors of a
+// panel, or two of them. The group's scales follow.
 struct Int8Weights {
-  static constexpr bool kFetchedAhead = true;  // one row waits for memory alone
+  static constexpr bool kFetchedAhead = true;  // a product of one row only waits for memory
   static constexpr int64_t kGroup = kInt8Group;
-  static constexpr bool kScaledGroups = false;  // whether each group of x has a scale of its own
+  static constexpr bool kScaledGroups = false;  // whether each group of x has its own scale
   const uint8_t* at;
 
   template <int kVectors>
@@ -51,9 +51,9 @@ struct Int8Weights {
   }
 };
 
-// The low halves of the bytes are the first step's, the high ones the second's.
+// The low halves of the bytes belong to the first step, the high halves to the second step.
 struct Halves {
-  static constexpr bool kFetchedAhead = false;  // taking them apart takes longer
+  static constexpr bool kFetchedAhead = false;  // splitting takes longer than reading memory
   const uint8_t* at;
 
   template <int kVectors>
@@ -82,7 +82,7 @@ struct Halves {
   }
 };
 
-// The halves are codes.
+// The halves are codes of int4 weights.
 struct Int4Weights : Halves {
   static constexpr int64_t kGroup = kInt4Group;
   static constexpr bool kScaledGroups = true;
@@ -120,8 +120,9 @@ HWY_INLINE VF LoadScales(const uint16_t* at) {
   return hn::BitCast(DF(), hn::ShiftLeft<16>(hn::PromoteTo(DU(), hn::LoadU(d16, at))));
 }
 
-// Sums of a group in integers (a0 …), and of all groups in fp32 (ta0 …), all in registers: with
-// four vectors for as many rows as the registers hold, and two for more.
+// a0 …: the sums of a group in integers. ta0 …: the sums of all groups in fp32. All are in
+// registers. kMaxWideRows is the most rows for which the registers hold the sums of four vectors; a
+// tile of more rows takes two vectors.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
 inline constexpr int kMaxWideRows = 3;
 #else
@@ -179,12 +180,12 @@ inline constexpr int kMaxWideRows = 1;
     }                                                                                            \
   }
 
-// Not inlined: it would be most of the code.
+// Not inlined, because inlined copies would be most of the code.
 static HWY_NOINLINE void PutVector(VF values, int64_t n, bool add, float* at) {
   Put(values, n, add, at);
 }
 
-// Sums of a row at vector i of the panel to where they go.
+// Stores the sums of a row for vector i of the panel: adds the bias, and with args.add adds to out.
 HWY_INLINE void Finish(VF sums, int64_t i, const TileArgs& args, float* out) {
   const DF df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
@@ -197,7 +198,7 @@ HWY_INLINE void Finish(VF sums, int64_t i, const TileArgs& args, float* out) {
   }
 }
 
-// Two steps of k (eight vectors), some way ahead.
+// Prefetches two steps of k (eight vectors), kAhead bytes ahead.
 HWY_INLINE void FetchAhead(const uint8_t* at) {
   constexpr int64_t kAhead = 4096;
   const auto bytes = static_cast<int64_t>(8 * hn::Lanes(DU8()));
@@ -209,8 +210,8 @@ HWY_INLINE void Accumulate(VU8 w, hn::Vec<DI8> x, VI& sum) {
   Opaque(sum);
 }
 
-// Vectors first … first + kVectors − 1 of the panel. args.k_steps counts steps of four k, padded to
-// whole groups.
+// kRows rows of x times vectors first … first + kVectors − 1 of the panel. args.k_steps counts
+// steps of four k, padded to whole groups.
 template <class Weights, int kRows, int kVectors>
 HWY_INLINE void IntegerTileRows(const uint8_t* panel, int64_t first, const uint32_t* HWY_RESTRICT x,
                                 float* HWY_RESTRICT out, const TileArgs& args, Fetch fetch = {}) {
@@ -220,7 +221,7 @@ HWY_INLINE void IntegerTileRows(const uint8_t* panel, int64_t first, const uint3
   const VF zero = hn::Zero(df);
   constexpr int64_t kSteps = Weights::kGroup / 4;
   const int64_t groups = args.k_steps / kSteps, skipped = first * 4 * lanes;
-  const int64_t x_scales = args.k_steps + groups;  // where a row's scales lie
+  const int64_t x_scales = args.k_steps + groups;  // the position of the scales in a row of x
   MEROPE_ROWS(MEROPE_DECLARE)
   Weights w{panel + skipped};
   for (int64_t group = 0; group < groups; ++group) {
@@ -254,12 +255,12 @@ HWY_INLINE void IntegerTileRows(const uint8_t* panel, int64_t first, const uint3
 #undef MEROPE_FOLD
 #undef MEROPE_FINISH
 
-// Rows from which the panel is gone through in halves: fewer would wait for memory more than they
-// multiply, and one stream is read faster than two.
+// With at least this number of rows, tiles take a panel in two halves. Fewer rows wait for memory
+// longer than they multiply, and memory is read faster as one stream than as two.
 inline constexpr int64_t kMinHalvedRows = 4 * kMaxRows;
 
-// Any number of rows of x times one panel, tile by tile: rows.Run<kRows, kVectors>(first vector, x,
-// out, fetch).
+// Any number of rows of x times one panel, tile by tile. Calls tile.Run<kRows, kVectors>(first
+// vector, x, out, fetch).
 template <class Rows>
 HWY_INLINE void IntegerTiles(const Rows& tile, const uint32_t* x, int64_t rows, float* out,
                              const TileArgs& args) {
@@ -294,14 +295,14 @@ struct IntegerRows {
   }
 };
 
-// The larger of `most` and the magnitudes, as the bits of them, whose order is that of the numbers:
-// with NaN above all, which a maximum of floats may drop.
+// The larger of `most` and the magnitudes, compared by their bits. The order of the bits is the
+// order of the numbers, with NaN above all numbers. A maximum of floats may drop a NaN.
 HWY_INLINE VI MostMagnitude(VI most, VF values) {
   return hn::Max(most, hn::BitCast(DI(), hn::Abs(values)));
 }
 
-// n values to integers from -127 to 127, padded with zeros to whole runs; returns their scale.
-// Where one of them is NaN, so is the scale.
+// Quantizes n values to integers from -127 to 127, padded with zeros to `run` integers. Returns
+// their scale. If a value is NaN, the scale is NaN.
 inline float QuantizeRun(const float* HWY_RESTRICT x, int64_t n, int64_t run,
                          int8_t* HWY_RESTRICT out) {
   const DF df;
@@ -324,8 +325,8 @@ inline float QuantizeRun(const float* HWY_RESTRICT x, int64_t n, int64_t run,
   return largest / 127.0f;
 }
 
-// x (n) in units of four integers, padded to k_steps; then for each group of `group` values minus
-// kIntegerOffset times its sum; then the scale of each run of `run` values.
+// Writes x (n) as units of four integers, padded to k_steps units; then, for each group of `group`
+// values, minus kIntegerOffset times the group's sum; then the scale of each run of `run` values.
 inline void QuantizeRow(const float* HWY_RESTRICT x, int64_t n, int64_t k_steps, int64_t group,
                         int64_t run, uint32_t* HWY_RESTRICT out) {
   auto* bytes = reinterpret_cast<int8_t*>(out);

@@ -1,5 +1,5 @@
-// Rows of bf16 weights, as a checkpoint stores them, to a plain panel (kernels.h): a transposition
-// of pairs. Included once an instruction set.
+// Converts rows of bf16 weights, as a checkpoint stores them, to a plain panel (kernels.h): a
+// transposition of pairs. Included once per instruction set.
 #if defined(MEROPE_INTERLEAVE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MEROPE_INTERLEAVE_INL_H_
 #undef MEROPE_INTERLEAVE_INL_H_
@@ -35,8 +35,8 @@ inline bool AllFinite(const std::byte* row, int64_t k_steps) {
   return hn::AllFalse(d16, infinite);
 }
 
-// Each row is looked through first, from its beginning to its end: that is how memory is read
-// fastest, and then it lies near for the transposition, which jumps from row to row.
+// First checks each row from its beginning to its end, because memory is read fastest in this way.
+// Then the rows are in the caches for the transposition, which jumps from row to row.
 inline bool InterleaveRows(const std::byte* const* rows, int64_t n_rows, int64_t k_steps,
                            uint32_t* out) {
   bool finite = true;
@@ -45,7 +45,7 @@ inline bool InterleaveRows(const std::byte* const* rows, int64_t n_rows, int64_t
   const hn::FixedTag<uint32_t, 4> d4;
   const hn::FixedTag<uint64_t, 2> d2;
   const hn::FixedTag<uint8_t, 16> d16;
-  constexpr int64_t kBlock = 16;  // k steps: a line of each row, and few lines of out at a time
+  constexpr int64_t kBlock = 16;  // k steps: a cache line of each row, and few lines of out
   const int64_t panel = PanelWidth();
   for (int64_t begin = 0; begin < k_steps; begin += kBlock) {
     const int64_t end = HWY_MIN(begin + kBlock, k_steps), whole = begin + (end - begin) / 4 * 4;
@@ -68,7 +68,7 @@ inline bool InterleaveRows(const std::byte* const* rows, int64_t n_rows, int64_t
         hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, ab2, cd2)), d4, to + 3 * panel);
       }
     }
-    for (int64_t row = 0; row < n_rows; ++row)  // what is left of rows and of steps
+    for (int64_t row = 0; row < n_rows; ++row)  // the remaining rows and steps
       for (int64_t k = row < j ? whole : begin; k < end; ++k)
         std::memcpy(&out[k * panel + row], rows[row] + 4 * k, 4);
   }

@@ -27,8 +27,8 @@ void MatMul(const MatMulArgs& args) {
   }
 }
 
-// Up to kMaxPackedRows rows take the packed steps apart as they go, a tile at a time; of more, the
-// first tile leaves them as the others use them.
+// With at most kMaxPackedRows rows, every tile unpacks the packed steps for itself. With more rows,
+// the first tile also writes the unpacked panel to scratch, and the other tiles read this panel.
 void MatMulPacked(const MatMulArgs& args, uint32_t* scratch) {
   const int64_t panel = PanelWidth();
   const auto* x = static_cast<const uint32_t*>(args.x);
@@ -36,7 +36,8 @@ void MatMulPacked(const MatMulArgs& args, uint32_t* scratch) {
     const PackedPanel& packed = static_cast<const PackedPanel*>(args.panels)[p];
     float* out = args.out + p * panel;
     const uint8_t* next = HasNext(args, p) ? (&packed)[1].steps : nullptr;
-    const TileArgs tile = TileArgsOf(args, p, next, 3 * panel * args.k_steps);  // or somewhat more
+    // 3 bytes per unit: raw steps are larger, so the next panel may have somewhat more bytes.
+    const TileArgs tile = TileArgsOf(args, p, next, 3 * panel * args.k_steps);
     if (args.m <= kMaxPackedRows) {
       Tile<PackedBf16>(PackedBf16::Reader(packed), x, args.m, out, tile);
     } else {

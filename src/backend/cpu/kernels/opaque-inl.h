@@ -1,4 +1,4 @@
-// A vector that the compiler must take as it is. Included once an instruction set.
+// Hides a vector's value from the compiler's optimizer. Included once per instruction set.
 #if defined(MEROPE_OPAQUE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MEROPE_OPAQUE_INL_H_
 #undef MEROPE_OPAQUE_INL_H_
@@ -11,8 +11,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
 
-// Takes v for changed, at no cost: nothing is moved across, and g++ 12 does not copy accumulators
-// of SumOfMulQuadAccumulate twice a step, through memory.
+// Tells the compiler that v may have changed. This has no cost at run time. The compiler then moves
+// no use of v across this point, and g++ 12 does not copy the accumulators of
+// SumOfMulQuadAccumulate through memory twice per step.
 template <class V>
 HWY_INLINE void Opaque(V& v) {
 #if HWY_ARCH_X86

@@ -1,5 +1,5 @@
-// bf16 weights in 12 bits, losslessly (kernels.h describes the form): reading them into the tile,
-// packing and unpacking a panel. Included once an instruction set.
+// bf16 weights in 12 bits, without loss (kernels.h describes the form): reading them into the tile,
+// packing and unpacking a panel. Included once per instruction set.
 #if defined(MEROPE_PACKED_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MEROPE_PACKED_INL_H_
 #undef MEROPE_PACKED_INL_H_
@@ -18,14 +18,15 @@ HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Rows up to which every tile of a product takes packed steps apart for itself: where that and
-// unpacking once take the same time on Zen 5.
+// The most rows for which every tile of a product unpacks the steps for itself. At this number,
+// unpacking in every tile and unpacking once take the same time on Zen 5.
 inline constexpr int64_t kMaxPackedRows = 24;
 
-// Of a step: two vectors of sign-and-mantissa bytes (for the panel's vectors a and b, c and d), and
-// one of exponent names (low halves for a and b, high ones for c and d).
+// A step has two vectors of sign-and-mantissa bytes (the first for the panel's vectors a and b, the
+// second for c and d), and one vector of exponent names (the low halves of its bytes for a and b,
+// the high halves for c and d).
 struct PackedBf16 : Bf16 {
-  // Taking a step apart needs registers, too.
+  // At most 4 rows, because unpacking a step needs registers, too.
   static constexpr int kMaxRows = HWY_MIN(4, HWY_NAMESPACE::kMaxRows);
   using DB = hn::Repartition<uint8_t, DU>;
   using VB = hn::Vec<DB>;
@@ -33,8 +34,8 @@ struct PackedBf16 : Bf16 {
   struct Reader {
     const uint8_t* at;
     const uint8_t* raw;
-    // Exponents by name: bits 7 to 1 of each, and bit 0 at the top. Arrays, since scalable vectors
-    // cannot be members; they stay in registers.
+    // Exponents by name. highs: bits 7 to 1 of the exponent. lows: bit 0, at the top of the byte.
+    // Arrays, because scalable vectors cannot be members. Both stay in registers.
     alignas(16) uint8_t highs[16] = {};
     alignas(16) uint8_t lows[16] = {};
 
@@ -76,7 +77,7 @@ struct PackedBf16 : Bf16 {
   };
 };
 
-// The same, leaving what it has taken apart in `plain`, for the rows that follow.
+// The same, but also writes the unpacked steps to `plain`, for the rows that follow.
 struct UnpackingBf16 : PackedBf16 {
   struct Reader : PackedBf16::Reader {
     uint32_t* plain;
@@ -85,7 +86,8 @@ struct UnpackingBf16 : PackedBf16 {
         : PackedBf16::Reader(panel), plain(to) {}
 
     HWY_INLINE void Next(VU& a, VU& b, VU& c, VU& d) {
-      constexpr size_t kAhead = 4096;  // the stores keep hardware from fetching ahead by itself
+      // Prefetches in software, because the stores keep the hardware from prefetching.
+      constexpr size_t kAhead = 4096;
       const DU du;
       const size_t lanes = hn::Lanes(du);
       for (size_t i = 0; i < 12 * lanes; i += 64) __builtin_prefetch(at + kAhead + i, 0, 2);
@@ -105,15 +107,16 @@ inline void UnpackPanel(const PackedPanel& panel, int64_t k_steps, uint32_t* pla
   for (int64_t k = 0; k < k_steps; ++k) reader.Next(a, b, c, d);
 }
 
-// The base that names all exponents of the most steps, of some steps of the panel: those that lie
-// between its lowest and its highest name, both included.
+// Chooses the base from a sample of the panel's steps: the base for which the most sampled steps
+// have a name for every exponent. A name exists for the exponents base + 1 … base + 15.
 inline uint8_t ChooseBase(const uint32_t* plain, int64_t k_steps) {
   constexpr int64_t kSampled = 128;
   const DU du;
   const hn::Repartition<uint16_t, DU> dw;
   const size_t lanes = hn::Lanes(du);
   const auto zero = hn::Zero(dw), most = hn::Set(dw, 0xff);
-  int64_t tops[256 + 16] = {}, bottoms[256] = {};  // steps by their exponents, without zeros
+  // The numbers of steps by their highest and their lowest exponent. Exponent 0 is not counted.
+  int64_t tops[256 + 16] = {}, bottoms[256] = {};
   const int64_t stride = HWY_MAX(int64_t{1}, k_steps / kSampled);
   for (int64_t k = 0; k < k_steps; k += stride) {
     auto top = zero, bottom = most;
@@ -125,7 +128,8 @@ inline uint8_t ChooseBase(const uint32_t* plain, int64_t k_steps) {
       bottom = hn::Min(bottom, hn::IfThenElse(hn::Eq(exponent, zero), most, exponent));
     }
     const int highest = hn::ReduceMax(dw, top), lowest = hn::ReduceMin(dw, bottom);
-    if (highest < lowest || highest - lowest >= 15) continue;  // in any case, or in none
+    // Every base names all exponents of the step, or no base does.
+    if (highest < lowest || highest - lowest >= 15) continue;
     ++tops[highest];
     ++bottoms[lowest];
   }
@@ -142,8 +146,8 @@ inline uint8_t ChooseBase(const uint32_t* plain, int64_t k_steps) {
   return static_cast<uint8_t>(best);
 }
 
-// Vectors `first` and `second` of bf16 to their bytes of sign and mantissa and of exponent names,
-// in the order that Split takes; true where all exponents have names.
+// Converts the bf16 vectors `first` and `second` to their bytes of sign and mantissa and to their
+// exponent names, in the order that Split takes. Returns true if all exponents have names.
 inline bool NameExponents(VU first, VU second, uint8_t base, PackedBf16::VB& sign_mantissa,
                           PackedBf16::VB& names) {
   const PackedBf16::DB db;
@@ -163,7 +167,8 @@ inline bool NameExponents(VU first, VU second, uint8_t base, PackedBf16::VB& sig
   VW bytes1, bytes2, name1, name2;
   halves(first, bytes1, name1);
   halves(second, bytes2, name2);
-  // The low byte of each word; of the first to the lower half of each block of 16 bytes.
+  // Take the low byte of each word: kLower to the lower half of each block of 16 bytes, kUpper to
+  // the upper half.
   alignas(16) static constexpr uint8_t kLower[16] = {0,   2,   4,   6,   8,   10,  12,  14,
                                                      128, 128, 128, 128, 128, 128, 128, 128};
   alignas(16) static constexpr uint8_t kUpper[16] = {128, 128, 128, 128, 128, 128, 128, 128,

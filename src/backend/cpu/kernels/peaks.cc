@@ -1,4 +1,4 @@
-#include "backend/cpu/kernels/peaks.h"
+#include "backend/cpu_peaks.h"
 
 // clang-format off: foreach_target includes this file again for each target, and comes before what is to be repeated.
 #undef HWY_TARGET_INCLUDE
@@ -17,8 +17,8 @@ using DF = hn::CappedTag<float, 16>;
 using DI = hn::RebindToSigned<DF>;
 using DU = hn::RebindToUnsigned<DF>;
 
-// Rows of accumulators, four in each: enough to hide a multiply-add's latency, and with the factors
-// no more than the registers hold (32, or 16).
+// Rows of accumulators, with four accumulators per row. These are enough to hide the latency of a
+// multiply-add. Together with the factors, they fit into the registers (32 or 16).
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
 constexpr int kRows = 4;
 #else
@@ -39,7 +39,7 @@ struct Fp32 {
 struct Bf16 {
   static constexpr int64_t kPerLane = 2;
   static HWY_INLINE hn::Vec<DF> Zero() { return hn::Zero(DF()); }
-  // Small integers lose nothing in bf16.
+  // bf16 represents small integers exactly.
   static HWY_INLINE hn::Vec<DU> X(int8_t x) {
     const hn::Vec<DU> high = hn::BitCast(DU(), hn::Set(DF(), x));
     return hn::Or(high, hn::ShiftRight<16>(high));
@@ -70,7 +70,7 @@ struct Int8 {
   static HWY_INLINE hn::Vec<DW> W(int8_t w) { return hn::Set(DW(), w); }
   static HWY_INLINE hn::Vec<DI> MulAdd(hn::Vec<DW> w, hn::Vec<DX> x, hn::Vec<DI> sum) {
     sum = hn::SumOfMulQuadAccumulate(DI(), x, w, sum);
-    Opaque(sum);  // or g++ 12 copies every accumulator twice a step, through memory
+    Opaque(sum);  // else g++ 12 copies every accumulator through memory, twice per step
     return sum;
   }
   static HWY_INLINE double Total(hn::Vec<DI> sum) { return hn::ReduceSum(DI(), sum); }

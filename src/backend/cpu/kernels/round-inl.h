@@ -1,4 +1,4 @@
-// fp32 vectors to bf16. Included once an instruction set.
+// Rounds fp32 vectors to bf16. Included once per instruction set.
 #if defined(MEROPE_ROUND_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MEROPE_ROUND_INL_H_
 #undef MEROPE_ROUND_INL_H_
@@ -15,9 +15,9 @@ HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// To the nearest bf16, ties to even, NaN staying NaN; still an fp32 vector, its low halves zero. In
-// integers, and so the same on every instruction set (the native conversions of some flush
-// denormals).
+// Rounds to the nearest bf16, ties to even; NaN stays NaN. The result is an fp32 vector whose low
+// halves are zero. The rounding uses integer operations, so results are bit-identical on every
+// instruction set (the conversion instructions of some CPUs flush denormals).
 template <class V>
 HWY_INLINE V RoundBf16(V value) {
   const hn::DFromV<V> df;
@@ -30,7 +30,8 @@ HWY_INLINE V RoundBf16(V value) {
   return hn::BitCast(df, hn::And(either, hn::Set(du, 0xffff0000u)));
 }
 
-// n floats to bf16 pairs, the even element in the low half; an odd last one is paired with zero.
+// Rounds n floats to bf16 pairs, with the even element in the low half. The last value of an odd n
+// is paired with zero.
 HWY_INLINE void PackPairs(const float* HWY_RESTRICT x, int64_t n, uint32_t* HWY_RESTRICT pairs) {
   const hn::CappedTag<float, 16> df;
   const hn::RebindToUnsigned<decltype(df)> du;

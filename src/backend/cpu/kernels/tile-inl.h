@@ -1,6 +1,6 @@
-// The one tile that every matrix product is made of: up to kMaxRows rows of x times four vectors of
-// output features. Included once an instruction set; named variables instead of arrays, since
-// scalable vectors cannot be array elements.
+// The tile that every floating-point matrix product uses: up to kMaxRows rows of x times four
+// vectors of output features. Included once per instruction set. The code has named variables
+// instead of arrays, because scalable vectors cannot be array elements.
 #if defined(MEROPE_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MEROPE_TILE_INL_H_
 #undef MEROPE_TILE_INL_H_
@@ -17,12 +17,13 @@ HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using DF = hn::CappedTag<float, 16>;  // a panel is at most one page of the KV cache wide
+using DF = hn::CappedTag<float, 16>;  // a panel is at most as wide as a page of the KV cache
 using VF = hn::Vec<DF>;
 using DU = hn::RebindToUnsigned<DF>;
 using VU = hn::Vec<DU>;
 
-// Rows of a tile: as many as the registers hold four accumulators each for (32 registers, or 16).
+// Rows of a tile. A row has four accumulators; the registers (32 or 16) hold the accumulators of
+// this number of rows.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
 inline constexpr int kMaxRows = 6;
 #else
@@ -31,12 +32,12 @@ inline constexpr int kMaxRows = 3;
 
 inline int64_t PanelWidth() { return 4 * static_cast<int64_t>(hn::Lanes(DF())); }
 
-// A kind of weights says what a row of x is made of, how the four vectors of the next step of k are
-// read (Reader), and how they are multiplied.
+// A type of weights defines the units of a row of x (Unit), how a tile reads the four vectors of
+// the next step of k (Reader), and how it multiplies them (MulAdd).
 struct Fp32 {
   using Unit = float;
   using W = VF;
-  static constexpr int64_t kPerUnit = 1;  // elements a unit
+  static constexpr int64_t kPerUnit = 1;  // elements per unit
   static constexpr int kMaxRows = HWY_NAMESPACE::kMaxRows;
   struct Reader {
     const Unit* at;
@@ -53,8 +54,8 @@ struct Fp32 {
   static HWY_INLINE VF MulAdd(VF w, VF x, VF sum) { return hn::MulAdd(w, x, sum); }
 };
 
-// Pairs of bf16: the odd (second) product is added first, then the even one, each with its own
-// rounding, as the native instruction does it.
+// Pairs of bf16: the odd (second) product is added first, then the even product. Each addition has
+// its own rounding, as in the CPU's bf16 instruction.
 struct Bf16 {
   using Unit = uint32_t;
   using W = VU;
@@ -75,7 +76,7 @@ struct Bf16 {
   static HWY_INLINE VF MulAdd(VU w, VU x, VF sum) {
     const DF df;
 #if HWY_NATIVE_DOT_BF16 && HWY_ARCH_ARM
-    // Not BFDOT, which rounds to odd and flushes denormals.
+    // Not BFDOT, because BFDOT rounds to odd and flushes denormals.
     const hn::Repartition<hwy::bfloat16_t, DF> db;
     sum = hn::MulOddAdd(df, hn::BitCast(db, w), hn::BitCast(db, x), sum);
     return hn::MulEvenAdd(df, hn::BitCast(db, w), hn::BitCast(db, x), sum);
@@ -92,9 +93,9 @@ struct Bf16 {
   }
 };
 
-// An output is summed in blocks of this many steps of k, each one chain of multiply-adds; the
-// blocks are then added in order. Rounding errors grow with the length of a chain: this keeps them
-// at about a third of a single chain's.
+// The length of a chain, in steps of k. A chain is one sequence of multiply-adds. An output is the
+// sum of its chains, added in order. Rounding errors grow with the length of a chain. This length
+// keeps the errors at about a third of the errors of a single chain over all of k.
 inline constexpr int64_t kBlockSteps = 128;
 
 struct TileArgs {
@@ -102,20 +103,21 @@ struct TileArgs {
   int64_t x_stride, out_stride;
   int64_t columns;    // outputs to store, at most the panel's width
   const float* bias;  // (panel width) or nullptr
-  bool accumulate;    // start from what out holds (all of the panel's width) instead of zero
-  bool add;           // add the sums to what out holds when they are done
-  // Of the panel that comes next: bytes that a product of many rows asks for on the way, so that
-  // it never waits for memory. nullptr: none.
+  bool accumulate;    // start from the values of out (the whole panel width) instead of zero
+  bool add;           // add the finished sums to the values of out
+  // The next panel. A product of many rows prefetches its bytes on the way, and then never waits
+  // for memory. nullptr: none.
   const uint8_t* next = nullptr;
   int64_t next_bytes = 0;
 };
 
-// Whether there is a panel after p, for the products of the next rows.
+// Whether a panel follows panel p.
 HWY_INLINE bool HasNext(const MatMulArgs& args, int64_t p) {
   return p + 1 < args.n_panels || args.more;
 }
 
-// Panel p of a product; `next` is where the panel after it begins, if there is one.
+// The arguments for panel p of a product. `next` is the address of the panel after p, if one
+// exists.
 HWY_INLINE TileArgs TileArgsOf(const MatMulArgs& args, int64_t p, const void* next,
                                int64_t next_bytes) {
   const int64_t panel = PanelWidth(), column = p * panel;
@@ -142,7 +144,8 @@ HWY_INLINE TileArgs TileArgsOf(const MatMulArgs& args, int64_t p, const void* ne
       d##r = hn::LoadU(df, at + 3 * lanes);                               \
     }                                                                     \
   }
-// Adds the blocks before to this one's sums, and keeps them for the next.
+// Adds this chain's sums to the total of the chains before, and stores the new total for the next
+// chain.
 #define MEROPE_FOLD(r)                                     \
   if constexpr (kRows > (r)) {                             \
     float* at = totals + (r) * 4 * lanes;                  \
@@ -186,7 +189,7 @@ HWY_INLINE TileArgs TileArgsOf(const MatMulArgs& args, int64_t p, const void* ne
     }                                                             \
   }
 
-// The first n values (none where n ≤ 0) to where they go.
+// Stores the first n values at `at`, or adds them. Stores nothing if n ≤ 0.
 HWY_INLINE void Put(VF values, int64_t n, bool add, float* at) {
   const DF df;
   if (n >= static_cast<int64_t>(hn::Lanes(df))) {
@@ -197,7 +200,7 @@ HWY_INLINE void Put(VF values, int64_t n, bool add, float* at) {
   }
 }
 
-// Not inlined: it would be most of the code.
+// Not inlined, because inlined copies would be most of the code.
 [[maybe_unused]] static HWY_NOINLINE void PutRow(VF a, VF b, VF c, VF d, const TileArgs& args,
                                                  float* at) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(DF()));
@@ -207,8 +210,8 @@ HWY_INLINE void Put(VF values, int64_t n, bool add, float* at) {
   Put(d, args.columns - 3 * lanes, args.add, at + 3 * lanes);
 }
 
-// Asks for the lines of a part of the next panel, some bytes a step; or for one that is there: an
-// address that is none may have the page tables walked at every step.
+// Prefetches a part of the next panel, a number of bytes per step. Without a next panel, Fetch
+// prefetches an address that exists: an invalid address may cause a page-table walk at every step.
 inline constexpr uint8_t kNothing = 0;
 struct Fetch {
   const uint8_t* at = &kNothing;
@@ -219,7 +222,7 @@ struct Fetch {
   }
 };
 
-// What whole tile `i` of `n` asks for. With few tiles the hardware's own fetching does.
+// The prefetch of whole tile `i` of `n`. With few tiles, the hardware's own prefetching is enough.
 HWY_INLINE Fetch FetchOf(const TileArgs& args, int64_t i, int64_t n) {
   if (args.next == nullptr || n < 3) return {};
   const int64_t part = args.next_bytes / n;
@@ -249,7 +252,7 @@ HWY_INLINE void TileRows(typename Type::Reader w, const typename Type::Unit* HWY
   }
 }
 
-// rows of x (any number) times one panel.
+// Any number of rows of x times one panel.
 template <class Type>
 HWY_INLINE void Tile(const typename Type::Reader& w, const typename Type::Unit* x, int64_t rows,
                      float* out, const TileArgs& args) {

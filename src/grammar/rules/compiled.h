@@ -1,0 +1,17 @@
+// A compiled grammar of xgrammar. No other header uses xgrammar's types. grammar_compiler.cc makes
+// a Grammar, and grammar_constraint.cc follows it.
+#pragma once
+
+#include <xgrammar/xgrammar.h>
+
+#include <utility>
+
+namespace merope {
+
+class Grammar {
+ public:
+  explicit Grammar(xgrammar::CompiledGrammar grammar) : compiled(std::move(grammar)) {}
+  xgrammar::CompiledGrammar compiled;
+};
+
+}  // namespace merope
