@@ -486,7 +486,7 @@ KV cache      256 bytes a token in bf16, 512 in fp32
             "architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
             "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 512, "max_position_embeddings": 64,
             "rms_norm_eps": 1e-5, "rope_theta": 10000, "rope_scaling": None, "tie_word_embeddings": False, "attention_bias": False,
-            "mlp_bias": False, "bos_token_id": None, "eos_token_id": 2, "dtype": "BF16", "quantization": None})
+            "mlp_bias": False, "bos_token_id": 1, "eos_token_id": 2, "dtype": "BF16", "quantization": None})
         self.assertEqual(result["tokenizer"], {"vocab_size": 512, "prefix_ids": [2], "prefix_tokens": ["<|end_of_text|>"],
                                                "prefix_source": "tokenizer.json: post_processor"})
         found = result["weights"]
