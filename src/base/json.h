@@ -65,8 +65,8 @@ std::string Describe(const Json& value);
 
 }  // namespace merope
 
-// A JSON value is no argument of a message: its implicit conversion to a string throws for values of
-// other types. Describe makes text of a value of any type.
+// A JSON value is no argument of a message: its implicit conversion to a string throws for values
+// of other types. Describe makes text of a value of any type.
 template <>
 struct fmt::formatter<merope::Json> {
   formatter() = delete;

@@ -7,8 +7,8 @@
 #include <cctype>
 #include <cmath>
 
-#include "report/words.h"
 #include "report/markup.h"
+#include "report/words.h"
 #include "tests/report/markup.h"
 
 namespace merope {
