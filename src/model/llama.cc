@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "base/stopwatch.h"
 #include "model/rope.h"
 #include "model/rotation.h"
 
 namespace merope {
-
 namespace {
 
 // The ops that RunLayers issues. If the weights are rotated (int8), RunLayers also issues Hadamard.
