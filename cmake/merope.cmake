@@ -38,18 +38,14 @@ function(merope_layer name)
     add_library(merope_${name} STATIC ${sources})
     set(scope PUBLIC)
   endif()
-  # A unity build (several sources per compilation) takes half the time. The Python module can use
-  # it, since nobody recompiles single sources there. Kernels include themselves once per
-  # instruction set and are large enough alone.
-  if(MEROPE_PYTHON AND sources)
+  # Kernels include themselves once per instruction set and are large enough alone.
+  if(MEROPE_UNITY AND sources)
     set(alone ${sources})
     list(FILTER alone INCLUDE REGEX "/kernels/|/unicode_tables")
     set_source_files_properties(${alone} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     set_target_properties(merope_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-    # -Wsubobject-linkage would warn about a source's own classes, and -Wmaybe-uninitialized warns
-    # falsely in copies of a std::variant, as above.
-    target_compile_options(merope_${name} PRIVATE
-      "$<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage;-Wno-maybe-uninitialized>")
+    # -Wsubobject-linkage would warn about a source's own classes.
+    target_compile_options(merope_${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   endif()
   target_include_directories(merope_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(merope_${name} ${scope} merope_flags ${ARG_LIBS})

@@ -157,6 +157,10 @@ Result<std::optional<std::string>> JsonFields::String(const char* field) const {
   return value->get<std::string>();
 }
 
+std::string DumpJson(const OrderedJson& value, int indent) {
+  return value.dump(indent, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
 std::string Describe(const Json& value) {
   constexpr size_t kMaxLength = 80;
   if (value.is_object()) return "an object";

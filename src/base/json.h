@@ -14,6 +14,12 @@
 namespace merope {
 
 using Json = nlohmann::json;
+// Keeps the order of an object's members.
+using OrderedJson = nlohmann::ordered_json;
+
+// The text of a value, with U+FFFD in place of bytes that are not UTF-8. indent: -1 writes one
+// line.
+std::string DumpJson(const OrderedJson& value, int indent = -1);
 
 // Invalid JSON, invalid UTF-8 and nesting deeper than 256 levels are errors. The error names the
 // place in the file.

@@ -90,7 +90,7 @@ class Batch {
 };
 
 // The figures of all counted runs of one case.
-struct Samples {
+struct LatencySamples {
   std::vector<double> latency, throughput, ttft, tpot, report_tpot, inter_token, prefill_speed,
       bandwidth_share, peak_share;
 
@@ -229,7 +229,7 @@ Result<LatencyResult> MeasureLatency(Llama& model, const LatencyOptions& options
   for (const LatencyCase& shape : grid) {
     Batch batch(model, RandomPrompts(shape, model.config().vocab_size, random), shape.context);
     TRY(batch.FillContext());
-    Samples samples[2];  // eager, compiled
+    LatencySamples samples[2];  // eager, compiled
     for (int64_t run = 0; run < runs; ++run) {
       const bool counts = run >= options.warmup;
       // Eager and compiled runs alternate, and so does the mode that comes first: eager, compiled,

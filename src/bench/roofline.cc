@@ -12,8 +12,8 @@ namespace {
 constexpr std::array kKinds = {PeakKind::kFp32, PeakKind::kBf16, PeakKind::kInt8};
 
 // The probes for one number of threads, and the values that the probes have measured.
-struct Probes {
-  explicit Probes(int n_threads) : threads(n_threads), memory(n_threads), peak(n_threads) {}
+struct ThreadProbes {
+  explicit ThreadProbes(int n_threads) : threads(n_threads), memory(n_threads), peak(n_threads) {}
 
   void Measure() {
     bandwidth.push_back(memory.Measure());
@@ -46,9 +46,9 @@ Status Validate(const RooflineOptions& options) {
 Result<RooflineResult> MeasureRoofline(const RooflineOptions& options) {
   TRY(Validate(options));
   const int all = options.threads > 0 ? options.threads : DefaultThreads();
-  std::vector<std::unique_ptr<Probes>> probes;
+  std::vector<std::unique_ptr<ThreadProbes>> probes;
   for (const int threads : {1, all})
-    if (probes.empty() || threads > 1) probes.push_back(std::make_unique<Probes>(threads));
+    if (probes.empty() || threads > 1) probes.push_back(std::make_unique<ThreadProbes>(threads));
 
   RooflineResult result;
   result.target = cpu::TargetInUse();

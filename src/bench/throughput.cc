@@ -23,7 +23,7 @@ struct Job {
   EngineStats stats = {};
 };
 
-struct Samples {
+struct ThroughputSamples {
   std::vector<double> seconds, limit_share, speedup, ttft_cold, ttft_cached;
 };
 
@@ -42,7 +42,7 @@ class Measurement {
     const size_t n = options_.speculative_tokens.size();
     for (size_t i = 0; i < n; ++i)
       for (int j = 0; j < options_.warmup; ++j) TRY(RunJob(i));
-    std::vector<Samples> samples(n);
+    std::vector<ThroughputSamples> samples(n);
     probes_.Measure();
     for (int j = 0; j < options_.repeats; ++j)
       for (size_t i = 0; i < n; ++i) {
@@ -113,7 +113,7 @@ class Measurement {
                         probes_.bandwidth());
   }
 
-  ThroughputResult Summarized(std::vector<Samples>& samples) const {
+  ThroughputResult Summarized(std::vector<ThroughputSamples>& samples) const {
     ThroughputResult result;
     result.requests = std::ssize(requests_);
     for (size_t r = 0; r < requests_.size(); ++r) {
@@ -126,7 +126,7 @@ class Measurement {
       return Summarize(std::move(rates));
     };
     for (size_t i = 0; i < samples.size(); ++i) {
-      Samples& of = samples[i];
+      ThroughputSamples& of = samples[i];
       std::vector<double> ttft = of.ttft_cold;
       ttft.insert(ttft.end(), of.ttft_cached.begin(), of.ttft_cached.end());
       const auto summarize = [](std::vector<double>& values) {

@@ -6,8 +6,6 @@ namespace {
 // The version of transformers whose form of config.json these functions write.
 constexpr const char* kTransformersVersion = "4.51.0";
 
-using OrderedJson = nlohmann::ordered_json;
-
 const char* TorchName(DType dtype) {
   return dtype == DType::kF32 ? "float32" : dtype == DType::kF16 ? "float16" : "bfloat16";
 }

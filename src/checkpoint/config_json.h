@@ -2,15 +2,13 @@
 // called by the inspect, report, quantize and synth code.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include "base/json.h"
 #include "checkpoint/config.h"
 
 namespace merope {
 
 // The hyperparameters under their names in config.json, whichever file they came from.
-nlohmann::ordered_json ConfigJson(const ModelConfig& config);
+OrderedJson ConfigJson(const ModelConfig& config);
 
 // The contents of whole files. dtype: F32, F16 or BF16.
 Json ConfigFile(const ModelConfig& config, DType dtype);

@@ -1,7 +1,5 @@
 #include "checkpoint/safetensors_writer.h"
 
-#include <nlohmann/json.hpp>
-
 namespace merope {
 
 Result<SafetensorsWriter> SafetensorsWriter::Create(const std::string& path,
@@ -9,7 +7,7 @@ Result<SafetensorsWriter> SafetensorsWriter::Create(const std::string& path,
                                                     const Json& metadata) {
   TRY_ASSIGN(PartFile file, PartFile::Create(path));
   SafetensorsWriter writer(std::move(file));
-  nlohmann::ordered_json header;
+  OrderedJson header;
   header["__metadata__"] = metadata;
   for (const SafetensorsTensor& tensor : tensors) {
     const int64_t end = writer.bytes_ + tensor.bytes;
@@ -18,7 +16,7 @@ Result<SafetensorsWriter> SafetensorsWriter::Create(const std::string& path,
     writer.places_[tensor.name] = {writer.bytes_, tensor.bytes};
     writer.bytes_ = end;
   }
-  std::string text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::string text = DumpJson(header);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // aligns the data to 8 bytes
   const uint64_t length = text.size();
   TRY(writer.file_.WriteAt(0, std::as_bytes(std::span(&length, 1))));

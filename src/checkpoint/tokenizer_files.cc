@@ -12,8 +12,6 @@
 namespace merope {
 namespace {
 
-using OrderedJson = nlohmann::ordered_json;
-
 constexpr std::array<std::string_view, 7> kNames = {
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
 constexpr const char *kDecoder = "added_tokens_decoder", *kExtra = "extra_special_tokens",

@@ -7,11 +7,11 @@
 
 #include <CLI/Version.hpp>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "backend/cpu_targets.h"
+#include "base/json.h"
 #include "base/machine.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -19,16 +19,13 @@
 
 namespace merope {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-Json Limit(int resource) {
+OrderedJson Limit(int resource) {
   rlimit limit = {};
   if (getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0) return nullptr;
-  return limit.rlim_cur == RLIM_INFINITY ? Json("unlimited") : Json(limit.rlim_cur);
+  return limit.rlim_cur == RLIM_INFINITY ? OrderedJson("unlimited") : OrderedJson(limit.rlim_cur);
 }
 
-Json Findings() {
+OrderedJson Findings() {
   const Machine m = ReadMachine();
   return {
       {"merope",
@@ -47,7 +44,8 @@ Json Findings() {
       {"memory",
        {{"total_bytes", m.memory_total},
         {"available_bytes", m.memory_available},
-        {"cgroup_limit_bytes", m.memory_limit > 0 ? Json(m.memory_limit) : Json("none")},
+        {"cgroup_limit_bytes",
+         m.memory_limit > 0 ? OrderedJson(m.memory_limit) : OrderedJson("none")},
         {"usable_bytes", m.UsableMemory()}}},
       {"system", {{"os", m.os}, {"kernel", m.kernel}, {"libc", m.libc}}},
       {"limits",
@@ -66,7 +64,7 @@ Json Findings() {
 }
 
 // A heading for each part, then one line per value.
-std::string ToText(const Json& findings) {
+std::string ToText(const OrderedJson& findings) {
   std::string text;
   for (const auto& [part, values] : findings.items()) {
     text += part + "\n";
@@ -98,7 +96,7 @@ void AddDoctor(CLI::App& app, Action* chosen) {
   doctor->footer("Example: merope doctor");
   doctor->callback([json, chosen] {
     *chosen = [json]() -> Result<int> {
-      const Json findings = Findings();
+      const OrderedJson findings = Findings();
       TRY(WriteOutput(*json ? JsonLine(findings) : ToText(findings)));
       return 0;
     };

@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "backend/step.h"
+#include "base/json.h"
 #include "base/machine.h"
 #include "base/progress.h"
 #include "checkpoint/checkpoint.h"
@@ -19,8 +19,6 @@
 
 namespace merope {
 namespace {
-
-using OrderedJson = nlohmann::ordered_json;
 
 constexpr int64_t kRequestTokens = 4096;  // the default of --max-model-len
 
@@ -307,10 +305,7 @@ Result<int> Inspect(const InspectArguments& arguments) {
   found.budget = found.budget_given ? static_cast<int64_t>(arguments.kv_memory)
                                     : ReadMachine().UsableMemory() / 2;
   const std::string text =
-      arguments.json
-          ? ToJson(checkpoint, found).dump(2, ' ', false, OrderedJson::error_handler_t::replace) +
-                "\n"
-          : ToText(checkpoint, found);
+      arguments.json ? DumpJson(ToJson(checkpoint, found), 2) + "\n" : ToText(checkpoint, found);
   TRY(WriteOutput(text));
   return found.weights.ok() ? 0 : kExitCheckFailed;
 }

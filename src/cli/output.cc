@@ -23,9 +23,7 @@ Result<bool> WriteOutput(std::string_view text) {
   return true;
 }
 
-std::string JsonLine(const nlohmann::ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-}
+std::string JsonLine(const OrderedJson& json) { return DumpJson(json) + "\n"; }
 
 Result<std::string> ReadInput(size_t max_bytes) {
   std::string text;

@@ -2,11 +2,11 @@
 // message; any other failed write is an error. Called by the commands, on the main thread.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace merope {
 
@@ -14,7 +14,7 @@ namespace merope {
 Result<bool> WriteOutput(std::string_view text);
 
 // JSON on one line. Bytes that are not UTF-8 become U+FFFD.
-std::string JsonLine(const nlohmann::ordered_json& json);
+std::string JsonLine(const OrderedJson& json);
 
 // Reads all of standard input. More than max_bytes is an error.
 Result<std::string> ReadInput(size_t max_bytes = size_t{1} << 28);

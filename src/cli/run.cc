@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <span>
 
+#include "base/json.h"
 #include "base/mapped_file.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
@@ -119,14 +119,13 @@ std::optional<double> Tpot(std::span<const double> times) {
 
 std::string ToJson(const LoadedModel& loaded, const GenerateResult& result,
                    const EngineStats& stats) {
-  using Json = nlohmann::ordered_json;
   const std::span<const double> times = result.token_times;
   const double total = times.empty() ? 0 : times.back();
   const std::optional<double> tpot = Tpot(times);
   const auto or_null = [](bool known, const auto& value) {
-    return known ? Json(value) : Json(nullptr);
+    return known ? OrderedJson(value) : OrderedJson(nullptr);
   };
-  const Json object = {
+  const OrderedJson object = {
       {"model", loaded.checkpoint.path()},
       {"dtype", PrecisionName(loaded.backend().precision())},
       {"threads", loaded.runtime.threads},
@@ -148,7 +147,7 @@ std::string ToJson(const LoadedModel& loaded, const GenerateResult& result,
        {{"steps", stats.steps},
         {"proposed", stats.draft_tokens},
         {"accepted", stats.accepted_tokens}}}};
-  return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return DumpJson(object) + "\n";
 }
 
 void SaySummary(const GenerateResult& result, const EngineStats& stats) {
@@ -191,7 +190,7 @@ Status Check(const RunArguments& arguments) {
   return Settle(&params, {.vocab_size = std::numeric_limits<int32_t>::max()});
 }
 
-Result<int> Run(RunArguments arguments) {
+Result<int> RunModel(RunArguments arguments) {
   if (arguments.json_schema && !arguments.structured.json) {
     auto schema = ReadFile(*arguments.json_schema);
     if (!schema) return Within("--json-schema", schema.error());
@@ -287,7 +286,7 @@ void AddRun(CLI::App& app, Action* chosen) {
   run->callback([a, chosen] {
     RequireValid(TakeSchema(a.get()));
     RequireValid(Check(*a));
-    *chosen = [a] { return Run(*a); };
+    *chosen = [a] { return RunModel(*a); };
   });
 }
 

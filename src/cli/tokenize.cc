@@ -6,7 +6,6 @@
 #include <functional>
 #include <iostream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "base/json.h"
@@ -36,9 +35,7 @@ std::string StandardInput() {
 }
 
 // The text as a JSON string. Bytes that are not UTF-8 become U+FFFD.
-std::string Quoted(std::string_view text) {
-  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string Quoted(std::string_view text) { return DumpJson(text); }
 
 Result<int> PrintTokens(const TokenizeOptions& o, const Tokenizer& tokenizer) {
   const std::string text = o.text && *o.text != "-" ? *o.text : StandardInput();

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/json.h"
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/command_line.h"
@@ -89,10 +90,7 @@ Result<int> RunVerify(VerifyArguments arguments) {
   TRY_ASSIGN(const VerifyResult result, Verify(checkpoint, tokenizer, options));
   bars.Clear();
   TRY_ASSIGN(const bool written,
-             WriteOutput(arguments.json ? ToJson(result).dump(
-                                              2, ' ', false,
-                                              nlohmann::ordered_json::error_handler_t::replace) +
-                                              "\n"
+             WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
                                         : VerifyTable(result, OutputIsTerminal() && WantColor())));
   static_cast<void>(written);  // without a reader, the exit code still gives the verdict
   return ExitCode(result.verdict);

@@ -64,7 +64,7 @@ td{max-width:20rem}tbody th{max-width:9.5rem}.cards{grid-template-columns:repeat
 h2,h3,caption{break-after:avoid}tr,figure,.card,pre,.note{break-inside:avoid}.scroll,.plotbox{overflow:visible}.plotbox svg{min-width:0}a{color:inherit}}
 )";
 
-std::string Text(const Inline& runs) {
+std::string HtmlText(const Inline& runs) {
   std::string out;
   for (const Run& run : runs) {
     const std::string text = EscapeMarkup(run.text);
@@ -103,7 +103,7 @@ std::string Anchor(const Heading& heading) {
   return id;
 }
 
-struct Writer {
+struct HtmlWriter {
   std::string out;
 
   void operator()(const Heading& heading) {
@@ -111,11 +111,13 @@ struct Writer {
     out += fmt::format("<h{} id=\"{}\"><span class=\"n\">{}</span>{}</h{}>\n", level,
                        Anchor(heading), heading.number, EscapeMarkup(heading.text), level);
   }
-  void operator()(const Paragraph& paragraph) { out += "<p>" + Text(paragraph.text) + "</p>\n"; }
+  void operator()(const Paragraph& paragraph) {
+    out += "<p>" + HtmlText(paragraph.text) + "</p>\n";
+  }
   void operator()(const List& list) {
     const std::string_view tag = list.ordered ? "ol" : "ul";
     out += fmt::format("<{}>\n", tag);
-    for (const Inline& item : list.items) out += "<li>" + Text(item) + "</li>\n";
+    for (const Inline& item : list.items) out += "<li>" + HtmlText(item) + "</li>\n";
     out += fmt::format("</{}>\n", tag);
   }
   void operator()(const Note& note) {
@@ -123,7 +125,7 @@ struct Writer {
                                   : note.tone == Style::kWarn ? " warn"
                                   : note.tone == Style::kFail ? " fail"
                                                               : "";
-    out += fmt::format("<div class=\"note{}\"><p>{}</p></div>\n", tone, Text(note.text));
+    out += fmt::format("<div class=\"note{}\"><p>{}</p></div>\n", tone, HtmlText(note.text));
   }
   void operator()(const Table& table) {
     out += "<div class=\"scroll\"><table>\n";
@@ -137,8 +139,8 @@ struct Writer {
       out += "<tr>";
       for (size_t i = 0; i < row.size(); ++i) {
         const std::string_view align = AlignClass(table.columns[i].align);
-        out += i == 0 ? fmt::format("<th scope=\"row\"{}>{}</th>", align, Text(row[i]))
-                      : fmt::format("<td{}>{}</td>", align, Text(row[i]));
+        out += i == 0 ? fmt::format("<th scope=\"row\"{}>{}</th>", align, HtmlText(row[i]))
+                      : fmt::format("<td{}>{}</td>", align, HtmlText(row[i]));
       }
       out += "</tr>\n";
     }
@@ -160,7 +162,7 @@ struct Writer {
       out += fmt::format(
           "<div class=\"card\"><dt>{}</dt><dd class=\"value\">{}</dd><dd "
           "class=\"more\">{}</dd></div>\n",
-          EscapeMarkup(card.label), Text({card.value}), EscapeMarkup(card.note));
+          EscapeMarkup(card.label), HtmlText({card.value}), EscapeMarkup(card.note));
     out += "</dl>\n";
   }
 };
@@ -186,7 +188,7 @@ std::string Contents(const Document& document) {
 }  // namespace
 
 std::string ToHtml(const Document& document) {
-  Writer writer;
+  HtmlWriter writer;
   for (const Block& block : document.blocks) std::visit(writer, block);
   const std::string title = EscapeMarkup(document.title);
   const std::string contents = EscapeMarkup(document.contents_title);

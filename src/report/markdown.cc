@@ -52,7 +52,7 @@ std::string CodeSpan(std::string_view text) {
   return pad ? fmt::format("{} {} {}", fence, body, fence) : fence + body + fence;
 }
 
-std::string Text(const Inline& runs) {
+std::string MarkdownText(const Inline& runs) {
   std::string out;
   for (const Run& run : runs) {
     switch (run.style) {
@@ -79,7 +79,7 @@ std::string Text(const Inline& runs) {
   return out;
 }
 
-struct Writer {
+struct MarkdownWriter {
   const std::function<std::string(const Plot&)>& figure;
   std::string out;
 
@@ -87,17 +87,17 @@ struct Writer {
     out += fmt::format("{} {}{} {}\n\n", heading.level == 1 ? "##" : "###", heading.number,
                        heading.level == 1 ? "." : "", EscapeText(heading.text));
   }
-  void operator()(const Paragraph& paragraph) { out += Text(paragraph.text) + "\n\n"; }
+  void operator()(const Paragraph& paragraph) { out += MarkdownText(paragraph.text) + "\n\n"; }
   void operator()(const List& list) {
     int number = 0;
     for (const Inline& item : list.items)
-      out += (list.ordered ? fmt::format("{}. ", ++number) : "- ") + Text(item) + "\n";
+      out += (list.ordered ? fmt::format("{}. ", ++number) : "- ") + MarkdownText(item) + "\n";
     out += '\n';
   }
   void operator()(const Note& note) {
     Inline runs = note.text;
     if (note.tone != Style::kPlain) runs.insert(runs.begin(), Run("", note.tone));
-    out += "> " + Text(runs) + "\n\n";
+    out += "> " + MarkdownText(runs) + "\n\n";
   }
   void operator()(const Table& table) {
     if (!table.caption.empty()) out += "**" + EscapeText(table.caption) + "**\n\n";
@@ -112,7 +112,7 @@ struct Writer {
     out += '\n' + rule + '\n';
     for (const auto& row : table.rows) {
       out += '|';
-      for (const Inline& cell : row) out += ' ' + Text(cell) + " |";
+      for (const Inline& cell : row) out += ' ' + MarkdownText(cell) + " |";
       out += '\n';
     }
     out += '\n';
@@ -129,7 +129,7 @@ struct Writer {
   }
   void operator()(const Cards& cards) {
     for (const Card& card : cards.cards)
-      out += fmt::format("- **{}**: {}{}\n", EscapeText(card.label), Text({card.value}),
+      out += fmt::format("- **{}**: {}{}\n", EscapeText(card.label), MarkdownText({card.value}),
                          card.note.empty() ? "" : " — " + EscapeText(card.note));
     out += '\n';
   }
@@ -139,7 +139,7 @@ struct Writer {
 
 std::string ToMarkdown(const Document& document,
                        const std::function<std::string(const Plot&)>& figure) {
-  Writer writer{figure, {}};
+  MarkdownWriter writer{figure, {}};
   writer.out =
       fmt::format("# {}\n\n{}\n\n", EscapeText(document.title), EscapeText(document.subtitle));
   for (const Block& block : document.blocks) std::visit(writer, block);

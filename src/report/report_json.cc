@@ -1,5 +1,6 @@
 #include "report/report_json.h"
 
+#include "base/json.h"
 #include "bench/bench_json.h"
 #include "checkpoint/config_json.h"
 #include "model/kv_cache.h"
@@ -8,9 +9,7 @@
 namespace merope {
 namespace {
 
-using Ordered = nlohmann::ordered_json;
-
-Ordered ToJson(const Machine& m) {
+OrderedJson ToJson(const Machine& m) {
   return {{"cpu", m.cpu},
           {"architecture", m.architecture},
           {"logical_cpus", m.logical_cpus},
@@ -28,15 +27,15 @@ Ordered ToJson(const Machine& m) {
           {"merope", m.merope}};
 }
 
-Ordered ToJson(const ModelConfig& c) {
-  Ordered json = ConfigJson(c);
+OrderedJson ToJson(const ModelConfig& c) {
+  OrderedJson json = ConfigJson(c);
   json["dtype"] = DTypeName(c.dtype);
   json["kv_bytes_per_token"] = c.KvBytesPerToken(2);
   return json;
 }
 
-Ordered ToJson(const WeightReport& w) {
-  Ordered files = Ordered::array();
+OrderedJson ToJson(const WeightReport& w) {
+  OrderedJson files = OrderedJson::array();
   for (const FileHash& file : w.files)
     files.push_back({{"file", file.file}, {"bytes", file.bytes}, {"sha256", file.sha256}});
   return {{"ok", w.ok()},
@@ -54,7 +53,7 @@ Ordered ToJson(const WeightReport& w) {
           {"files", files}};
 }
 
-Ordered ToJson(const LoadFacts& l) {
+OrderedJson ToJson(const LoadFacts& l) {
   return {{"backend", l.backend},
           {"open_s", l.open_seconds},
           {"tokenizer_s", l.tokenizer_seconds},
@@ -73,16 +72,17 @@ Ordered ToJson(const LoadFacts& l) {
             {"bytes", l.captured_bytes}}}};
 }
 
-Ordered ToJson(const GenerationPair& g) {
-  Ordered json = {{"prompt", g.prompt},
-                  {"form", g.form},
-                  {"prompt_tokens", g.prompt_tokens},
-                  {"fp32_text", g.baseline_text},
-                  {"target_text", g.target_text},
-                  {"fp32_tokens", g.baseline_tokens},
-                  {"target_tokens", g.target_tokens},
-                  {"first_difference",
-                   g.first_difference < 0 ? Ordered(nullptr) : Ordered(g.first_difference)}};
+OrderedJson ToJson(const GenerationPair& g) {
+  OrderedJson json = {
+      {"prompt", g.prompt},
+      {"form", g.form},
+      {"prompt_tokens", g.prompt_tokens},
+      {"fp32_text", g.baseline_text},
+      {"target_text", g.target_text},
+      {"fp32_tokens", g.baseline_tokens},
+      {"target_tokens", g.target_tokens},
+      {"first_difference",
+       g.first_difference < 0 ? OrderedJson(nullptr) : OrderedJson(g.first_difference)}};
   if (!g.error.empty()) json["error"] = g.error;
   if (g.first_difference >= 0) {
     json["fp32_token"] = g.baseline_token;
@@ -94,8 +94,8 @@ Ordered ToJson(const GenerationPair& g) {
   return json;
 }
 
-Ordered ToJson(const ErrorSample& e) {
-  Ordered bins = Ordered::array();
+OrderedJson ToJson(const ErrorSample& e) {
+  OrderedJson bins = OrderedJson::array();
   for (const ProbabilityBin& bin : e.bins)
     bins.push_back({{"high", bin.high},
                     {"tokens", bin.tokens},
@@ -123,9 +123,9 @@ Ordered ToJson(const ErrorSample& e) {
 
 // tpot_s: the median over the rounds of each round's median TPOT. ratio_median_of_pairs: the median
 // of the latency ratios of the pairs, one pair per round.
-Ordered ToJson(const SpeedComparison& c) {
+OrderedJson ToJson(const SpeedComparison& c) {
   if (c.ratios.empty()) return nullptr;
-  const auto side = [](const LatencyResult& r, const Distribution& tpot) -> Ordered {
+  const auto side = [](const LatencyResult& r, const Distribution& tpot) -> OrderedJson {
     return {{"tpot_s", tpot.p50}, {"weight_bytes", r.weight_bytes}};
   };
   return {{"input_len", c.input_length},
@@ -139,45 +139,45 @@ Ordered ToJson(const SpeedComparison& c) {
 
 }  // namespace
 
-Ordered ToJson(const ReportData& data) {
-  Ordered parameters = Ordered::object(), generation = Ordered::array();
+OrderedJson ToJson(const ReportData& data) {
+  OrderedJson parameters = OrderedJson::object(), generation = OrderedJson::array();
   for (const ParameterGroup& group : data.parameters) parameters[group.key] = group.parameters;
-  Ordered prefix = Ordered::array();
+  OrderedJson prefix = OrderedJson::array();
   for (const auto& [token, id] : data.prefix) prefix.push_back({{"token", token}, {"id", id}});
   for (const GenerationPair& pair : data.generation) generation.push_back(ToJson(pair));
-  Ordered dtypes = Ordered::array();
+  OrderedJson dtypes = OrderedJson::array();
   for (const DtypeRow& row : data.dtypes)
     dtypes.push_back({{"dtype", PrecisionName(row.precision)},
                       {"weight_bytes", row.weight_bytes},
                       {"prefill_tokens_per_second", row.prefill_tokens_per_second},
                       {"decode_tokens_per_second", row.decode_tokens_per_second},
                       {"verify", ToJson(row.verify)}});
-  return {
-      {"model", data.options.model},
-      {"name", data.identity.name},
-      {"license",
-       data.identity.license.empty() ? Ordered(nullptr) : Ordered(data.identity.license)},
-      {"prefix", {{"rule", data.prefix_rule}, {"tokens", prefix}}},
-      {"date", data.date},
-      {"seconds", data.seconds},
-      {"mode", VerifyModeName(data.options.mode)},
-      {"prompts", data.options.prompts.empty() ? Ordered(nullptr) : Ordered(data.options.prompts)},
-      {"target", data.target_name()},
-      {"machine", ToJson(data.machine)},
-      {"config", ToJson(data.config)},
-      {"parameters", parameters},
-      {"weights", ToJson(data.weights)},
-      {"weight_rounding_rms", data.weight_rounding},
-      {"load", ToJson(data.load)},
-      {"generation", generation},
-      {"verify", ToJson(data.verify)},
-      {"dtypes", dtypes},
-      {"latency", Ordered(ToJson(data.latency))},
-      {"eager_beside_compiled", Ordered(ToJson(data.modes))},
-      {"speedup", data.comparison.ratios},
-      {"fp32_beside_target", ToJson(data.comparison)},
-      {"verdict", VerdictName(data.verdict())},
-      {"errors", ToJson(data.errors)}};
+  return {{"model", data.options.model},
+          {"name", data.identity.name},
+          {"license", data.identity.license.empty() ? OrderedJson(nullptr)
+                                                    : OrderedJson(data.identity.license)},
+          {"prefix", {{"rule", data.prefix_rule}, {"tokens", prefix}}},
+          {"date", data.date},
+          {"seconds", data.seconds},
+          {"mode", VerifyModeName(data.options.mode)},
+          {"prompts",
+           data.options.prompts.empty() ? OrderedJson(nullptr) : OrderedJson(data.options.prompts)},
+          {"target", data.target_name()},
+          {"machine", ToJson(data.machine)},
+          {"config", ToJson(data.config)},
+          {"parameters", parameters},
+          {"weights", ToJson(data.weights)},
+          {"weight_rounding_rms", data.weight_rounding},
+          {"load", ToJson(data.load)},
+          {"generation", generation},
+          {"verify", ToJson(data.verify)},
+          {"dtypes", dtypes},
+          {"latency", OrderedJson(ToJson(data.latency))},
+          {"eager_beside_compiled", OrderedJson(ToJson(data.modes))},
+          {"speedup", data.comparison.ratios},
+          {"fp32_beside_target", ToJson(data.comparison)},
+          {"verdict", VerdictName(data.verdict())},
+          {"errors", ToJson(data.errors)}};
 }
 
 }  // namespace merope

@@ -1,8 +1,8 @@
 // The summary before section 1, section 8 (use) and section 9 (licence). BuildReport sets the order
 // of all sections.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "report/sections.h"
 #include "verify/digits.h"
 
@@ -86,8 +86,7 @@ void WriteUsage(Section s) {
                             "llm = LLM({}, dtype=\"{}\")\n"
                             "params = SamplingParams(temperature=0.7, top_p=0.9, max_tokens=100)\n"
                             "outputs = llm.{}, params)\nprint(outputs[0].outputs[0].text)\n",
-                            nlohmann::json(model).dump(-1, ' ', false,
-                                                       nlohmann::json::error_handler_t::replace),
+                            DumpJson(model),
                             data.options.target == Precision::kBf16   ? "bfloat16"
                             : data.options.target == Precision::kFp32 ? "float32"
                                                                       : data.target_name(),

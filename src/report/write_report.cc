@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/json.h"
 #include "base/mapped_file.h"
 #include "report/report_json.h"
 #include "report/sections.h"
@@ -58,9 +59,7 @@ Result<std::vector<std::string>> WriteReport(const ReportData& data, const std::
     TRY(write("report." + suffix + ".md", ToMarkdown(document, figure)));
     TRY(write("report." + suffix + ".html", ToHtml(document)));
   }
-  TRY(write(
-      "report.json",
-      ToJson(data).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
+  TRY(write("report.json", DumpJson(ToJson(data), 2) + "\n"));
   return names;
 }
 

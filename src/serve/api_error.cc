@@ -26,12 +26,11 @@ Kind KindOf(ErrorCode code) {
 
 int HttpStatus(ErrorCode code) { return KindOf(code).status; }
 
-nlohmann::ordered_json ErrorJson(const Error& error) {
-  using Json = nlohmann::ordered_json;
+OrderedJson ErrorJson(const Error& error) {
   const auto [status, type] = KindOf(error.code);
   return {{"message", error.message},
           {"type", type},
-          {"param", error.field.empty() ? Json(nullptr) : Json(error.field)},
+          {"param", error.field.empty() ? OrderedJson(nullptr) : OrderedJson(error.field)},
           {"code", status}};
 }
 

@@ -2,9 +2,8 @@
 // OpenAiAnswer. Pure functions; any thread may call them.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json.h"
 
 namespace merope {
 
@@ -12,6 +11,6 @@ int HttpStatus(ErrorCode code);  // 400, 404, …
 
 // OpenAI's error object: {message, type, param, code}. param is Error::field, or null if the field
 // is empty. code is the HTTP status.
-nlohmann::ordered_json ErrorJson(const Error& error);
+OrderedJson ErrorJson(const Error& error);
 
 }  // namespace merope

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "engine/event_queue.h"
 #include "serve/api_error.h"
 #include "serve/openai_request.h"
@@ -23,16 +24,10 @@ namespace {
 constexpr size_t kMaxLineBytes = size_t{8} << 20, kMaxCustomIdBytes = 512;
 constexpr auto kPatience = std::chrono::milliseconds(100);
 
-using OrderedJson = nlohmann::ordered_json;
-
-std::string Dump(const OrderedJson& json) {
-  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
-}
-
 std::string ResultLine(const OrderedJson& custom_id, const std::string& response,
                        const OrderedJson& error) {
   return fmt::format("{}{}{}{},\"response\":{},\"error\":{}}}", BatchResults::kBegin, RandomId(),
-                     BatchResults::kCustomId, Dump(custom_id), response, Dump(error));
+                     BatchResults::kCustomId, DumpJson(custom_id), response, DumpJson(error));
 }
 
 std::string Response(int status, const std::string& body) {
@@ -207,7 +202,7 @@ class BatchRun {
     ++counts_.answered;
     ++counts_.failed;
     OrderedJson object = ErrorJson(error);
-    const std::string body = Dump(OrderedJson{{"error", object}});
+    const std::string body = DumpJson({{"error", object}});
     object["line"] = line;
     return results_.Write(ResultLine(custom_id, Response(HttpStatus(error.code), body), object));
   }

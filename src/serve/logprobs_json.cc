@@ -4,13 +4,11 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "base/utf8.h"
 
 namespace merope {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
 std::string Bytes(int32_t id, const Tokenizer& tokenizer) {
   const bool known = id >= 0 && id < tokenizer.vocab_size();
   return known ? tokenizer.TokenBytes(id) : "";
@@ -22,8 +20,8 @@ int64_t Characters(const std::string& text) {
   return std::ranges::count_if(text, [](char c) { return !utf8::IsContinuation(c); });
 }
 
-Json ChatToken(const TokenLogprob& token, const TokenNames& names) {
-  Json bytes = Json::array();
+OrderedJson ChatToken(const TokenLogprob& token, const TokenNames& names) {
+  OrderedJson bytes = OrderedJson::array();
   for (const unsigned char byte : Bytes(token.id, names.tokenizer)) bytes.push_back(byte);
   return {{"token", names(token.id)}, {"logprob", Finite(token.logprob)}, {"bytes", bytes}};
 }
@@ -43,10 +41,11 @@ int64_t CountCharacters(std::span<const int32_t> ids, const TokenNames& names) {
   return n;
 }
 
-Json CompletionLogprobs(std::span<const int32_t> ids, std::span<const PositionLogprobs> positions,
-                        int64_t offset, const TokenNames& names) {
-  Json offsets = Json::array(), token_logprobs = Json::array(), tokens = Json::array(),
-       tops = Json::array();
+OrderedJson CompletionLogprobs(std::span<const int32_t> ids,
+                               std::span<const PositionLogprobs> positions, int64_t offset,
+                               const TokenNames& names) {
+  OrderedJson offsets = OrderedJson::array(), token_logprobs = OrderedJson::array(),
+              tokens = OrderedJson::array(), tops = OrderedJson::array();
   const size_t without = ids.size() - positions.size();
   for (size_t i = 0; i < ids.size(); ++i) {
     const std::string name = names(ids[i]);
@@ -62,7 +61,7 @@ Json CompletionLogprobs(std::span<const int32_t> ids, std::span<const PositionLo
     token_logprobs.push_back(Finite(position.front().logprob));
     // Tokens with the same text share one entry, which holds the logprob of the first of these
     // tokens. Most such tokens are parts of a character.
-    Json top = Json::object();
+    OrderedJson top = OrderedJson::object();
     for (const TokenLogprob& token : position) top.emplace(names(token.id), Finite(token.logprob));
     tops.push_back(std::move(top));
   }
@@ -72,11 +71,11 @@ Json CompletionLogprobs(std::span<const int32_t> ids, std::span<const PositionLo
           {"top_logprobs", std::move(tops)}};
 }
 
-Json ChatLogprobs(std::span<const PositionLogprobs> positions, const TokenNames& names) {
-  Json content = Json::array();
+OrderedJson ChatLogprobs(std::span<const PositionLogprobs> positions, const TokenNames& names) {
+  OrderedJson content = OrderedJson::array();
   for (const PositionLogprobs& position : positions) {
-    Json token = ChatToken(position.front(), names);
-    Json top = Json::array();
+    OrderedJson token = ChatToken(position.front(), names);
+    OrderedJson top = OrderedJson::array();
     for (const TokenLogprob& likely : std::span(position).subspan(1))
       top.push_back(ChatToken(likely, names));
     token["top_logprobs"] = std::move(top);
@@ -85,14 +84,14 @@ Json ChatLogprobs(std::span<const PositionLogprobs> positions, const TokenNames&
   return {{"content", std::move(content)}};
 }
 
-Json PromptLogprobs(std::span<const PositionLogprobs> positions, const TokenNames& names) {
-  Json all = Json::array({nullptr});
+OrderedJson PromptLogprobs(std::span<const PositionLogprobs> positions, const TokenNames& names) {
+  OrderedJson all = OrderedJson::array({nullptr});
   for (const PositionLogprobs& position : positions) {
-    Json tokens = Json::object();
+    OrderedJson tokens = OrderedJson::object();
     for (const TokenLogprob& token : position)
-      tokens.emplace(std::to_string(token.id), Json{{"logprob", Finite(token.logprob)},
-                                                    {"rank", token.rank},
-                                                    {"decoded_token", names(token.id)}});
+      tokens.emplace(std::to_string(token.id), OrderedJson{{"logprob", Finite(token.logprob)},
+                                                           {"rank", token.rank},
+                                                           {"decoded_token", names(token.id)}});
     all.push_back(std::move(tokens));
   }
   return all;

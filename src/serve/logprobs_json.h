@@ -4,11 +4,11 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "engine/output.h"
 #include "text/tokenizer.h"
 
@@ -25,17 +25,15 @@ struct TokenNames {
 // For completions: {text_offset, token_logprobs, tokens, top_logprobs}, with offsets in characters.
 // positions: the logprobs of the last ids. The ids before them have no logprobs (the first token of
 // a prompt); their entries are null. offset: the text offset of the first id.
-nlohmann::ordered_json CompletionLogprobs(std::span<const int32_t> ids,
-                                          std::span<const PositionLogprobs> positions,
-                                          int64_t offset, const TokenNames& names);
+OrderedJson CompletionLogprobs(std::span<const int32_t> ids,
+                               std::span<const PositionLogprobs> positions, int64_t offset,
+                               const TokenNames& names);
 // The number of characters in the names of the tokens. Text offsets count these characters.
 int64_t CountCharacters(std::span<const int32_t> ids, const TokenNames& names);
 // For chat: {content: [{token, bytes, logprob, top_logprobs}]}.
-nlohmann::ordered_json ChatLogprobs(std::span<const PositionLogprobs> positions,
-                                    const TokenNames& names);
+OrderedJson ChatLogprobs(std::span<const PositionLogprobs> positions, const TokenNames& names);
 // For a prompt: an array with null for the first token, then {id: {logprob, rank, decoded_token}}
 // for each further token.
-nlohmann::ordered_json PromptLogprobs(std::span<const PositionLogprobs> positions,
-                                      const TokenNames& names);
+OrderedJson PromptLogprobs(std::span<const PositionLogprobs> positions, const TokenNames& names);
 
 }  // namespace merope

@@ -6,16 +6,11 @@
 #include <span>
 #include <utility>
 
+#include "base/json.h"
 #include "serve/api_error.h"
 
 namespace merope {
 namespace {
-
-using OrderedJson = nlohmann::ordered_json;
-
-std::string Dump(const OrderedJson& json) {
-  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
-}
 
 template <class T>
 void Append(std::vector<T>* to, std::vector<T> from) {
@@ -147,8 +142,8 @@ OrderedJson OpenAiAnswer::ChatJson(const Part& part, const char* member) const {
 std::string OpenAiAnswer::Head(std::string_view completions, std::string_view chat) const {
   const bool is_chat = request_.endpoint == Endpoint::kChatCompletions;
   return fmt::format(R"({{"id":{},"object":"{}","created":{},"model":{},"choices":)",
-                     Dump((is_chat ? "chatcmpl-" : "cmpl-") + id_), is_chat ? chat : completions,
-                     created_, Dump(model_.name));
+                     DumpJson((is_chat ? "chatcmpl-" : "cmpl-") + id_),
+                     is_chat ? chat : completions, created_, DumpJson(model_.name));
 }
 
 OrderedJson OpenAiAnswer::UsageJson() const {
@@ -166,19 +161,19 @@ Result<std::string> OpenAiAnswer::Body() const {
   for (size_t i = 0; i < choices_.size(); ++i) {
     const Part part = Rest(i);
     body += i > 0 ? ',' : '[';
-    body += Dump(chat ? ChatJson(part, "message") : CompletionJson(part));
+    body += DumpJson(chat ? ChatJson(part, "message") : CompletionJson(part));
   }
-  body += R"(],"usage":)" + Dump(UsageJson());
+  body += R"(],"usage":)" + DumpJson(UsageJson());
   if (chat && request_.gives_token_ids)
-    body += R"(,"prompt_token_ids":)" + Dump(request_.prompts.front().ids);
+    body += R"(,"prompt_token_ids":)" + DumpJson(request_.prompts.front().ids);
   if (chat && request_.gives_prompt_logprobs)
-    body += R"(,"prompt_logprobs":)" + Dump(PromptLogprobs(prompt_logprobs_.front(), Names()));
+    body += R"(,"prompt_logprobs":)" + DumpJson(PromptLogprobs(prompt_logprobs_.front(), Names()));
   return body + '}';
 }
 
 std::string OpenAiAnswer::Chunk(const OrderedJson& choices, bool with_usage) const {
-  std::string chunk = Head("text_completion", "chat.completion.chunk") + Dump(choices);
-  if (with_usage) chunk += R"(,"usage":)" + Dump(UsageJson());
+  std::string chunk = Head("text_completion", "chat.completion.chunk") + DumpJson(choices);
+  if (with_usage) chunk += R"(,"usage":)" + DumpJson(UsageJson());
   return chunk + '}';
 }
 
@@ -187,7 +182,7 @@ std::vector<std::string> OpenAiAnswer::Chunks() {
   if (closed_) return chunks;
   if (error_) {
     closed_ = true;
-    return {Dump({{"error", ErrorJson(*error_)}})};
+    return {DumpJson({{"error", ErrorJson(*error_)}})};
   }
   const bool chat = request_.endpoint == Endpoint::kChatCompletions;
   for (size_t i = 0; i < choices_.size(); ++i) {

@@ -4,12 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "engine/output.h"
 #include "serve/logprobs_json.h"
 #include "serve/openai_request.h"
@@ -58,11 +58,11 @@ class OpenAiAnswer {
 
   // The part of the choice that is not yet in chunks.
   Part Rest(size_t index) const;
-  nlohmann::ordered_json CompletionJson(const Part& part) const;
-  nlohmann::ordered_json ChatJson(const Part& part, const char* member) const;
-  std::string Chunk(const nlohmann::ordered_json& choices, bool with_usage) const;
+  OrderedJson CompletionJson(const Part& part) const;
+  OrderedJson ChatJson(const Part& part, const char* member) const;
+  std::string Chunk(const OrderedJson& choices, bool with_usage) const;
   std::string Head(std::string_view completions, std::string_view chat) const;
-  nlohmann::ordered_json UsageJson() const;
+  OrderedJson UsageJson() const;
   TokenNames Names() const;
 
   OpenAiRequest request_;

@@ -7,8 +7,6 @@
 namespace merope::jinja {
 namespace {
 
-using OrderedJson = nlohmann::ordered_json;
-
 // The recursion is as deep as the JSON is nested. ParseJson limits the nesting.
 Result<Value> ToValue(const OrderedJson& json) {
   switch (json.type()) {

@@ -191,16 +191,15 @@ std::vector<SafetensorsTensor> LogitTensors(std::span<const VerifyPrompt> prompt
 }  // namespace
 
 Status WritePrompts(const std::string& path, std::span<const VerifyPrompt> prompts) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  OrderedJson list = OrderedJson::array();
   for (const VerifyPrompt& p : prompts)
     list.push_back({{"id", p.id},
                     {"kind", p.kind},
                     {"language", p.language},
                     {"text", p.text},
                     {"ids", p.ids}});
-  const nlohmann::ordered_json root = {{"prompts", std::move(list)}};
-  return WriteFile(
-      path, root.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  const OrderedJson root = {{"prompts", std::move(list)}};
+  return WriteFile(path, DumpJson(root) + "\n");
 }
 
 Result<std::vector<VerifyPrompt>> ReadPrompts(const std::string& path, int64_t vocab) {

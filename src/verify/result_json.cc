@@ -1,49 +1,49 @@
 #include "verify/result_json.h"
 
+#include "base/json.h"
 #include "verify/kinds.h"
 
 namespace merope {
 namespace {
+OrderedJson ToJson(const Interval& interval) { return {interval.low, interval.high}; }
+OrderedJson OrNull(const std::optional<double>& value) {
+  return value ? OrderedJson(*value) : OrderedJson(nullptr);
+}
 
-using Json = nlohmann::ordered_json;
-
-Json ToJson(const Interval& interval) { return {interval.low, interval.high}; }
-Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
-Json ToJson(const GateResult& gate) {
-  return {
-      {"key", gate.key},
-      {"label", gate.label},
-      {"value", gate.value},
-      {"interval", gate.interval ? ToJson(*gate.interval) : Json(nullptr)},
-      {"confidence", gate.interval ? Json(gate.confidence) : Json(nullptr)},
-      {"min", OrNull(gate.min)},
-      {"max", OrNull(gate.max)},
-      {"strict", gate.strict},
-      {"verdict", VerdictName(gate.verdict)},
-      {"positions_needed", gate.positions_needed > 0 ? Json(gate.positions_needed) : Json(nullptr)},
-      {"note", gate.note}};
+OrderedJson ToJson(const GateResult& gate) {
+  return {{"key", gate.key},
+          {"label", gate.label},
+          {"value", gate.value},
+          {"interval", gate.interval ? ToJson(*gate.interval) : OrderedJson(nullptr)},
+          {"confidence", gate.interval ? OrderedJson(gate.confidence) : OrderedJson(nullptr)},
+          {"min", OrNull(gate.min)},
+          {"max", OrNull(gate.max)},
+          {"strict", gate.strict},
+          {"verdict", VerdictName(gate.verdict)},
+          {"positions_needed",
+           gate.positions_needed > 0 ? OrderedJson(gate.positions_needed) : OrderedJson(nullptr)},
+          {"note", gate.note}};
 }
 
 template <class T>
-Json List(const std::vector<T>& items, Json (*convert)(const T&)) {
-  Json list = Json::array();
+OrderedJson List(const std::vector<T>& items, OrderedJson (*convert)(const T&)) {
+  OrderedJson list = OrderedJson::array();
   for (const T& item : items) list.push_back(convert(item));
   return list;
 }
 
-Json ToJson(const FirstTokenTable& t) {
-  Json rows = Json::array();
+OrderedJson ToJson(const FirstTokenTable& t) {
+  OrderedJson rows = OrderedJson::array();
   for (const FirstTokenRow& r : t.rows) {
-    Json row = {{"prompt", r.prompt},
-                {"baseline_top1", r.baseline_top1},
-                {"target_top1", r.target_top1},
-                {"match", r.match}};
+    OrderedJson row = {{"prompt", r.prompt},
+                       {"baseline_top1", r.baseline_top1},
+                       {"target_top1", r.target_top1},
+                       {"match", r.match}};
     for (const FigureKind& kind : FigureKinds())
       if (kind.prompt != nullptr) row[kind.key] = r.*kind.prompt;
     rows.push_back(std::move(row));
   }
-  Json json = {{"rows", std::move(rows)}, {"matches", t.matches}};
+  OrderedJson json = {{"rows", std::move(rows)}, {"matches", t.matches}};
   for (const FigureKind& kind : FigureKinds())
     if (kind.mean != nullptr) json[kind.key] = t.*kind.mean;
   json["gates"] = List<GateResult>(t.gates, ToJson);
@@ -51,18 +51,18 @@ Json ToJson(const FirstTokenTable& t) {
   return json;
 }
 
-Json ToJson(const PositionSuite& s) {
-  Json figures = Json::object();
+OrderedJson ToJson(const PositionSuite& s) {
+  OrderedJson figures = OrderedJson::object();
   for (const PositionFigure& f : s.figures)
     figures[f.key] = {
         {"label", f.label},   {"mean", f.mean},  {"mean_interval", ToJson(f.mean_interval)},
         {"median", f.median}, {"p99", f.p99},    {"p99_interval", ToJson(f.p99_interval)},
         {"p999", f.p999},     {"worst", f.worst}};
-  Json json = {{"prompts", s.prompts},
-               {"positions", s.positions},
-               {"not_finite", s.not_finite},
-               {"figures", figures},
-               {"same_top1", s.same_top1}};
+  OrderedJson json = {{"prompts", s.prompts},
+                      {"positions", s.positions},
+                      {"not_finite", s.not_finite},
+                      {"figures", figures},
+                      {"same_top1", s.same_top1}};
   for (const FigureKind& kind : FigureKinds()) {
     if (kind.suite != nullptr) json[kind.key] = s.*kind.suite;
     if (kind.interval != nullptr)
@@ -70,7 +70,7 @@ Json ToJson(const PositionSuite& s) {
     if (kind.percentiles != nullptr) json[kind.key] = s.*kind.percentiles;
   }
   json.update({{"flips", List<Flip>(s.flips,
-                                    [](const Flip& f) -> Json {
+                                    [](const Flip& f) -> OrderedJson {
                                       return {{"prompt", f.prompt_id},
                                               {"position", f.position},
                                               {"baseline_top1", f.baseline_top1},
@@ -80,7 +80,7 @@ Json ToJson(const PositionSuite& s) {
                                               {"explained", f.explained}};
                                     })},
                {"outliers", List<Outlier>(s.outliers,
-                                          [](const Outlier& o) -> Json {
+                                          [](const Outlier& o) -> OrderedJson {
                                             return {{"prompt", o.prompt_id},
                                                     {"position", o.position},
                                                     {"bhattacharyya", o.bhattacharyya},
@@ -89,7 +89,7 @@ Json ToJson(const PositionSuite& s) {
                                                     {"explained", o.explained}};
                                           })},
                {"by_prompt", List<PromptSummary>(s.by_prompt,
-                                                 [](const PromptSummary& p) -> Json {
+                                                 [](const PromptSummary& p) -> OrderedJson {
                                                    return {
                                                        {"id", p.id},
                                                        {"kind", p.kind},
@@ -106,7 +106,7 @@ Json ToJson(const PositionSuite& s) {
   return json;
 }
 
-Json ToJson(const ReferenceCheck& c) {
+OrderedJson ToJson(const ReferenceCheck& c) {
   return {{"positions", c.positions},
           {"max_relative_l2", c.max_relative_l2},
           {"mean_relative_l2", c.mean_relative_l2},
@@ -125,7 +125,7 @@ Json ToJson(const ReferenceCheck& c) {
 
 }  // namespace
 
-Json ToJson(const VerifyResult& r) {
+OrderedJson ToJson(const VerifyResult& r) {
   return {{"model", r.model},
           {"mode", VerifyModeName(r.mode)},
           {"baseline", r.baseline},

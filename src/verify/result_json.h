@@ -2,12 +2,11 @@
 // `merope verify` and `merope report`. Pure functions: any thread may call them.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
+#include "base/json.h"
 #include "verify/result.h"
 
 namespace merope {
 
-nlohmann::ordered_json ToJson(const VerifyResult& result);
+OrderedJson ToJson(const VerifyResult& result);
 
 }  // namespace merope

@@ -27,14 +27,14 @@ CharSet Where(char32_t first, char32_t last, Predicate holds) {
   return CharSet(std::move(ranges));
 }
 
-CharacterClass Digits() {
+CharacterClass DigitClass() {
   const CharSet digits({{'0', '9'}});
   const auto is_number = [](char32_t c) { return unicode::IsNumber(c); };
   // Unicode has no numbers above U+2FFFF.
   return {digits, CharSet::All() - Where(0, 0x2FFFF, is_number)};
 }
 
-CharacterClass Words() {
+CharacterClass WordClass() {
   // Ranges of letters and digits without gaps. More ranges would make automata slower for little
   // gain.
   const CharSet word(
@@ -54,7 +54,7 @@ CharacterClass Words() {
                     Where(0x3000, 0x303F, is_no_word)};
 }
 
-CharacterClass Spaces() {
+CharacterClass SpaceClass() {
   const CharSet space({{'\t', '\r'},
                        {' ', ' '},
                        {0xA0, 0xA0},
@@ -79,7 +79,7 @@ struct Versions {
 }  // namespace
 
 const CharacterClass& NamedClass(char name, bool ascii_only, bool ascii) {
-  static const Versions digits(Digits()), words(Words()), spaces(Spaces());
+  static const Versions digits(DigitClass()), words(WordClass()), spaces(SpaceClass());
   const Versions& versions = name == 'd' ? digits : name == 'w' ? words : spaces;
   return ascii ? versions.ascii : ascii_only ? versions.ascii_only : versions.all;
 }
