@@ -1,7 +1,7 @@
 # For `pip install .`, which must work without any earlier setup. Libraries that are not installed
 # are unpacked from Debian's packages into build/ (scripts/fetch-debian), where the later
 # find_package calls find them. On other systems than Debian, or offline, the libraries stay
-# missing, and the error says which packages to install.
+# missing, and the error lists the packages to install.
 option(MEROPE_FETCH "Unpack Debian's packages of libraries that are not installed into build/" ON)
 
 # scikit-build-core sets the folder of the interpreter's headers, whether or not the folder exists.
@@ -67,6 +67,6 @@ if(missing)
     "found none. Install them, or set CMAKE_PREFIX_PATH to where they are.")
 endif()
 
-if(OPENSSL_INCLUDE_DIR MATCHES "/${own}/") # its headers include those of the architecture
+if(OPENSSL_INCLUDE_DIR MATCHES "/${own}/") # its headers include others from the architecture's folder
   target_include_directories(OpenSSL::Crypto SYSTEM INTERFACE ${OPENSSL_INCLUDE_DIR}/${CMAKE_LIBRARY_ARCHITECTURE})
 endif()

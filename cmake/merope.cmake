@@ -38,7 +38,8 @@ function(merope_layer name)
     add_library(merope_${name} STATIC ${sources})
     set(scope PUBLIC)
   endif()
-  # Kernels include themselves once per instruction set and are large enough alone.
+  # A source of kernels includes itself once per instruction set. Kernels and Unicode tables are
+  # large and compile alone.
   if(MEROPE_UNITY AND sources)
     set(alone ${sources})
     list(FILTER alone INCLUDE REGEX "/kernels/|/unicode_tables")

@@ -14,8 +14,8 @@ void Attention(benchmark::State& state, Precision precision) {
   const int64_t total = context + rows, pages = (total + kPageTokens - 1) / kPageTokens;
   const int64_t width = shape.num_heads * shape.head_dim;
   const int64_t kv_width = shape.num_kv_heads * shape.head_dim;
-  // As many layers as the model has: each call then reads its keys and values from memory, not from
-  // a processor cache.
+  // The KV cache has as many layers as the model. So each call reads its keys and values from
+  // memory, not from a processor cache.
   const KvShape kv_shape{shape.num_layers, shape.num_kv_heads, shape.head_dim};
 
   const std::unique_ptr<Backend> backend = MakeCpuBackend({.precision = precision, .threads = 0});

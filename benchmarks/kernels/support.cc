@@ -11,7 +11,7 @@
 namespace merope {
 namespace {
 
-// Uniform in [−1, 1).
+// Calls store(i, x) for each i in [0, n). x is a random number, uniform in [−1, 1].
 template <class Store>
 void ForRandom(int64_t n, const Store& store) {
   std::minstd_rand random(1);

@@ -54,7 +54,7 @@ def python_of(folder):
 
 def unpack_system_libraries(packages, folder, log):
     """Unpacks Debian packages beside the venv. The system's own packages stay unchanged. Without
-    the packages, the peer still runs, but more slowly; its flags say which libraries were
+    the packages, the peer still runs, but more slowly; its flags name the libraries that were
     preloaded."""
     target = os.path.join(folder, "libraries")
     os.makedirs(target, exist_ok=True)

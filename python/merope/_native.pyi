@@ -1,4 +1,4 @@
-"""The C++ engine behind merope; use the package's own classes."""
+"""The C++ engine behind merope. Programs use the package's own classes."""
 
 from typing import final
 
@@ -9,11 +9,12 @@ def synthesize(directory: str, config_path: str, seed: int = 0) -> None:
 
 @final
 class Params:
-    """A request's parameters as the engine takes them."""
+    """The parameters of a request, in the form that the engine takes."""
 
     def __init__(self, fields: dict[str, object]) -> None: ...
     def settle(self) -> None:
-        """Checks all fields, and settles those that depend on others."""
+        """Checks all fields, and sets the fields that depend on others. Limits that depend on the
+        model are checked later, when a request is submitted. Raises a ValueError."""
     @staticmethod
     def defaults() -> dict[str, object]:
         """Returns every field and its default value; None for lists and objects."""
@@ -36,7 +37,8 @@ class Params:
 class Tokenizer:
     def encode(self, text: str, add_special: bool) -> list[int]: ...
     def encode_prompt(self, text: str, add_prefix: bool) -> list[int]:
-        """As the prompt of a request: a prefix that is there already is not doubled."""
+        """Encodes the prompt of a request. If the text already begins with the tokenizer's prefix
+        (BOS), no second prefix is added."""
     def decode(self, ids: list[int], skip_special: bool) -> str: ...
     def token_to_id(self, token: str) -> int | None: ...
     def id_to_token(self, id: int) -> str: ...
@@ -46,7 +48,7 @@ class Tokenizer:
 
 @final
 class Event:
-    """What one step has made certain of one of a request's sequences."""
+    """The new results of one sequence of a request."""
 
     @property
     def tag(self) -> int: ...
@@ -83,13 +85,13 @@ class Events:
 
     def __init__(self) -> None: ...
     def fileno(self) -> int:
-        """Readable when take() gives something."""
+        """Returns a file descriptor, which is readable when take() would return events."""
     def take(self) -> list[Event]:
-        """All that has come, in order; does not wait."""
+        """Returns all events that have arrived, in order. Does not wait."""
 
 @final
 class Model:
-    """A loaded model, and the engine that runs it."""
+    """A loaded model, and the engine that runs this model."""
 
     def __init__(self, path: str, *, dtype: str, kv_cache_dtype: str, enforce_eager: bool,
                  num_threads: int, max_model_len: int, max_num_seqs: int,
@@ -97,13 +99,15 @@ class Model:
                  by_priority: bool, max_logprobs: int, speculative_tokens: int) -> None: ...
     def submit(self, events: Events, tag: int, prompt: list[int], params: Params, seed: int | None,
                priority: int, cache_salt: str) -> int:
-        """The request's events come to `events` under this tag."""
+        """Returns the id of the request. `events` receives the events of the request, with this
+        tag."""
     def abort(self, id: int) -> None: ...
     def reset_prefix_cache(self) -> bool: ...
     def stats(self) -> dict[str, int]: ...
     def render_chat(self, messages: str, variables: str, add_generation_prompt: bool,
                     continue_final: str, openai_messages: bool, chat_template: str | None) -> str:
-        """The checkpoint's template, or another's source, over messages and variables in JSON."""
+        """Renders the checkpoint's chat template, or the template whose source is chat_template.
+        messages and variables are JSON."""
     @property
     def tokenizer(self) -> Tokenizer: ...
     @property
@@ -130,4 +134,4 @@ class Model:
     def generation_config(self) -> dict[str, float]: ...
     @property
     def description(self) -> str:
-        """One line about what was loaded, for a log."""
+        """One line for a log, about the loaded model."""

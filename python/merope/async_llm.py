@@ -96,7 +96,7 @@ class AsyncLLM(Engine):
     ) -> AsyncGenerator[RequestOutput, None]:
         """Completes a prompt (see LLM.generate), and yields an output each time new events come.
 
-        sampling_params.output_kind says whether each output holds all text and tokens so far, or
+        sampling_params.output_kind sets whether each output holds all text and tokens so far, or
         only the new ones, or whether there is only one output at the end. If the caller stops
         iterating or is cancelled, the request ends.
         """

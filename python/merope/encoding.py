@@ -22,7 +22,7 @@ Side = Literal["left", "right"]
 
 
 def wants_truncation(truncation: Truncation | None, max_length: int | None) -> bool:
-    """Says whether a text is cut to max_length. With None, a text is cut if max_length is given."""
+    """Returns whether a text is cut to max_length. With None, max_length alone decides."""
     if truncation not in (None, False, True, "longest_first", "only_first", "do_not_truncate"):
         raise ValueError(f"truncation: expected a bool, \"longest_first\", \"only_first\" or "
                          f"\"do_not_truncate\", found {truncation!r}")
@@ -38,7 +38,7 @@ def wants_truncation(truncation: Truncation | None, max_length: int | None) -> b
 def truncate(body: list[int], whole: list[int], max_length: int, side: Side) -> list[int]:
     """Cuts body so that whole has at most max_length tokens.
 
-    whole: body with the tokenizer's own tokens around it, which are kept where they fit.
+    whole: body with the tokenizer's own tokens around body. Own tokens that fit are kept.
     """
     extra = len(whole) - len(body)
     prefix = next((n for n in range(extra + 1) if whole[n:n + len(body)] == body), extra)

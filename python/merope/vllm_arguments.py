@@ -13,7 +13,7 @@ from typing import Any
 
 logger = logging.getLogger("merope")
 
-# The engine arguments of vLLM that say how the work is done, and change no result.
+# The engine arguments of vLLM that set how the work is done, and change no result.
 _WITHOUT_EFFECT = frozenset("""
     allowed_local_media_path allowed_media_domains async_scheduling attention_backend
     attention_config block_size code_revision collect_detailed_traces compilation_config

@@ -144,7 +144,7 @@ void BindParams(nb::module_& m) {
             Unwrap(Settle(&self,
                           {.vocab_size = std::numeric_limits<int32_t>::max(), .max_logprobs = -1}));
           },
-          "Checks all fields, and settles those that depend on others.")
+          "Checks all fields, and sets the fields that depend on others.")
       .def_static("defaults", &Defaults, nb::sig("def defaults() -> dict[str, object]"),
                   "Returns every field and its default value; None for lists and objects.")
       .def_ro("temperature", &SamplingParams::temperature)

@@ -1,4 +1,4 @@
-"""A tiny random checkpoint that all tests share, and SmolLM2 where MEROPE_SMOLLM2 names it."""
+"""Fixtures: a tiny random checkpoint that all tests share, and SmolLM2 if MEROPE_SMOLLM2 is set."""
 
 import json
 import os

@@ -5,7 +5,7 @@ import pytest
 
 from merope import AsyncLLM, LLM, RequestOutputKind, SamplingParams
 
-ENDLESS = SamplingParams(temperature=0, max_tokens=99_000, ignore_eos=True)  # ends by being aborted, on any machine
+ENDLESS = SamplingParams(temperature=0, max_tokens=99_000, ignore_eos=True)  # the tests abort it
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ async def all_of(engine, prompt, params, request_id=None):
 
 
 async def start(engine, *tasks):
-    """Until so many requests are in the engine."""
+    """Waits until the engine has as many requests as there are tasks."""
     while running(engine) < len(tasks):
         assert not any(task.done() for task in tasks)
         await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""Beam search against searches of our own over the whole distributions."""
+"""Compares beam search with plain searches over the whole distributions."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from merope import BeamSearchParams, LLM, SamplingParams
 
 @pytest.fixture(scope="module")
 def distributions(llm):
-    """All logprobs after a list of tokens."""
+    """Returns a function that gives all logprobs of the token after each prompt."""
     known = {}
     one = SamplingParams(temperature=0, max_tokens=1, logprobs=-1)
 
@@ -22,7 +22,8 @@ def distributions(llm):
 
 
 def plain_beam_search(distributions, prompt, width, steps, penalty, eos):
-    """The textbook's: every continuation of every beam, the best kept."""
+    """The textbook algorithm: extends each beam by its 2 * width best tokens, and keeps the best
+    beams."""
     def score(entry):
         tokens, total = entry
         return total / (len(tokens) - (tokens[-1] == eos)) ** penalty

@@ -37,7 +37,7 @@ def test_options(llm):
     assert prompt([said], chat_template=fields) == json.dumps(
         {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"z": 1, "a": 2}}}],
          "name": "n", "x": 1})
-    # apply_chat_template leaves arguments and parts as they are.
+    # apply_chat_template does not change the arguments of tool calls or the parts of contents.
     apply = llm.get_tokenizer().apply_chat_template
     assert apply([said], chat_template=fields, tokenize=False) == json.dumps(
         {k: v for k, v in said.items() if v is not None})

@@ -131,7 +131,7 @@ def test_all_logprobs_sum_to_one_and_prompt_logprobs_are_those_of_decoding(llm):
         assert sorted(entry.rank for entry in position.values())[0] == 1
     ids = decoded.outputs[0].token_ids
     (scored,) = llm.generate([[5, 6, 7, *ids]], SamplingParams(max_tokens=1, prompt_logprobs=-1))
-    assert scored.prompt_logprobs[3:] == decoded.outputs[0].logprobs  # to the bit
+    assert scored.prompt_logprobs[3:] == decoded.outputs[0].logprobs  # bit-identical
 
 
 def test_logprobs_of_a_token_that_is_not_among_the_likeliest(llm):
@@ -201,7 +201,7 @@ def test_prefix_cache_and_metrics(model):
     llm = LLM(model, max_model_len=512)
     prompt = [9] * 200
     first, second = (llm.generate(prompt, GREEDY)[0] for _ in range(2))
-    assert (first.num_cached_tokens, second.num_cached_tokens) == (0, 192)  # whole pages of 64
+    assert (first.num_cached_tokens, second.num_cached_tokens) == (0, 192)  # pages of 64 tokens
     assert first.outputs[0].token_ids == second.outputs[0].token_ids
     assert llm.generate({"prompt_token_ids": prompt, "cache_salt": "x"}, GREEDY)[0].num_cached_tokens == 0
     assert metric(llm, "prefix_cache_hits") == 192
@@ -260,7 +260,7 @@ def test_waiting_leaves_python_to_others(llm):
 
 
 class Counted:
-    """Stands for tqdm."""
+    """A replacement for tqdm."""
 
     def __init__(self, total, desc):
         self.total, self.done, self.closed = total, 0, False
@@ -281,7 +281,7 @@ def test_progress(llm, capfd):
     llm.generate(["a", "b", "c"], GREEDY, use_tqdm=bar)
     assert (made[0].total, made[0].done, made[0].closed) == (3, 3, True)
     llm.generate("a", GREEDY)
-    assert capfd.readouterr() == ("", "")  # no terminal
+    assert capfd.readouterr() == ("", "")  # standard error is no terminal
 
 
 @pytest.mark.parametrize(("use_tqdm", "drawn"), [(True, True), (False, False)])

@@ -1,4 +1,4 @@
-"""What concerns the whole process: Ctrl-C, forks, its end. Each in a Python of its own."""
+"""Tests of the whole process: Ctrl-C, forks, the end of the process. Each test starts a Python."""
 
 import signal
 import subprocess
@@ -51,7 +51,7 @@ except KeyboardInterrupt:
     out, _ = finish(process)
     stopped, done, same, running = out.split()
     assert float(stopped) - sent < 1
-    assert float(done) - sent < 5  # it does not wait for 4 * 90,000 tokens
+    assert float(done) - sent < 5  # the call does not wait for 4 * 90,000 tokens
     assert (same, running) == ("True", "0")
 
 

@@ -1,4 +1,4 @@
-"""_native.pyi says what the module has."""
+"""Checks that _native.pyi has the names and types of the module."""
 
 import ast
 import pathlib

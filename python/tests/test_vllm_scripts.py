@@ -1,4 +1,4 @@
-"""What scripts written for vLLM pass and read."""
+"""Tests the arguments that scripts written for vLLM pass, and the results that they read."""
 
 import json
 import logging

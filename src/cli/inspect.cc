@@ -94,7 +94,7 @@ OrderedJson QuantizationJson(const ModelConfig& config) {
   return {
       {"group_size", BlockElements(config.dtype)},
       {"scales", "bf16"},
-      {"turned", config.dtype == DType::kInt8},
+      {"rotated", config.dtype == DType::kInt8},
       {"source", config.quantized_from ? OrderedJson(*config.quantized_from) : OrderedJson()},
       {"merope_version", config.quantized_by ? OrderedJson(*config.quantized_by) : OrderedJson()}};
 }
@@ -259,7 +259,7 @@ std::string ToText(const Checkpoint& checkpoint, const Inspection& found) {
     lines.Add(
         "Quantized", "matrices to {} in groups of {} with bf16 scales{}; from {}, by merope {}",
         DTypeName(config.dtype), BlockElements(config.dtype),
-        config.dtype == DType::kInt8 ? ", turned" : "",
+        config.dtype == DType::kInt8 ? ", rotated" : "",
         config.quantized_from.value_or("unknown types"), config.quantized_by.value_or("unknown"));
   if (found.tokenizer.present) {
     lines.Add("Tokenizer", "{} ids", Grouped(found.tokenizer.vocab_size));

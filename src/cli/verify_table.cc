@@ -106,7 +106,7 @@ std::string Positions(const VerifyResult& result, bool color) {
       "target  KL {}  σ {}\n",
       check.positions, Number(check.emulated_kl), Number(check.emulated_sigma),
       Number(check.target_kl), Number(check.target_sigma));
-  text += fmt::format("  fp32 → double sums: relative L2 mean {}, max {}\n\n",
+  text += fmt::format("  fp32 → double-precision reference: relative L2 mean {}, max {}\n\n",
                       Number(check.mean_relative_l2), Number(check.max_relative_l2));
   return text + Gates(PositionGateKinds(), suite.gates, color) +
          fmt::format("\n  (b): {}\n\n", Colored(suite.verdict, color));

@@ -187,7 +187,7 @@ Result<QuantizeResult> Quantize(const Checkpoint& checkpoint, const std::string&
                                                              {"dtype", name},
                                                              {"group_size", format.group},
                                                              {"scales", "bf16"},
-                                                             {"turned", rotated},
+                                                             {"rotated", rotated},
                                                              {"source", source},
                                                              {"merope_version", MEROPE_VERSION}}));
 

@@ -49,9 +49,9 @@ void WriteSources(const Section& s) {
        {Percent(e.mean_relative_l2, 3)},
        {bf16 ? say("rounding the inputs of every matrix product, through all layers",
                    "每个矩阵乘的输入舍入，经所有层累积")
-             : say("the fast path against double sums", "快速路径与双精度求和")}});
+             : say("the fast path against the double-precision reference", "快速路径与双精度参考")}});
   table.rows.push_back(
-      {{say("fp32 against double sums (relative L2)", "fp32 与双精度求和（相对 L2）")},
+      {{say("fp32 against the double-precision reference (relative L2)", "fp32 与双精度参考（相对 L2）")},
        {Number(r.mean_relative_l2)},
        {say("the baseline's own error: what the comparison cannot see below",
             "基线自身误差：比较的分辨下限")}});
@@ -328,7 +328,7 @@ void WriteCriteria(const Section& s) {
                  {{say("(b) every position, with intervals", "(b) 全部位置，含置信区间")},
                   {passed(v.positions.gates)},
                   {Badge(v.positions.verdict)}},
-                 {{say("fp32 baseline against double sums", "fp32 基线与双精度求和")},
+                 {{say("fp32 baseline against the double-precision reference", "fp32 基线与双精度参考")},
                   {"—"},
                   {Badge(v.reference.verdict)}}}});
 }

@@ -9,18 +9,18 @@ namespace {
 struct Case {
   int64_t head_dim, n_heads, n_kv_heads, context, rows;
 };
-// Lengths around the ends of pages (64) and of the chunks in which long contexts are summed
-// (1,024).
+// Lengths around the ends of pages (64 positions), and around the ends of the chunks in which long
+// contexts are summed (1,024 positions).
 const Case kCases[] = {{2, 1, 1, 0, 1},     {8, 3, 1, 0, 7},      {16, 4, 2, 62, 3},
                        {34, 2, 2, 63, 66},  {64, 9, 3, 120, 9},   {64, 2, 1, 1020, 10},
                        {80, 4, 4, 1087, 1}, {128, 2, 1, 2100, 2}, {260, 2, 1, 65, 3}};
 
-// In one step what comes before, in another the rows that are looked at.
+// A value of `chunk`: one step for the context, and one step for the rows.
 constexpr int64_t kContextThenRows = 0;
 
-// Runs attention over a cache filled with `context` positions, in steps of at most `chunk` rows,
-// and returns the outputs of the last `rows` positions; steps without one of them only store their
-// keys and values. Pages lie in memory in a shuffled order.
+// Runs attention over `context` positions and then `rows` positions, in steps of at most `chunk`
+// rows. Returns the outputs of the last `rows` positions. A step without one of these positions
+// only stores its keys and values. The pages lie in memory in reverse order.
 std::vector<float> Attend(Backend& backend, const Case& c, const std::vector<float>& q,
                           const std::vector<float>& k, const std::vector<float>& v, int64_t chunk) {
   const int64_t total = c.context + c.rows, n_pages = (total + kPageTokens - 1) / kPageTokens;
@@ -59,8 +59,8 @@ class AttentionTest : public OnEveryTarget {
     q_ = RandomValues(total * c.n_heads * c.head_dim, 1);
     k_ = RandomValues(total * c.n_kv_heads * c.head_dim, 2);
     v_ = RandomValues(total * c.n_kv_heads * c.head_dim, 3);
-    // Every position's own key is made the one its queries look for, so that no position is too
-    // light to be missed.
+    // Adds the query of each position to the key of the same position. Each query then gives its
+    // own position a large weight, so that a test notices if a position is missing.
     const int64_t group = c.n_heads / c.n_kv_heads;
     for (int64_t t = 0; t < total; ++t)
       for (int64_t head = 0; head < c.n_kv_heads; ++head)
@@ -72,7 +72,7 @@ class AttentionTest : public OnEveryTarget {
     rounded_v_ = RoundedHeads(v_, c.head_dim);
   }
 
-  // As products take them.
+  // Returns the values as the products take them: quantized to int8, or rounded to the precision.
   std::vector<float> RoundedHeads(const std::vector<float>& values, int64_t head_dim) const {
     std::vector<float> rounded;
     std::vector<int8_t> q(static_cast<size_t>(head_dim));
@@ -86,7 +86,7 @@ class AttentionTest : public OnEveryTarget {
     return rounded;
   }
 
-  // A position's scale of V: its largest magnitude is 127 of that.
+  // The scale of V at a position: the largest magnitude is 127 times the scale.
   double ScaleOfV(int64_t t, int64_t head, const Case& c) const {
     double largest = 0;
     for (int64_t e = 0; e < c.head_dim; ++e)
@@ -96,10 +96,11 @@ class AttentionTest : public OnEveryTarget {
     return largest / 127;
   }
 
-  // Bound on |out − expected| for one output: each score is off by at most its dot product's bound,
-  // twice (its own and the maximum's), each probability by that, the exponential's ulp and, in
-  // bf16, one ulp of 2^-7 where the two round to different sides; numerator and denominator by
-  // their chains.
+  // Checks a bound on |out − expected| for each output. A score is off by at most the bound of its
+  // dot product. This error counts twice, because the maximum of the scores has the same error. A
+  // probability is off by the error of its score, by one ulp of the exponential and, in bf16, by
+  // one ulp of 2^-7 if the two back ends round to different sides. Numerator and denominator are
+  // also off by the roundings of their chains.
   bool Within(const Case& c, const std::vector<float>& expected,
               const std::vector<float>& out) const {
     const int64_t group = c.n_heads / c.n_kv_heads, d = c.head_dim;
@@ -127,7 +128,8 @@ class AttentionTest : public OnEveryTarget {
         double total = 0, heaviest = 0;
         for (double& s : score) total += s = std::exp(s - max);
         const double ulp = !int8_ && precision() == Precision::kBf16 ? 0x1p-7 : 0;
-        // An int8 cache's weights, probability times scale, have 65,280 steps to the heaviest one.
+        // In an int8 cache, a weight is a probability times the scale of V. The largest weight is
+        // 65,280 steps.
         if (int8_)
           for (int64_t t = 0; t < length; ++t)
             heaviest =
@@ -182,7 +184,7 @@ void AttentionTest::ExpectWithinBound() {
 
 void AttentionTest::ExpectBoundCatches() {
   for (const Case& c : kCases) {
-    if (c.context + c.rows == 1) continue;  // a lone position has all the weight whatever its key
+    if (c.context + c.rows == 1) continue;  // a single position has all the weight, for any key
     SCOPED_TRACE(testing::Message() << "head_dim " << c.head_dim << ", context " << c.context);
     Fill(c);
     const auto expected = Attend(*reference_, c, q_, k_, v_, kContextThenRows);
@@ -206,8 +208,10 @@ void AttentionTest::ExpectSameBits() {
   }
 }
 
-// One token of each of many sequences, some heads at a time then, and each by itself, a head at a
-// time: the same bits. Heads that one thread takes together, whatever is left of them, included.
+// A step with one token of each of many sequences gives the same bits as each sequence alone. In
+// the step with many sequences, a thread takes several heads at a time. For a sequence alone, a
+// thread takes one head at a time. The number of heads is not always a multiple of the number that
+// a thread takes.
 void AttentionTest::ExpectManySequencesToBeEachAlone() {
   for (const auto& [heads, kv_heads, dim] :
        {std::array<int64_t, 3>{6, 3, 34}, {8, 8, 64}, {14, 7, 80}, {40, 2, 16}}) {
@@ -263,7 +267,8 @@ void AttentionTest::ExpectManySequencesToBeEachAlone() {
   }
 }
 
-// A NaN in q, or in k or v of any position, shows in every row that attends to it.
+// A NaN in q, or in k or v of any position, makes the output of every row that attends to the
+// position NaN.
 void AttentionTest::ExpectNaNsToShow() {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
   for (const Case& c : kCases) {
@@ -272,7 +277,7 @@ void AttentionTest::ExpectNaNsToShow() {
     const auto kv_width = static_cast<size_t>(c.n_kv_heads * c.head_dim);
     const auto q_width = static_cast<size_t>(c.n_heads * c.head_dim);
     const auto total = static_cast<size_t>(c.context + c.rows);
-    // Whether the last row is NaN in the heads of the last K and V head.
+    // Whether the last row is NaN in the query heads of the last K/V head.
     const auto shows = [&](Backend& backend, const std::vector<float>& q,
                            const std::vector<float>& k, const std::vector<float>& v) {
       const auto out = Attend(backend, c, q, k, v, kContextThenRows);
@@ -306,8 +311,9 @@ TEST_P(AttentionTest, LiesWithinTheBoundOfTheReference) { ExpectWithinBound(); }
 TEST_P(AttentionTest, TheBoundCatchesADroppedPositionAndANeighboursRow) { ExpectBoundCatches(); }
 TEST_P(AttentionTest, ChunksAndSingleStepsGiveTheSameBits) { ExpectSameBits(); }
 
-// A page's second half is written after it was copied, to the original and to the copy: each has
-// what it would have alone. Of several layers and heads, and of pages at both ends of the memory.
+// Copies a page. Then writes different second halves to the original and to the copy. Each page
+// must have the content that it would have alone. Covers several layers and heads, and pages at
+// both ends of the memory.
 void AttentionTest::ExpectCopiesToBePages(Backend& backend) {
   constexpr int64_t kLayers = 3, kHeads = 2, kDim = 34, kRows = 40, kPages = 3;
   const auto values = RandomValues(4 * kRows * kHeads * kDim, 9);
@@ -318,7 +324,8 @@ void AttentionTest::ExpectCopiesToBePages(Backend& backend) {
   };
   auto kv = backend.AllocateKv({kLayers, kHeads, kDim}, kPages);
   ASSERT_TRUE(kv);
-  // Half a page at context `half · kRows / 2`, whose values differ by layer; what attention says.
+  // Writes half a page at context `half · kRows / 2`, with different values for each layer. Returns
+  // the results of attention.
   const auto step = [&](int32_t page, int64_t half, int64_t from) {
     std::vector<float> results;
     const SequenceRows sequence{0, kRows / 2, half * kRows / 2, std::span(&page, 1)};
@@ -342,7 +349,7 @@ void AttentionTest::ExpectCopiesToBePages(Backend& backend) {
   const auto expected = step(1, 1, 1), otherwise = step(1, 1, 2);
   ASSERT_NE(expected, otherwise);
   for (const int32_t to : {0, 2}) {
-    step(to, 0, 5);  // what was there before
+    step(to, 0, 5);  // the old content of the page
     step(to, 1, 5);
     backend.CopyKvPage(**kv, 1, to);
     EXPECT_EQ(step(1, 1, 1), expected);

@@ -8,7 +8,8 @@ constexpr int64_t kRows = 3;
 
 class ElementwiseTest : public OnEveryTarget {
  protected:
-  // |out − expected| ≤ bound(i) for every i; bounds are in units of the values' own magnitudes.
+  // Whether |out − expected| ≤ bound(i) for every i. Each bound is proportional to the magnitudes
+  // of the values.
   template <class Bound>
   static bool Within(const std::vector<float>& out, const std::vector<float>& expected,
                      const Bound& bound) {
@@ -30,8 +31,9 @@ TEST_P(ElementwiseTest, RmsNorm) {
       return FromBackend(backend, out);
     };
     const auto expected = run(*reference_, x);
-    // A sum of n squares (all positive: relative error γ_2n), halved by the root; then division,
-    // sum with eps, root, reciprocal and two products.
+    // The sum of n squares has a relative error of γ_2n, because all squares are positive. The root
+    // halves this error. Then follow the division, the sum with eps, the root, the reciprocal and
+    // two products.
     const auto bound = [&](size_t i) {
       return Gamma(static_cast<double>(n) + 8) * std::fabs(double{expected[i]});
     };
@@ -55,8 +57,8 @@ TEST_P(ElementwiseTest, SwiGlu) {
       return FromBackend(backend, out);
     };
     const auto expected = run(*reference_, gate_up);
-    // Highway states one ulp for Exp, which is two roundings' worth; then a sum, a quotient and a
-    // product.
+    // Highway states an error of one ulp for Exp, which counts as two roundings. Then follow a sum,
+    // a quotient and a product.
     const auto bound = [&](size_t i) { return Gamma(6) * std::fabs(double{expected[i]}); };
     EXPECT_TRUE(Within(run(*cpu_, gate_up), expected, bound));
     auto dropped = gate_up;
@@ -116,10 +118,10 @@ TEST_P(ElementwiseTest, Rope) {
     const auto run = [&](Backend& backend, const std::vector<float>& cos) {
       backend.BeginStep(
           {.tokens = {}, .rope_cos = cos, .rope_sin = sines, .sequences = {}, .logit_rows = {}});
-      const Tensor turned = ToBackend(backend, kRows, cols, x);
-      backend.Rope(turned, head_dim);
+      const Tensor rotated = ToBackend(backend, kRows, cols, x);
+      backend.Rope(rotated, head_dim);
       backend.EndStep();
-      return FromBackend(backend, turned);
+      return FromBackend(backend, rotated);
     };
     const auto expected = run(*reference_, cosines);
     const auto bound = [&](size_t i) {

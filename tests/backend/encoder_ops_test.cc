@@ -1,4 +1,4 @@
-// The ops of encoders, which the reference has: against their definitions.
+// Tests the ops of encoders in the reference back end against their definitions.
 #include <cmath>
 
 #include "tests/backend/support.h"
@@ -26,7 +26,7 @@ TEST_F(EncoderOps, LayerNorm) {
     for (int64_t i = 0; i < kCols; ++i) variance += (at(i) - mean) * (at(i) - mean) / kCols;
     for (int64_t i = 0; i < kCols; ++i) {
       const auto j = static_cast<size_t>(i);
-      // The sum with the bias may cancel: the bound is that of its terms.
+      // The sum with the bias may cancel, so the bound is that of the two terms.
       const double scaled = (at(i) - mean) / std::sqrt(variance + double{1e-5f}) * double{gain[j]};
       EXPECT_NEAR(found[static_cast<size_t>(row * kCols + i)], scaled + double{bias[j]},
                   2 * kUnitRoundoff * (std::fabs(scaled) + std::fabs(double{bias[j]})));
@@ -40,7 +40,7 @@ TEST_F(EncoderOps, Gelu) {
   const Tensor out = *backend_->Allocate(1, n);
   backend_->Gelu(ToBackend(*backend_, 1, n, x), out);
   const auto found = FromBackend(*backend_, out);
-  // Values of x · Φ(x), of tables of the normal distribution.
+  // Values of x · Φ(x), from tables of the normal distribution.
   const double expected[] = {0, -0.00404969409, -0.15865525393, -0.04601721627,
                              0, 5.0000040e-7,   0.34573123063,  1.95449973610,
                              40};
@@ -48,7 +48,7 @@ TEST_F(EncoderOps, Gelu) {
     EXPECT_NEAR(found[i], expected[i], 1e-7 * (1 + std::fabs(expected[i])));
 }
 
-// Each row sees all rows of its sequence and none of another.
+// Each row attends to all rows of its sequence and to no row of another sequence.
 TEST_F(EncoderOps, BidirectionalAttention) {
   constexpr int64_t kRows = 9, kHeads = 4, kKvHeads = 2, kDim = 6;
   const auto q = RandomValues(kRows * kHeads * kDim, 1),
@@ -89,7 +89,8 @@ TEST_F(EncoderOps, BidirectionalAttention) {
             sum += weights[static_cast<size_t>(t)] / total *
                    double{v[static_cast<size_t>(
                        ((sequence.first_row + t) * kKvHeads + kv_head) * kDim + e)]};
-          // Scores and weights are rounded to fp32: a few roundings of values of some units.
+          // The bound covers a few roundings to fp32 (of scores and weights), for values of a few
+          // units.
           EXPECT_NEAR(found[static_cast<size_t>((row * kHeads + head) * kDim + e)], sum, 1e-5);
         }
       }

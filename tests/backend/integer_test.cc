@@ -1,4 +1,5 @@
-// Products of integers: within the bound of the reference, which multiplies the same integers.
+// Integer products of the CPU back end lie within an error bound of the reference back end, which
+// multiplies the same integers.
 #include "backend/integer.h"
 
 #include <algorithm>
@@ -30,8 +31,9 @@ class IntegerTest : public OnEveryTarget {
     return FromBackend(backend, out);
   }
 
-  // A group's sum is exact. Then there are two roundings a group at most (a product and a sum,
-  // where they are not one), two for the row's scale and the bias, and one on the reference's side.
+  // The error bound. The sum of a group is exact. After it come at most two roundings per group (a
+  // product and a sum, if they are not one fused multiply-add), two roundings for the row's scale
+  // and the bias, and one rounding in the reference back end.
   static bool WithinBound(const Shape& shape, const std::vector<float>& x,
                           const std::vector<float>& w, const std::vector<float>& bias,
                           const std::vector<float>& expected, const std::vector<float>& out) {
@@ -42,7 +44,7 @@ class IntegerTest : public OnEveryTarget {
       for (int64_t k = 0; k < shape.in; ++k)
         largest_x = std::max(largest_x, std::fabs(x[static_cast<size_t>(i * shape.in + k)]));
       for (int64_t j = 0; j < shape.out; ++j) {
-        // No integer is more than half a step from its value: magnitudes from above.
+        // Upper bounds of the magnitudes: no integer is more than half a step from its value.
         double magnitude = std::fabs(bias[static_cast<size_t>(j)]);
         for (int64_t k = 0; k < shape.in; ++k) {
           const int64_t first = k / format.group * format.group;
@@ -68,7 +70,8 @@ TEST_P(IntegerTest, LiesWithinTheBoundOfTheReferenceAtOddSizes) {
     const auto w = RandomValues(shape.out * shape.in, 2), bias = RandomValues(shape.out, 3);
     const auto expected = Run(*reference_, shape, x, w, bias);
     EXPECT_TRUE(WithinBound(shape, x, w, bias, expected, Run(*cpu_, shape, x, w, bias)));
-    // The bound tells: without the last weight of each row, or with a neighbour's row of x.
+    // The bound detects two errors: the last weight of each row is dropped, or each row of x is
+    // replaced by its neighbour.
     auto dropped = w;
     for (int64_t j = 0; j < shape.out; ++j)
       dropped[static_cast<size_t>((j + 1) * shape.in - 1)] = 0;
@@ -81,7 +84,7 @@ TEST_P(IntegerTest, LiesWithinTheBoundOfTheReferenceAtOddSizes) {
   }
 }
 
-// The products that saturate where pairs are summed in 16 bits.
+// These products would saturate if pairs were summed in 16 bits.
 TEST_P(IntegerTest, LargestValuesDoNotSaturate) {
   const Shape shape{2, 256, 65};
   const std::vector<float> x(512, 3.0f), bias(65);
@@ -151,7 +154,7 @@ TEST_P(IntegerTest, HadamardIsTheReferencesAndItsOwnInverse) {
       const auto back = FromBackend(*backend, values);
       for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(back[i], x[i], 1e-5);
     }
-    // log2(block) sums and a product, each rounded, of a block's values.
+    // Roundings: log2(block) sums of a block's values, and one product.
     const double roundings = std::bit_width(static_cast<uint64_t>(block)) + 1.0;
     for (size_t i = 0; i < x.size(); ++i) {
       const size_t first = i / static_cast<size_t>(block) * static_cast<size_t>(block);
@@ -181,7 +184,8 @@ TEST(QuantizeActivations, WhatIsNotFiniteIsInTheScale) {
   }
 }
 
-// The worst a weight is off is half a step; int4 may cut the largest to make the rest better.
+// A weight is at most half a step off. int4 may clip the largest weight, so that the other weights
+// lose less.
 TEST(QuantizeWeights, StaysWithinHalfAStep) {
   const auto weights = RandomValues(64, 9);
   uint8_t codes[64];
@@ -200,11 +204,11 @@ TEST(QuantizeWeights, StaysWithinHalfAStep) {
     error += std::pow(group[i] - value * coarse, 2);
     squares += std::pow(group[i], 2);
   }
-  EXPECT_LT(error / squares, 0.015);  // a sixteenth of the range a step: (1/16)² · 4 at most
+  EXPECT_LT(error / squares, 0.015);  // a step is a sixteenth of the range: at most (1/16)² · 4
 }
 
-// Of normal weights, int4 loses a sixth less than the best of −8 … 7 with their best scales
-// (0.0065 of the squares, by simulation).
+// For normally distributed weights, int4 loses a sixth less than the integers −8 … 7 with their
+// best scales. The integers −8 … 7 lose 0.0065 of the squares (by simulation).
 TEST(QuantizeWeights, Int4LosesLittleOfNormalWeights) {
   std::mt19937 random(5);
   std::normal_distribution<float> normal;
@@ -223,7 +227,7 @@ TEST(QuantizeWeights, Int4LosesLittleOfNormalWeights) {
   EXPECT_LT(error / squares, 0.0056);
 }
 
-// Where not even the squares of the weights are numbers.
+// The squares of these weights overflow.
 TEST(QuantizeWeights, HugeWeightsStayHuge) {
   std::vector<float> group(32, 1e38f);
   group[5] = -2e38f;
@@ -241,7 +245,7 @@ TEST(QuantizeWeights, ZerosStayZeros) {
   uint8_t codes[64];
   EXPECT_EQ(QuantizeWeights(zeros, Precision::kInt8, codes), 0);
   EXPECT_EQ(QuantizeWeights(std::span(zeros).first(32), Precision::kInt4, codes), 0);
-  std::vector<float> tiny(64);  // the scale has no inverse
+  std::vector<float> tiny(64);  // the scale has no finite inverse
   tiny[3] = 1e-40f;
   for (const Precision precision : {Precision::kInt8, Precision::kInt4}) {
     const float scale = QuantizeWeights(tiny, precision, codes);

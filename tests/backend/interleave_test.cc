@@ -1,4 +1,5 @@
-// Rows of bf16 weights to a panel: each pair in its place, and nothing infinite overlooked.
+// Tests the kernel that writes rows of bf16 weights to a panel: each pair must be in its place, and
+// every NaN and infinity must be found.
 #include <cstring>
 
 #include "backend/cpu/kernels/kernels.h"
@@ -13,7 +14,7 @@ class InterleaveTest : public testing::TestWithParam<std::string> {
   void TearDown() override { cpu::SelectTarget(""); }
 };
 
-// Rows one after the other, the first at an odd address.
+// Rows of bf16 values, contiguous in memory. The first row is at an odd address.
 struct Rows {
   std::vector<std::byte> bytes;
   std::vector<const std::byte*> at;

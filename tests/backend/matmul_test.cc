@@ -13,9 +13,10 @@ const Shape kShapes[] = {{1, 1, 1},    {1, 2, 63},    {1, 65, 64},   {2, 63, 65}
 class MatMulTest : public OnEveryTarget {
  protected:
   // Whether every element of out lies within the error bound of a chain of n multiply-adds in fp32
-  // around the exact product of the inputs as the back end rounds them. The double-sum reference is
-  // exact beside that bound but for its last rounding. A lane's chain has one rounding a product
-  // and one a sum where the instruction set has no fused multiply-add.
+  // around the exact product of the inputs. The inputs are rounded as the back end rounds them.
+  // Compared with this bound, the double-precision reference is exact, except for its last
+  // rounding. If the instruction set has no fused multiply-add, a lane's chain has one rounding per
+  // product and one rounding per sum.
   static bool WithinBound(const Shape& shape, const std::vector<float>& x,
                           const std::vector<float>& w, const std::vector<float>& bias,
                           const std::vector<float>& expected, const std::vector<float>& out) {
@@ -34,7 +35,7 @@ class MatMulTest : public OnEveryTarget {
 
   static std::vector<float> Run(Backend& backend, const Shape& shape, const std::vector<float>& x,
                                 const std::vector<float>& w, const std::vector<float>& bias) {
-    // Two parts, as gate_proj and up_proj are, where there are two outputs to split.
+    // Two parts, like gate_proj and up_proj, if there are at least two outputs.
     const int64_t first = (shape.out + 1) / 2, second = shape.out - first;
     const auto split_w = w.begin() + first * shape.in;
     const MemoryTensor a("a", {first, shape.in}, {w.begin(), split_w});
@@ -59,7 +60,7 @@ TEST_P(MatMulTest, LiesWithinTheBoundOfTheReferenceAtOddSizes) {
     const auto x = RandomValues(shape.rows * shape.in, 1),
                w = RandomValues(shape.out * shape.in, 2);
     auto bias = RandomValues(shape.out, 3);
-    std::fill_n(bias.begin(), (shape.out + 1) / 2, 0.0f);  // the first part has none
+    std::fill_n(bias.begin(), (shape.out + 1) / 2, 0.0f);  // the first part has no bias
     for (const auto& b : {std::vector<float>(), bias}) {
       const auto expected = Run(*reference_, shape, x, w, b);
       const auto out = Run(*cpu_, shape, x, w, b);
@@ -108,8 +109,8 @@ TEST_P(MatMulTest, ARowHasTheSameBitsInAnyBatch) {
   }
 }
 
-// bf16 weights are packed as they are stored; the same values in fp32 must come to the same bits,
-// and NaN be found.
+// Stored bf16 weights are packed without conversion. The same values in fp32 must give the same
+// bits, and an infinity must be found.
 TEST_P(MatMulTest, StoredBf16AndFp32WeightsAreTheSame) {
   for (const auto& [in, out_features] : {std::pair{65, 130}, std::pair{172, 64}, std::pair{1, 3}}) {
     const auto values = RandomValues(in * out_features, 5);

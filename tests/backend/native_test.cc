@@ -1,5 +1,6 @@
-// Products with a GGUF's own integers: the packed weights are those of the file to the bit, and
-// results lie within the bound of the reference, on every instruction set.
+// Products with the integers that a GGUF file stores. The packed weights are bit-identical to the
+// weights of the file. The results lie within an error bound of the reference back end, on every
+// instruction set.
 #include <algorithm>
 #include <bit>
 #include <numeric>
@@ -16,7 +17,7 @@ struct Shape {
   int64_t rows, in, out;
 };
 
-// Quantized weights in memory, seen as a checkpoint's tensor.
+// Owns quantized weights in memory and gives them as a checkpoint's tensor.
 struct BlockTensor {
   std::string bytes;
   std::unique_ptr<const WeightTensor> opened;
@@ -48,7 +49,7 @@ class NativeTest : public testing::TestWithParam<std::tuple<std::string, DType>>
     cpu::SelectTarget("");
     return backend;
   }
-  // The type's blocks divide in_features.
+  // in_features is a multiple of the type's block size.
   static std::vector<Shape> Shapes() {
     if (BlockElements(dtype()) == 32)
       return {{1, 32, 1},    {1, 64, 65},  {2, 96, 63},  {3, 160, 130},
@@ -82,11 +83,11 @@ class NativeTest : public testing::TestWithParam<std::tuple<std::string, DType>>
     return FromBackend(backend, out);
   }
 
-  // A block's sums of integers are exact. The back end rounds, a block: the sum of x times its
-  // scale, then a product and a sum for the minimum; for each of at most two scales, three more.
-  // Last comes the bias. The reference rounds each weight and each x once, and its result.
-  // Magnitudes are from above: integers of x are at most half a step from their values, and a
-  // weight's scaled integer and its minimum may cancel.
+  // The error bound. The sums of integers in a block are exact. For each block, the back end rounds
+  // the sum of x times its scale, then a product and a sum for the minimum, and then three results
+  // for each of at most two scales. The bias comes last. The reference back end rounds each weight
+  // and each x once, and its result once. The magnitudes are upper bounds: an integer of x is at
+  // most half a step from its value, and a weight's scaled integer and its minimum may cancel.
   static bool WithinBound(const Shape& shape, const std::vector<float>& x,
                           const std::vector<float>& magnitudes, const std::vector<float>& bias,
                           const std::vector<float>& expected, const std::vector<float>& out) {
@@ -115,14 +116,14 @@ class NativeTest : public testing::TestWithParam<std::tuple<std::string, DType>>
     return true;
   }
 
-  // |scaled integer| + |minimum| of each weight, or somewhat more: what the offset takes away is
+  // Upper bounds of |scaled integer| + |minimum| of each weight. The subtraction of the offset is
   // exact.
   static std::vector<float> Magnitudes(const BlockTensor& weight) {
     std::vector<float> magnitudes = weight.Values();
     for (float& value : magnitudes) value = std::fabs(value);
     const int64_t in = weight.view.cols();
     if (HalvesOf(dtype()).size() < 2) return magnitudes;
-    // With a minimum m: |s·q| ≤ |w| + |m|, so at most |w| + 2 |m|.
+    // With a minimum m: |s·q| ≤ |w| + |m|, so the sum is at most |w| + 2 |m|.
     for (int64_t row = 0; row < weight.view.rows(); ++row) {
       for (int64_t b = 0; b < in / kNativeGroup; ++b) {
         const BlockRun run = ReadBlockRun(dtype(), weight.view.Row(row).data(), b);
@@ -144,7 +145,7 @@ TEST_P(NativeTest, PackedWeightsAreTheFilesToTheBit) {
     const MatrixPart part{&weight.view, nullptr};
     EXPECT_EQ(Embedded(*cpu_, *Load(*cpu_, std::span(&part, 1))), weight.Values());
   }
-  // Rows of permuted heads come back in HF's order.
+  // The rows of permuted heads are loaded in Hugging Face's order.
   const BlockTensor permuted(dtype(), 96, 256, 2, 6);
   const BlockTensor as_stored(dtype(), 96, 256, 2);
   ASSERT_NE(permuted.Values(), as_stored.Values());
@@ -165,7 +166,8 @@ TEST_P(NativeTest, LiesWithinTheBoundOfTheReferenceAtOddSizes) {
     const auto expected = Run(*reference_, *exact, shape.rows, x);
     EXPECT_TRUE(
         WithinBound(shape, x, magnitudes, bias, expected, Run(*cpu_, *fast, shape.rows, x)));
-    // The bound tells: without the last value of each row, or with a neighbour's row of x.
+    // The bound detects two errors: the last value of each row of x is dropped, or each row of x is
+    // replaced by its neighbour.
     auto dropped = x;
     for (int64_t i = 1; i <= shape.rows; ++i) dropped[static_cast<size_t>(i * shape.in - 1)] = 0;
     EXPECT_FALSE(
@@ -188,7 +190,7 @@ TEST_P(NativeTest, RowsAndThreadsDoNotChangeABit) {
     const auto backend = MakeOn(threads);
     const Matrix* matrix = Load(*backend, std::span(&part, 1));
     for (int64_t rows = 1; rows <= most; ++rows) {
-      // The last ones: each row is at another place in its tile.
+      // The last `rows` rows, so that each row is at another place in its tile.
       const std::vector<float> some(x.end() - rows * in, x.end());
       EXPECT_EQ(Run(*backend, *matrix, rows, some),
                 std::vector<float>(all.end() - rows * out, all.end()))
@@ -197,7 +199,7 @@ TEST_P(NativeTest, RowsAndThreadsDoNotChangeABit) {
   }
 }
 
-// q, k and v of different types, none as many rows as panels hold; and a pair.
+// A stack of q, k and v with different types. No part fills whole panels. Also a pair of parts.
 TEST_P(NativeTest, PartsOfAStackKeepTheirTypes) {
   const int64_t in = 256, rows = 5;
   const auto x = RandomValues(rows * in, 8);
@@ -222,7 +224,7 @@ TEST_P(NativeTest, PartsOfAStackKeepTheirTypes) {
   }
 }
 
-// Nothing of a group that is zero, or next to it, becomes NaN.
+// A group of zeros, or of values next to zero, gives no NaN.
 TEST_P(NativeTest, TinyActivationsAreZeros) {
   const BlockTensor weight(dtype(), 40, 256, 12);
   const auto bias = RandomValues(40, 13);
@@ -255,7 +257,7 @@ TEST_P(NativeTest, NonFiniteScalesAreRefusedByName) {
     ASSERT_FALSE(matrix);
     EXPECT_EQ(matrix.error().message,
               "weight w: row 66: expected finite values, found NaN or infinity");
-    // Of several rows, the first is named.
+    // If several rows have such a scale, the error names the first of these rows.
     for (const size_t row : {69u, 5u, 3u, 40u})
       std::memcpy(weight.bytes.data() + row * RowBytes(dtype(), 256) + at, &infinity, 2);
     const auto several = cpu_->LoadMatrix(std::span(&part, 1), Stacking::kStacked, {});

@@ -1,4 +1,5 @@
-// bf16 weights in 12 bits: nothing is lost, and products have the same bits as with plain weights.
+// Packed bf16 weights (12 bits per weight): packing loses nothing, and products are bit-identical
+// to products with plain weights.
 #include <algorithm>
 #include <bit>
 #include <numeric>
@@ -41,7 +42,7 @@ class PackedWeightsTest : public testing::TestWithParam<std::string> {
     return plain;
   }
 
-  // A panel of the given bf16 values, over and over.
+  // A panel that repeats the given bf16 values.
   static std::vector<uint32_t> Panel(int64_t k_steps, const std::vector<uint16_t>& values) {
     std::vector<uint32_t> plain(static_cast<size_t>(k_steps * cpu::GetMatMulKernels().panel));
     size_t next = 0;
@@ -60,8 +61,8 @@ TEST_P(PackedWeightsTest, EveryBf16Survives) {
     const auto plain = Panel(k_steps, all);
     EXPECT_EQ(Unpack(Pack(plain)), plain) << k_steps;
   }
-  // Sixteen neighbouring exponents at a time, so that steps are packed, with all signs and
-  // mantissas.
+  // At most sixteen neighbouring exponents at a time, so that steps are packed. All signs and
+  // mantissas occur.
   for (int exponent = 0; exponent < 256; ++exponent) {
     std::vector<uint16_t> near;
     for (int e = std::max(0, exponent - 15); e <= exponent; ++e)
@@ -83,10 +84,11 @@ TEST_P(PackedWeightsTest, WeightsAsTrainedTakeThreeQuarters) {
   EXPECT_EQ(Unpack(packed), plain);
 }
 
-// A few weights far above all others must not draw the names to their exponents.
+// A few weights are far larger than all others. The names must still go to the exponents of the
+// other weights.
 TEST_P(PackedWeightsTest, OutliersCostTheirOwnStepsOnly) {
   auto values = RandomValues(256'000, 3, 0.02f);
-  for (size_t i = 0; i < values.size(); i += 12'800) values[i] = 1e6f;  // 20, each in a step
+  for (size_t i = 0; i < values.size(); i += 12'800) values[i] = 1e6f;  // 20, each in its own step
   std::vector<uint16_t> weights;
   for (const float value : values) weights.push_back(F32ToBF16(value));
   const auto k_steps = std::ssize(weights) / (2 * cpu::GetMatMulKernels().panel);

@@ -1,4 +1,4 @@
-// Plans of any ops: random sequences of them, replayed as a plan, leave what they leave one by one.
+// Plans of any ops: a random sequence of ops gives the same bits op by op and as a replayed plan.
 #include <algorithm>
 #include <deque>
 #include <functional>
@@ -18,7 +18,8 @@ struct Form {
   int threads = 2;
 };
 
-// A back end, weights and tensors of a small model, the same each time.
+// A back end, and the weights and tensors of a small model. Two machines of the same form are
+// identical.
 class Machine {
  public:
   Machine(const Form& form, int64_t rows, int64_t logit_rows)
@@ -43,7 +44,7 @@ class Machine {
   Backend& backend() { return *backend_; }
   KvMemory& kv() { return *kv_; }
 
-  // An op on tensors that the numbers choose; the tensor that it writes.
+  // One op or a sequence of ops on randomly chosen tensors, and the tensor to compare afterwards.
   struct Made {
     std::function<void(int64_t rows, int64_t logits)> run;
     std::function<Tensor(int64_t rows, int64_t logits)> written;
@@ -118,7 +119,8 @@ class Machine {
                   be.MatMul(head(attended_, n), *square_, head(a, n));
                 },
                 rows_of(a)};
-      // Sequences that a model has, which are fused where nothing else needs what is between.
+      // Sequences of ops of a model. The back end fuses these ops if no other op needs the results
+      // in between.
       case 13:
       case 14:
         return {[=, &be, this](int64_t n, int64_t) {
@@ -168,7 +170,7 @@ class Machine {
     }
   }
 
-  // So that every tensor has values: what a layer of a model does.
+  // Runs the ops of a model's layer, so that every tensor has values.
   void Begin(int64_t n, int64_t logits) {
     Backend& be = *backend_;
     const auto head = [](const Tensor& t, int64_t rows) { return t.Rows(0, rows); };
@@ -207,7 +209,7 @@ class Machine {
   Tensor x_[3], logits_[2], qkv_, attended_, gate_up_, inner_;
 };
 
-// A step of three sequences, with what belongs to it.
+// A step of up to three sequences, with its tokens, angles, pages and logit rows.
 struct TestStep {
   std::vector<int32_t> tokens, logit_rows, pages = {3, 1, 0, 2, 5, 4, 9, 7, 6, 8};
   std::vector<float> cos, sin;
@@ -261,7 +263,7 @@ TEST_P(PlanTest, RandomOpsGiveTheSameBitsAsOneByOne) {
     EXPECT_GE(plan->ops, 12 + std::ssize(ops));
     fused += plan->ops - plan->steps;
     alone += plan->steps;
-    // Few rows are split by panels, many by rows.
+    // A step of few rows is split by panels, a step of many rows by rows.
     for (const auto& [rows, logits] : {std::pair{1, 1}, {7, 2}, {150, 5}}) {
       const TestStep step(rows, logits, eager.kv()), replayed(rows, logits, planned.kv());
       eager.backend().BeginStep(step.step);
@@ -276,7 +278,7 @@ TEST_P(PlanTest, RandomOpsGiveTheSameBitsAsOneByOne) {
           << rows;
     }
   }
-  EXPECT_GT(fused, 100);  // both kinds were met
+  EXPECT_GT(fused, 100);  // both kinds of ops occurred
   EXPECT_GT(alone, 100);
 }
 INSTANTIATE_TEST_SUITE_P(

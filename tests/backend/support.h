@@ -1,4 +1,4 @@
-// Matrices in memory and back ends on every instruction set, for the kernel tests.
+// Helpers of the kernel tests: tensors in memory, and back ends on every instruction set.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@
 
 namespace merope {
 
-// Values in memory, seen as a checkpoint's tensor.
+// Owns values in memory and gives them as a checkpoint's tensor.
 class MemoryTensor {
  public:
   MemoryTensor(std::string name, std::vector<int64_t> shape, std::vector<float> values)
@@ -28,8 +28,9 @@ class MemoryTensor {
   ValuesTensor tensor_;
 };
 
-// Nearly normal: a value is the sum of the four uniform 16-bit integers in one draw. (The standard
-// library's distributions compute with long doubles, which takes most of a test's time in QEMU.)
+// Returns values with a nearly normal distribution: each value is the sum of the four uniform
+// 16-bit integers in one draw. The standard library's distributions compute with long double, which
+// takes most of a test's time in QEMU.
 inline std::vector<float> RandomValues(int64_t n, uint64_t seed, float scale = 1) {
   constexpr int kMean = 2 * 65535;
   const float unit = scale / (65536 / std::sqrt(3.0f));  // four variances of 2^32 / 12
@@ -57,14 +58,14 @@ inline std::vector<float> FromBackend(Backend& backend, const Tensor& tensor) {
   return values;
 }
 
-// Of `rows` equal rows, the last with NaN as its at-th value.
+// x has `rows` rows of equal length. Returns x with NaN as value `at` of the last row.
 inline std::vector<float> NaNInTheLastRow(std::vector<float> x, int64_t rows, int64_t at) {
   const int64_t cols = std::ssize(x) / rows;
   x[static_cast<size_t>((rows - 1) * cols + at)] = std::numeric_limits<float>::quiet_NaN();
   return x;
 }
 
-// The last row is NaN throughout, the others are as without one.
+// Expects that the last row of `with` is all NaN, and that the other rows equal those of `without`.
 inline void ExpectNaNsInTheLastRow(const std::vector<float>& without,
                                    const std::vector<float>& with, int64_t rows) {
   const auto last = std::ssize(with) / rows * (rows - 1);
@@ -77,7 +78,7 @@ inline void ExpectNaNsInTheLastRow(const std::vector<float>& without,
 inline constexpr double kUnitRoundoff = 0x1p-24;
 inline double Gamma(double n) { return n * kUnitRoundoff / (1 - n * kUnitRoundoff); }
 
-// A test run once for every instruction set this CPU can select, in either precision.
+// A test suite that runs on every instruction set that this CPU can select, in several precisions.
 class OnEveryTarget : public testing::TestWithParam<std::tuple<std::string, Precision>> {
  protected:
   void SetUp() override {

@@ -8,7 +8,7 @@
 namespace merope {
 namespace {
 
-// What 16 bits of IEEE half mean, by the definition.
+// The value of 16 bits in IEEE half precision, by the definition of the format.
 double HalfValue(uint16_t bits) {
   const double sign = bits & 0x8000 ? -1 : 1;
   const int exponent = (bits >> 10) & 31, mantissa = bits & 1023;
@@ -25,8 +25,9 @@ TEST(DType, NamesAndBlocks) {
   EXPECT_EQ(DTypeFromName("Q2_K"), std::nullopt);
 }
 
-// As ggml lays its blocks out: scales of 2 bytes (K types: two, and scales of 6 or 8 bits each 16
-// or 32 elements), then the bits of the elements.
+// A block has a scale of 2 bytes, and in some types a minimum of 2 bytes. Q4_K and Q5_K also have a
+// scale and a minimum of 6 bits for each 32 elements. Q6_K has a scale of 8 bits for each 16
+// elements. The other bytes of a block are the bits of the elements.
 TEST(DType, SizesOfBlocks) {
   struct Case {
     DType dtype;
@@ -90,7 +91,7 @@ TEST(Half, RoundsToNearestEven) {
   for (uint32_t bits = 0; bits < 0x7bff; ++bits) {
     const auto low = static_cast<uint16_t>(bits), high = static_cast<uint16_t>(bits + 1);
     const double a = HalfValue(low), b = HalfValue(high);
-    const auto middle = static_cast<float>((a + b) / 2);  // exact: halves are far coarser
+    const auto middle = static_cast<float>((a + b) / 2);  // exact: a half has far fewer bits
     EXPECT_EQ(F32ToF16(middle), low % 2 == 0 ? low : high);
     EXPECT_EQ(F32ToF16(std::nextafter(middle, 0.0f)), low);
     EXPECT_EQ(F32ToF16(std::nextafter(middle, 1e9f)), high);
@@ -100,7 +101,7 @@ TEST(Half, RoundsToNearestEven) {
   EXPECT_EQ(F32ToF16(65520.0f), 0x7c00);
   EXPECT_EQ(F32ToF16(-std::numeric_limits<float>::infinity()), 0xfc00);
   EXPECT_EQ(F32ToF16(std::numeric_limits<float>::infinity()), 0x7c00);
-  // NaNs come out quiet, with their sign.
+  // The result of a NaN is a quiet NaN with the same sign.
   EXPECT_EQ(F32ToF16(std::bit_cast<float>(0x7f800001u)), 0x7e00);
   EXPECT_EQ(F32ToF16(std::bit_cast<float>(0xffc00000u)), 0xfe00);
 }
@@ -122,11 +123,11 @@ TEST(BFloat16, RoundsToNearestEvenAndKeepsNaN) {
     EXPECT_EQ(with_low_bits(0x8000), bits % 2 == 0 ? bits : bits + 1);
     EXPECT_EQ(with_low_bits(0x8001), bits + 1);
   }
-  // A NaN whose upper half alone would read as infinity.
+  // Of the first NaN, the upper 16 bits alone are infinity.
   EXPECT_EQ(F32ToBF16(std::bit_cast<float>(0x7f800001u)), 0x7fc0);
   EXPECT_EQ(F32ToBF16(std::bit_cast<float>(0xff812345u)), 0xffc1);
-  EXPECT_EQ(RoundToBF16(1.00390625f), 1.0f);       // 1 + 2^-8: the middle, to the even 1
-  EXPECT_EQ(RoundToBF16(1.01171875f), 1.015625f);  // 1 + 3 · 2^-8, to 1 + 2^-6
+  EXPECT_EQ(RoundToBF16(1.00390625f), 1.0f);       // 1 + 2^-8, halfway: to the even 1
+  EXPECT_EQ(RoundToBF16(1.01171875f), 1.015625f);  // 1 + 3 · 2^-8, halfway: to 1 + 2^-6
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace merope {
 namespace {
 
-// The error of a result, or a text that no test expects.
+// The error message of a result. If there is no error, a text that no test expects.
 template <class T>
 std::string ErrorOf(const Result<T>& result) {
   return result ? "no error" : result.error().message;
@@ -58,7 +58,7 @@ TEST(Json, NestingIsCountedOutsideOfStringsUpToItsLimit) {
   EXPECT_EQ(ErrorOf(ParseJson(nested(257), "f")), "f: JSON nested deeper than 256 levels");
   const std::string brackets(300, '['), braces(300, '{');
   EXPECT_TRUE(ParseJson("[\"" + brackets + "\", \"" + braces + "\"]", "f"));
-  EXPECT_TRUE(ParseJson("[\"\\\"" + brackets + "\"]", "f"));  // behind an escaped quotation mark
+  EXPECT_TRUE(ParseJson("[\"\\\"" + brackets + "\"]", "f"));  // after an escaped quotation mark
   EXPECT_EQ(ErrorOf(ParseJson("[\"\\\\\"," + nested(256) + "]", "f")),
             "f: JSON nested deeper than 256 levels");
   std::string flat = "[0";
@@ -94,7 +94,8 @@ TEST(Json, IntegersOfTheWholeRange) {
   EXPECT_EQ(fields.Integer("max", kMin, kMax).value(), kMax);
   for (const char* over : {"over", "float", "wide"})
     EXPECT_FALSE(fields.Integer(over, kMin, kMax)) << over;
-  EXPECT_EQ(WholeNumber(Json(9223372036854774784.0)), 9223372036854774784);  // the last below 2^63
+  // 9223372036854774784 is the largest double below 2^63.
+  EXPECT_EQ(WholeNumber(Json(9223372036854774784.0)), 9223372036854774784);
   EXPECT_EQ(WholeNumber(Json(-9223372036854774784.0)), -9223372036854774784);
   EXPECT_EQ(WholeNumber(Json(-9223372036854775808.0)), std::nullopt);
   EXPECT_EQ(WholeNumber(Json(-0.5)), std::nullopt);
@@ -171,7 +172,7 @@ TEST(Json, DescribeIsShortAndPlainAscii) {
   EXPECT_EQ(Describe(Json::object()), "an object");
   EXPECT_EQ(Describe(Json(1.5)), "1.5");
   EXPECT_EQ(Describe(Json()), "null");
-  // 80 characters with the quotation marks are shown.
+  // At most 80 characters are shown, including the quotation marks.
   const std::string whole(78, 'x');
   EXPECT_EQ(Describe(Json(whole)), "the string \"" + whole + "\"");
   EXPECT_EQ(Describe(Json(whole + "x")), "the string \"" + whole + "x…");

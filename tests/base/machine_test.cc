@@ -28,7 +28,7 @@ TEST(Machine, FactsAreThere) {
   EXPECT_LE(machine.memory_available, machine.memory_total);
 }
 
-// A directory in place of /.
+// Writes a file below root. The test uses root in place of /.
 void WriteBelow(const TempDir& root, const std::string& path, const std::string& text) {
   const std::string file = root.path() + path;
   std::filesystem::create_directories(std::filesystem::path(file).parent_path());
@@ -91,7 +91,7 @@ TEST(Machine, WhatTheKernelDoesNotSayIsAbsent) {
   EXPECT_EQ(machine.memory_limit, 0);
   EXPECT_EQ(machine.memory_limit_used, 0);
   EXPECT_EQ(machine.os, "");
-  // The first eight caches are looked at.
+  // ReadMachine reads the first eight caches.
   const auto caches = [&](std::initializer_list<const char*> levels) {
     for (int i = 0; const char* level : levels) {
       const std::string index = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", i++);
@@ -103,12 +103,12 @@ TEST(Machine, WhatTheKernelDoesNotSayIsAbsent) {
   };
   EXPECT_EQ(caches({"2", "1", "1", "1", "1", "1", "1", "3"}), std::pair(5l, 5l));
   EXPECT_EQ(caches({"1", "1", "1", "1", "1", "1", "1", "2", "3"}), std::pair(5l, 0l));
-  // Those of Arm, of the first version's cgroup.
+  // The files of an Arm processor and of cgroup v1.
   WriteBelow(root, "/proc/cpuinfo", "Features\t: fp asimd sve\n");
   WriteBelow(root, "/sys/fs/cgroup/memory/memory.stat", "rss 1\ntotal_rss 800\n");
   const std::string limit = "/sys/fs/cgroup/memory/memory.limit_in_bytes";
   for (const auto& [text, expected] : std::initializer_list<std::pair<const char*, int64_t>>{
-           {"9223372036854771712", 0},  // what stands there without a limit
+           {"9223372036854771712", 0},  // the kernel's value without a limit
            {"1152921504606846976", 0},
            {"1152921504606846975", (int64_t{1} << 60) - 1},
            {"1", 1},
@@ -130,9 +130,9 @@ TEST(Machine, ACgroupLimitCutsTheUsableMemory) {
   EXPECT_EQ(machine.UsableMemory(), 100);
   machine.memory_limit = 40;
   EXPECT_EQ(machine.UsableMemory(), 40);
-  machine.memory_limit_used = 15;  // by the processes of the cgroup
+  machine.memory_limit_used = 15;  // held by the cgroup's processes
   EXPECT_EQ(machine.UsableMemory(), 25);
-  machine.memory_limit_used = 50;  // of it a moment ago
+  machine.memory_limit_used = 50;  // more than the limit
   EXPECT_EQ(machine.UsableMemory(), 0);
   machine.memory_limit = 400;
   EXPECT_EQ(machine.UsableMemory(), 100);
@@ -141,7 +141,7 @@ TEST(Machine, ACgroupLimitCutsTheUsableMemory) {
 TEST(ResidentMemory, PeakKeepsWhatWasGivenBack) {
   constexpr int64_t kBytes = 64 << 20;
   const int64_t before = ResidentBytes();
-  // From the kernel and back to it: an allocator may keep what it is given back.
+  // The test calls mmap and munmap, because an allocator may keep freed memory.
   void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   std::memset(memory, 1, kBytes);

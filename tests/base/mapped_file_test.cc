@@ -31,7 +31,7 @@ TEST(MappedFile, ShowsTheBytesAgainAfterADrop) {
   };
   EXPECT_TRUE(same(file->bytes()));
   file->Drop(file->bytes());
-  file->Drop(file->bytes().subspan(5, 10));  // less than a page: nothing to do
+  file->Drop(file->bytes().subspan(5, 10));  // less than a page: Drop does nothing
   file->Drop(file->bytes().subspan(100'001));
   EXPECT_TRUE(same(file->bytes()));
   const MappedFile moved = std::move(*file);
@@ -93,8 +93,8 @@ TEST(ReadFile, TakesAnEmptyFileAndOneOfManyPages) {
   }
 }
 
-// The pages of others stay as they are: those of a mapping that was written to, as a map that is
-// private may be by a debugger, would be read from the file again.
+// Drop must keep pages that are only partly inside the part. A dropped page is read from the file
+// again, so it loses what was written to the mapping. (A debugger may write to a private mapping.)
 TEST(MappedFile, DropsWholePagesInsideThePart) {
   TempDir directory;
   const std::string path = directory.File("data");
@@ -157,7 +157,8 @@ TEST(MappedFile, WithoutAddressesForItIsAnError) {
 }
 #endif
 
-// Of ours: a device that a fault of WriteFile replaces would be missing to everyone.
+// The test uses its own pipe instead of a device of the system. A faulty WriteFile would replace
+// the device for all programs.
 TEST(WriteFile, LeavesDevicesAndDirectoriesAlone) {
   TempDir directory;
   const std::string pipe = directory.File("pipe"), inner = directory.File("inner");

@@ -11,7 +11,7 @@
 namespace merope {
 namespace {
 
-// A terminal of so many columns in place of standard error.
+// Replaces standard error by a terminal with this number of columns.
 class FakeTerminal {
  public:
   explicit FakeTerminal(uint16_t columns) : saved_(dup(STDERR_FILENO)) {
@@ -36,8 +36,8 @@ class FakeTerminal {
   FakeTerminal(const FakeTerminal&) = delete;
   FakeTerminal& operator=(const FakeTerminal&) = delete;
 
-  // What was written since the last call: up to a mark, since a terminal hands on what it gets in
-  // its own time.
+  // Returns what was written since the last call. A terminal passes bytes on with a delay, so this
+  // function writes a mark and reads up to the mark.
   std::string Written() const {
     constexpr char kMark = '\x01';
     std::string text;
@@ -60,9 +60,9 @@ TEST(ProgressBar, DrawsOnATerminalAndWipesItsLine) {
     EXPECT_EQ(terminal.Written(), "");
     bar.Update(1, 4);
     const auto drawn = std::chrono::steady_clock::now();
-    // 29 of the 30 columns: the label, " [", 20 of the bar, "]", "  25%".
+    // The line has 29 of the 30 columns: the label, " [", 20 columns of the bar, "]", "  25%".
     EXPECT_EQ(terminal.Written(), "\rx [#####...............]  25%\x1b[K");
-    bar.Update(2, 4);  // too soon, unless this thread had to wait for a processor
+    bar.Update(2, 4);  // too soon, unless this thread waited for a processor
     if (std::chrono::steady_clock::now() - drawn < std::chrono::milliseconds(99))
       EXPECT_EQ(terminal.Written(), "");
     else
@@ -72,7 +72,7 @@ TEST(ProgressBar, DrawsOnATerminalAndWipesItsLine) {
     std::this_thread::sleep_for(std::chrono::milliseconds(101));
     bar.Update(9, 4);
     EXPECT_EQ(terminal.Written(), "\rx [####################] 100%\x1b[K");
-    bar.Update(1, 0);  // of a total that nobody knows
+    bar.Update(1, 0);  // the total is unknown
     EXPECT_EQ(terminal.Written(), "\rx [....................]   0%\x1b[K");
   }
   EXPECT_EQ(terminal.Written(), kWipe);
@@ -95,7 +95,7 @@ TEST(PhaseBars, CountThePhases) {
   const auto drawn = [&](PhaseBars* bars, const char* phase, int64_t done) {
     bars->Update(phase, done, 4);
     std::string text = terminal.Written();
-    // The bars themselves are looked at above.
+    // Removes the bars, because the tests above check them.
     for (size_t at; (at = text.find(" [#")) != text.npos || (at = text.find(" [.")) != text.npos;)
       text.erase(at, text.find(']', at) + 1 - at);
     return text;
@@ -104,10 +104,10 @@ TEST(PhaseBars, CountThePhases) {
   EXPECT_EQ(drawn(&two, "reading", 1), "\rreading (1 of 2)  25%\x1b[K");
   EXPECT_EQ(drawn(&two, "comparing", 2), kWipe + std::string("\rcomparing (2 of 2)  50%\x1b[K"));
   EXPECT_EQ(drawn(&two, "comparing", 4), "\rcomparing (2 of 2) 100%\x1b[K" + std::string(kWipe));
-  EXPECT_EQ(drawn(&two, "comparing", 1), "\rcomparing (2 of 2)  25%\x1b[K");  // the same once more
+  EXPECT_EQ(drawn(&two, "comparing", 1), "\rcomparing (2 of 2)  25%\x1b[K");  // the phase again
   two.Clear();
   EXPECT_EQ(terminal.Written(), kWipe);
-  EXPECT_EQ(drawn(&two, "more", 1), "\rmore  25%\x1b[K");  // than was said
+  EXPECT_EQ(drawn(&two, "more", 1), "\rmore  25%\x1b[K");  // a phase after the second
   PhaseBars unknown(0, kNow);
   EXPECT_EQ(drawn(&unknown, "reading", 1), "\rreading  25%\x1b[K");
 }
@@ -115,7 +115,7 @@ TEST(PhaseBars, CountThePhases) {
 TEST(Terminals, AreToldFromOtherFiles) {
   const int saved = dup(STDOUT_FILENO);
   std::fflush(stdout);
-  bool found[2][2];  // of standard error and standard output, without and with a terminal
+  bool found[2][2];  // [standard error, standard output][no terminal, terminal]
   int pipes[2];
   ASSERT_EQ(pipe(pipes), 0);
   dup2(pipes[1], STDOUT_FILENO);
@@ -162,7 +162,7 @@ TEST(ProgressLine, SaysShareAndWhatIsLeft) {
             "x [#######.......................]  25%  5 min left");
   EXPECT_EQ(ProgressLine("x", 0.5, 10800, "", 40, false),
             "x [##########...........]  50%  3 h left");
-  // Nothing to tell it by yet, and nothing left.
+  // The line has no time if the share is too small for an estimate, or if the work is finished.
   EXPECT_EQ(ProgressLine("x", 0.001, 5, "", 18, false), "x [.........]   0%");
   EXPECT_EQ(ProgressLine("x", 1, 5, "", 18, false), "x [#########] 100%");
   EXPECT_EQ(ProgressLine("x", 1, 5, "", 18, true), "x [\x1b[32m#########\x1b[0m] 100%");

@@ -15,7 +15,7 @@ namespace merope {
 namespace {
 
 constexpr int64_t kVocabulary = 400, kContext = 100;
-constexpr int32_t kPrefix = 2;  // what the made-up tokenizer puts before a text
+constexpr int32_t kPrefix = 2;  // the token that the synthetic tokenizer puts before a text
 
 class Datasets : public testing::Test {
  protected:
@@ -24,7 +24,7 @@ class Datasets : public testing::Test {
     TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
     return MakeRequests(options, checkpoint, tokenizer, kContext);
   }
-  // The texts of the prompts, special tokens written out.
+  // The texts of the prompts, including special tokens.
   std::vector<std::string> Texts(const DatasetOptions& options) const {
     const auto checkpoint = Checkpoint::Open(files_.path());
     const auto tokenizer = checkpoint->LoadTokenizer();
@@ -75,11 +75,11 @@ TEST_F(Datasets, RefusedByName) {
     for (const int64_t bad : {int64_t{0}, int64_t{-1}, count.most + 1})
       EXPECT_EQ(error([&](auto& o) { o.*count.field = bad; }),
                 fmt::format("{}: expected 1 to {}, found {}", count.name, count.most, bad));
-  // 1 and the most there may be are taken, where nothing else is in the way.
+  // The smallest and the largest value are accepted if no other check refuses them.
   EXPECT_EQ(error([](auto& o) { o.input_length = o.output_length = o.prefix_length = 1; }), none);
   EXPECT_EQ(error([](auto& o) { o.num_prefixes = 1'000'000, o.prefix_length = kMaxPositions; }),
             none);
-  // Prompt and output fit into the model's length exactly, and no further.
+  // Prompt and output may fill the model's length exactly, but must not exceed it.
   EXPECT_EQ(error([](auto& o) { o.input_length = 95; }), none);
   EXPECT_EQ(error([](auto& o) { o.input_length = 96; }),
             "96 tokens of prompt and 5 of output: expected at most 100 together, the model's "
@@ -89,7 +89,8 @@ TEST_F(Datasets, RefusedByName) {
   };
   EXPECT_EQ(error(shared(85)), none);
   EXPECT_TRUE(Contains(error(shared(86)), "96 tokens of prompt and 5 of output"));
-  // A text's length is its own: no input length is held against the model.
+  // The prompts of stories have their own lengths, so input_length is not compared with the model's
+  // length.
   EXPECT_EQ(error([](auto& o) { o.name = "stories", o.input_length = 96; }), none);
 }
 
@@ -111,7 +112,7 @@ TEST_F(Datasets, RandomTokensAreThoseOfTheVocabulary) {
     EXPECT_FALSE(request.params.detokenize);
     EXPECT_EQ(request.params.output_kind, OutputKind::kDelta);
   }
-  // 9,000 draws of 400: each is missed with a chance of e^-22.
+  // 9,000 draws from 400 tokens: each token is missed with a probability of e^-22.
   EXPECT_EQ(seen.size(), static_cast<size_t>(kVocabulary));
   EXPECT_EQ(*seen.begin(), 0);
   EXPECT_EQ(*seen.rbegin(), kVocabulary - 1);
@@ -190,7 +191,7 @@ TEST_F(Datasets, ChatModelsAreAskedInTheirTemplate) {
   ASSERT_TRUE(WriteFile(files_.path() + "/chat_template.jinja",
                         "<|begin_of_text|>{{ messages | length }} {{ messages[0].role }}: "
                         "{{ messages[0].content }}"));
-  // The template brings its own beginning: no prefix stands before it.
+  // The template writes its own beginning of the text, so no prefix stands before it.
   EXPECT_EQ(Texts({.name = "stories", .num_prompts = 3})[2],
             "<|begin_of_text|>1 user: Tell me how a bicycle stays upright.");
 }

@@ -32,15 +32,16 @@ TEST(Summarize, OneValueIsEveryPercentile) {
 }
 
 TEST(MeanOfRatios, StudentsTAndTheInterval) {
-  // Tables of Student's t.
+  // From tables of Student's t distribution.
   EXPECT_NEAR(StudentT975(1), 12.70620, 2e-5);
   EXPECT_NEAR(StudentT975(4), 2.776445, 2e-5);
   EXPECT_NEAR(StudentT975(30), 2.042272, 2e-5);
   const MeanRatio ratio = MeanOfRatios({1.0, 4.0});
   EXPECT_DOUBLE_EQ(ratio.mean, 2);
-  // log 2 on either side of the mean: a standard error of log 2.
+  // The logarithms lie log 2 on either side of their mean, so the standard error is log 2.
   EXPECT_NEAR(ratio.high, 2 * std::pow(2, 12.7062), 1);
-  // Of logarithms 0, ln 2 and ln 4: a deviation of ln 2, an error of the mean of ln 2 / √3.
+  // The logarithms are 0, ln 2 and ln 4. Their standard deviation is ln 2, and the standard error
+  // of their mean is ln 2 / √3.
   const MeanRatio three = MeanOfRatios({1, 2, 4});
   EXPECT_DOUBLE_EQ(three.mean, 2);
   EXPECT_NEAR(three.high, 2 * std::pow(2, 4.302653 / std::sqrt(3)), 1e-3);
@@ -98,22 +99,22 @@ ModelConfig TinyConfig() {
 }
 
 TEST(PrefillFlops, AsCountedByHand) {
-  // A token of a layer: q and o 8·12 multiply-adds each, k and v 8·6 each, gate, up and down 8·16
-  // each. The head: 10·8.
+  // Multiply-adds of one token in one layer: 8·12 each for q and o, 8·6 each for k and v, 8·16 each
+  // for gate, up and down. The head: 10·8.
   const int64_t token = 2 * (96 + 96 + 48 + 48 + 128 + 128 + 128), head = 2 * 80;
-  // Three tokens attend to 1, 2 and 3 positions: for each position and each of two heads 6
-  // multiply-adds with k, and 6 with v.
+  // Three tokens attend to 1, 2 and 3 positions. Each position takes, for each of two heads, 6
+  // multiply-adds with k and 6 with v.
   EXPECT_EQ(PrefillFlops(TinyConfig(), 0, 3), 2 * (3 * token + 2 * (1 + 2 + 3) * 2 * 12) + head);
   EXPECT_EQ(PrefillFlops(TinyConfig(), 0, 3), 8800);
-  // One token after five others attends to six.
+  // One token after five others attends to six positions.
   EXPECT_EQ(PrefillFlops(TinyConfig(), 5, 1), 2 * (token + 2 * 6 * 2 * 12) + head);
 }
 
 TEST(PrefillFlops, OfPleiasRag350m) {
   const auto config = KnownConfig("pleias-rag-350m");
   ASSERT_TRUE(config);
-  // Two for each of the parameters that are not embeddings or norms, as a token more in the
-  // context adds one position to attend to: 2 · 286,261,248 + 26 · 4 · 1024 · 2.
+  // The second token takes two operations for each of the 286,261,248 parameters that are not
+  // embeddings or norms. It attends to two positions: 26 · 4 · 1024 · 2 operations.
   EXPECT_EQ(PrefillFlops(*config, 0, 2) - PrefillFlops(*config, 0, 1), 572'522'496 + 212'992);
 }
 
@@ -132,7 +133,7 @@ TEST(MeasureLatency, GivesEveryPointOfTheGrid) {
   options.repeats = 1;
   int64_t last_done = 0, last_total = 0;
   options.progress = [&](int64_t done, int64_t total) { last_done = done, last_total = total; };
-  // No larger a cache than the options say is needed.
+  // The KV cache is only as large as the options need.
   RuntimeOptions runtime_options;
   runtime_options.llama.kv_tokens = KvTokens(options);
   const auto runtime = LoadRuntime(*checkpoint, runtime_options);
@@ -158,7 +159,7 @@ TEST(MeasureLatency, GivesEveryPointOfTheGrid) {
         EXPECT_EQ(c.input_length, input);
         EXPECT_EQ(c.output_length, output);
         EXPECT_EQ(c.prefill_flops, batch * PrefillFlops(TinyConfig(), context, input));
-        // K and V of two layers, one head of 6, two bytes each.
+        // K and V of two layers, one head of 6 dimensions, two bytes per value.
         EXPECT_EQ(c.decode_bytes, result->step_weight_bytes +
                                       batch * 2 * 2 * 6 * 2 * (context + input + output / 2));
         EXPECT_GT(c.ttft.min, 0);
@@ -167,7 +168,7 @@ TEST(MeasureLatency, GivesEveryPointOfTheGrid) {
         EXPECT_GT(c.peak_share.min, 0);
         EXPECT_EQ(c.bandwidth_share.min > 0, output > 1);
       }
-  // The sequences gave all their pages back.
+  // The sequences have returned all their pages.
   EXPECT_EQ(runtime->model->kv().free_pages() * kPageTokens, KvTokens(options));
 }
 
@@ -201,7 +202,8 @@ TEST(MeasureLatency, EagerAndCompiledRunsTakeTurns) {
   }
 }
 
-// One run: what a case tells follows from its TTFT, its latency and the two probes around it.
+// With one run, the figures of a case follow from its TTFT, its latency and the two probes around
+// the run.
 TEST(MeasureLatency, FiguresFollowFromTheTimesAndTheProbes) {
   const TempDir dir;
   const Status made = Synthesize(dir.path(), TinyConfig(), {.std_dev = 0.2, .force = true});
@@ -242,13 +244,13 @@ TEST(MeasureLatency, FiguresFollowFromTheTimesAndTheProbes) {
     EXPECT_DOUBLE_EQ(c.tpot.p50, (latency - ttft) / 4);
     EXPECT_DOUBLE_EQ(c.report_tpot.p50, latency / 5);
     EXPECT_DOUBLE_EQ(c.prefill_speed.p50, 2 * 30 / ttft);
-    // Four steps, from the first token to the last.
+    // Four decode steps lie between the first token and the last.
     EXPECT_NEAR(c.inter_token.mean / c.tpot.p50, 1, 1e-9);
     EXPECT_GT(c.inter_token.min, 0);
   }
-  // The probes: before the first run, between the two, after the second. Each run is held against
-  // the mean of its two; the three are known by their least, their median and their most, and the
-  // sum of both runs' means, which counts the middle one twice.
+  // There are three probes: before the first run, between the two runs, and after the second run.
+  // Each run is compared with the mean of the two probes around it. The minimum, the median and the
+  // maximum of a distribution are these three probes, so that mean must be the mean of two of them.
   const auto among = [](const Distribution& d, double mean_of_two) {
     const double values[] = {d.min, d.p50, d.max};
     for (int a = 0; a < 3; ++a)
@@ -269,7 +271,7 @@ TEST(MeasureLatency, FiguresFollowFromTheTimesAndTheProbes) {
   EXPECT_NE(runtime->model->plan(), nullptr);
 }
 
-// A context of one token is in the cache like any other.
+// A context of one token is in the KV cache, like any other context.
 TEST(MeasureLatency, OneTokenBeforeThePromptOnAllCores) {
   const TempDir dir;
   const Status made = Synthesize(dir.path(), TinyConfig(), {.std_dev = 0.2, .force = true});
@@ -317,7 +319,7 @@ TEST(LatencyOptions, TheEndsOfEachRange) {
   EXPECT_TRUE(valid([](auto& o) { o.output_lengths = {1}; }));
   EXPECT_TRUE(valid([](auto& o) { o.warmup = 0; }));
   EXPECT_TRUE(valid([](auto& o) { o.repeats = 1; }));
-  // 0 + 128 + 100 together.
+  // The defaults need 0 + 128 + 100 positions.
   EXPECT_TRUE(valid([](auto&) {}, 228));
   EXPECT_FALSE(valid([](auto&) {}, 227));
 }

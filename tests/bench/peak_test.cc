@@ -19,12 +19,12 @@ class PeakKernels : public testing::TestWithParam<std::string> {
   void TearDown() override { cpu::SelectTarget(""); }
 };
 
-// The sums are the evidence: each accumulator holds exactly what its share of the operations that
-// the kernel says it did comes to. The products are integers, and every sum below 2^24, so that
-// nothing is rounded in any of the types.
+// The sums show that a kernel did the operations that it counts: each accumulator holds exactly the
+// result of its share of the operations. The products are integers, and every sum is below 2^24, so
+// no type rounds.
 TEST_P(PeakKernels, DoTheMultiplyAddsTheyCount) {
   const cpu::PeakKernels& kernels = cpu::GetPeakKernels();
-  // Lanes of 32 bits in a vector: a panel of the matrix products is four vectors wide.
+  // 32-bit lanes in a vector. A panel of the matrix products is four vectors wide.
   const int64_t lanes = cpu::GetMatMulKernels().panel / 4;
   const struct {
     const char* name;
@@ -55,7 +55,7 @@ TEST(PeakProbe, MultipliesAtAPlausibleRate) {
     SCOPED_TRACE(PeakName(kind));
     const double rate = probe.Measure(kind, 0.01);
     EXPECT_GT(rate, 1e7);
-    // Past two cores of any kind: the products would have been optimized away.
+    // No two cores are faster. A higher rate would mean that the compiler had removed the products.
     EXPECT_LT(rate, 1e13);
   }
 }
@@ -63,7 +63,7 @@ TEST(PeakProbe, MultipliesAtAPlausibleRate) {
 TEST(PeakOf, IsTheModelsOwnType) {
   EXPECT_EQ(PeakOf(Precision::kFp32), PeakKind::kFp32);
   EXPECT_EQ(PeakOf(Precision::kBf16), PeakKind::kBf16);
-  // Products of integers, whatever the weights are stored as.
+  // These precisions compute integer products, in whatever form the weights are stored.
   for (const Precision precision : {Precision::kInt8, Precision::kInt4, Precision::kNative})
     EXPECT_EQ(PeakOf(precision), PeakKind::kInt8);
   EXPECT_EQ(PeakName(PeakKind::kFp32), "fp32");
@@ -101,7 +101,8 @@ TEST(Roofline, HasEveryFigureOnOneThreadAndOnAll) {
 }
 
 TEST(Roofline, OneThreadIsOneRow) {
-  // Goes on for as long as it was asked to, which takes more than one round of its 0.2 s.
+  // One round of probes takes 0.2 s. The measurement goes on for the requested time, which takes
+  // more than one round.
   int calls = 0;
   double last = 0;
   const auto progress = [&](double done, double total) {

@@ -76,19 +76,19 @@ TEST_F(Throughput, LeastSecondsByHand) {
   };
   const auto weights = static_cast<double>(model.step_weight_bytes()),
              kv = static_cast<double>(model.kv_token_bytes());
-  // Prompts of 10 and 30 tokens, outputs of 4 and 6. A peak and a bandwidth of 1: seconds are
-  // operations, then bytes.
+  // Prompts of 10 and 30 tokens, outputs of 4 and 6 tokens. With a peak of 1, the seconds are the
+  // operations. With a bandwidth of 1, the seconds are the bytes.
   const RequestTokens two[] = {{10, 4}, {30, 6}};
   const double positions = (11 + 12 + 13) + (31 + 32 + 33 + 34 + 35);
   EXPECT_DOUBLE_EQ(LeastSeconds(model, two, 8, 1, 1e300), flops(10) + flops(30));
-  // The longest output makes five steps after its first token necessary.
+  // The longest output needs five decode steps after its first token.
   EXPECT_DOUBLE_EQ(LeastSeconds(model, two, 8, 1e300, 1), 5 * weights + kv * positions);
   EXPECT_DOUBLE_EQ(LeastSeconds(model, two, 2, 1e300, 1), 5 * weights + kv * positions);
-  // One sequence at a time: all 3 + 5.
+  // One sequence at a time: all 3 + 5 decode steps.
   EXPECT_DOUBLE_EQ(LeastSeconds(model, two, 1, 1e300, 1), 8 * weights + kv * positions);
   EXPECT_DOUBLE_EQ(LeastSeconds(model, two, 8, 4, 2),
                    (flops(10) + flops(30)) / 4 + (5 * weights + kv * positions) / 2);
-  // Seven sequences of one further token, three at a time: three steps.
+  // Seven sequences with one more token each, three at a time: three decode steps.
   const std::vector<RequestTokens> seven(7, {10, 2});
   EXPECT_DOUBLE_EQ(LeastSeconds(model, seven, 3, 1e300, 1), 3 * weights + 7 * kv * 11);
   const RequestTokens one[] = {{10, 1}};
@@ -123,7 +123,7 @@ TEST_F(Throughput, FiguresFollowFromTheTimeAndTheProbes) {
   EXPECT_GT(c.ttft.min, 0);
   EXPECT_LE(c.ttft.max, seconds);
   EXPECT_EQ(c.ttft_cold.max, c.ttft.max);
-  EXPECT_EQ(c.ttft_cached.max, 0);  // none
+  EXPECT_EQ(c.ttft_cached.max, 0);  // no request had a hit
   EXPECT_EQ(c.stats.prompt_tokens, 65);
   EXPECT_EQ(c.stats.generated_tokens, 11);
   EXPECT_EQ(c.speculative_tokens, 0);
@@ -140,7 +140,7 @@ TEST_F(Throughput, CasesTakeTurns) {
   };
   const auto result = Measure(Requests({{20, 12}, {10, 12}}), options);
   ASSERT_TRUE(result) << ErrorOf(result);
-  // Two requests, two cases, a warm-up and a run that counts.
+  // Two requests, two cases, one warm-up and one timed run.
   EXPECT_EQ(last_done, 8);
   EXPECT_EQ(last_total, 8);
   EXPECT_EQ(calls, 8);
@@ -154,7 +154,7 @@ TEST_F(Throughput, CasesTakeTurns) {
 }
 
 TEST_F(Throughput, WarmupsRunEveryCase) {
-  // Of three warm-ups and two runs, all ten calls come; the first is a warm-up's.
+  // One request and one case, with three warm-ups and two timed runs: five calls.
   ThroughputOptions options = Once();
   options.warmup = 3;
   options.repeats = 2;
@@ -174,9 +174,9 @@ TEST_F(Throughput, ConcurrencyIsBounded) {
   options.max_concurrency = 1;
   const auto result = Measure(requests, options);
   ASSERT_TRUE(result) << ErrorOf(result);
-  // One after another: a step for each of 15 tokens.
+  // The requests run one after another: one step for each of 15 tokens.
   EXPECT_EQ(result->cases[0].stats.steps, 15);
-  // A request's time runs from its own submission.
+  // The TTFT of a request counts from its own submission.
   EXPECT_LT(result->cases[0].ttft.min + result->cases[0].ttft.max, result->cases[0].seconds.p50);
   options.max_concurrency = 3;
   const auto together = Measure(requests, options);
@@ -185,7 +185,8 @@ TEST_F(Throughput, ConcurrencyIsBounded) {
 }
 
 TEST_F(Throughput, PrefixesThatAreFoundAreToldApart) {
-  // The same prompt twice, one after the other: the second finds the first's pages.
+  // The same prompt twice, one request after the other. The second request finds the pages of the
+  // first.
   std::vector<Request> requests = Requests({{70, 2}});
   requests.push_back(requests[0]);
   ThroughputOptions options = Once();
@@ -211,7 +212,7 @@ TEST_F(Throughput, RunsThatDifferAreAnError) {
   EXPECT_TRUE(Contains(ErrorOf(Measure(requests, Once())), "400"));
 }
 
-// What was not measured is zero, and so is what a result says of nothing.
+// Figures that were not measured are zero in the JSON.
 TEST(BenchJson, NothingMeasuredIsZero) {
   LatencyResult latency;
   latency.cases.resize(1);

@@ -1,4 +1,4 @@
-// Blocks taken apart are worth what their dequantization is, to the bit.
+// The scales and integers of a block give the same values as Dequantize, bit for bit.
 #include "checkpoint/blocks.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Limits and messages of config.json and generation_config.json.
+// The limits and error messages of config.json and generation_config.json.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,7 +10,7 @@
 namespace merope {
 namespace {
 
-// The error of a config.json that has these fields instead of the usual ones.
+// The error of a config.json in which these fields replace the fields of a valid config.
 std::string ConfigError(const Json& changes) {
   Json json = {{"model_type", "llama"},    {"hidden_size", 64},
                {"intermediate_size", 160}, {"num_hidden_layers", 3},
@@ -23,7 +23,7 @@ std::string ConfigError(const Json& changes) {
 TEST(ConfigLimits, AtTheirBoundaries) {
   struct Case {
     Json changes;
-    const char* error;  // "": it is taken
+    const char* error;  // "": no error
   };
   const auto scaling = [](Json more) {
     Json all = {
@@ -138,7 +138,7 @@ TEST(ConfigLimits, OfGenerationDefaults) {
             "f: max_new_tokens: expected a whole number from 0 to 2147483647, found -1");
 }
 
-// transformers: 0.1 · mscale · ln(factor) + 1, and 1 where nothing is stretched.
+// As in transformers: 0.1 · mscale · ln(factor) + 1, or 1 if the factor is at most 1.
 TEST(ConfigLimits, YarnAttentionFactors) {
   EXPECT_EQ(YarnAttentionFactor(1, 0, 0), 1);
   EXPECT_EQ(YarnAttentionFactor(0.5, 2, 3), 1);

@@ -149,13 +149,13 @@ TEST(Config, YarnRope) {
 
   yarn["mscale"] = 0.5;
   EXPECT_DOUBLE_EQ(ParseWith("rope_parameters", yarn)->rope.attention_factor,
-                   0.1 * std::log(8.0) + 1);  // one of the two alone counts for nothing
+                   0.1 * std::log(8.0) + 1);  // mscale alone has no effect
   yarn["mscale_all_dim"] = 0.25;
   EXPECT_DOUBLE_EQ(ParseWith("rope_parameters", yarn)->rope.attention_factor,
                    (0.05 * std::log(8.0) + 1) / (0.025 * std::log(8.0) + 1));
   yarn["attention_factor"] = 1.25;
   yarn["beta_fast"] = 16;
-  yarn["beta_slow"] = 0;  // as good as none, in transformers
+  yarn["beta_slow"] = 0;  // transformers treats 0 as absent
   yarn["truncate"] = false;
   config = ParseWith("rope_parameters", yarn);
   EXPECT_EQ(config->rope.attention_factor, 1.25);

@@ -1,4 +1,5 @@
-// Block formats against the gguf Python package, bit for bit, and by hand.
+// Compares the block formats with the gguf Python package, bit for bit, and with values computed by
+// hand.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -29,7 +30,7 @@ std::string Half(float value) {
   return {static_cast<char>(bits & 255), static_cast<char>(bits >> 8)};
 }
 
-// Runs the oracle; false (and the test is skipped) where there is no Python for it.
+// Runs the oracle. Returns false if there is no Python for the oracle. The test is then skipped.
 bool RunOracle(const std::string& directory, const std::string& model) {
   const char* python = std::getenv("MEROPE_ORACLES_PYTHON");
   if (python == nullptr) return false;
@@ -58,7 +59,7 @@ TEST(Dequantize, EqualsTheGgufPackageBitForBit) {
   }
 }
 
-// The same through the reader, the un-permutation of Q and K included, on a real model.
+// The same comparison on a real model. The reader also undoes the permutation of Q and K.
 TEST(Dequantize, SmolLM2EqualsTheGgufPackageBitForBit) {
   const char* model = std::getenv("MEROPE_SMOLLM2");
   if (model == nullptr) GTEST_SKIP() << "MEROPE_SMOLLM2 is not set: no model to read";
@@ -97,7 +98,7 @@ TEST(Dequantize, NibblesOfTheTwoHalvesOfABlock) {
 }
 
 TEST(Dequantize, FifthBitsOfTheTwoHalvesOfABlock) {
-  // Only elements 3 and 20 have their fifth bit; all nibbles are 1.
+  // The fifth bit is set only in elements 3 and 20. All nibbles are 1.
   std::string block = Half(2) + Half(-1);
   const uint32_t fifth = 1u << 3 | 1u << 20;
   block.append(reinterpret_cast<const char*>(&fifth), 4);
@@ -106,8 +107,8 @@ TEST(Dequantize, FifthBitsOfTheTwoHalvesOfABlock) {
   for (size_t i = 0; i < 32; ++i) EXPECT_EQ(values[i], i == 3 || i == 20 ? 2 * 17 - 1.0f : 1.0f);
 }
 
-// Our own integers: a bf16 scale, then codes: of 8 bits the integer plus 128, of 4
-// bits numbers of a table; a last block may be short.
+// A block of merope's own integers is a bf16 scale and then codes. An 8-bit code is the integer
+// plus 128. A 4-bit code is an index into a table. The last block may be short.
 TEST(Dequantize, OwnIntegers) {
   const uint16_t scale = F32ToBF16(0.5f);
   const std::string start = {static_cast<char>(scale & 255), static_cast<char>(scale >> 8)};
@@ -126,7 +127,7 @@ TEST(Dequantize, OwnIntegers) {
   for (int i = 0; i < 16; ++i) int4 += static_cast<char>(i | (15 - i) << 4);
   std::vector<float> values(33, -1000);
   Dequantize(DType::kInt4, reinterpret_cast<const std::byte*>(int4.data()), 31, values.data());
-  // What the 16 codes stand for in every file that was written.
+  // The values of the 16 codes in every file that was written so far.
   constexpr int kCodes[16] = {-127, -101, -79, -62, -48, -34, -21, -9,
                               2,    14,   25,  37,  50,  65,  83,  107};
   for (int i = 0; i < 31; ++i)
@@ -135,10 +136,11 @@ TEST(Dequantize, OwnIntegers) {
   EXPECT_EQ(values[31], -1000);
 }
 
-// One block of a K type of each: known factors, and integers that count up.
+// One block of each K type, with known factors and integers that count up.
 TEST(Dequantize, FactorsOfK) {
-  // Eight factors of 6 bits for scales and minimums: the first four whole in bytes 0-3 and 4-7, the
-  // others' low halves in bytes 8-11 and their upper two bits at the top of those before.
+  // Eight scales and eight minimums of 6 bits. The first four scales are in bytes 0-3, the first
+  // four minimums in bytes 4-7. The others have their low four bits in bytes 8-11, and their upper
+  // two bits at the top of bytes 0-7.
   const int scales[8] = {1, 2, 33, 63, 17, 34, 51, 60}, minimums[8] = {5, 6, 7, 62, 1, 18, 35, 52};
   std::string packed(12, '\0');
   for (size_t i = 0; i < 4; ++i) {
@@ -161,7 +163,7 @@ TEST(Dequantize, FactorsOfK) {
     EXPECT_EQ(four[static_cast<size_t>(i)], value(low)) << i;
     EXPECT_EQ(five[static_cast<size_t>(i)], value(low + 16 * high)) << i;
   }
-  // Q6_K: low halves, upper pairs, a signed factor each 16.
+  // Q6_K: the low four bits, the upper two bits, and one signed factor per 16 elements.
   std::string low(128, '\0'), pairs(64, '\0'), factors;
   const auto six = [](int i) { return i * 5 % 64; };
   for (int i = 0; i < 256; ++i) {

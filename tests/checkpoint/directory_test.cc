@@ -1,4 +1,4 @@
-// Files of a checkpoint's directory, and paths that are none.
+// The files of a checkpoint's directory, and paths that are not checkpoints.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -25,7 +25,7 @@ TEST(CheckpointLimits, ContextsAreCut) {
   }
 }
 
-// A directory of one checkpoint of which a test changes files.
+// A directory with one checkpoint. A test changes files of the directory.
 class DirectoryFiles : public testing::Test {
  protected:
   void SetUp() override {
@@ -150,7 +150,7 @@ TEST_F(DirectoryFiles, TokenizersOfOtherForms) {
   }
 }
 
-// Every byte is a token, and every text comes back.
+// Every byte is a token, so Decode gives back every text.
 TEST_F(DirectoryFiles, TheSynthesizedTokenizerTakesEveryText) {
   const auto tokenizer = LoadTokenizerFrom(directory_.path());
   ASSERT_TRUE(tokenizer) << ErrorOf(tokenizer);

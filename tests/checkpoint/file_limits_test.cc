@@ -1,4 +1,4 @@
-// Limits, types and messages of safetensors and GGUF files.
+// The limits, types and error messages of safetensors and GGUF files.
 #include <gtest/gtest.h>
 
 #include "checkpoint/gguf.h"
@@ -94,7 +94,7 @@ TEST(SafetensorsLimits, ErrorsSayWhatWasExpected) {
             "f: header: expected an object, found an array of 0");
 }
 
-// A value of each type by itself and in an array.
+// A value of each type, alone and in an array.
 TEST(GgufLimits, NumbersOfEachType) {
   GgufWriter writer;
   const auto add = [&](const std::string& name, uint32_t type, auto number) {
@@ -237,7 +237,8 @@ TEST(GgufLimits, OfTheFile) {
   EXPECT_EQ(tensor({2}, 42, 8), "f: tensor \"t\": type: expected a ggml tensor type, found 42");
 }
 
-// ggml.h's numbers of types; all of one block and what is not known.
+// The numbers of the types come from ggml.h. A tensor of each supported type has one block. Other
+// types and unknown numbers are errors.
 TEST(GgufLimits, TensorTypes) {
   const std::vector<std::pair<uint32_t, DType>> known = {
       {0, DType::kF32},   {1, DType::kF16},   {2, DType::kQ4_0}, {3, DType::kQ4_1},

@@ -28,7 +28,8 @@ Result<ModelConfig> ConfigOf(const GgufWriter& writer) {
 
 class GgufConversion : public testing::TestWithParam<std::pair<DType, bool>> {};
 
-// Every row of every tensor of the GGUF file is that of the safetensors file it was converted from.
+// The GGUF file is converted from the safetensors file. Every row of every tensor is the same in
+// both files.
 TEST_P(GgufConversion, HoldsTheSameCheckpoint) {
   const auto [dtype, biases] = GetParam();
   ModelConfig config = TinyConfig();
@@ -67,7 +68,7 @@ TEST_P(GgufConversion, HoldsTheSameCheckpoint) {
     }
     order_differs = order_differs || !std::ranges::equal(tensor.bytes, other->bytes);
   }
-  EXPECT_TRUE(order_differs);  // or the permutation has not been tested
+  EXPECT_TRUE(order_differs);  // otherwise the permutation is not tested
   const auto report = CheckWeights(*converted);
   ASSERT_TRUE(report);
   EXPECT_TRUE(report->ok());
@@ -79,9 +80,9 @@ INSTANTIATE_TEST_SUITE_P(DTypes, GgufConversion,
                                          std::pair{DType::kBF16, false},
                                          std::pair{DType::kBF16, true}));
 
-// By hand: two heads of four rows, whose rows say where they belong.
+// Two heads of four rows. The value of a row is the row's number in HF order.
 TEST(WeightTensor, UndoesTheInterleavingOfHeads) {
-  // HF row (half j, i) of a head is stored at i · 2 + j.
+  // Row i of half j of a head, in HF order, is stored at i · 2 + j.
   const std::vector<float> stored = {0, 2, 1, 3, 4, 6, 5, 7};
   const auto matrix = OpenTensor({"q", DType::kF32, {8, 1}, std::as_bytes(std::span(stored)), 2});
   const auto bias = OpenTensor({"b", DType::kF32, {8}, std::as_bytes(std::span(stored)), 2});
@@ -135,7 +136,7 @@ TEST(Gguf, RopeScaling) {
   EXPECT_EQ(config->rope_divisors, divisors);
 }
 
-// The keys of a file with one of them changed or added.
+// A file in which one key is changed or added.
 TEST(Gguf, KeysAtTheirBoundaries) {
   const auto error = [](auto change) {
     ModelConfig config = TinyConfig();
@@ -208,8 +209,8 @@ TEST(Gguf, KeysAtTheirBoundaries) {
                           wrong));
 }
 
-// Only the rows of Q and K are interleaved, whatever the sizes of others; and names that no llama
-// has stay as they are.
+// Only the rows of Q and K are interleaved, for any sizes of the other tensors. Names that a llama
+// does not have stay as they are.
 TEST(Gguf, NamesAndHeadsOfTensors) {
   ModelConfig config = TinyConfig();
   config.num_kv_heads = 1;
@@ -258,14 +259,15 @@ TEST(Gguf, NamesAndHeadsOfTensors) {
   EXPECT_TRUE(ignored.empty());
 }
 
-// Cut off within the padding before the data, or anywhere before.
+// A file that ends before the end of the tensor's data is an error, also if the file ends in the
+// padding before the data.
 TEST(Gguf, ATruncatedFileIsAnErrorWhereverItEnds) {
   GgufWriter writer;
   writer.String("key", "v");
   writer.Array<uint32_t>("numbers", 4, {1, 2, 3});
   writer.Add({"t", 0, {2}, std::string(8, '\0')});
   const std::string bytes = writer.Bytes();
-  for (size_t size = 0; size < bytes.size() - 24; ++size)  // of the last 32, 8 are the tensor's
+  for (size_t size = 0; size < bytes.size() - 24; ++size)  // the last 24 bytes are padding
     EXPECT_FALSE(GgufFile::Parse(AsBytes(bytes.substr(0, size)), "m.gguf")) << size;
   EXPECT_TRUE(GgufFile::Parse(AsBytes(bytes.substr(0, bytes.size() - 24)), "m.gguf"));
   EXPECT_EQ(
@@ -283,7 +285,8 @@ TEST(Gguf, DefaultsOfScaling) {
     EXPECT_TRUE(read) << ErrorOf(read);
     return *read;
   };
-  // A factor alone is linear, under its older name, too; none and 1 are no scaling.
+  // A factor without a type means linear scaling. The same holds for the older name of the key. The
+  // factors 0 and 1 and the type "none" mean no scaling.
   const auto factor = [&](const char* key, float value) {
     return config([=](auto& w) { w.Float32(key, value); }).rope;
   };
@@ -304,7 +307,7 @@ TEST(Gguf, DefaultsOfScaling) {
                       w.Float32("llama.rope.scaling.yarn_attn_factor", 3);
                       w.Float32("llama.rope.scaling.yarn_beta_fast", 16);
                     }).rope;
-  EXPECT_EQ(yarn.original_max_position_embeddings, 256);  // the context
+  EXPECT_EQ(yarn.original_max_position_embeddings, 256);  // the context length
   EXPECT_DOUBLE_EQ(yarn.attention_factor, 3 * (0.1 * std::log(4.0) + 1));
   EXPECT_EQ(yarn.beta_fast, 16);
   EXPECT_EQ(yarn.beta_slow, 1);
@@ -326,12 +329,12 @@ TEST(Gguf, EveryEndOfTurnIdStops) {
     return ConfigOf(writer)->eos_token_ids;
   };
   EXPECT_EQ(ids(2, 9, 2), (std::vector{2, 9}));
-  EXPECT_EQ(ids(0, 9, 8), (std::vector{0, 9, 8}));  // the first token may be one
+  EXPECT_EQ(ids(0, 9, 8), (std::vector{0, 9, 8}));  // id 0 may end a turn
 }
 
 TEST(Gguf, Vocabulary) {
   GgufWriter writer;
-  writer.String("general.architecture", "gpt2");  // a vocabulary may be of any model
+  writer.String("general.architecture", "gpt2");  // the vocabulary may be of any architecture
   writer.String("tokenizer.ggml.model", "llama");
   writer.String("tokenizer.ggml.pre", "default");
   writer.Strings("tokenizer.ggml.tokens", {"<unk>", "<s>", "</s>", "▁a"});

@@ -45,7 +45,7 @@ Make Header(const std::function<void(Json*)>& change) {
 }
 constexpr const char* kNorm = "model.norm.weight";
 
-// A GGUF file with this config and whatever else.
+// Writes a GGUF file with the keys of TinyConfig and with what `add` adds.
 Make Gguf(const std::function<void(GgufWriter*)>& add) {
   return [=](const std::string& directory) {
     GgufWriter writer;
@@ -56,7 +56,7 @@ Make Gguf(const std::function<void(GgufWriter*)>& add) {
     return path;
   };
 }
-// The same without the keys of a llama.
+// Writes a GGUF file with only what `add` adds.
 Make BareGguf(const std::function<void(GgufWriter*)>& add) {
   return [=](const std::string& directory) {
     GgufWriter writer;

@@ -1,5 +1,5 @@
-// Every damaged input gives one clear error that names the file and the field, and nothing worse
-// (this runs under AddressSanitizer, too).
+// Every damaged input gives one clear error that names the file and the field. Nothing worse
+// happens: these tests also run under AddressSanitizer.
 #include "tests/support/malformed.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 namespace merope {
 namespace {
 
-// What a command does with a path before it runs a model.
+// Loads what a command loads before it runs a model.
 Status Load(const std::string& path) {
   TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(path));
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
@@ -40,7 +40,7 @@ INSTANTIATE_TEST_SUITE_P(Inputs, Malformed, testing::ValuesIn(MalformedCases()),
 
 TEST(MalformedInputs, ThereAreEnoughInputs) { EXPECT_GE(MalformedCases().size(), 40u); }
 
-// A file cut anywhere is refused; it never reads past its end.
+// A truncated file of any length is refused. The reader never reads past the end of the file.
 TEST(Truncated, SafetensorsAtEveryLength) {
   TempDir directory;
   MakeWholeCheckpoint(directory.path());
@@ -60,8 +60,8 @@ TEST(Truncated, GgufAtEveryLength) {
   }
 }
 
-// Any byte of the headers may be wrong: the file loads or is refused, and its tensors lie inside
-// it.
+// Any byte of the headers may be wrong. Then the file is refused, or the file loads and all its
+// tensors lie inside the file.
 TEST(Flipped, GgufHeaderBytes) {
   TempDir directory;
   MakeWholeCheckpoint(directory.path());

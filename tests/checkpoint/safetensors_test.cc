@@ -10,7 +10,7 @@
 namespace merope {
 namespace {
 
-// All tensors of a checkpoint with their decoded values, to compare two of them.
+// The decoded values of all tensors, for comparing two checkpoints.
 std::map<std::string, std::vector<float>> Values(const Checkpoint& checkpoint) {
   std::map<std::string, std::vector<float>> values;
   for (const TensorView& tensor : checkpoint.tensors()) {

@@ -22,7 +22,7 @@ inline ModelConfig TinyConfig() {
   return config;
 }
 
-// Any header before any data.
+// The content of a safetensors file with this header and this data.
 inline std::string Safetensors(std::string_view header, std::string_view data) {
   const uint64_t length = header.size();
   std::string file(sizeof(length), '\0');
@@ -42,7 +42,7 @@ inline std::string Read(const std::string& path) {
   return content.value_or("");
 }
 
-// Changes fields of a JSON file: an absent value takes the field away.
+// Changes a field of a JSON file. Removes the field if there is no value.
 inline void Patch(const std::string& path, const std::string& field, std::optional<Json> value) {
   Json json = *ParseJson(Read(path), path);
   if (value) {

@@ -66,8 +66,9 @@ TEST(Synth, WeightsAreNearlyNormalAndNormsNearOne) {
   for (const float x : row) EXPECT_NEAR(x, 1, 0.1);
 }
 
-// What synth.h promises: the same bytes anywhere. By splitmix64 and the sum of eight 16-bit
-// numbers, computed apart from this code: seed 7, std_dev 0.02, the first tensor and the last.
+// synth.h promises the same bytes on every machine. The expected values were computed separately
+// from this code, with splitmix64 and the sum of eight 16-bit numbers, for seed 7 and std_dev 0.02.
+// The test compares the first and the last tensor.
 TEST(Synth, ASeedGivesTheseWeights) {
   TempDir directory;
   ASSERT_TRUE(Synthesize(directory.path(), TinyConfig(), {.seed = 7, .dtype = DType::kF32}));
@@ -83,12 +84,12 @@ TEST(Synth, ASeedGivesTheseWeights) {
   expect("lm_head.weight", {0x1.67893cp-6f, 0x1.2e37d0p-7f, 0x1.0beffap-6f, -0x1.4f10d2p-6f});
 }
 
-// A shard takes tensors as long as they fit, a tensor that is too large one of its own.
+// A shard takes tensors as long as they fit. A tensor that is too large has a shard of its own.
 TEST(Synth, ShardsHoldAtMostWhatWasAskedFor) {
   TempDir directory;
   const ModelConfig config = TinyConfig();
   int64_t total = 0, last = 0, calls = 0;
-  constexpr int64_t kMost = 48 * 80 * 2 * 2;  // two matrices of the feed-forward part, to the byte
+  constexpr int64_t kMost = 48 * 80 * 2 * 2;  // exactly two matrices of the feed-forward part
   ASSERT_TRUE(Synthesize(directory.path(), config,
                          {.dtype = DType::kBF16, .max_shard_bytes = kMost},
                          [&](int64_t done, int64_t all) {

@@ -1,4 +1,4 @@
-// Tokens that only stand in files beside tokenizer.json.
+// Tokens that are only in the files beside tokenizer.json.
 #include "checkpoint/tokenizer_files.h"
 
 #include <gtest/gtest.h>
@@ -93,7 +93,8 @@ TEST_F(TokenizerFiles, TheOrderOfWhatIsAdded) {
       all += (all.empty() ? "" : " ") + token.content + (token.special ? "!" : "");
     return all;
   };
-  // By id, not as text; then those with a name, those of this model only, and extra ones.
+  // First the tokens of added_tokens_decoder, in the order of their ids as numbers. Then the tokens
+  // with a common name, the tokens with a name that only this model has, and the extra tokens.
   Config(R"({"own_token": "o", "mask_token": "m", "bos_token": "b", "extra_special_tokens": ["x"],
              "additional_special_tokens": ["y"], "added_tokens_decoder": {
              "10": {"content": "ten"}, "9": {"content": "nine"}, "11": {"content": "m"}}})");
@@ -107,7 +108,7 @@ TEST_F(TokenizerFiles, TheOrderOfWhatIsAdded) {
   Write(directory_.File("special_tokens_map.json"),
         R"({"bos_token": "c", "extra_special_tokens": {"q": "z"},
             "additional_special_tokens": ["w"]})");
-  EXPECT_EQ(order(), "c! y! z!");  // the map goes before the configuration
+  EXPECT_EQ(order(), "c! y! z!");  // an entry of the map overrides the config
   Config("{}");
   EXPECT_EQ(order(), "c! z!");
   Write(directory_.File("added_tokens.json"), R"({"a": 2147483648})");
@@ -147,10 +148,10 @@ TEST_F(TokenizerFiles, APrefixGoesToByteLevelWhereverItStands) {
   Config(R"({"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true})");
   EXPECT_EQ(Encode("a"), (Ids{1, 0}));
   Config(R"({"tokenizer_class": "LlamaTokenizer", "add_prefix_space": true})");
-  EXPECT_EQ(Encode("a"), (Ids{0}));  // bytes are not Llama's
+  EXPECT_EQ(Encode("a"), (Ids{0}));  // Llama's prefix does not apply to byte-level tokenizers
   Write(directory_.File("tokenizer.json"), R"({"model": {"vocab": {"a": 0, "\u2581": 1},
         "merges": []}, "decoder": {"type": "ByteLevel"}})");
-  EXPECT_EQ(Encode("a"), (Ids{0}));  // nor where only the decoder says so
+  EXPECT_EQ(Encode("a"), (Ids{0}));  // the same if only the decoder is byte-level
   Write(directory_.File("tokenizer.json"), R"({"model": {"vocab": {"a": 0, "\u2581": 1},
         "merges": []}, "decoder": {"type": "Fuse"}})");
   EXPECT_EQ(Encode("a"), (Ids{1, 0}));

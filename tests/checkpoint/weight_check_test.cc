@@ -56,7 +56,8 @@ TEST_F(WeightCheck, AWholeCheckpoint) {
   EXPECT_TRUE(report.ok());
   EXPECT_EQ(report.expected_tensors, 21);
   EXPECT_EQ(report.found_tensors, 21);
-  // Embedding and head, q and o, k and v, three of the feed-forward part, norms.
+  // The embedding and the head; in each layer q and o, k and v, three feed-forward matrices and two
+  // norms; the last norm.
   const int64_t parameters =
       2 * 300 * 48 + 2 * (2 * 24 * 48 + 2 * 12 * 48 + 3 * 48 * 80 + 2 * 48) + 48;
   EXPECT_EQ(report.expected_parameters, parameters);
@@ -136,7 +137,7 @@ TEST_F(WeightCheck, CountsWhatIsNotFiniteInBFloat16) {
   EXPECT_EQ(report.nan_count, 1);
 }
 
-// As transformers 5: a stored head of other values is the one that runs.
+// As in transformers 5, the model uses a stored head if its values differ from the embedding.
 TEST_F(WeightCheck, ACopyOfATiedHeadIsIgnoredAndAnotherHeadIsUntied) {
   ModelConfig config = TinyConfig();
   config.tie_word_embeddings = true;
@@ -187,7 +188,7 @@ TEST_F(WeightCheck, QuantizedBlocksAreNotFiniteByTheirScales) {
   const auto report = CheckWeights(*checkpoint);
   EXPECT_EQ(report->inf_count, 32);
   EXPECT_EQ(report->nan_count, 0);
-  block[0] = '\1';  // and NaN: 32 of them
+  block[0] = '\1';  // a NaN as scale: 32 NaN values
   GgufWriter with_nan;
   AddLlamaKeys(TinyConfig(), &with_nan);
   with_nan.Add({"token_embd.weight", 8, {32, 2}, block + std::string(34, '\1')});
@@ -208,7 +209,7 @@ TEST_F(WeightCheck, ProgressReachesTheTotal) {
     end = total;
   }));
   EXPECT_EQ(last, end);
-  // The tensors for their values, and the file for its hash.
+  // The check reads the tensors for their values, and the file for its hash.
   const auto report = CheckWeights(*checkpoint, {}, 3);
   EXPECT_EQ(end, report->bytes + report->files[0].bytes);
 }

@@ -1,4 +1,4 @@
-"""merope batch: each request answered once, whatever happens to the process."""
+"""Tests merope batch: every request gets exactly one result, also after a killed process or a full disk."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def chat(custom_id, content, **body):
 
 
 def job(n):
-    """Requests of all kinds, some of which fail, among lines that are none."""
+    """Returns n lines of a request file: valid requests of each kind, invalid requests, invalid JSON, repeated custom_ids."""
     lines = []
     for i in range(n):
         kind = i % 6
@@ -66,7 +66,7 @@ class Batch(merope.Case):
         return ["batch", self.model, self.requests, results or self.results, "--max-num-seqs", max_num_seqs, *options]
 
     def answers(self, path=None):
-        """Results by custom_id or line, less what differs from run to run."""
+        """Returns the results by custom_id, or by line number without one. Removes the fields that differ between runs."""
         found = {}
         for line in (path or self.results).read_text().splitlines():
             result = json.loads(line)
@@ -92,7 +92,7 @@ class Batch(merope.Case):
                                 stderr=popen.pop("stderr", subprocess.PIPE), **popen)
 
     def wait_for_result(self, process, size=0):
-        """Until the results are longer than this, or the process has ended."""
+        """Waits until the results file is longer than `size` bytes or the process has ended."""
         while process.poll() is None and (not self.results.exists() or self.results.stat().st_size <= size):
             time.sleep(0.0005)
 
@@ -169,7 +169,7 @@ class Batch(merope.Case):
         self.assertEqual(self.results.read_bytes(), b"")
 
     def test_requests_from_a_pipe(self):
-        text = json.dumps(completion("a", prompt="x", max_tokens=1))  # without a line break at its end
+        text = json.dumps(completion("a", prompt="x", max_tokens=1))  # without a line break at the end
         for _ in range(2):
             self.good("batch", self.model, "/dev/stdin", self.results, stdin=text.encode())
         self.assertEqual(list(self.answers()), ["a"])
@@ -187,7 +187,7 @@ class Batch(merope.Case):
         return self.answers(whole)
 
     def test_killed_at_any_moment_it_goes_on(self):
-        expected = self.uninterrupted(job(300))  # far more than is done before three kills
+        expected = self.uninterrupted(job(300))  # many more than the program answers before the third kill
         self.assertEqual(len(expected), 300)
         seed = random.randrange(1 << 30)
         chance = random.Random(seed)
@@ -196,7 +196,7 @@ class Batch(merope.Case):
             size = self.results.stat().st_size if self.results.exists() else 0
             with self.start() as process:
                 if chance.random() < 0.2:
-                    time.sleep(chance.random() * 0.1)  # while it starts
+                    time.sleep(chance.random() * 0.1)  # the kill comes while the process starts
                 else:
                     self.wait_for_result(process, size + chance.randrange(12000))
                 process.kill()
@@ -205,7 +205,7 @@ class Batch(merope.Case):
                     break
             kills += 1
             self.assertLess(kills, 500)
-            if self.results.exists() and chance.random() < 0.5:  # a power cut: not all of it was on the disk
+            if self.results.exists() and chance.random() < 0.5:  # a power cut: the end was not on the disk
                 size = self.results.stat().st_size
                 os.truncate(self.results, max(size - chance.randrange(1500), 0))
                 if chance.random() < 0.3:
@@ -229,7 +229,7 @@ class Batch(merope.Case):
         self.assertEqual(self.answers(), expected)
 
     def test_ctrl_c_keeps_what_is_done(self):
-        expected = self.uninterrupted(job(300))  # far more than is done before this process sees the first
+        expected = self.uninterrupted(job(300))  # many more than are done when this process sees a result
         with self.start() as process:
             self.wait_for_result(process)
             process.send_signal(signal.SIGINT)
@@ -271,7 +271,7 @@ class Batch(merope.Case):
         self.assertEqual(notes.read_text(), "my notes\n")
 
     def test_progress_is_shown_on_a_terminal(self):
-        self.write(job(4000))  # longer than the half second before a bar is drawn
+        self.write(job(4000))  # takes longer than the half second before a bar is drawn
         terminal, side = pty.openpty()
         seen = b""
         with self.start(stderr=side) as process:

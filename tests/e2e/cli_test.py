@@ -1,4 +1,4 @@
-"""The program as a person uses it: help, exit codes, streams, signals."""
+"""Tests the command line program: help, exit codes, streams, signals."""
 
 import fcntl
 import hashlib
@@ -18,7 +18,7 @@ import merope
 COMMANDS = ["run", "batch", "inspect", "verify", "bench latency", "bench throughput", "bench roofline", "report", "tokenize",
             "detokenize", "quantize", "synth", "doctor", "completion"]
 
-# Values that are wrong in themselves: there is no model "none", which nobody gets to ask for.
+# Values that are wrong for every model. There is no model "none": the program refuses the value before it opens the model.
 GENERATING = {"--dtype": ["int3", "", "BF16", "bf16,fp32"], "--weights": ["thin", ""], "--kv-dtype": ["int9", ""], "--threads": [0, "1e1"],
               "--max-model-len": [0], "--kv-cache-memory": [0, "x"], "--speculative-tokens": [65]}
 TOGETHER = {"--max-num-seqs": [0], "--max-num-batched-tokens": [0]}
@@ -173,13 +173,13 @@ class CommandLine(merope.Case):
                         error = done.stderr.decode()
                         self.assertEqual((done.returncode, done.stdout), (64, b""), error)
                         self.assertTrue(error.startswith(f"merope: error: {option}: "), error)
-                        found = str(value).split(",")[-1]  # of a list
-                        if option not in ("--json-schema", "--regex", "--grammar"):  # they say where
+                        found = str(value).split(",")[-1]  # the last entry of a list is wrong
+                        if option not in ("--json-schema", "--regex", "--grammar"):  # their errors give the place in the value
                             self.assertIn(found, error)
         error = self.refused(64, "--min-tokens: expected at most max_tokens, 3, found 4", "run", "none", "x", "--max-tokens", 3,
                              "--min-tokens", 4)
         self.assertIn("Run merope run --help", error)
-        self.refused(3, "none", "run", "none", "x", "--min-tokens", 10**6)  # the checkpoint may have a max_new_tokens of more
+        self.refused(3, "none", "run", "none", "x", "--min-tokens", 10**6)  # max_new_tokens of a checkpoint may be larger
 
     def test_numbers_out_of_range_are_refused(self):
         for arguments in (["--seed", 2**64], ["--seed", 2**63], ["--seed", -2**64], ["--seed", "0x10"], ["--seed", ""], ["--seed", "1.5"],
@@ -269,7 +269,7 @@ class CommandLine(merope.Case):
         def limited(address_space, *arguments):
             limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
             return subprocess.run([merope.BIN, *map(str, arguments)], capture_output=True, preexec_fn=limit, timeout=120)
-        many = ["--threads", 1000]  # 8 MB of stack each
+        many = ["--threads", 1000]  # 8 MB of stack per thread
         for arguments in (["run", self.model, "x", *many], ["inspect", self.model, *many], ["bench", "roofline", *many],
                           ["verify", self.model, "--quick", *many], ["bench", "latency", self.model, "--input-len", 4, "--output-len", 3, *many],
                           ["quantize", self.model, self.scratch / "q", "--dtype", "int8", *many]):
@@ -309,7 +309,7 @@ class CommandLine(merope.Case):
 
 class Tools(merope.Case):
     def options(self, command):
-        """Those that its help lists; the options of a group stand two columns further in."""
+        """Returns the options that the help of the command lists. Options of a group have two more columns of indentation."""
         text = self.good(*command.split(), "--help").stdout.decode()
         return sorted(name for column in re.findall(r"(?m)^(?:  ){1,2}(-\S+)", text) for name in re.findall(r"--[a-z-]+", column))
 
@@ -331,7 +331,7 @@ class Tools(merope.Case):
                                input=scripts["bash"].encode(), capture_output=True, check=True)
         self.assertEqual(set(found.stdout.decode().split()), commands)
         self.assertIn("'--system:System message before the prompt'", scripts["zsh"])
-        self.assertIn("-l chat -d 'Render the prompt as a users message with the chat template'", scripts["fish"])  # no quotes in quotes
+        self.assertIn("-l chat -d 'Render the prompt as a users message with the chat template'", scripts["fish"])  # the apostrophe is removed
         self.refused(64, "tcsh", "completion", "tcsh")
 
     def test_doctor_says_what_a_bug_report_needs(self):
@@ -350,7 +350,7 @@ class Tools(merope.Case):
 
 class Terminal(merope.Case):
     def interrupted(self, columns):
-        """What a terminal of so many columns shows of a command that is interrupted when its bar has been drawn thrice."""
+        """Returns what a terminal of this width shows of a command that is interrupted after three draws of its bar."""
         terminal, side = pty.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         process = subprocess.Popen([merope.BIN, "bench", "roofline", "--seconds", "60", "--threads", "1"],
@@ -358,9 +358,10 @@ class Terminal(merope.Case):
         os.close(side)
         seen, interrupted = b"", False
         try:
-            while block := os.read(terminal, 4096):  # the process's end of the terminal closes with it
+            while block := os.read(terminal, 4096):  # raises OSError when the process has ended
                 seen += block
-                # A narrow line has no room for the time that is left; it is known after a second, and the first hundredth.
+                # The bar shows the remaining time after one second and the first hundredth of the work. A narrow bar has
+                # no room for the remaining time.
                 if seen.count(b"\r") >= 3 and (columns < 40 or b" left" in seen) and not interrupted:
                     process.send_signal(signal.SIGINT)
                     interrupted = True
@@ -404,7 +405,7 @@ class Streams(merope.Case):
     def test_ctrl_c_ends_a_measurement_with_130(self):
         with subprocess.Popen([merope.BIN, "bench", "throughput", self.model, "--input-len", "4", "--output-len", "4", "--repeats",
                                "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            self.assertTrue(process.stderr.readline())  # what was loaded
+            self.assertTrue(process.stderr.readline())  # the line about the loaded model
             process.send_signal(signal.SIGINT)
             process.communicate()
             self.assertEqual(process.returncode, 130)
@@ -425,7 +426,7 @@ class Streams(merope.Case):
         self.assertIn(b"standard output", done.stderr)
 
     def colors(self, env):
-        """Whether a terminal on standard error gets escape sequences."""
+        """Returns whether the program writes color escape sequences to a terminal on standard error."""
         terminal, side = pty.openpty()
         process = subprocess.Popen([merope.BIN, "run", self.model, "hello", "--max-tokens", "3"], stdout=subprocess.DEVNULL,
                                    stderr=side, env={**os.environ, **env})
@@ -434,7 +435,7 @@ class Streams(merope.Case):
         try:
             while block := os.read(terminal, 4096):
                 seen += block
-        except OSError:  # how a terminal says that the other side has closed
+        except OSError:  # raised when the other side of the terminal has closed
             pass
         os.close(terminal)
         self.assertEqual(process.wait(60), 0)
@@ -527,11 +528,12 @@ KV cache      256 bytes a token in bf16, 512 in fp32
             cases = [(c["batch_size"], c["context"], c["input_len"], c["output_len"]) for c in result["cases"]]
             self.assertEqual(cases, [(b, c, 4, o) for b in (1, 2) for c in (0, 5) for o in (2, 3)])
         lines = self.good("bench", "latency", self.model, *grid, *runs).stdout.decode().splitlines()
-        # A row of the table a case: those of the percentiles have the figure's name in the seventh column.
+        # The table has one row per case, with a number in the seventh column. The rows of the percentiles have the name of a
+        # figure there.
         rows = [line.split() for line in lines if re.match(r"  (bf16|fp32) +compiled +\d+ +\d+ +4 +\d+ +\d", line)]
         self.assertEqual(len(rows), 16)
         for row in rows:
-            self.assertEqual(row.count("%"), 2, row)  # of peak, of bandwidth
+            self.assertEqual(row.count("%"), 2, row)  # the shares of the peak and of the bandwidth
         both = json.loads(self.good("bench", "latency", self.model, "--output-len", 3, "--input-len", 4, *runs, "--json").stdout)
         self.assertEqual([c["mode"] for c in both["results"][0]["cases"]], ["eager", "compiled"])
         self.refused(64, "mode", "bench", "latency", self.model, "--mode", "fast")
@@ -562,7 +564,7 @@ KV cache      256 bytes a token in bf16, 512 in fp32
         self.assertEqual([prompt["id"] for prompt in live["positions"]["by_prompt"]][-2:], ["user-1", "user-2"])
         self.assertEqual(filed["target"], str(dump))
         self.assertEqual(filed["positions"]["gates"], live["positions"]["gates"])
-        # The file has no logits of prompts that are not its own, and none at all is no file.
+        # The dump has no logits of this new prompt.
         own.write_text('{"prompt": "another one"}\n{"prompt": "and another"}\n')
         self.refused(3, ["dump.safetensors", "user-1"], *arguments, "--target", dump)
         own.write_text('{"prompt": "one of mine"}\n{"text": 1}\n')
@@ -579,7 +581,7 @@ KV cache      256 bytes a token in bf16, 512 in fp32
 
     def test_a_vocabulary_of_one_token_is_not_verified(self):
         model = self.synth("one-token", vocab_size=1, bos_token_id=0, eos_token_id=None)
-        begin = {"id": "a", "ids": [0], "tokens": ["a"]}  # before every text, none of which has another token
+        begin = {"id": "a", "ids": [0], "tokens": ["a"]}  # the prefix of every text, and the only token
         (model / "tokenizer.json").write_text(json.dumps({
             "added_tokens": [], "normalizer": None, "pre_tokenizer": None, "decoder": None,
             "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
@@ -598,7 +600,7 @@ KV cache      256 bytes a token in bf16, 512 in fp32
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         self.assertIn(process.returncode, (0, 1, 2))
-        # The reference rows alone, fp32 and emulated, are 2 × 320 positions of 512 KiB: 320 MiB.
+        # All rows of reference logits, fp32 and emulated, would take 2 × 320 positions × 512 KiB = 320 MiB.
         self.assertLess(usage.ru_maxrss, 300 * 1024, "KiB at the peak")
 
 

@@ -1,8 +1,8 @@
-"""Random command lines: options of each command's own --help with values good and bad, on models good and bad.
+"""Runs random command lines: options from each command's --help, with valid and invalid values, on valid and invalid models.
 
-However it is called, merope ends with an exit code that docs/cli.md names, never by a signal, and says nothing of an internal
-error. MEROPE_FUZZ_SECONDS says for how long (60; 600 with MEROPE_WHOLE), MEROPE_FUZZ_SEED from which seed: the i-th command
-line depends on the seed and i alone.
+Every run must end with an exit code that docs/cli.md names. No run may end by a signal or print an internal error.
+MEROPE_FUZZ_SECONDS sets the duration in seconds (default 60; 600 with MEROPE_WHOLE). MEROPE_FUZZ_SEED sets the seed
+(default 1). The i-th command line depends only on the seed and on i.
 """
 
 import concurrent.futures
@@ -26,11 +26,11 @@ SECONDS = float(os.environ.get("MEROPE_FUZZ_SECONDS", 600 if os.environ.get("MER
 SEED = int(os.environ.get("MEROPE_FUZZ_SEED", 1))
 COMMANDS = ["run", "batch", "inspect", "verify", "report", "bench latency", "bench throughput", "bench roofline", "tokenize",
             "detokenize", "quantize", "synth"]
-VERDICTS = ("inspect", "verify", "report")  # which alone end with 1 and 2
-LONGEST = 4  # seconds that a command is let run; then Ctrl-C
+VERDICTS = ("inspect", "verify", "report")  # only these commands end with 1 or 2
+LONGEST = 4  # seconds; a command that runs longer gets Ctrl-C
 
-# Values that an option may get, whatever it asks for. Of numbers, none that is in range and makes a command run for hours:
-# that would be no fault.
+# Values for options of any type. No number here is valid for an option and also makes the command run for hours, because a
+# long run is not a fault.
 NUMBERS = ["0", "1", "2", "3", "7", "64", "100", "-1", "-0", "1.5", "1e3", "0x10", "010", "+1", " 1", "2147483647", "2147483648", "4294967296",
            "9223372036854775807", "9223372036854775808", "18446744073709551616", "-9223372036854775809", "1e400", "-1e400",
            "nan", "inf", "1e-400", "1,2", "1,,2", ",", "1K", "1M", "8M", "1G", "99999999999T", "-1K"]
@@ -45,8 +45,8 @@ REQUESTS = """{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"
 {"custom_id":"c"}
 []
 """
-MANY = ["1", "2", "3", "0", "-1", "1.5", "x", "", "1,2", "9223372036854775807", "9223372036854775808"]  # of what multiplies the work
-# By name, since a good value cannot be told from the help, or a bad one would run for hours.
+MANY = ["1", "2", "3", "0", "-1", "1.5", "x", "", "1,2", "9223372036854775807", "9223372036854775808"]  # for options that multiply the work
+# Values by the name of the option, where the help does not give the valid values or where a random value could run for hours.
 VALUES = {
     "--seconds": ["0.1", "0.2", "0", "-1", "nan", "inf", "x"], "--like": ["{scratch}/config.json", "{model}", "x", ""],
     "--dtype": ["bf16", "fp32", "int8", "int4", "native", "stored", "auto", "f16", "f32", "bf16,fp32", "", ",", "BF16", "int3"],
@@ -63,7 +63,7 @@ POSITIONALS = {
     "run": ["{model}", "TEXT"], "batch": ["{model}", "{scratch}/in.jsonl", "{out}/results"], "bench roofline": [],
     "tokenize": ["{model}", "TEXT"], "detokenize": ["{model}", "NUMBER", "NUMBER"], "quantize": ["{model}", "{out}/quantized"],
     "synth": ["{out}/made"]}
-# What makes a valid command line short work, and stands first, so that a random option may follow it.
+# Options that make a valid command line end soon. These options stand first, so that random options may follow.
 BASIS = {
     "run": ["--max-tokens", "5"], "verify": ["--quick"], "report": ["-o", "{out}", "--quick", "--lang", "en"], "quantize": ["--dtype", "int8"],
     "synth": ["--like", "{scratch}/config.json"], "bench roofline": ["--seconds", "0.1"],
@@ -72,7 +72,7 @@ BASIS = {
 
 
 def options(command):
-    """The options of a command's --help: names, and whether each takes a value."""
+    """Returns (name, type of the value) of each option in the --help of a command. The type is None without a value."""
     found = []
     for line in merope.run(*command.split(), "--help").stdout.decode().splitlines():
         match = re.match(r" {2,4}((?:-\w|--[\w-]+)(?:,--?[\w-]+)*)(?:\{false\})?(?: ((?:TEXT|INT|UINT|FLOAT|SIZE)\S*))?", line)
@@ -97,9 +97,9 @@ class Fuzz(merope.Case):
         cls.options = {command: options(command) for command in COMMANDS}
 
     def draw(self, number, out):
-        """The command line of a number, and the environment's additions."""
+        """Returns the command, and the arguments of the command line with this number."""
         chance = random.Random(f"{SEED} {number}")
-        # reports take seconds: one in fifty
+        # A report takes seconds: one command line in fifty is a report.
         command = chance.choice([c for c in COMMANDS if c != "report"]) if chance.random() > 0.02 else "report"
         places = {"model": chance.choice(self.models), "scratch": self.scratch, "out": out}
         if chance.random() < 0.1:
@@ -107,11 +107,11 @@ class Fuzz(merope.Case):
 
         def value(name, kind):
             if name in VALUES and chance.random() < 0.9:
-                return chance.choice(VALUES[name][:2] if chance.random() < 0.5 else VALUES[name])  # good ones stand first
+                return chance.choice(VALUES[name][:2] if chance.random() < 0.5 else VALUES[name])  # valid ones stand first
             choices = re.search(r"\{([^}]+)\}", kind)
             if choices and chance.random() < 0.8:
                 return chance.choice(choices[1].split(","))
-            if chance.random() < 0.7:  # a good value, as a rule
+            if chance.random() < 0.7:  # a valid value in most cases
                 return "2" if re.match("U?INT|SIZE", kind) else "0.5" if kind.startswith("FLOAT") else chance.choice(["auto", "a"])
             pool = chance.choice([NUMBERS, NUMBERS, TEXTS, FILES] if name not in VALUES else [TEXTS])
             return chance.choice(pool)
@@ -119,7 +119,7 @@ class Fuzz(merope.Case):
         line = [*BASIS.get(command, [])]
         for _ in range(chance.choice([0, 1, 1, 2, 3, 5])):
             name, kind = chance.choice(self.options[command])
-            if name in line and kind and chance.random() < 0.95:  # given twice, most options are refused
+            if name in line and kind and chance.random() < 0.95:  # most options are refused if they are given twice
                 at = line.index(name)
                 del line[at:at + 2]
             if chance.random() < 0.03:
@@ -136,7 +136,7 @@ class Fuzz(merope.Case):
         return command, command.split() + filled
 
     def check(self, number):
-        """Runs a command line; what is wrong with it, or None."""
+        """Runs the command line with this number. Returns a description of the fault, or None."""
         out = self.scratch / f"out{number}"
         out.mkdir()
         command, line = self.draw(number, out)

@@ -1,4 +1,7 @@
-"""What scripts/demo must have made: demo_products.py LOG REPORT, its standard output and the report's directory."""
+"""Checks the products of scripts/demo: demo_products.py LOG REPORT.
+
+LOG is the standard output of scripts/demo, and REPORT is the directory of the report.
+"""
 
 import json
 import pathlib
@@ -7,7 +10,7 @@ import sys
 
 
 def check(log, report):
-    """What is missing or wrong, a line each."""
+    """Returns one message per missing or wrong product."""
     log, wrong = pathlib.Path(log).read_text(), []
 
     def expect(condition, message):

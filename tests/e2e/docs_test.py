@@ -1,14 +1,15 @@
-"""README.md and docs/ show what the program prints.
+"""Checks that README.md and docs/ show what the program prints.
 
-Every indented block of theirs is either run, or stands behind a comment that says why not:
+Every indented block runs, except after a comment that gives a reason:
 
     <!-- not run: REASON -->
-    <!-- numbers not compared: REASON -->      run, and compared with all numbers masked
+    <!-- numbers not compared: REASON -->      runs; the comparison masks all numbers
 
-A block with lines that begin with "$ " is a session in a shell. Its commands run, block after block of a page, in one directory
-where the model lies and `merope` is found; what the page shows must be what they print, times, speeds and random ids aside.
-"…" stands for any text, alone on a line for any lines. A file that `cat` shows and that is not there is one that the reader is
-to write. The instruction set is pinned, and two cores are used, so that the bits are the same on every machine that has AVX2.
+A block is a shell session, and a line that begins with "$ " is a command. The commands of a page run in order, in one directory
+that contains the model. `merope` is on the PATH. The page must show what the commands print, except times, speeds and random
+ids. "…" stands for any text; alone on a line, "…" stands for any lines. If `cat` shows a file that does not exist, the reader
+is to write this file, and the test writes the file as shown. The test pins the instruction set and uses two cores, so the
+results are bit-identical on every machine that has AVX2.
 """
 
 import os
@@ -25,7 +26,7 @@ import merope
 MODEL = os.environ.get("MEROPE_SMOLLM2", "")
 PAGES = [merope.ROOT / "README.md", *sorted((merope.ROOT / "docs").glob("*.md"))]
 MARKER = re.compile(r"<!-- (not run|numbers not compared): (\S.*) -->$")
-LONGEST = 60 * 5  # seconds; a block that takes a minute on an idle machine gets a marker
+LONGEST = 60 * 5  # seconds per command; a block that takes a minute on an idle machine gets a marker
 
 NUMBER = r"\d[\d,]*(?:\.\d+)?(?:e[+-]\d+)?"
 MASKS = [
@@ -38,7 +39,7 @@ MASKS = [
 
 
 def blocks(page):
-    """(line number, marker's kind, lines) of each indented block; blank lines inside belong to it."""
+    """Returns (line number, kind of the marker, lines) of each indented block. Blank lines inside a block belong to it."""
     found, marker, block, paragraph = [], None, [], False
     for number, line in enumerate([*page.read_text().splitlines(), "end"], 1):
         if line.startswith("    ") and not paragraph or block and not line.strip():
@@ -55,7 +56,7 @@ def blocks(page):
 
 
 def session(lines):
-    """(command, what is shown of its output) of a shell session."""
+    """Returns (command, lines of output that the page shows) of each command of a shell session."""
     commands = []
     for line in lines:
         if line.startswith("$ "):
@@ -74,7 +75,7 @@ def masked(text, numbers):
 
 
 def matches(shown, printed, numbers=False):
-    """Whether the lines that a page shows are the text that was printed."""
+    """Returns whether the lines that a page shows match the printed text."""
     pattern = ""
     for line in shown:
         line = masked(line.rstrip(), numbers)
@@ -99,7 +100,7 @@ class Docs(unittest.TestCase):
                 printed = done.stdout
                 with self.subTest(f"{where}: {command}"):
                     self.assertIn(done.returncode, (0, 1, 2, 64), done.stderr)
-                    if words[0] == "cat" and words[1].endswith(".jsonl"):  # in the order in which requests ended
+                    if words[0] == "cat" and words[1].endswith(".jsonl"):  # in the order in which the requests ended
                         printed, shown = "".join(sorted(printed.splitlines(True))), sorted(shown)
                         shown, printed = sorted(masked(s, False) for s in shown), "\n".join(sorted(masked(printed, False).splitlines()))
                     numbers = marker is not None
@@ -122,7 +123,7 @@ class Docs(unittest.TestCase):
 
 
 class Reading(unittest.TestCase):
-    """The comparison itself: what a page may not get wrong."""
+    """Tests the comparison itself."""
 
     def test_what_differs_is_seen(self):
         self.assertTrue(matches(["a  1.5 s", "…", "end"], "a 22 s\nx\ny\nend\n"))

@@ -1,4 +1,4 @@
-"""Malformed input, each kind: one clear error that names the file and the field, exit code 3, no crash."""
+"""Tests each kind of malformed input: one error that names the file and the field, exit code 3, no crash."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def replaced_by_directory(file):
 
 
 def weights(change):
-    """change(header, data) of model.safetensors; what it returns, if anything, is the new data."""
+    """Returns an edit that calls change(header, data) of model.safetensors. A value that change returns is the new data."""
     def edit(directory):
         file = directory / "model.safetensors"
         content = file.read_bytes()
@@ -99,7 +99,7 @@ def cyclic(content):
     content["model"]["merges"] = [["a", "b"], ["ab", "a"], ["zz", "q"]]
 
 
-# What it is, what is done to a good checkpoint, words of the error that `run` gives.
+# The name of the case, the damage to a valid checkpoint, words in the error of `run`.
 DIRECTORIES = [
     ("config.json missing", remove("config.json"), ["config.json"]),
     ("config.json is a directory", replaced_by_directory("config.json"), ["config.json", "directory"]),

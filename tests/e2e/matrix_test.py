@@ -1,7 +1,7 @@
-"""Every subcommand on every kind of model, from one table: which exit code, and what the output must parse to.
+"""Runs every subcommand on every kind of model. The table CELLS gives the exit codes and the checks of the output.
 
-CELLS is the table. A row is a command line; it runs once on each kind of model that tiny.py makes, and, where it says so, on
-SmolLM2 (MEROPE_SMOLLM2). {model} is the model, {here} a directory of the cell's own.
+A row of CELLS is a command line. The command line runs once on each kind of model that tiny.py makes. Rows with ALL also run on
+SmolLM2 (MEROPE_SMOLLM2). {model} is the model, and {here} is a directory that belongs to one cell.
 """
 
 import concurrent.futures
@@ -22,7 +22,7 @@ REQUESTS = [{"prompt": "hi", "max_tokens": 3, "ignore_eos": True}, {"messages": 
 
 
 class Done:
-    """How a cell ended. kind is None for SmolLM2."""
+    """The result of a cell. kind is None for SmolLM2 and without a model."""
 
     def __init__(self, process, here, kind):
         self.code, self.here, self.kind = process.returncode, here, kind
@@ -38,7 +38,7 @@ def same(expected, found, what=""):
 
 
 def lines(*patterns):
-    """Each pattern matches a line of standard output."""
+    """Returns a check: each pattern matches a line of standard output."""
     def check(done):
         for pattern in patterns:
             assert re.search(pattern, done.out, re.M), f"no line matches {pattern!r}:\n{done.out}"
@@ -58,7 +58,7 @@ def ran(tokens, threads=None):
 
 
 def fills(length):
-    """Prompt and answer are as long as this together."""
+    """Returns a check: prompt and answer together have this number of tokens."""
     def check(done):
         answer = done.json
         same(length, answer["prompt_tokens"] + len(answer["ids"]), "tokens")
@@ -98,7 +98,7 @@ def tokenized(done):
 
 
 def verdict(done):
-    """The exit code is the verdict that is printed."""
+    """Checks that the exit code belongs to the printed verdict."""
     found = done.json["verdict"] if done.out.startswith("{") else re.findall(r"^(PASS|FAIL|INCONCLUSIVE)\b", done.out, re.M)[-1]
     same(VERDICTS[found], done.code, f"exit code of {found}")
     assert done.out.startswith("{") or re.search(r"^  \(9\) ", done.out, re.M), done.out
@@ -149,7 +149,7 @@ def counted(done):
 
 
 def prompts_within(length):
-    """No prompt that was judged is longer."""
+    """Returns a check: the longest prompt of the verification has this number of positions."""
     def check(done):
         verdict(done)
         same(length, max(prompt["positions"] for prompt in done.json["positions"]["by_prompt"]), "positions of the longest prompt")
@@ -157,7 +157,7 @@ def prompts_within(length):
 
 
 def named(*fields):
-    """One JSON object with these texts and numbers."""
+    """Returns a check: standard output is a JSON object with these values."""
     def check(done):
         for field, value in fields:
             same(str(value).format(here=done.here), str(done.json[field]), field)
@@ -179,10 +179,11 @@ THROUGHPUT = ["bench", "throughput", "{model}", "--num-prompts", 3, "--input-len
               "--warmup", 0]
 SMALL = ["--max-model-len", 64, "--threads", 1]
 CACHE = ["--kv-cache-memory", "8M"]
-VERDICT = any_of(0, 1, 2)  # and verdict says which
-ALL, TINY = "all", "tiny"  # on SmolLM2, too; on tiny models only (the demo runs report on SmolLM2)
+VERDICT = any_of(0, 1, 2)  # verdict() checks which
+ALL, TINY = "all", "tiny"  # ALL: also on SmolLM2; TINY: only on tiny models (the demo runs report on SmolLM2)
 
-# The command line; the exit code, or those that the check chooses from, or a function of the kind; the check; where it runs.
+# The command line; the exit code, a tuple of allowed exit codes, or a function from the kind to one of these; the check; the
+# models.
 CELLS = [
     (["inspect", "{model}"], 0, lines(r"^Weight check +OK$", r"^Chat template (yes|none)$"), ALL),
     (["inspect", "{model}", "--json"], 0, inspected, ALL),
@@ -230,7 +231,7 @@ CELLS = [
     (["report", "{model}", "--quick", "-o", "{here}/r", "--max-model-len", 1 << 20], 3,
      lambda done: lines_of_error(done, "max_model_len"), TINY),
 ]
-# Those without a model run once.
+# The command lines without a model run once.
 ONCE = [
     (["bench", "roofline", "--seconds", 0.1], 0, lines("^  memory read, GB/s", "^  int8 dot product"), TINY),
     (["bench", "roofline", "--seconds", 0.1, "--threads", 1, "--json"], 0, lambda done: same(1, len(done.json["rows"]), "rows"), TINY),
@@ -247,7 +248,7 @@ def lines_of_error(done, word):
 
 
 def run_cell(cell, model, kind, here):
-    """What is wrong with the cell, or None."""
+    """Runs a cell. Returns a description of the fault, or None."""
     arguments, expected, check, _ = cell
     here.mkdir()
     (here / "config.json").write_text(json.dumps(merope.CONFIG))
@@ -282,7 +283,7 @@ class Matrix(merope.Case):
 
     def test_tiny_models(self):
         models = [(kind, tiny.make(kind, self.scratch)) for kind in tiny.KINDS]
-        # The longest first, so that the cores end together.
+        # The longest cells come first, so that all cores end at about the same time.
         cells = sorted(CELLS, key=lambda cell: ["report", "verify", "bench"].index(cell[0][0]) if cell[0][0] in
                        ("report", "verify", "bench") else 3)
         self.check([(cell, model, kind) for cell in cells for kind, model in models] + [(cell, "", None) for cell in ONCE])

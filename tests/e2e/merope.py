@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: the program under test, and a tiny checkpoint that it made itself."""
+"""The common parts of the end-to-end tests: the program under test, and a tiny checkpoint that the program makes."""
 
 import json
 import os
@@ -20,13 +20,13 @@ CONFIG = {
 
 
 def run(*arguments, stdin=b"", env=None, timeout=300):
-    """Runs merope; its standard output and error come as bytes."""
+    """Runs merope. Standard output and standard error are bytes."""
     return subprocess.run([BIN, *map(str, arguments)], input=stdin, capture_output=True, timeout=timeout,
                           env={**os.environ, **(env or {})})
 
 
 class Case(unittest.TestCase):
-    """Tests with a scratch directory for all of them, and a tiny checkpoint in it."""
+    """The base of test cases. All tests of a class share a scratch directory with a tiny checkpoint."""
 
     @classmethod
     def setUpClass(cls):
@@ -49,7 +49,11 @@ class Case(unittest.TestCase):
         return done
 
     def refused(self, code, words, *arguments, **options):
-        """One line of error that has all the words, and this exit code; nothing of a sanitizer."""
+        """Checks that a command fails with this exit code, and returns its standard error.
+
+        Standard error must have all the words and no report of a sanitizer or CHECK. With exit code 3, standard error must
+        have exactly one line of error.
+        """
         done = run(*arguments, **options)
         error = done.stderr.decode(errors="replace")
         self.assertEqual(done.returncode, code, error)

@@ -1,4 +1,4 @@
-"""benchmarks/peers: its arithmetic, its turns and its tables, with workers that are a few lines of script."""
+"""Tests benchmarks/peers with small scripts as workers: the arithmetic, the turns and the tables."""
 
 import os
 import pathlib
@@ -22,7 +22,7 @@ PLEIAS = {"hidden_size": 1024, "num_hidden_layers": 26, "num_attention_heads": 1
           "head_dim": 64, "intermediate_size": 2560, "vocab_size": 65536}
 PROBE = {"read_bytes_s": 30e9, "fp32_flop_s": 200e9, "bf16_flop_s": 400e9, "int8_op_s": 800e9}
 
-# A worker that says each turn in a file, and takes the seconds that it was told.
+# A worker that writes each turn to a file, and reports the seconds that it was given.
 SCRIPT = """
 import json, sys
 name, seconds, turns = sys.argv[1], float(sys.argv[2]), sys.argv[3]
@@ -70,7 +70,7 @@ class Peers(unittest.TestCase):
 
     def test_turns_of_a_short_shape(self):
         found = self.measured("prefill-32")["prefill-32"]
-        # A discarded measurement each, then ours, theirs, theirs, ours, twice.
+        # One discarded measurement of each side; then ours, theirs, theirs, ours, twice.
         self.assertEqual(self.turn_order(), ["ours", "theirs"] + 2 * ["ours", "theirs", "theirs", "ours"])
         self.assertEqual(found["ours"], 4 * [320.0])
         self.assertEqual(found["ratios"], [2.0, 2.0])
@@ -80,9 +80,9 @@ class Peers(unittest.TestCase):
 
     def test_turns_of_a_long_shape(self):
         found = self.measured("job-8", rounds=3)
-        # One discarded run of theirs; then one turn each, first ours, then theirs.
+        # One discarded run of theirs; then one turn of each side per round. Ours and theirs are first alternately.
         self.assertEqual(self.turn_order(), ["theirs", "ours", "theirs", "theirs", "ours", "ours", "theirs"])
-        self.assertEqual(found["job-8"]["ratios"], [2.0] * 3)  # seconds: less is faster
+        self.assertEqual(found["job-8"]["ratios"], [2.0] * 3)  # in seconds: a smaller number is faster
         self.assertEqual(found["decode-8x512"]["ours"], [80.0] * 3)
 
     def test_a_worker_that_does_not_start_is_named_with_its_log(self):
@@ -104,7 +104,7 @@ class Peers(unittest.TestCase):
         self.assertEqual(done.returncode, -signal.SIGKILL)
         stat = pathlib.Path(f"/proc/{int(done.stdout)}/stat")
         for _ in range(100):
-            if not stat.exists() or stat.read_text().split()[2] == "Z":  # a zombie where nobody reaps orphans
+            if not stat.exists() or stat.read_text().split()[2] == "Z":  # a zombie, if no process reaps orphans
                 return
             time.sleep(0.05)
         self.fail("the worker is still there")

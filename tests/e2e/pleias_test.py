@@ -1,4 +1,4 @@
-"""The shape of Pleias-RAG-350M with random weights: what `synth` writes, `inspect` finds (700 MB on disk for a while)."""
+"""Tests a checkpoint in the shape of Pleias-RAG-350M with random weights, which `synth` writes (700 MB during the test)."""
 
 import json
 import os

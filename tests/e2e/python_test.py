@@ -1,4 +1,4 @@
-"""The Python package as a person gets it: pip install of this checkout into a fresh environment, the README's example,
+"""Tests the Python package as a user installs it: pip install of this checkout into a new environment, the README's example,
 code written for vLLM, the package's own tests, and its types."""
 
 import json
@@ -22,7 +22,7 @@ class Python(merope.Case):
         venv = cls.scratch / "venv"
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         cls.python = venv / "bin/python"
-        # With the flags and by the name of the compiler that built the program, so that ccache has most of it.
+        # The flags and the compiler's name are those of the program's build, so ccache has most of the objects.
         cls.call("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--config-settings",
                  "cmake.define.MEROPE_WERROR=ON", f"{merope.ROOT}[test]", **cls.compiler())
 
@@ -37,7 +37,7 @@ class Python(merope.Case):
 
     @classmethod
     def run_python(cls, *arguments, cwd=None, **variables):
-        """Runs the environment's Python; what it prints on standard output, and on standard error."""
+        """Runs the environment's Python. Returns standard output and standard error."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         environment |= variables
         done = subprocess.run([cls.python, *map(str, arguments)], cwd=cwd or cls.scratch, env=environment,
@@ -48,7 +48,7 @@ class Python(merope.Case):
 
     @classmethod
     def call(cls, *arguments, **options):
-        """Runs the environment's Python; what it prints on standard output."""
+        """Runs the environment's Python. Returns standard output."""
         return cls.run_python(*arguments, **options)[0]
 
     def test_the_readmes_example(self):
@@ -88,7 +88,7 @@ class Python(merope.Case):
             """)
         printed, noted = self.run_python("-c", code)
         self.assertEqual(printed, "str True\n")
-        # Only of what has no effect, and once.
+        # One note, and only for the argument without effect.
         self.assertEqual(noted, "LLM: gpu_memory_utilization has no effect in merope, and changes no result\n")
 
     def test_the_programs_and_the_packages_tokens_are_the_same(self):

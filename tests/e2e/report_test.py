@@ -1,4 +1,4 @@
-"""merope report from end to end: contexts beyond what it generates, its exit codes, and what it leaves behind."""
+"""Tests merope report: contexts longer than the report's generations, exit codes, and the files that it leaves."""
 
 import json
 import re
@@ -40,7 +40,7 @@ class Report(merope.Case):
         return result
 
     def test_a_context_above_what_a_report_generates(self):
-        # A template that asks for the date is told the same on any day.
+        # A template that asks for the date gets 2026-01-01 on every day.
         template = "{{ 'xx' if strftime_now('%F') == '2026-01-01' else strftime_now('%F') }}"
         result = self.report(2048, template)
         self.assertEqual({(pair["form"], pair["prompt_tokens"]) for pair in result["generation"]}, {("chat", 2)})
@@ -59,7 +59,7 @@ class Report(merope.Case):
         weights = bytearray((model / "model.safetensors").read_bytes())
         length = int.from_bytes(weights[:8], "little")
         begin, end = json.loads(weights[8:8 + length])["model.norm.weight"]["data_offsets"]
-        weights[8 + length + begin:8 + length + end] = b"\x7f\x7f" * ((end - begin) // 2)  # the largest bfloat16
+        weights[8 + length + begin:8 + length + end] = b"\x7f\x7f" * ((end - begin) // 2)  # the largest finite bf16 value
         (model / "model.safetensors").write_bytes(weights)
         result = self.judge(model, 320)
         self.assertEqual(result["verdict"], "FAIL")
@@ -85,7 +85,7 @@ class Report(merope.Case):
             return int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (signal.SIGINT - 1) & 1
         while process.poll() is None and not catches_it():
             time.sleep(0.01)
-        time.sleep(0.5)  # in the middle of its work
+        time.sleep(0.5)  # the report is then at work
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 130, error.decode(errors="replace"))

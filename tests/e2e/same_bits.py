@@ -1,7 +1,8 @@
-"""Two builds of merope give the same bits: python3 same_bits.py MEROPE OTHER MODEL...
+"""Checks that two builds of merope give bit-identical results: python3 same_bits.py MEROPE OTHER MODEL...
 
-For each model, and for a small synthetic one with biases, an untied head, odd sizes and llama3 RoPE, in fp32 and bf16: every
-token and logprob of generations, and the logits of all positions of the short prompts of the precision suite, byte for byte.
+The script runs both builds on each model, and on a small synthetic model with biases, an untied head, odd sizes and llama3
+RoPE, in fp32 and bf16. Every token and logprob of the generations must be equal. The logits at all positions of the short
+prompts of the precision suite must be equal byte for byte.
 """
 
 import filecmp

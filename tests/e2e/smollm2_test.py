@@ -1,4 +1,4 @@
-"""A real model, SmolLM2-135M-Instruct as GGUF (MEROPE_SMOLLM2): answers, repeats itself, and is refused when cut short."""
+"""Tests SmolLM2-135M-Instruct as GGUF (MEROPE_SMOLLM2): answers, repeated results, and the error for a truncated file."""
 
 import json
 import os
@@ -20,7 +20,8 @@ class SmolLm2(unittest.TestCase):
         return json.loads(done.stdout)
 
     def test_it_knows_the_capital_of_france(self):
-        # Here "The" leads by 0.15 to 0.14, a near tie to the 8-bit activations of --dtype native: bf16, the default, keeps it.
+        # Here "The" leads by 0.15 to 0.14. The 8-bit activations of --dtype native may reverse this near tie. bf16, the
+        # default, keeps the order.
         result = self.run_json("--chat", "What is the capital of France?", "--max-tokens", 32)
         self.assertEqual(result["dtype"], "bf16")
         self.assertIn("Paris", result["text"])

@@ -1,5 +1,5 @@
-"""Tiny models of every kind that merope loads, made from nothing in a second: both formats, each type of weights, with and
-without a chat template and an EOS, of a short and a long context."""
+"""Makes tiny models of every kind that merope loads, in about a second: both formats, each type of weights, with and without a
+chat template and an EOS token, with a short and a long context."""
 
 import json
 import pathlib
@@ -17,7 +17,7 @@ SHORT, LONG = 128, 131072
 
 
 class Kind:
-    """A kind of model: its format ("hf" or "gguf"), type of weights, and what it has."""
+    """A kind of model: format ("hf" or "gguf"), type of weights, context length, tied head, chat template, EOS token."""
 
     def __init__(self, name, form, weights, context=SHORT, tied=False, chat=True, eos=True):
         self.name, self.form, self.weights, self.context = name, form, weights, context
@@ -45,16 +45,17 @@ def half(value):
     return struct.pack("<e", value)
 
 
-# ggml's number of each type, elements and bytes of a block, and where in it the scales stand (a scale, perhaps a minimum).
+# For each type: ggml's number of the type, elements per block, bytes per block, and the offsets of the block's fp16 scales (a
+# scale, and for some types a minimum).
 TYPES = {"Q4_0": (2, 32, 18, [0]), "Q4_1": (3, 32, 20, [0, 2]), "Q5_0": (6, 32, 22, [0]), "Q5_1": (7, 32, 24, [0, 2]),
          "Q8_0": (8, 32, 34, [0]), "Q4_K": (12, 256, 144, [0, 2]), "Q5_K": (13, 256, 176, [0, 2]), "Q6_K": (14, 256, 210, [208])}
-# What the scales are, so that weights are of the size of 0.05.
+# The values of these scales. The weights then have a size of about 0.05.
 SCALES = {"Q4_0": [0.006], "Q4_1": [0.006, -0.045], "Q5_0": [0.003], "Q5_1": [0.003, -0.045], "Q8_0": [0.0004],
           "Q4_K": [0.0001, 0.0012], "Q5_K": [0.00006, 0.0012], "Q6_K": [0.00003]}
 
 
 def matrix(kind, columns, rows, chance):
-    """Random weights: ggml's number of their type, and their bytes."""
+    """Returns random weights: ggml's number of their type, and their bytes."""
     if kind == "F16":
         return 1, b"".join(half(chance.gauss(0, 0.05)) for _ in range(columns * rows))
     number, elements, size, places = TYPES[kind]
@@ -66,7 +67,7 @@ def matrix(kind, columns, rows, chance):
 
 
 def gguf(kind):
-    """The bytes of a GGUF file. The types of kind.weights take turns; all but the embedding's come with its turn."""
+    """Returns the bytes of a GGUF file. Tensor i has type i of kind.weights, modulo their number; norms are fp32."""
     chance, types = random.Random(kind.name), kind.weights.split()
     hidden, wide = (256, 512) if "K" in kind.weights else (64, 96)
     kv, tokens = hidden // 2, [*seeds.byte_alphabet(), "ab", "Ġa", "<|begin|>", "<|end|>"]
@@ -134,7 +135,7 @@ def hugging_face(kind, directory):
 
 
 def make(kind, scratch):
-    """Makes a model of this kind in the directory scratch; its path."""
+    """Makes a model of this kind in the directory scratch. Returns the path of the model."""
     path = pathlib.Path(scratch) / (kind.name + (".gguf" if kind.form == "gguf" else ""))
     if kind.form == "gguf":
         path.write_bytes(gguf(kind))

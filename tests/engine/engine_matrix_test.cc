@@ -1,10 +1,9 @@
-// The promise of the same bits, through the engine: requests of all kinds give
-// the same tokens, logprobs and texts alone, and together under any budget,
-// with and without prefix cache, preemption and speculation, at any number of
-// threads.
+// Tests the promise of bit-identical results through the engine. Requests of all kinds must give
+// the same tokens, logprobs and texts alone and together, under any budget, with and without prefix
+// cache, preemption and speculation, and with any number of threads.
 //
-// MEROPE_MATRIX_MODEL names another model to try it on (a checkpoint of 1,600
-// tokens or more), MEROPE_MATRIX_REQUESTS another number of requests.
+// MEROPE_MATRIX_MODEL names another model to test: a checkpoint with a context of 1,600 tokens or
+// more. MEROPE_MATRIX_REQUESTS sets the number of requests.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,7 +20,7 @@ namespace {
 
 constexpr int64_t kContext = 1600, kLongestPrompt = 1500;
 
-// All that came of one sequence.
+// All results of one sequence.
 struct Outcome {
   std::vector<int32_t> ids;
   std::vector<std::vector<std::tuple<int32_t, float, int32_t>>> logprobs, prompt_logprobs;
@@ -30,7 +29,7 @@ struct Outcome {
   StopReason stop_reason;
   bool operator==(const Outcome&) const = default;
 };
-using Outcomes = std::vector<std::vector<Outcome>>;  // by request, and of its n
+using Outcomes = std::vector<std::vector<Outcome>>;  // by request, then by sequence
 
 void Append(const std::vector<PositionLogprobs>& from,
             std::vector<std::vector<std::tuple<int32_t, float, int32_t>>>* to) {
@@ -44,8 +43,8 @@ void Append(const std::vector<PositionLogprobs>& from,
 class Requests {
  public:
   Requests(const Tokenizer& tokenizer, int64_t vocab_size, size_t count) : vocab_(vocab_size) {
-    // Texts that prompts share the beginnings of, of few different tokens, so
-    // that they repeat.
+    // Prompts are the beginnings of these texts, so prompts share prefixes. A text has few
+    // different tokens, so it repeats itself.
     std::vector<std::vector<int32_t>> documents(4);
     for (std::vector<int32_t>& document : documents) {
       std::vector<int32_t> letters(40);
@@ -92,7 +91,7 @@ class Requests {
     if (Sometimes()) params.logprobs = static_cast<int64_t>(Below(5));
     if (Below(12) == 0) params.prompt_logprobs = static_cast<int64_t>(Below(3));
     if (Sometimes()) params.logit_bias = {{Token(), 5}, {Token(), -5}};
-    if (Sometimes()) params.logit_bias = {{Token(), 30}, {Token(), 30}};  // repeats itself
+    if (Sometimes()) params.logit_bias = {{Token(), 30}, {Token(), 30}};  // output repeats itself
     if (Sometimes())
       params.min_tokens = static_cast<int64_t>(Below(static_cast<size_t>(*params.max_tokens)));
     if (Sometimes()) params.stop_token_ids = {Token(), Token(), Token()};

@@ -17,7 +17,7 @@
 namespace merope {
 namespace {
 
-constexpr int64_t kContext = 8000;  // long enough to be interrupted in
+constexpr int64_t kContext = 8000;  // long enough that a test can interrupt a request
 
 class EngineTest : public testing::Test {
  protected:
@@ -53,7 +53,7 @@ class EngineTest : public testing::Test {
     return std::move(*result);
   }
 
-  // Every event of one request.
+  // All events of one request.
   std::vector<Event> Events(Request request) {
     EventQueue queue;
     const auto id = engine_->Submit(std::move(request), queue.Sink(0));
@@ -107,8 +107,8 @@ TEST_F(EngineTest, LogitsThatAreNoNumbersEndARequestWithAnError) {
     }
 }
 
-// Every token is the likeliest one of the model's own logits over all before it, with its logprob;
-// and so are those of the prompt.
+// Every generated token is the most likely token by the model's own logits over all tokens before
+// it. Its logprob is the model's. The logprobs of the prompt are the model's, too.
 TEST_F(EngineTest, FollowsTheModel) {
   SamplingParams params = Greedy(20);
   params.logprobs = 3;
@@ -169,7 +169,7 @@ TEST_F(EngineTest, TextIsTheStreamedPieces) {
 }
 
 TEST_F(EngineTest, EosEndsTheTextAndIsOneOfTheIds) {
-  // Sampled hot, so that id 2 comes by.
+  // The temperature is high, so that EOS (id 2) is drawn.
   SamplingParams params{.temperature = 100, .max_tokens = 200};
   bool seen = false;
   for (int64_t seed = 0; seed < 50 && !seen; ++seed) {
@@ -213,7 +213,7 @@ TEST_F(EngineTest, StopStringsAndStopTokensEndTheText) {
   EXPECT_LT(result.ids.size(), whole.ids.size());
   params.include_stop_str_in_output = true;
   EXPECT_EQ(Run(params).text, whole.text.substr(0, at + stop.size()));
-  // Not before min_tokens.
+  // The stop string does not end the text before min_tokens.
   params.min_tokens = std::ssize(result.ids);
   EXPECT_GT(Run(params).ids.size(), result.ids.size());
 
@@ -242,14 +242,14 @@ TEST_F(EngineTest, LengthIsBoundedByTheContext) {
 
 TEST_F(EngineTest, ARepetitionEndsTheText) {
   SamplingParams params = Greedy(100);
-  params.logit_bias = {{77, 100}};  // nothing else is ever likeliest
+  params.logit_bias = {{77, 100}};  // 77 is always the most likely token
   params.repetition_detection = {4, 1, 3};
   const std::vector<Event> events = Events({.prompt = Prompt(9), .params = params});
   EXPECT_EQ(events.back().finish_reason, FinishReason::kRepetition);
   EXPECT_EQ(events.size(), 3u);
 }
 
-// n sequences are n requests with the seeds that follow one another.
+// n sequences give the same tokens as n requests with consecutive seeds.
 TEST_F(EngineTest, NSequences) {
   SamplingParams params{.n = 3, .temperature = 1, .seed = 5, .max_tokens = 12, .ignore_eos = true};
   std::vector<std::vector<int32_t>> ids(3);
@@ -280,7 +280,7 @@ TEST_F(EngineTest, FinalOnlyGivesOneEvent) {
 }
 
 TEST_F(EngineTest, AbortingEndsIt) {
-  // On the engine's thread, between two steps.
+  // Calls Abort on the engine's thread, between two steps.
   EventQueue queue;
   const EventSink pass_on = queue.Sink(0);
   std::atomic<RequestId> id = 0;
@@ -289,7 +289,7 @@ TEST_F(EngineTest, AbortingEndsIt) {
         while (id == 0) std::this_thread::yield();
         engine_->Abort(id);
         engine_->Abort(id);
-        engine_->Abort(id + 1000);  // nobody's
+        engine_->Abort(id + 1000);  // no request has this id
         pass_on(event);
       });
   ASSERT_TRUE(submitted);
@@ -300,7 +300,7 @@ TEST_F(EngineTest, AbortingEndsIt) {
       events.push_back(std::move(tagged.event));
   EXPECT_EQ(events.size(), 2u);  // one token, and the end
   EXPECT_EQ(events.back().finish_reason, FinishReason::kAbort);
-  // What was held is given back, and the engine goes on.
+  // The aborted request has returned its pages, and the engine continues.
   EXPECT_EQ(Run(Greedy(3)).ids.size(), 3u);
   EXPECT_TRUE(engine_->ResetPrefixCache());
   EXPECT_EQ(engine_->stats().kv_pages_used, 0);
@@ -341,7 +341,7 @@ TEST_F(EngineTest, CachedPrefixesAreFoundAndCanBeForgotten) {
   EXPECT_EQ(cached("salt"), 0);
   EXPECT_TRUE(engine_->ResetPrefixCache());
   EXPECT_EQ(cached(""), 0);
-  // A prompt that is cached to its end: only its last token is computed.
+  // The whole prompt is cached: only its last token is computed.
   const auto whole = [&] {
     return Events({.prompt = Prompt(2 * kPageTokens), .params = Greedy(2)}).front().cached_tokens;
   };
@@ -368,7 +368,7 @@ TEST_F(EngineTest, ThreadsMaySubmitAtOnce) {
 
 TEST_F(EngineTest, ProposalsAreAcceptedWhereTheTextRepeats) {
   SamplingParams params = Greedy(120);
-  params.logit_bias = {{77, 30}, {78, 30}};  // few others are ever likeliest
+  params.logit_bias = {{77, 30}, {78, 30}};  // 77 and 78 are most often the most likely
   const GenerateResult plain = Run(params);
   Make({.speculative_tokens = 8});
   const GenerateResult result = Run(params);
@@ -395,8 +395,9 @@ TEST_F(EngineTest, WhatCannotBeIsRefused) {
 }
 
 TEST_F(EngineTest, AGrammarIsCompiledWhileOthersRun) {
-  // One that takes its time, then one that is small: its request does not wait for the other's turn
-  // in the engine, and an abort does not wait for the grammar.
+  // The grammar of the first request takes a long time to compile. The grammar of the second
+  // request is small. The second request does not wait for the first grammar, and an abort does not
+  // wait for the first grammar.
   SamplingParams params = Greedy(4);
   params.logprobs = std::nullopt;
   params.structured_outputs = {.regex = Repeated("a?", 130'000)};
@@ -420,7 +421,7 @@ TEST_F(EngineTest, AGrammarThatCannotBeIsTheRequestsError) {
   for (int again = 0; again < 2; ++again) {
     EventQueue queue;
     const auto id = engine_->Submit({.prompt = Prompt(9), .params = params}, queue.Sink(0));
-    if (again == 1) {  // known by now
+    if (again == 1) {  // the error is known by now
       ASSERT_FALSE(id);
       EXPECT_EQ(id.error().message, "regex: at 1: a group without end, from 0");
       continue;
@@ -430,7 +431,7 @@ TEST_F(EngineTest, AGrammarThatCannotBeIsTheRequestsError) {
     while (events.empty() || !events.back().last)
       for (TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(60)))
         events.push_back(std::move(tagged.event));
-    ASSERT_EQ(events.size(), 3u);  // one for each of n
+    ASSERT_EQ(events.size(), 3u);  // one for each of the n sequences
     for (const Event& event : events) {
       EXPECT_EQ(event.finish_reason, FinishReason::kError);
       ASSERT_TRUE(event.error);
@@ -458,7 +459,7 @@ TEST_F(EngineTest, NoMoreRequestsThanItMayHave) {
   for (size_t ended = 0; ended < 2;)
     for (const TaggedEvent& tagged : queue.WaitForEvents(std::chrono::seconds(10)))
       ended += tagged.event.last ? 1 : 0;
-  // An event is sent before its request is counted out.
+  // The engine sends the last event of a request before it subtracts the request from its count.
   while (!engine_->Submit({.prompt = Prompt(9), .params = Greedy(1)}, queue.Sink(3)))
     std::this_thread::yield();
 }
@@ -526,7 +527,8 @@ TEST_F(EngineTest, AConstraintOfTheRequestsOwn) {
   ASSERT_EQ(alone->ids.size(), 9u);
   for (size_t i = 0; i < alone->ids.size(); ++i)
     EXPECT_TRUE(i < 5 ? alone->ids[i] % 4 == 0 : alone->ids[i] == 0) << i;
-  // Beside a grammar whose text is whole: one wants token 0, the other EOS.
+  // With a grammar as well: after 5 tokens, the constraint allows only token 0, and the grammar
+  // does not allow token 0.
   request.params.structured_outputs = {.regex = "[a-z]+"};
   const auto both = Generate(*engine_, request);
   ASSERT_FALSE(both);
@@ -549,7 +551,8 @@ TEST_F(EngineTest, DraftsFromOtherTextsChangeNothingButTheSteps) {
   EXPECT_TRUE(refused.error().message.starts_with("draft_texts: token -1: expected an id from 0"));
 }
 
-// The parser's work grows with the cube of the text, until the request is ended; others go on.
+// The parser's work grows with the cube of the text's length, until the engine ends the request.
+// Other requests continue.
 TEST_F(EngineTest, AGrammarTooAmbiguousEndsItsRequest) {
   SamplingParams params = Greedy(1000);
   params.min_tokens = 1000;
@@ -573,7 +576,7 @@ TEST_F(EngineTest, AGrammarTooAmbiguousEndsItsRequest) {
   EXPECT_EQ(last.error->field, "structured_outputs");
 }
 
-// An abort does not wait for a mask that others compute.
+// An abort does not wait for a mask that background threads prepare.
 TEST_F(EngineTest, WhatWaitsForItsMaskCanBeAborted) {
   Make({.constraint_work = 0});
   SamplingParams params = Greedy(1000);
@@ -592,7 +595,7 @@ TEST_F(EngineTest, WhatWaitsForItsMaskCanBeAborted) {
   EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0);
 }
 
-// Of 16,384 sequences no more are there than run, and an abort ends them all.
+// Of 16,384 sequences, no more exist than run. An abort ends all of them.
 TEST_F(EngineTest, SequencesBeginAsThereIsRoom) {
   Make({.max_num_seqs = 4});
   SamplingParams params{
@@ -600,7 +603,7 @@ TEST_F(EngineTest, SequencesBeginAsThereIsRoom) {
   EventQueue queue;
   const auto many = engine_->Submit({.prompt = Prompt(500), .params = params}, queue.Sink(0));
   ASSERT_TRUE(many);
-  // Another request gets its turn among them.
+  // Another request is served among the sequences.
   EXPECT_EQ(Run(Greedy(20)).ids.size(), 20u);
   EXPECT_LE(engine_->stats().running + engine_->stats().waiting, 5);
   engine_->Abort(*many);
@@ -615,12 +618,12 @@ TEST_F(EngineTest, SequencesBeginAsThereIsRoom) {
   EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0);
 }
 
-// Without an EOS id, a structured text ends where it is whole.
+// Without an EOS id, a structured text ends when it is complete.
 TEST(EngineWithoutEos, AWholeTextEnds) {
   const TinyCheckpoint checkpoint(LlamaSizes{}, {});
   const LoadedModel loaded = checkpoint.Load({.threads = 1});
   ASSERT_TRUE(loaded.config().eos_token_ids.empty());
-  for (const int64_t work : {40'000, 0}) {  // masks by the engine's thread, and by others
+  for (const int64_t work : {40'000, 0}) {  // masks by the engine's thread, or by others
     Engine engine(loaded.model(), loaded.tokenizer, {.constraint_work = work});
     for (const char* choice : {"ab", ""}) {
       SamplingParams params{.temperature = 0, .max_tokens = 50, .min_tokens = 20};

@@ -1,4 +1,4 @@
-// Requests that ask for as much as they can, drawn from a seed.
+// Requests that ask for as much work as they can, made from a seed.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +15,14 @@ class HostileRequests {
  public:
   HostileRequests(uint64_t seed, int32_t vocab_size) : random_(seed), vocab_size_(vocab_size) {}
 
-  // The i-th kind comes again with other sizes at i + kKinds.
+  // The kind i + kGrammars (or i + kParams) is the kind i with other sizes.
   static constexpr int kGrammars = 26, kParams = 12;
   StructuredOutputs Grammar(int kind);
   Request Params(int kind);
 
  private:
   int Pick(int least, int most) {
-    // Not std's distributions, which differ between libraries.
+    // The distributions of std differ between standard libraries, so Pick does not use them.
     return least + static_cast<int>(random_() % static_cast<uint64_t>(most - least + 1));
   }
   static std::string Times(const std::string& text, int count) {
@@ -30,7 +30,7 @@ class HostileRequests {
     for (int i = 0; i < count; ++i) all += text;
     return all;
   }
-  // make(0), make(1), …, with something between.
+  // make(0), make(1), …, with the text `between` between them.
   template <class Make>
   static std::string List(int count, const char* between, Make make) {
     std::string all;

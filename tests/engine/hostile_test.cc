@@ -1,5 +1,5 @@
-// Requests that ask for as much as they can: each is refused or answered with bounded work, and
-// nobody else notices.
+// Requests that ask for as much work as they can. Each is refused or answered with bounded work,
+// and other requests are not affected.
 #include "tests/engine/hostile.h"
 
 #include <dirent.h>
@@ -20,7 +20,7 @@ namespace merope {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kBounds = false;  // sanitizers take several times as much of everything
+constexpr bool kBounds = false;  // sanitizers take several times the time and the memory
 #else
 constexpr bool kBounds = true;
 #endif
@@ -33,7 +33,7 @@ double ThreadSeconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-// The most memory that the process has held since the last call of ForgetPeak.
+// The peak of the process's memory since the last call of ForgetPeak.
 int64_t PeakBytes() {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
@@ -68,7 +68,7 @@ TEST(Hostile, GrammarsTakeBoundedWork) {
     const double start = ThreadSeconds();
     const auto grammar = grammars.Compile(outputs);
     double took = ThreadSeconds() - start;
-    if (grammar) {  // and the first tokens of a text
+    if (grammar) {  // also prepares masks for the first tokens of a text
       GrammarConstraint constraint(*grammar);
       for (int i = 0; i < 8; ++i) {
         if (!constraint.Prepare(TokenConstraint::MostWork(i) - constraint.work())) break;
@@ -109,17 +109,17 @@ TEST(Hostile, WhatIsTooMuchWorkIsRefusedByNameAndTheRestIsQuick) {
   const double start = ThreadSeconds();
   EXPECT_TRUE(grammars.Compile({.json = "{\"oneOf\":[" + values + "]}"}));
   if (kBounds) {
-    EXPECT_LT(ThreadSeconds() - start, kMaxSeconds);  // compared in order, not in pairs
+    EXPECT_LT(ThreadSeconds() - start, kMaxSeconds);  // values are compared in order, not in pairs
   }
 }
 
-// ------------------------------------------------------------------------------ beside others
+// ----------------------------------------------------------------- beside an ordinary request
 
-// What of a step's time others may take, the options say: here one row beside the ordinary
-// request's.
+// The options bound the part of a step that other requests can take: here one row, beside the row
+// of the ordinary request.
 class HostileEngine : public testing::Test {
  protected:
-  // The engine over the model at `path`.
+  // Starts an engine with the model at `path`.
   void Start(const std::string& path, int threads, int64_t prompt) {
     prompt_ = prompt;
     auto loaded = LoadModel(
@@ -134,9 +134,10 @@ class HostileEngine : public testing::Test {
 
   struct Run {
     GenerateResult result;
-    double p99_work = 0, p99_wall = 0;  // between two tokens: of the engine's thread; of the clock
+    double p99_work = 0, p99_wall = 0;  // between tokens: the engine thread's CPU time; wall time
   };
-  // An ordinary request. It has its turn before those that wait: this is about who runs beside it.
+  // Runs an ordinary request. Its priority puts it before all waiting requests, because the test is
+  // about the requests that run beside it.
   Run Ordinary() {
     SamplingParams params{
         .seed = 3, .max_tokens = kBounds ? 250 : 50, .logprobs = 0, .ignore_eos = true};
@@ -144,7 +145,8 @@ class HostileEngine : public testing::Test {
     std::vector<double> work, wall;
     Run run;
     EventQueue queue;
-    // The sink is still at work when its last event has been taken: the engine keeps it.
+    // The sink may still run when the last event has been taken from the queue. The engine keeps
+    // the sink alive.
     const auto id = engine_->Submit(
         {.prompt = prompt, .params = params, .priority = kFirst},
         [&work, &wall, pass_on = queue.Sink(0)](Event event) {
@@ -182,7 +184,7 @@ class HostileEngine : public testing::Test {
   std::optional<Engine> engine_;
 };
 
-// Nice values of the process's threads.
+// The nice values of the process's threads.
 std::vector<int> Priorities() {
   std::vector<int> all;
   DIR* tasks = opendir("/proc/self/task");
@@ -195,14 +197,14 @@ std::vector<int> Priorities() {
 }
 
 void HostileEngine::NobodyElseNotices(bool by_the_clock) {
-  Ordinary();  // warm
+  Ordinary();  // warm-up
   const Run alone = Ordinary();
   const int64_t before = ForgetPeak();
 
   HostileRequests hostile(2, static_cast<int32_t>(loaded_->config().vocab_size));
   EventQueue queue;
   std::vector<RequestId> ids;
-  std::map<size_t, int64_t> ends;  // wanted still
+  std::map<size_t, int64_t> ends;  // by tag: the sequences that have not ended
   int refused = 0, sent = 0;
   const auto send = [&](Request request) {
     const int64_t n = request.params.n;
@@ -225,7 +227,8 @@ void HostileEngine::NobodyElseNotices(bool by_the_clock) {
     request.params.structured_outputs = hostile.Grammar(kind);
     return request;
   };
-  // Each has come to an end, or has in time.
+  // Reads the events that have arrived. The last event of a request comes when all its sequences
+  // have ended.
   const auto read = [&] {
     for (const TaggedEvent& tagged : queue.WaitForEvents(std::chrono::milliseconds(0))) {
       if (tagged.event.finish_reason) --ends[tagged.tag];
@@ -241,7 +244,7 @@ void HostileEngine::NobodyElseNotices(bool by_the_clock) {
   const Run beside = Ordinary();
   more.join();
   EXPECT_EQ(sent, 202);
-  EXPECT_EQ(std::ranges::count(Priorities(), 19), 2);  // those that compile
+  EXPECT_EQ(std::ranges::count(Priorities(), 19), 2);  // the threads that compile grammars
   read();
   const Run later = Ordinary();
   printf(
@@ -268,7 +271,7 @@ void HostileEngine::NobodyElseNotices(bool by_the_clock) {
   EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0);
   const Run again = Ordinary();
   EXPECT_EQ(again.result.ids, alone.result.ids);
-  if (kBounds && by_the_clock) {  // the machine may do other things, too
+  if (kBounds && by_the_clock) {  // the machine may be busy with other work, too
     EXPECT_LT(std::min(beside.p99_wall, later.p99_wall),
               3 * std::max(alone.p99_wall, again.p99_wall));
   }
@@ -282,8 +285,8 @@ TEST_F(HostileEngine, NobodyElseNotices) {
                                    .vocabulary = 2000,
                                    .context = 2048});
   Start(checkpoint.path(), 1, kBounds ? 1000 : 100);
-  // The kernel gives a thread of the lowest priority slices of some milliseconds, and this model's
-  // token takes less: the clock would show those slices.
+  // The kernel gives a thread of the lowest priority time slices of some milliseconds. A token of
+  // this model takes less time, so the wall time would show these slices.
   NobodyElseNotices(false);
 }
 

@@ -1,4 +1,4 @@
-// Which precision a checkpoint runs in.
+// Tests which precision a checkpoint runs in.
 #include "engine/load.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// What a position's log-probabilities say.
+// Tests the logprobs of one position.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ void ExpectLogprobs(const PositionLogprobs& found, const PositionLogprobs& expec
 TEST(TopLogprobsTest, TheTokenThenTheLikeliest) {
   const std::vector<float> logits = Logs({0.1, 0.4, 0.2, 0.2, 0.1});
   const auto ln = [](double p) { return static_cast<float>(std::log(p)); };
-  // As likely as another: both count.
+  // Two tokens are equally likely, and both count in the rank.
   ExpectLogprobs(TopLogprobs(logits, 2, 0), {{2, ln(0.2), 3}});
   ExpectLogprobs(TopLogprobs(logits, 0, 3),
                  {{0, ln(0.1), 5}, {1, ln(0.4), 1}, {2, ln(0.2), 2}, {3, ln(0.2), 3}});
@@ -48,7 +48,7 @@ TEST(TopLogprobsTest, MinusInfinityComesLast) {
   ExpectLogprobs(TopLogprobs(logits, 2, 1), {{2, -kInfinity, 3}, {1, half, 1}});
 }
 
-// Against a full sort, with many equals.
+// Compares with a full sort. Many logits are equal.
 TEST(TopLogprobsTest, IsTheHeadOfASort) {
   std::mt19937 random(3);
   std::vector<float> logits(4000);

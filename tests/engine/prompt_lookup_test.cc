@@ -19,12 +19,12 @@ TEST(PromptLookupTest, WhatFollowedTheLongestMatchIsProposed) {
   PromptLookup lookup(4);
   EXPECT_EQ(Proposed(lookup, {1, 2, 3, 4, 5, 6, 7, 1, 2, 3}), (Ids{4, 5, 6, 7}));
   EXPECT_EQ(Proposed(lookup, {1, 2, 3, 4, 5, 6, 7, 1, 2, 3}, 2), (Ids{4, 5}));
-  // Two tokens that agree are no match.
+  // Two equal tokens are not a match.
   EXPECT_EQ(Proposed(lookup, {1, 2, 3, 4, 5, 6, 7, 9, 2, 3}), Ids{});
-  // The longer match goes before the later one; of equals, the later.
+  // A longer match is preferred to a later match. Of equally long matches, the latest is used.
   EXPECT_EQ(Proposed(lookup, {9, 1, 2, 3, 4, 0, 8, 1, 2, 3, 5, 0, 9, 1, 2, 3}, 1), Ids{4});
   EXPECT_EQ(Proposed(lookup, {8, 1, 2, 3, 4, 0, 7, 1, 2, 3, 5, 0, 9, 1, 2, 3}, 1), Ids{5});
-  // As much as there is: a loop.
+  // In a loop, the latest match ends one token before the end, so one token is proposed.
   EXPECT_EQ(Proposed(lookup, {6, 6, 6, 6}), Ids{6});
   EXPECT_EQ(Proposed(lookup, {}), Ids{});
   EXPECT_EQ(Proposed(lookup, {1}), Ids{});
@@ -38,7 +38,8 @@ TEST(PromptLookupTest, OtherTextsAreQuotedWhereTheyMatchLonger) {
   EXPECT_EQ(Proposed(lookup, tokens, 2, {{1, 2, 3, 7, 7}}), (Ids{4, 0}));
   EXPECT_EQ(Proposed(lookup, tokens, 2, {{1, 2, 3, 7, 7}, {9, 1, 2, 3, 5}}), Ids{5});
   EXPECT_EQ(Proposed(lookup, {1, 2, 3}, 2, {{8, 1, 2, 3, 7, 6, 5}}), (Ids{7, 6}));
-  // The whole of a text at its end: nothing follows. Shorter than a match: neither.
+  // Nothing follows a match at the end of a text. A text that is shorter than a match gives no
+  // proposal either.
   EXPECT_EQ(Proposed(lookup, {1, 2, 3}, 2, {{1, 2, 3}, {2, 3}, {}}), Ids{});
 }
 
@@ -54,7 +55,8 @@ TEST(PromptLookupTest, ItsLengthFollowsItsLuck) {
   EXPECT_EQ(Proposed(lookup, tokens).size(), 16u);
   lookup.Learn(16, 5);
   EXPECT_EQ(Proposed(lookup, tokens).size(), 6u);
-  // Two misses in a row, and it keeps silent for a while; longer, after more of them.
+  // After two misses in a row, Propose proposes nothing for a while. After more misses, the pause
+  // is longer.
   const auto silence = [&] {
     int calls = 0;
     while (Proposed(lookup, tokens).empty()) ++calls;

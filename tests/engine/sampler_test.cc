@@ -25,7 +25,7 @@ Sampler Make(SamplingParams params, size_t vocab_size, SamplerContext context = 
   return {std::make_shared<const SamplingParams>(params), 0, std::move(context)};
 }
 
-// The tokens that many draws give, and how often.
+// Returns the tokens of n draws, and how often each token was drawn.
 std::map<int32_t, int> Draw(const SamplingParams& params, const std::vector<float>& logits, int n) {
   Sampler sampler = Make(params, logits.size());
   std::map<int32_t, int> counts;
@@ -33,7 +33,7 @@ std::map<int32_t, int> Draw(const SamplingParams& params, const std::vector<floa
   return counts;
 }
 
-// What a greedy sampler gives for the same row again and again.
+// Returns the tokens of a greedy sampler that gets the same row n times.
 std::vector<int32_t> Greedy(SamplingParams params, const std::vector<float>& logits, int n,
                             SamplerContext context = {}) {
   params.temperature = 0;
@@ -62,8 +62,8 @@ TEST(SamplerTest, GreedyTakesTheSmallestIdOfEquals) {
   EXPECT_EQ(one({1, kInfinity, kInfinity}), Ids{1});
 }
 
-// Every place of the greatest, and of a second one as great, in rows that are no multiple of
-// anything.
+// Puts the greatest logit at many places, with an equal logit at the end of the row. Most row
+// lengths are not multiples of a vector's length.
 TEST(SamplerTest, GreedyFindsItAnywhere) {
   for (const size_t n : {1u, 15u, 17u, 1023u, 1025u, 3000u}) {
     std::vector<float> logits(n, -3);
@@ -136,13 +136,13 @@ TEST(SamplerTest, TopPKeepsTheFewestThatReachIt) {
     params.top_p = top_p;
     EXPECT_EQ(Keys(Draw(params, logits, 3000)), expected) << top_p;
   }
-  // Among equals, the smaller ids.
+  // Of equally likely tokens, the smaller ids are kept.
   SamplingParams params = At(1);
   params.top_p = 0.5;
   EXPECT_EQ(Keys(Draw(params, {0, 0, 0, 0}, 1000)), (std::set<int32_t>{0, 1}));
 }
 
-// The set that a full sort gives, where thousands of candidates are needed.
+// The tokens must be those that a full sort gives. More than a thousand candidates are needed.
 TEST(SamplerTest, TopPOfALongTail) {
   std::mt19937 random(5);
   std::normal_distribution<float> normal;
@@ -164,7 +164,7 @@ TEST(SamplerTest, TopPOfALongTail) {
     sum += std::exp(-logit);
   }
   ASSERT_GT(allowed.size(), 1000u);
-  double below_zero = 0;  // of the allowed ones' probability
+  double below_zero = 0;  // share of the allowed tokens' probability
   for (const int32_t id : allowed) {
     const double logit = logits[static_cast<size_t>(id)];
     if (logit < 0) below_zero += std::exp(logit) / sum;
@@ -201,7 +201,7 @@ TEST(SamplerTest, MinusInfinityIsNeverDrawn) {
   EXPECT_EQ(Keys(Draw(At(1), {-kInfinity, -kInfinity}, 10)), (std::set<int32_t>{0}));
 }
 
-// top_p is of what min_p and top_k have left.
+// top_p applies to the tokens that min_p and top_k left.
 TEST(SamplerTest, CutsComposeInOrder) {
   const std::vector<float> logits = Logs({0.4, 0.3, 0.2, 0.06, 0.04});
   SamplingParams params = At(1);
@@ -217,12 +217,12 @@ TEST(SamplerTest, CutsComposeInOrder) {
   EXPECT_EQ(Keys(Draw(params, logits, 500)), (std::set<int32_t>{0, 1, 2}));
 }
 
-// More equals than the list of the likeliest holds.
+// There are more equal logits than the list of the most likely tokens holds.
 TEST(SamplerTest, TopKOfManyEquals) {
   SamplingParams params = At(1);
   params.top_k = 100;
   const std::set<int32_t> keys = Keys(Draw(params, std::vector<float>(1000, 1), 4000));
-  EXPECT_EQ(keys.size(), 100u);  // all but surely: 100 · 0.99^4000 < 1e-15
+  EXPECT_EQ(keys.size(), 100u);  // almost surely: 100 · 0.99^4000 < 1e-15
   EXPECT_EQ(*keys.rbegin(), 99);
 }
 
@@ -255,23 +255,23 @@ TEST(SamplerTest, FallbackToken) {
     return Make(params, logits.size(), std::move(context)).Sample(logits, mask);
   };
   for (const double temperature : {0.0, 1.0}) {
-    // A word that is forbidden, yet all that is allowed.
+    // The only allowed token is a bad word.
     EXPECT_EQ(sample(Ids{1}, {5, 4, 3, 2}, {}, {.bad_words = {{1}}}, temperature), 1);
-    // Both allow nothing together: what the mask allows.
+    // allowed_token_ids and the mask have no token in common. The mask decides.
     EXPECT_EQ(sample(Ids{1}, {5, 4, 3, 2}, {0b1100}, {}, temperature), 2);
-    // The mask allows nothing.
+    // The mask allows no token.
     EXPECT_EQ(sample({}, {5, 4, 3, 2}, {0}, {.eos_token_ids = eos}, temperature), 3);
     EXPECT_EQ(sample({}, {5, 4, 3, 2}, {0}, {}, temperature), 0);
-    // What it allows is −∞ or NaN.
+    // The allowed tokens have logits of −∞ or NaN.
     EXPECT_EQ(sample({}, {5, -kInfinity, -kInfinity, 2}, {0b0110}, {}, temperature), 1);
     EXPECT_EQ(sample(Ids{0, 1}, {NAN, -kInfinity, 1, 2}, {}, {}, temperature), 0);
   }
 }
 
 TEST(SamplerTest, BadWordsAreNotFinished) {
-  // 3 is the likeliest, then 2, then 1. "3" alone is bad.
+  // Token 3 is the most likely, then 2, then 1. The word {3} is bad.
   EXPECT_EQ(Greedy({}, {0, 1, 2, 3}, 2, {.bad_words = {{3}}}), (Ids{2, 2}));
-  // After 3, not 3; after 3 2, not 3 either; the prompt does not count.
+  // Token 3 must not follow 3, and must not follow 3 2. The prompt does not count.
   const Ids prompt = {3, 2};
   EXPECT_EQ(Greedy({}, {0, 1, 2, 3}, 6, {.prompt = prompt, .bad_words = {{3, 3}, {3, 2, 3}}}),
             (Ids{3, 2, 2, 3, 2, 2}));
@@ -279,7 +279,7 @@ TEST(SamplerTest, BadWordsAreNotFinished) {
 }
 
 TEST(SamplerTest, NoEndBeforeMinTokens) {
-  const Ids eos = {4, 100};  // one that the model does not have, too
+  const Ids eos = {4, 100};  // the vocabulary does not have 100
   SamplingParams params;
   params.min_tokens = 2;
   params.stop_token_ids = {3};
@@ -301,21 +301,23 @@ TEST(SamplerTest, LogitBiasIsAdded) {
 TEST(SamplerTest, PenaltiesCountWhatTheySay) {
   SamplingParams presence;
   presence.presence_penalty = 1;
-  // Once, however often; the prompt does not count.
+  // The presence penalty counts a token once, however often the token was generated. The prompt
+  // does not count.
   const Ids prompt = {1};
   EXPECT_EQ(Greedy(presence, {0.0f, 1.5f, 0.9f}, 4, {.prompt = prompt}), (Ids{1, 2, 1, 1}));
   SamplingParams frequency;
   frequency.frequency_penalty = 1;
   EXPECT_EQ(Greedy(frequency, {0.0f, 2.5f, 0.9f}, 6, {.prompt = prompt}),
-            (Ids{1, 1, 2, 1, 0, 2}));  // 2.5, 1.5, [0.5] 0.9, 0.5, 0 over −0.1 and −0.5, −0.1
+            (Ids{1, 1, 2, 1, 0, 2}));  // the greatest logits: 2.5, 1.5, 0.9, 0.5, 0, −0.1
   SamplingParams repetition;
   repetition.repetition_penalty = 2;
-  // The prompt counts; a logit below 0 is multiplied.
+  // The repetition penalty counts the prompt, and multiplies a logit below 0.
   EXPECT_EQ(Greedy(repetition, {0.7f, 1.5f, 0.9f}, 4, {.prompt = prompt}), (Ids{2, 1, 1, 1}));
   EXPECT_EQ(Greedy(repetition, {-3, -1, -1.5}, 3, {.prompt = prompt}), (Ids{2, 1, 1}));
 }
 
-// logit_bias comes before the penalties: 1 − 2 is doubled, to −2; a half less 2 would be −1.5.
+// logit_bias comes before the penalties: 1 − 2 = −1 is doubled to −2. In the other order, 1 / 2 − 2
+// would be −1.5.
 TEST(SamplerTest, BiasComesBeforePenalties) {
   SamplingParams params;
   params.repetition_penalty = 2;
@@ -336,9 +338,9 @@ TEST(BadWordsTest, WithAndWithoutASpace) {
   };
   using Words = std::vector<Ids>;
   EXPECT_EQ(*encode({"a"}), (Words{{0}, {3}}));
-  EXPECT_EQ(*encode({"  \u00a0a"}), (Words{{0}, {3}}));     // spaces before it do not count
-  EXPECT_EQ(*encode({"b"}), (Words{{1}}));                  // " b" is longer
-  EXPECT_EQ(*encode({"ab", "a"}), (Words{{4}, {0}, {3}}));  // " ab" is "Ġa" "b", longer
+  EXPECT_EQ(*encode({"  \u00a0a"}), (Words{{0}, {3}}));     // spaces before a word do not count
+  EXPECT_EQ(*encode({"b"}), (Words{{1}}));                  // " b" has more tokens
+  EXPECT_EQ(*encode({"ab", "a"}), (Words{{4}, {0}, {3}}));  // " ab" is "Ġa" "b": more tokens
   EXPECT_EQ(*encode({"ba"}), (Words{{1, 0}}));
   EXPECT_EQ(*encode({}), Words());
   EXPECT_TRUE(Contains(ErrorOf(encode({"a", " "})), "bad_words: expected words that have tokens"));

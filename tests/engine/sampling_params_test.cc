@@ -28,7 +28,8 @@ std::string Refusal(const Change& change, SamplingLimits limits = {.vocab_size =
   return ErrorOf(Settled(change, limits));
 }
 
-// The error begins with the field and says what was expected; `found`, if given, ends it.
+// The error must begin with the field and name the expected value. If `found` is given, the error
+// must end with it.
 void Refused(const Change& change, std::string_view field, std::string_view found = "") {
   const std::string error = Refusal(change);
   EXPECT_TRUE(error.starts_with(std::string(field) + ": expected ")) << field << ": " << error;
@@ -212,7 +213,8 @@ TEST(SettleTest, ValuesAreSettled) {
   EXPECT_EQ(seeded->temperature, 1);
   EXPECT_FALSE(seeded->skip_reading_prefix_cache);
 
-  // What is wrong with a greedy request is said before it is reset; many of the same are refused.
+  // Wrong values of a greedy request are refused before they are reset. A greedy request with n > 1
+  // is refused.
   Refused(
       [](SamplingParams& params) {
         params.temperature = 0;

@@ -98,7 +98,7 @@ std::vector<Part> Scheduler::Schedule() {
   const auto fit = [&](const Task& task, int64_t behind) {
     const int64_t rest = static_cast<int64_t>(task.tokens.size()) - task.length;
     Part part{.id = task.id};
-    for (int64_t n = 1; n <= rest && n <= tokens; ++n) {  // the most that keeps to the rules
+    for (int64_t n = 1; n <= rest && n <= tokens; ++n) {  // the largest n that keeps the rules
       const int64_t logits = task.all_logits ? n : n == rest ? 1 : 0;
       if (logits > rows) break;
       if (task.all_logits && n > 1 && logits > rows - behind) break;
@@ -149,7 +149,7 @@ std::vector<Part> Scheduler::Schedule() {
   for (Part& part : parts) {
     Task& task = tasks[part.id];
     if (task.length + part.n_tokens < static_cast<int64_t>(task.tokens.size())) continue;
-    // Longer by one token at a time, as long as there is something left of everything.
+    // Adds one draft token at a time, while tokens, rows and pages are left.
     while (part.n_draft < static_cast<int64_t>(task.draft.size()) && tokens > 0 && rows > 0 &&
            pages.Grow(task, task.length + part.n_tokens + 1)) {
       ++part.n_tokens;

@@ -1,5 +1,6 @@
-// The scheduler's rules and the prefix cache's, said a second time in the most naive way: sets,
-// maps and whole prefixes as keys. It shares no code with what it is a model of.
+// A model of the scheduler and of the prefix cache: the same rules, written again in the simplest
+// way, with sets, maps and whole prefixes as keys. The model shares no code with the scheduler and
+// the KV cache.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +32,7 @@ struct Part {
   bool operator==(const Part&) const = default;
 };
 
-// Pages by number: who holds them, and as what they can be found.
+// The pages by number: which tasks hold a page, and under which prefix a page can be found.
 class Pages {
  public:
   explicit Pages(int64_t n) {
@@ -40,7 +41,8 @@ class Pages {
 
   int64_t n_free() const { return static_cast<int64_t>(empty_.size() + kept_.size()); }
 
-  // Room for `length` tokens, of which those from task.length on are going to be written.
+  // Gives the task pages for `length` tokens. The tokens from task.length on will be written.
+  // Returns false if there are not enough free pages.
   bool Grow(Task& task, int64_t length);
 
   void Adopt(Task& task);
@@ -68,8 +70,8 @@ class Pages {
   }
   void GiveBack(int page, int who);
 
-  std::set<int> empty_;    // free, and found by nobody
-  std::vector<int> kept_;  // free, but found; evicted in this order
+  std::set<int> empty_;    // free, and not in the prefix cache
+  std::vector<int> kept_;  // free, in the prefix cache; evicted in this order
   std::map<int, std::set<int>> holders_;
   std::map<Prefix, int> cached_;
 };
@@ -90,7 +92,7 @@ class Scheduler {
   void Remove(int id);
   std::vector<Part> Schedule();
 
-  // The step is done: `length` tokens are kept, `added` is what they were followed by.
+  // Called after a step. `length` computed tokens stay, and `added` are the new tokens.
   void Commit(int id, int64_t length, const std::vector<int32_t>& added);
 
   std::vector<int> InOrder(const std::set<int>& ids) const;

@@ -1,6 +1,7 @@
-// 10,000 random steps of the scheduler beside a naive model of its rules (scheduler_model.h), over
-// small pools: what it schedules, whom it preempts and which pages are shared must be what the
-// model says; every page must hold what its readers expect; everything must end in bounded time.
+// Runs 10,000 random steps of the scheduler beside a naive model of its rules (scheduler_model.h),
+// over small pools of pages. The scheduled parts, the preempted sequences and the shared pages must
+// be those of the model. Every page must hold the tokens that its readers expect. Every request
+// must end in bounded time.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -23,26 +24,26 @@ namespace {
 
 using Tokens = std::vector<int32_t>;
 
-// What follows these tokens in plain decoding.
+// The token that follows these tokens in plain decoding.
 int32_t Next(const Tokens& tokens) {
   const size_t n = tokens.size();
   return static_cast<int32_t>(
       (static_cast<size_t>(tokens[n - 1]) * 7 + static_cast<size_t>(tokens[n / 2]) * 3 + n) % 50);
 }
 
-// What a run has seen, so that a test can tell that it was a test.
+// Counts the events of a run, so that the test can check that each kind of event occurred.
 struct Seen {
   int64_t steps = 0, ended = 0, aborted = 0, preemptions = 0;
   int64_t cached_tokens = 0, within_page = 0, drafted = 0, accepted = 0, draft_cut = 0;
   int64_t shared_pages = 0, resets = 0, refused_resets = 0;
 };
 
-// One request on its way, in both worlds.
+// One request that is both in the scheduler and in the model.
 struct Request {
   std::unique_ptr<Work> work;
   Tokens expected;            // all its tokens when it has ended
-  int64_t oldest_since = -1;  // step
-  int64_t length = 0;         // when it was last seen
+  int64_t oldest_since = -1;  // the step since which it is the oldest
+  int64_t length = 0;         // of its sequence, at the last check
 };
 
 class Trial {
@@ -64,7 +65,8 @@ class Trial {
                                                              : SchedulingPolicy::kFcfs,
                                .prefix_cache = limits_.prefix_cache});
     model_ = std::make_unique<model::Scheduler>(limits_);
-    // Documents that prompts begin with; each shares some pages with the one before.
+    // Prompts begin with a part of a document. A document may share leading pages with the document
+    // before it.
     for (size_t i = 0; i < 4; ++i) {
       Tokens& document = documents_.emplace_back(RandomTokens(320));
       if (i > 0) std::copy_n(documents_[i - 1].begin(), 64 * Random(0, 3), document.begin());
@@ -81,9 +83,10 @@ class Trial {
     }
   }
 
-  // Whoever is the first of those that run goes on in every step and keeps its pages. Under FCFS
-  // that is the oldest. By priority, while nothing new comes, the best one that is not done is
-  // either the first of those that run, or the next to join them: at worst when they have ended.
+  // The first running request makes progress in every step and keeps its pages. Under FCFS, the
+  // first running request is the oldest request. With priorities, and while no new request comes,
+  // the best unfinished request is either the first running request or the next request to be
+  // admitted. It is admitted at the latest when all running requests have ended.
   void Drain() {
     int64_t bound = 1;
     for (const auto& [id, request] : requests_) bound += std::ssize(request.expected);
@@ -148,7 +151,7 @@ class Trial {
     requests_.emplace(id, std::move(request));
   }
 
-  // Some of what comes next, with a wrong token somewhere or not.
+  // Drafts some of the next tokens. Each draft token may be wrong.
   void Draft(int id, Work& work, const Tokens& expected) {
     work.draft.clear();
     const int64_t room = std::ssize(expected) - std::ssize(work.tokens) - 1;
@@ -195,8 +198,8 @@ class Trial {
     EndWhatIsDone();
   }
 
-  // Under FCFS the oldest is always scheduled and never loses what it has, so that it ends within
-  // as many steps as it has tokens.
+  // Under FCFS, the oldest request is scheduled in every step and never loses its pages. So it ends
+  // within as many steps as it has tokens.
   void ExpectOldestFirst(int first) {
     auto& [id, oldest] = *requests_.begin();
     ASSERT_EQ(first, id);
@@ -217,8 +220,8 @@ class Trial {
         *kv_, &work.sequence,
         std::span(tokens).subspan(static_cast<size_t>(before), static_cast<size_t>(part.n_tokens)));
     Tokens added;
-    if (end >=
-        std::ssize(work.tokens)) {  // something is sampled, and more where the draft is right
+    if (end >= std::ssize(work.tokens)) {
+      // A token is sampled. More tokens are added if the draft is right.
       work.all_logits = false;
       for (int64_t i = 0; i <= part.n_draft; ++i) {
         Tokens so_far = work.tokens;
@@ -255,7 +258,8 @@ class Trial {
     }
   }
 
-  // Pages shared where the model shares them, and nowhere else; each with what is expected there.
+  // Pages are shared where the model shares them, and nowhere else. Each page holds the expected
+  // tokens.
   void Check(const char* when) {
     std::vector<const Sequence*> sequences;
     std::map<int32_t, int> model_page;
@@ -312,7 +316,7 @@ TEST(SchedulerRandomTest, TenThousandStepsAreWhatTheModelSays) {
       seen.steps, seen.ended, seen.aborted, seen.preemptions, seen.cached_tokens, seen.within_page,
       seen.shared_pages, seen.accepted, seen.drafted, seen.draft_cut, seen.resets,
       seen.refused_resets);
-  // All of it happens, and often.
+  // Every kind of event occurs often.
   EXPECT_GE(seen.steps, 10'000);
   for (const int64_t times : {seen.ended, seen.aborted, seen.preemptions, seen.within_page,
                               seen.accepted, seen.draft_cut, seen.resets, seen.refused_resets})

@@ -12,7 +12,8 @@
 namespace merope {
 namespace {
 
-// As the tests write it: which work, its tokens, of them from its draft, and rows of logits.
+// A Scheduled as the tests write it: the index of the work, the number of its tokens (including
+// draft tokens), of its draft tokens, and of its rows of logits.
 struct Part {
   size_t work = 0;
   int64_t n_tokens = 0, n_draft = 0, n_logits = 0;
@@ -39,7 +40,7 @@ class SchedulerTest : public testing::Test {
     scheduler_->Add(&work);
     return work;
   }
-  // A prompt of its own.
+  // A prompt that shares no prefix with the other prompts.
   Work& Add(int64_t n, int64_t priority = 0) {
     return Add(Prompt(n, static_cast<int32_t>(1000 * (works_.size() + 1))), priority);
   }
@@ -56,7 +57,7 @@ class SchedulerTest : public testing::Test {
     return tokens;
   }
 
-  // A step: of each draft the first `accepted` tokens are kept.
+  // Runs a step. Of each draft, the first `accepted` tokens are kept.
   Parts Step(int64_t accepted = 0) {
     Parts parts;
     for (const Scheduled& s : scheduler_->Schedule()) {
@@ -85,7 +86,7 @@ class SchedulerTest : public testing::Test {
 
   TokenBackend backend_;
   std::unique_ptr<KvCache> kv_;
-  std::deque<Work> works_;  // their pages go back before the cache goes
+  std::deque<Work> works_;  // destroyed before kv_, because they return their pages to it
   std::unique_ptr<Scheduler> scheduler_;
 };
 
@@ -109,7 +110,7 @@ TEST_F(SchedulerTest, NoMoreRunThanMay) {
   EXPECT_EQ(Step(), (Parts{{0, 5, 0, 1}, {1, 5, 0, 1}}));
   scheduler_->Remove(&works_[0]);
   EXPECT_EQ(Step(), (Parts{{1, 1, 0, 1}, {2, 5, 0, 1}}));
-  scheduler_->Remove(&works_[3]);  // that waits
+  scheduler_->Remove(&works_[3]);  // this work waits
   scheduler_->Remove(&works_[1]);
   EXPECT_EQ(Step(), (Parts{{2, 1, 0, 1}}));
   scheduler_->Remove(&works_[2]);
@@ -129,7 +130,7 @@ TEST_F(SchedulerTest, WithoutARowForItsLastTokenASequenceWaitsForIt) {
   EXPECT_EQ(Step(), (Parts{{1, 1, 0, 1}, {2, 1, 0, 1}}));
 }
 
-// One that wants logits after every token leaves a row to each sequence behind it.
+// A sequence that wants logits after every token leaves one row to each running sequence behind it.
 TEST_F(SchedulerTest, LogitsAfterEveryTokenTakeTheRowsThatOthersLeave) {
   Start(20, {.max_num_seqs = 8, .max_batch_tokens = 100, .max_logit_rows = 8});
   Add(2);
@@ -143,8 +144,9 @@ TEST_F(SchedulerTest, LogitsAfterEveryTokenTakeTheRowsThatOthersLeave) {
   EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}, {1, 11, 0, 1}, {2, 1, 0, 1}}));
 }
 
-// Three pages, three sequences of a page each: the first that needs a second one takes it from the
-// last, which finds its own page again while nobody has overwritten it.
+// Three sequences hold one page each, and there are three pages. The first sequence that needs a
+// second page takes the page of the last sequence. A preempted sequence finds its full page again
+// in the prefix cache, unless another sequence has overwritten the page.
 TEST_F(SchedulerTest, TheLastOneGivesItsPagesBack) {
   Start(3, {.max_num_seqs = 8, .max_batch_tokens = 300, .max_logit_rows = 8});
   Add(64);
@@ -152,18 +154,18 @@ TEST_F(SchedulerTest, TheLastOneGivesItsPagesBack) {
   Add(62);
   EXPECT_EQ(Step(), (Parts{{0, 64, 0, 1}, {1, 62, 0, 1}, {2, 62, 0, 1}}));
   Add(1);
-  EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}, {1, 1, 0, 1}}));  // and nobody is admitted
+  EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}, {1, 1, 0, 1}}));  // and no waiting work is admitted
   EXPECT_EQ(scheduler_->preemptions(), 1);
   EXPECT_EQ(scheduler_->running(), 2);
   EXPECT_EQ(scheduler_->waiting(), 2);
   EXPECT_EQ(works_[2].sequence.length(), 0);
   EXPECT_EQ(works_[2].tokens.size(), 63u);
-  EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}, {1, 1, 0, 1}}));  // no page for the third, nor the fourth
-  EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}}));                // the second needs one, and is the last
+  EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}, {1, 1, 0, 1}}));  // no page for the third or the fourth
+  EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}}));                // the second needs a page and is last
   EXPECT_EQ(scheduler_->preemptions(), 2);
-  EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}}));  // it has its full page, but no other
+  EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}}));  // the second finds its full page only
   scheduler_->Remove(&works_[0]);
-  EXPECT_EQ(Step(), (Parts{{1, 1, 0, 1}, {2, 63, 0, 1}}));  // 64 of its tokens were still there
+  EXPECT_EQ(Step(), (Parts{{1, 1, 0, 1}, {2, 63, 0, 1}}));  // 64 tokens of the second were found
   EXPECT_EQ(works_[1].cached_tokens, 0);  // of the prompt, when it was first scheduled
   scheduler_->Remove(&works_[1]);
   EXPECT_EQ(Step(), (Parts{{2, 1, 0, 1}, {3, 1, 0, 1}}));
@@ -179,13 +181,13 @@ TEST_F(SchedulerTest, PriorityOrdersWhoWaitsAndWhoGivesItsPagesBack) {
   Add(60, 1);
   Add(60, 0);
   Add(60, 0);
-  // It runs on while better ones wait for a place, and has its second page.
+  // The first keeps running and gets its second page, while sequences of better priority wait.
   EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}, {2, 60, 0, 1}}));
   scheduler_->Remove(&works_[3]);
   EXPECT_EQ(kv_->free_pages(), 0);
   for (int i = 0; i < 4; ++i) EXPECT_EQ(Step(), (Parts{{2, 1, 0, 1}, {0, 1, 0, 1}})) << i;
-  // The third needs another page: the first, of the worst priority, gives up its two, and the
-  // second is next.
+  // The third needs another page. The first has the worst priority, so it returns its two pages.
+  // The second is the next to be admitted.
   EXPECT_EQ(Step(), (Parts{{2, 1, 0, 1}}));
   EXPECT_EQ(Step(), (Parts{{2, 1, 0, 1}, {1, 60, 0, 1}}));
 }
@@ -206,7 +208,7 @@ TEST_F(SchedulerTest, DraftsTakeWhatOthersLeave) {
   EXPECT_EQ(first.tokens.size(), 4u + 2 + 1);
   EXPECT_EQ(first.sequence.length(), 6);
   first.draft = {1, 2, 3, 4, 5};
-  EXPECT_EQ(Step(0), (Parts{{0, 5, 4, 5}, {1, 1, 0, 1}}));  // by that of rows
+  EXPECT_EQ(Step(0), (Parts{{0, 5, 4, 5}, {1, 1, 0, 1}}));  // cut by the budget of rows
   EXPECT_EQ(first.sequence.length(), 7);
   Add(9);
   EXPECT_EQ(Step(0), (Parts{{0, 1, 0, 1}, {1, 1, 0, 1}, {2, 8, 0, 0}}));
@@ -274,7 +276,7 @@ TEST_F(SchedulerTest, ASequenceThatFitsAloneEnds) {
       ASSERT_LT(steps, 1000);
       const Parts parts = Step();
       ASSERT_FALSE(parts.empty());
-      ASSERT_EQ(parts[0].work, i);  // the first never waits
+      ASSERT_EQ(parts[0].work, i);  // the first sequence never waits
     }
     scheduler_->Remove(&works_[i]);
   }
@@ -290,7 +292,7 @@ TEST_F(SchedulerTest, WhatWaitsIsPassedOver) {
   first.waits = true;
   EXPECT_EQ(Step(), (Parts{{1, 1, 0, 1}}));
   works_[1].waits = true;
-  EXPECT_EQ(Step(), Parts{});  // none ends, so that there is no room for the third
+  EXPECT_EQ(Step(), Parts{});  // no sequence ends, so the third has no place
   first.waits = false;
   EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}}));
   scheduler_->Remove(&first);
@@ -305,12 +307,12 @@ TEST_F(SchedulerTest, OneThatWaitsIsPreemptedAndNotBegunAgain) {
   EXPECT_EQ(Step(), (Parts{{0, 60, 0, 1}, {1, 60, 0, 1}}));
   second.waits = true;
   for (int i = 0; i < 4; ++i) EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}}));
-  // The first needs the second's page; neither the second nor the third begins meanwhile.
+  // The first needs the page of the second. Neither the second nor the third starts in this step.
   EXPECT_EQ(Step(), (Parts{{0, 1, 0, 1}}));
   EXPECT_EQ(scheduler_->preemptions(), 1);
   EXPECT_EQ(scheduler_->waiting(), 2);
   scheduler_->Remove(&works_[0]);
-  EXPECT_EQ(Step(), (Parts{{2, 30, 0, 1}}));  // passes the second
+  EXPECT_EQ(Step(), (Parts{{2, 30, 0, 1}}));  // the third passes the second
   second.waits = false;
   EXPECT_EQ(Step().size(), 2u);
 }
@@ -319,7 +321,7 @@ using SchedulerDeathTest = SchedulerTest;
 TEST_F(SchedulerDeathTest, OneThatDoesNotIsABrokenPromise) {
   Start(2, {.max_num_seqs = 8, .max_batch_tokens = 200, .max_logit_rows = 8});
   Add(129);
-  GTEST_FLAG_SET(death_test_style, "threadsafe");  // the back end has threads
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // runs the statement in a new process
   EXPECT_DEATH(scheduler_->Schedule(), Says{"does not fit the KV cache alone"});
 }
 

@@ -7,7 +7,7 @@
 namespace merope {
 namespace {
 
-// All the text that comes out, and what stopped it.
+// Returns the whole text that StopText gives, and the stop string that ended the text.
 std::pair<std::string, std::string> Feed(const std::vector<std::string>& stops,
                                          const std::vector<std::string>& pieces) {
   StopText text(stops);
@@ -53,12 +53,12 @@ TEST(StopTextTest, OnlySearchedPiecesEndIt) {
   const std::vector<std::string> stops = {"END", "N"};
   StopText text(stops);
   EXPECT_EQ(text.Push("abcENDx", false), "abcENDx");
-  EXPECT_EQ(text.Push("EN", false), "");  // the start of one, and all of another
+  EXPECT_EQ(text.Push("EN", false), "");  // the start of "END", and all of "N"
   EXPECT_EQ(text.Push("Dy"), "");
   EXPECT_EQ(text.stopped_by(), "END");
 }
 
-// However the text is cut, the outcome is that of one character at a time.
+// However the text is cut into pieces, the outcome is the same as with pieces of one character.
 TEST(StopTextTest, PiecesDoNotMatter) {
   std::mt19937 random(3);
   const auto letters = [&random](size_t n) {

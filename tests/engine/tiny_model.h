@@ -15,10 +15,10 @@
 
 namespace merope {
 
-// Its files, for as long as it lives.
+// Owns the files of the model, in a temporary directory.
 class TinyCheckpoint {
  public:
-  // With a std_dev of 1e15 the weights are finite, and scores overflow.
+  // With a std_dev of 1e15, the weights are finite and the scores overflow.
   explicit TinyCheckpoint(int64_t context, double std_dev = 0.3)
       : TinyCheckpoint(LlamaSizes{.context = context}, {2}, std_dev) {}
   explicit TinyCheckpoint(const LlamaSizes& sizes, std::vector<int32_t> eos_token_ids = {2},

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "target.h"
 
-// A NUL divides config.json from generation_config.json.
+// The input is config.json, and after a NUL generation_config.json.
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace merope;
   const std::string_view text = AsText(data, size);

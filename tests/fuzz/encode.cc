@@ -1,5 +1,5 @@
-// Any text through tokenizers of every kind, and any ids back. The first byte picks the tokenizer
-// and the options.
+// Encodes any text with tokenizers of every kind, and decodes any ids. The first byte chooses the
+// tokenizer and the options.
 #include <array>
 #include <vector>
 
@@ -14,9 +14,10 @@ using namespace merope;
 
 struct Subject {
   Tokenizer tokenizer;
-  bool
-      lossless;  // plain text comes back as it was, but for U+2581 where spaces are written with it
-  bool metaspace = false;
+  // Decode gives back every encoded text without special tokens. If metaspace is set, this does not
+  // hold for texts with U+2581.
+  bool lossless;
+  bool metaspace = false;  // tokens spell a space as U+2581
 };
 
 Tokenizer Make(const Json& json) {
@@ -40,13 +41,14 @@ Json ByteLevel() {
   return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
 }
 
-// Byte-level BPE with the steps before it that are given.
+// Byte-level BPE. The pre-tokenizers `before` and the normalizer run before the byte-level step.
 Json ByteLevelWith(std::vector<Json> before, Json normalizer = nullptr) {
   Json json = SynthTokenizer(600);
   before.push_back(ByteLevel());
   json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", Json(before)}};
   json["normalizer"] = std::move(normalizer);
-  // Matched after normalization, with the white space and the word boundaries around it.
+  // A token that is matched after normalization and only as a whole word. The match includes the
+  // white space around the token.
   Json stripped = json["added_tokens"][0];
   for (const char* flag : {"lstrip", "rstrip", "single_word", "normalized"}) stripped[flag] = true;
   stripped["content"] = "Tok En";
@@ -55,7 +57,7 @@ Json ByteLevelWith(std::vector<Json> before, Json normalizer = nullptr) {
   return json;
 }
 
-// SentencePiece-style BPE with byte fallback, as Llama 2's.
+// BPE in the style of SentencePiece with byte fallback, as in Llama 2.
 Json SentencePiece() {
   Json vocabulary = Json::object(), merges = Json::array();
   int id = 0;
@@ -107,7 +109,7 @@ const std::vector<Subject>& Subjects() {
     add(ByteLevelWith({Split(kLlama3, "Isolated")}), false);
     add(ByteLevelWith({digits, Type("Punctuation")}, Type("NFC")), false);
     add(ByteLevelWith({Type("BertPreTokenizer")}, normalizers), false);
-    // Not known to the letter, so left to Oniguruma.
+    // There is no hand-written splitter for these expressions, so Oniguruma matches them.
     add(ByteLevelWith({Split("\\p{Lu}?[a-z]+|(\\s+)+$", "MergedWithPrevious"),
                        Split("[^ab]", "Contiguous", true), metaspace},
                       Type("NFKC")),
@@ -142,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                               .add_special = (data[0] & 2) != 0};
   const std::string_view text = AsText(data + 1, size - 1);
 
-  if ((data[0] & 4) != 0) {  // the bytes as ids
+  if ((data[0] & 4) != 0) {  // the bytes are ids
     std::vector<int32_t> ids;
     for (size_t i = 1; i + 1 < size; i += 2)
       ids.push_back((data[i] << 8 | data[i + 1]) % tokenizer.vocab_size());

@@ -1,5 +1,5 @@
-// A GGUF file: its container, its tokenizer and its tensors; then as a checkpoint on disk, with the
-// weight check.
+// Reads the container, the tokenizer and the tensors of a GGUF file. Then opens the same bytes as a
+// checkpoint file and checks the weights.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ void UseTokenizer(const GgufFile& gguf) {
   if (ids) CHECK(tokenizer->Decode(*ids).has_value());
 }
 
-// In memory, where AddressSanitizer knows the file's end to the byte.
+// Reads the file in memory. There AddressSanitizer knows the exact end of the file.
 void UseContainer(const uint8_t* data, size_t size) {
   const auto gguf = GgufFile::Parse(AsBytes(data, size), "input");
   if (!gguf) return;

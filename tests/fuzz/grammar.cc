@@ -1,5 +1,6 @@
-// Structured output: the first byte says what follows, j a JSON schema, r a regex, g an EBNF
-// grammar; what compiles is followed token by token.
+// Structured output. The first byte gives the kind of the text after it: j for a JSON schema, r for
+// a regular expression, g for an EBNF grammar. If the text compiles, the target follows the grammar
+// token by token.
 #include "checkpoint/synth_tokenizer.h"
 #include "grammar/grammar_compiler.h"
 #include "grammar/grammar_constraint.h"
@@ -8,7 +9,7 @@
 namespace merope {
 namespace {
 
-constexpr int64_t kVocabSize = kSmallestSynthVocabulary + 5;  // a model may have ids no text has
+constexpr int64_t kVocabSize = kSmallestSynthVocabulary + 5;  // a model may have ids without text
 constexpr int32_t kEos = 2;
 constexpr int kSteps = 64;
 constexpr int64_t kWork = 100'000;
@@ -23,7 +24,7 @@ bool Has(std::span<const uint32_t> mask, int64_t id) {
   return (mask[static_cast<size_t>(id) / 32] >> (id % 32) & 1) != 0;
 }
 
-// Any text that the grammar allows, its tokens chosen by `chooser`.
+// Follows a text that the grammar allows. The bytes of `chooser` choose the tokens.
 void Follow(const std::shared_ptr<const Grammar>& grammar, std::string_view chooser) {
   GrammarConstraint constraint(grammar);
   std::vector<int32_t> allowed;
@@ -36,7 +37,7 @@ void Follow(const std::shared_ptr<const Grammar>& grammar, std::string_view choo
       CHECK(id < TheTokenizer().vocab_size());
       allowed.push_back(id);
     }
-    CHECK(!allowed.empty());  // at a dead end, the end
+    CHECK(!allowed.empty());  // EOS may follow if no other token may
     const auto choice = static_cast<uint8_t>(chooser[static_cast<size_t>(step) % chooser.size()]);
     constraint.Accept(allowed[(choice + static_cast<size_t>(step) * 7) % allowed.size()]);
   }
@@ -64,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       return 0;
   }
   static const int32_t eos[] = {kEos};
-  GrammarCompiler compiler(TheTokenizer(), kVocabSize, eos);  // not shared: it caches
+  // Each input has a new compiler, because a compiler caches grammars.
+  GrammarCompiler compiler(TheTokenizer(), kVocabSize, eos);
   if (const auto grammar = compiler.Compile(outputs)) Follow(*grammar, text);
   return 0;
 }

@@ -1,4 +1,4 @@
-// Bodies of requests, at both endpoints; what is accepted is answered.
+// Parses request bodies for both endpoints, and makes answers to the accepted requests.
 #include "serve/openai_request.h"
 
 #include "checkpoint/synth_tokenizer.h"
@@ -22,7 +22,7 @@ const ServedModel& Model() {
   return model;
 }
 
-// One token of each sequence, with as many logprobs as are asked for.
+// The only event of a sequence: one token, with log-probabilities if the request asks for them.
 Event Answer(const OpenAiRequest& request, size_t prompt, int64_t index) {
   const int32_t id = static_cast<int32_t>(index % kSmallestSynthVocabulary);
   const PositionLogprobs position = {{.id = id, .logprob = -1, .rank = 1}};

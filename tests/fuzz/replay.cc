@@ -1,5 +1,5 @@
-// Drives a fuzz target without libFuzzer: every file given (directories: the files in them), then
-// mutations of each, the same ones in every run.
+// Drives a fuzz target without libFuzzer. The inputs are the given files and the files in the given
+// directories, and then mutations of these files. The mutations are the same in every run.
 //
 //   replay_<target> MUTATIONS PATH...
 #include <algorithm>
@@ -35,8 +35,8 @@ std::vector<std::string> ReadAll(int n_paths, char** paths) {
   return inputs;
 }
 
-// One to four edits: a byte changed, a stretch removed, doubled, or taken from another input; an
-// integer of 8 bytes made extreme.
+// Makes one to four edits. An edit changes a byte, removes or doubles a part, inserts a part of
+// another input, cuts off the end, or writes an extreme integer of 8 bytes.
 std::string Mutate(std::string text, const std::string& other, std::mt19937_64* random) {
   const auto below = [random](size_t n) {
     return static_cast<size_t>((*random)() % std::max<size_t>(n, 1));

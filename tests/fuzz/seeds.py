@@ -1,4 +1,4 @@
-"""Small valid inputs for every fuzz target: python3 seeds.py DIRECTORY."""
+"""Writes small valid inputs for every fuzz target: python3 seeds.py DIRECTORY."""
 
 import json
 import pathlib
@@ -165,7 +165,7 @@ REQUESTS = [
      "response_format": {"type": "json_object"}, "suffix": None, "presence_penalty": -2, "frequency_penalty": 2},
     {"prompt": "a", "structured_outputs": {"regex": "a"}, "response_format": {"type": 7}}]
 
-# The first byte says what it is: a JSON schema, a regex, an EBNF grammar.
+# The first byte gives the kind: j, a JSON schema; r, a regular expression; g, an EBNF grammar.
 GRAMMARS = [
     "j" + json.dumps(schema) for schema in (
         {"type": "object", "properties": {"a": {"type": "integer", "minimum": -5, "maximum": 1200}, "b": {"enum": ["x", 1, None]}},

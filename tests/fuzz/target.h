@@ -1,7 +1,7 @@
-// What every fuzz target shares. A target is one file with LLVMFuzzerTestOneInput; libFuzzer drives
-// it (preset fuzz), and replay.cc where there is no libFuzzer. Returned errors are what a target
-// expects; it looks for crashes, sanitizers' findings, and broken promises of the interface
-// (CHECK).
+// Helpers for all fuzz targets. A target is one file with LLVMFuzzerTestOneInput. libFuzzer drives
+// the targets (preset fuzz). Without libFuzzer, replay.cc drives the targets. Returned errors are
+// expected. A target finds crashes, errors that a sanitizer reports, and broken promises of the
+// interface (CHECK).
 #pragma once
 
 #include <cstddef>
@@ -24,9 +24,9 @@ inline std::span<const std::byte> AsBytes(const uint8_t* data, size_t size) {
   return {reinterpret_cast<const std::byte*>(data), size};
 }
 
-// Whatever a reader accepted can be read to its last byte.
+// Every byte of a tensor that a reader accepted must be readable.
 inline void ReadAllRows(const TensorView& tensor) {
-  if (tensor.elements() == 0) return;  // whose other dimensions may be of any size
+  if (tensor.elements() == 0) return;  // the other dimensions may have any size
   std::vector<float> row(static_cast<size_t>(tensor.cols()));
   for (int64_t i = 0; i < tensor.rows(); ++i) tensor.DecodeRow(i, row);
 }

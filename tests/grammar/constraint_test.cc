@@ -1,4 +1,4 @@
-// Structured output: masks, ends, the cache, what is refused and what is too large.
+// Structured output: masks, ends of texts, the cache, and grammars that are refused or too large.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -68,7 +68,8 @@ TEST(Constraint, AModelWithoutAnEndOfTextIsConstrainedToo) {
   EXPECT_TRUE(Finished(constraint));
 }
 
-// Where the work runs out, in whatever place, nothing is lost: the next call finds the same.
+// Prepare may run out of work at any point. A later call with enough work finds the same mask as a
+// call without a limit.
 TEST(Constraint, PreparesWithinTheWorkItIsGiven) {
   TestGrammars grammars({"ab", "abc", "cab", "bca"});
   const auto grammar = grammars.Must({.grammar = "root ::= \"x\" | root root | [a-z]"});
@@ -95,7 +96,7 @@ TEST(Constraint, PreparesWithinTheWorkItIsGiven) {
   EXPECT_GT(bounded.work(), whole.work());
 }
 
-// Each token takes more work than the one before: cubic for the text.
+// Each token takes more work than the token before. The work for the whole text is cubic.
 TEST(Constraint, AnAmbiguousGrammarGoesBeyondAnyBound) {
   TestGrammars grammars;
   GrammarConstraint constraint(grammars.Must({.grammar = "root ::= \"\" | root root | [a-z]"}));
@@ -182,7 +183,7 @@ TEST(GrammarCompiler, CompilesEachGrammarOnce) {
   for (std::thread& thread : threads) thread.join();
   for (const auto& one : found) EXPECT_EQ(one, found[0]);
   EXPECT_NE(grammars.Must({.choice = {{"[a-z]{1,20}"}}}), found[0]);
-  // Lists that read the same one after the other are not the same.
+  // Two lists with the same joined text are different grammars.
   EXPECT_NE(grammars.Must({.choice = {{"ab", "c"}}}), grammars.Must({.choice = {{"a", "bc"}}}));
 }
 
@@ -198,7 +199,7 @@ TEST(GrammarCompiler, ForgetsTheGrammarsUsedLongestAgo) {
   EXPECT_TRUE(forgotten.expired());
 }
 
-// Each is refused, or compiled, within seconds and without a crash.
+// Each grammar is refused or compiled, within seconds and without a crash.
 TEST(GrammarCompiler, HostileGrammarsAreBounded) {
   TestGrammars grammars;
   std::string chain = "root ::= r0\n", definitions;
@@ -262,7 +263,8 @@ TEST(GrammarCompiler, HostileGrammarsAreBounded) {
     const auto start = std::chrono::steady_clock::now();
     const auto grammar = grammars.Compile(outputs);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    // Here within a second; sanitizers and busy machines take several times that.
+    // The development machine takes less than a second. Sanitizers and busy machines take several
+    // times as long.
     EXPECT_LT(took.count(), 30) << name;
     printf("%-28s %6.3f s  %.100s\n", name, took.count(),
            grammar ? "compiled" : grammar.error().message.c_str());

@@ -50,7 +50,7 @@ TEST(Ebnf, DescribesTexts) {
   }
 }
 
-// Any text of balanced brackets, and no other, by counting.
+// The grammar accepts the texts of balanced brackets and no other text. The test counts brackets.
 TEST(Ebnf, RecursionCounts) {
   TestGrammars grammars({"((", "))", "()", ")(", "(()"});
   const auto grammar = grammars.Must({.grammar = "root ::= (\"(\" root \")\")*"});

@@ -1,5 +1,5 @@
-// A constraint of a test's own: tokens whose ids are multiples of 4, of which so many may follow;
-// then nothing but token 0.
+// A constraint for tests. It allows `most` tokens whose ids are multiples of 4. Then it allows only
+// token 0.
 #pragma once
 
 #include <cstdint>

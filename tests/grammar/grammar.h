@@ -1,5 +1,5 @@
-// What tests of structured output share: a small vocabulary with tokens of all kinds, and texts fed
-// to a grammar byte by byte.
+// Helpers for the tests of structured output: a small vocabulary with tokens of all kinds, and
+// functions that feed texts to a grammar byte by byte.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -19,7 +19,8 @@ namespace merope {
 
 constexpr int32_t kTestEos = 0, kTestOtherEos = 1, kTestSpecial = 2, kTestFirstByte = 3;
 
-// Two ends of text, a special token that looks like text, a token for each byte, then these.
+// The vocabulary has two EOS tokens, a special token that looks like text, one token per byte, and
+// the words.
 inline Tokenizer TestTokenizer(const std::vector<std::string>& words) {
   GgufVocabulary vocabulary;
   vocabulary.model = "gpt2";
@@ -40,7 +41,7 @@ inline Tokenizer TestTokenizer(const std::vector<std::string>& words) {
 
 class TestGrammars {
  public:
-  // The model's vocabulary has some ids more than the tokenizer's.
+  // The model's vocabulary has five more ids than the tokenizer's vocabulary.
   explicit TestGrammars(const std::vector<std::string>& words = {})
       : tokenizer_(TestTokenizer(words)),
         vocab_size_(tokenizer_.vocab_size() + 5),
@@ -70,7 +71,8 @@ class TestGrammars {
     }
     return ids;
   }
-  // Whether the text may begin like this, fed byte by byte; if so, the constraint has followed it.
+  // Feeds the text to the constraint byte by byte, up to the first byte that the constraint does
+  // not allow. Returns true if the constraint allows every byte.
   bool Follow(TokenConstraint& constraint, std::string_view text) const {
     for (const char byte : text) {
       const int32_t token = kTestFirstByte + static_cast<unsigned char>(byte);
@@ -79,12 +81,13 @@ class TestGrammars {
     }
     return true;
   }
-  // Whether the text is one of the grammar's.
+  // Whether the grammar allows this text as a complete text.
   bool Accepts(const std::shared_ptr<const Grammar>& grammar, std::string_view text) const {
     GrammarConstraint constraint(grammar);
     return Follow(constraint, text) && Has(Mask(constraint), kTestEos);
   }
-  // Of all tokens: allowed exactly where its bytes are, one by one.
+  // Expects that the mask after the text `after` allows a token exactly if the grammar allows the
+  // token's bytes one by one. The mask must not allow kTestSpecial or ids without a token.
   void ExpectMaskAgreesWithBytes(const std::shared_ptr<const Grammar>& grammar,
                                  std::string_view after) const {
     GrammarConstraint constraint(grammar);
@@ -103,7 +106,7 @@ class TestGrammars {
   }
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
-  int64_t vocab_size() const { return vocab_size_; }  // the model's
+  int64_t vocab_size() const { return vocab_size_; }  // of the model
 
  private:
   Tokenizer tokenizer_;

@@ -1,4 +1,4 @@
-// JSON schemas: the documents that may be written, and what is refused.
+// JSON schemas: the documents that a schema allows, and the schemas that are refused.
 #include "grammar/rules/json_schema.h"
 
 #include <gtest/gtest.h>
@@ -129,7 +129,7 @@ TEST(JsonSchema, WhatIsWrittenIsValid) {
       {R"({"type":"object","properties":{"a":false,"b":true}})",
        {R"({"b":1})", "{}"},
        {R"({"a":1})"}},
-      // Schemas of schemas.
+      // References and combinations of schemas.
       {R"({"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":{"v":{"const":1},
            "next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["v","next"]}}})",
        {R"({"v":1,"next":null})", R"({"v":1,"next":{"v":1,"next":null}})"},
@@ -161,7 +161,7 @@ TEST(JsonSchema, WhatIsWrittenIsValid) {
       {R"({"anyOf":[{"const":1},{"enum":["a","ab"]},{"type":"null"}]})",
        {"1", R"("a")", R"("ab")", "null"},
        {"2", R"("b")"}},
-      // Properties and items that several schemas speak of.
+      // Several schemas apply to one property or item.
       {R"({"patternProperties":{"^a":{"enum":[1,2]},"b$":{"enum":[2,3]}}})",
        {R"({"a":1,"b":3,"ab":2})"},
        {R"({"ab":1})", R"({"ab":3})", R"({"x":1})"}},
@@ -181,7 +181,7 @@ TEST(JsonSchema, WhatIsWrittenIsValid) {
       {R"({"propertyNames":{"type":"integer"}})", {"{}"}, {R"({"a":1})"}},
       {R"({"propertyNames":{"enum":[1,"a"],"minimum":3}})", {"{}", R"({"a":1})"}, {R"({"b":1})"}},
       {R"({"propertyNames":{"const":3}})", {"{}"}, {R"({"3":1})"}},
-      // What no other schema has looked at.
+      // Properties and items that no other schema evaluates.
       {R"({"type":"object","unevaluatedProperties":false})", {"{}"}, {R"({"a":1})"}},
       {R"({"allOf":[{"properties":{"a":{"const":1}}}],"unevaluatedProperties":{"const":2}})",
        {R"({"a":1})", R"({"a":1,"b":2})"},
@@ -199,7 +199,8 @@ TEST(JsonSchema, WhatIsWrittenIsValid) {
       {R"({"type":"array","allOf":[{"prefixItems":[true]},{"unevaluatedItems":false}]})",
        {"[]"},
        {"[1]"}},
-      // References are from the nearest $id on; beside one, draft 7 has nothing.
+      // A reference is relative to the nearest $id. In draft 7, other keywords beside $ref have no
+      // effect.
       {R"({"$defs":{"v":{"const":1},"in":{"$id":"http://x.example/in","$defs":{"v":{"const":2}},
            "items":{"$ref":"#/$defs/v"},"type":"array"}},"$ref":"#/$defs/in"})",
        {"[]", "[2,2]"},
@@ -211,7 +212,7 @@ TEST(JsonSchema, WhatIsWrittenIsValid) {
       {R"({"type":"string","format":"hostname"})",
        {R"("a-b.example")", R"("abc.de")", R"("a.b-c.d")"},
        {R"("xn--a.example")", R"("a.ab--c")", R"("-a.b")", R"("a-.b")"}},
-      // Integers of 64 bits.
+      // 64-bit integers.
       {R"({"type":"integer"})",
        {"9223372036854775807", "-9223372036854775808", "9007199254740993"},
        {"9223372036854775808", "-9223372036854775809", "10000000000000000000"}},
@@ -317,7 +318,7 @@ TEST(JsonSchema, WhatIsNotFollowedIsRefusedByName) {
 }
 
 TEST(JsonSchema, AnEnumOfThreeThousandIsFollowed) {
-  // Letters begin many tokens, as in the vocabularies of models.
+  // Each letter begins many tokens, as in the vocabularies of models.
   std::vector<std::string> words, values;
   for (int i = 0; i < 20000; ++i) {
     std::string& word = words.emplace_back();
@@ -364,7 +365,7 @@ TEST(JsonSchema, LongStringsAreCounted) {
       EXPECT_EQ(grammars.Accepts(grammar, text), at >= min && (max < 0 || at <= max))
           << schema << ": " << at;
     }
-    // No token that is allowed leads beyond the bounds; those of one byte are all there.
+    // No allowed token of several bytes leads beyond the bounds.
     for (const int at : {0, 30, max - 3}) {
       if (at < 0 || min > 0) continue;
       const std::string text = begin + std::string(static_cast<size_t>(at), 'a');
@@ -389,7 +390,7 @@ TEST(Texts, ShareTheirBeginnings) {
   }
 }
 
-// A schema may spend its last step anywhere.
+// A schema may run out of work at any point.
 TEST(JsonText, GivesUpWhereTheWorkIsSpent) {
   Regular regular;
   Rules rules;

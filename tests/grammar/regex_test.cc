@@ -1,4 +1,4 @@
-// Regular expressions: what they match, and what is refused.
+// Regular expressions: the texts that match, and the expressions that are refused.
 #include "grammar/rules/regex.h"
 
 #include <gtest/gtest.h>
@@ -156,7 +156,7 @@ TEST(Regular, LanguagesAreIntersectedAndComplemented) {
   EXPECT_TRUE(*regular.HasText(both));
   EXPECT_FALSE(*regular.HasText(regular.Both(parse("a+"), parse("b+"))));
   EXPECT_FALSE(*regular.HasText(regular.Both(parse("(aa)+"), parse("a(aa)*"))));
-  // Only steps that a text can follow: after 'a', no 'b' may come.
+  // Steps gives only steps that lead to a text. After 'a', a 'b' leads to no text.
   const auto dead = regular.Either({regular.Join(parse("ab"), Regular::kNothing), parse("ac")});
   const auto steps = regular.Steps(regular.Steps(dead)->front().next);
   ASSERT_EQ(steps->size(), 1u);

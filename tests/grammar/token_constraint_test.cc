@@ -1,4 +1,4 @@
-// Constraints that are no grammars, alone and together with one.
+// Constraints that are not grammars, alone and together with a grammar.
 #include "grammar/token_constraint.h"
 
 #include <gtest/gtest.h>
@@ -34,7 +34,7 @@ TEST(TokenConstraint, TheTokensOfAllAndTheEndOfAll) {
   both->Accept(Byte('e'));
   EXPECT_FALSE(both->prepared());
   both->Accept(Byte('a'));
-  // The grammar's text is whole, and its EOS ids are 0 and 1, of which the other allows one.
+  // The text is complete, so the grammar allows the EOS ids 0 and 1. FourthTokens forbids 1.
   EXPECT_EQ(grammars.Allowed(*both), std::vector<int32_t>{kTestEos});
   EXPECT_TRUE(both->finished());
   both->Rollback(1);

@@ -1,4 +1,4 @@
-// A warm decode step takes no memory from the system.
+// Tests that a warm decode step allocates no memory.
 #include "backend/registry.h"
 #include "tests/support/allocations.h"
 
@@ -18,7 +18,7 @@ TEST(Allocations, AreCounted) {
   void* pages = nullptr;
   const int64_t calls = AllocationsOf([&] {
     char* block = new char[1000];
-    asm volatile("" ::"r"(block) : "memory");  // or the pair is optimized away
+    asm volatile("" ::"r"(block) : "memory");  // otherwise the compiler removes new and delete
     delete[] block;
     pages = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   });

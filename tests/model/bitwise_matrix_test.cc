@@ -1,8 +1,9 @@
-// The promise of bitwise reproducibility as a matrix: batch 1 to 33 and the place in it, threads,
-// prefill whole, in chunks and token by token, eager and compiled, weights plain and packed, for
-// every dtype. Each cell must have the bits of one sequence alone, token by token, on one thread,
-// op by op. MEROPE_WHOLE=1 takes every cell; without it, batches at the edges of tiles and
-// of the two ways in which a step is split.
+// Tests the promise of bitwise reproducibility as a matrix. Its dimensions are: the batch size from
+// 1 to 33 and the place in the batch; the number of threads; prefill in one step, in chunks and
+// token by token; eager and compiled; plain and packed weights; every dtype. Each cell must have
+// the same bits as one sequence alone, token by token, on one thread, op by op. With
+// MEROPE_WHOLE=1, the test runs every cell. Without it, the test runs the batch sizes at the edges
+// of tiles and at the edge between the two ways to split a step.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,7 +24,7 @@ constexpr int64_t kMostSequences = 33;
 
 bool WholeMatrix() { return std::getenv("MEROPE_WHOLE") != nullptr; }
 
-// Sizes that no vector, group or page divides; and sizes that they do.
+// odd: no vector, group or page divides the sizes. Otherwise they do.
 ModelConfig Shape(bool odd, bool stored) {
   if (!odd)
     return LlamaConfig(
@@ -75,7 +76,7 @@ class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, bool>> 
     std::mt19937_64 random(5);
     for (int64_t i = 0; i < kMostSequences; ++i) {
       std::vector<int32_t>& tokens = prompts_.emplace_back(1 + random() % 40);
-      if (i == 7) tokens.resize(150);  // several pages, and a step split by rows on its own
+      if (i == 7) tokens.resize(150);  // several pages; alone, its step is split by rows
       for (int32_t& token : tokens)
         token = static_cast<int32_t>(random() % static_cast<uint64_t>(config.vocab_size));
     }
@@ -83,7 +84,8 @@ class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, bool>> 
     for (const auto& prompt : prompts_) expected_.push_back(LastLogits(*alone.model, prompt, 1));
   }
 
-  // Several types, and several in a stack; o_proj, whose 108 inputs are no blocks, stays in bf16.
+  // The matrices have several types, also within one stack. With odd sizes, o_proj stays in bf16,
+  // because its 108 inputs are not whole blocks.
   DType TypeOf(const std::string& name) const {
     const auto has = [&](const char* part) { return name.find(part) != name.npos; };
     if (has("o_proj")) return odd_ ? DType::kBF16 : DType::kQ6_K;
@@ -107,7 +109,7 @@ class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, bool>> 
     return engine;
   }
 
-  // After the last two tokens, which are decoded one by one; the others come in chunks.
+  // Returns the logits after the last token. The tokens are computed in chunks of at most `chunk`.
   static std::vector<float> LastLogits(Llama& model, std::span<const int32_t> tokens,
                                        int64_t chunk) {
     Sequence sequence(model.kv());
@@ -123,8 +125,9 @@ class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, bool>> 
     return logits;
   }
 
-  // Sequences first, first + 1 … (going round) in one batch: their prompts but for the last token
-  // in one ragged step, then a step of as many decodes.
+  // Runs the sequences first, first + 1, … (modulo kMostSequences) in one batch. The first step
+  // computes all tokens of each prompt except the last, as one ragged step. The second step decodes
+  // the last token of each prompt.
   void ExpectBatch(Llama& model, int64_t batch, int64_t first) const {
     const int64_t vocab = model.config().vocab_size;
     std::vector<std::unique_ptr<Sequence>> sequences;
@@ -177,11 +180,12 @@ TEST_P(BitwiseMatrixTest, EveryCellHasTheSameBits) {
         for (size_t i = 0; i < prompts_.size(); i += WholeMatrix() ? 1 : 7)
           EXPECT_EQ(LastLogits(*engine.model, prompts_[i], chunk), expected_[i])
               << "sequence " << i << " in chunks of " << chunk;
-      if (HasFailure()) return;  // the others would say it again
+      if (HasFailure()) return;  // the other engines would report the same failure
     }
 }
 
-// What the matrix relies on: the comparison sees a difference in one token, however far back.
+// The matrix relies on this property: the comparison detects a difference in one token, at any
+// distance.
 TEST_P(BitwiseMatrixTest, AnotherTokenIsSeen) {
   const Engine engine = Load(2, false);
   std::vector<int32_t> tokens = prompts_[7];

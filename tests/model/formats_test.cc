@@ -1,4 +1,4 @@
-// The same weights give the same bits of logits, whichever file they come in.
+// The same weights give bit-identical logits from a safetensors file and from a GGUF file.
 #include <gtest/gtest.h>
 
 #include <cstring>

@@ -1,4 +1,5 @@
-// A back end that has no memory left, wherever loading comes to that.
+// Tests a back end whose memory the host cannot read, and errors when any allocation of the loading
+// fails.
 #include "tests/support/hidden_backend.h"
 
 #include <gtest/gtest.h>
@@ -39,7 +40,7 @@ TEST(HiddenBackend, LogitsComeWithoutTheHostsLookingIntoIt) {
     ASSERT_TRUE(model) << model.error().message;
     EXPECT_NE((*model)->plan(), nullptr);
     Sequence sequence((*model)->kv());
-    for (const int64_t n : {1, 3, 4, 5, 70}) {  // around the rows that plans are wanted for
+    for (const int64_t n : {1, 3, 4, 5, 70}) {  // around the numbers of rows of the plans
       const std::vector<int32_t> tokens(static_cast<size_t>(n), 5);
       const SequenceStep step{&sequence, tokens, 1};
       ASSERT_TRUE((*model)->Forward(std::span(&step, 1), &logits.emplace_back()));

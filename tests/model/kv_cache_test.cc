@@ -12,7 +12,7 @@ namespace {
 
 using Tokens = std::vector<int32_t>;
 
-// n tokens first, first + 1, …
+// n tokens: first, first + 1, …
 Tokens Count(int64_t n, int32_t first = 0) {
   Tokens tokens(static_cast<size_t>(n));
   std::iota(tokens.begin(), tokens.end(), first);
@@ -35,7 +35,8 @@ class KvCacheTest : public testing::Test {
     return true;
   }
   Tokens Read(const Sequence& sequence) { return KvCacheInside::Read(kv_, sequence); }
-  // Runs the tokens through a sequence that is gone afterwards; they can be found then.
+  // Runs the tokens through a temporary sequence. Afterwards, the full pages of the tokens are in
+  // the prefix cache.
   void Cache(const Tokens& tokens, std::string_view salt = "") {
     Sequence sequence(kv_);
     kv_.Adopt(&sequence, tokens, salt, std::ssize(tokens));
@@ -68,8 +69,8 @@ TEST_F(KvCacheTest, FullPagesAreFoundAndOthersAreNot) {
   EXPECT_EQ(Found(Count(127)), 64);
   EXPECT_EQ(Found(Count(63)), 0);
   EXPECT_EQ(Found(Count(64) + Count(64, 1000)), 64);     // another second page
-  EXPECT_EQ(Found(Count(64, 1000) + Count(64, 64)), 0);  // the second page after another first one
-  EXPECT_EQ(Found(Count(64, 64)), 0);                    // which is not a first one
+  EXPECT_EQ(Found(Count(64, 1000) + Count(64, 64)), 0);  // the second page, another first page
+  EXPECT_EQ(Found(Count(64, 64)), 0);                    // the second page is not a first page
   ExpectSound({});
 }
 
@@ -104,7 +105,7 @@ TEST_F(KvCacheTest, SequencesShareWhatTheyAdopt) {
   ExpectSound({&a, &b});
 }
 
-// A whole prompt that is cached: only its last token is to be computed, in a copy of its page.
+// The whole prompt is cached. Only its last token must be computed, in a copy of the last page.
 TEST_F(KvCacheTest, AtMostMayEndWithinAPage) {
   Cache(Count(192));
   for (const bool held : {false, true}) {
@@ -116,7 +117,7 @@ TEST_F(KvCacheTest, AtMostMayEndWithinAPage) {
     EXPECT_EQ(copies(), before + 1);
     EXPECT_EQ(Read(sequence), Count(128) + Tokens{900});
     EXPECT_EQ(Read(other), Count(held ? 192 : 0));
-    // Its second page is the one that the cache has already.
+    // The prefix cache already has the second page, so Publish replaces the copy with that page.
     const int32_t copy = sequence.pages()[1];
     kv_.Publish(&sequence, Count(128), "");
     EXPECT_NE(sequence.pages()[1], copy);
@@ -126,7 +127,8 @@ TEST_F(KvCacheTest, AtMostMayEndWithinAPage) {
   EXPECT_EQ(Found(Count(192)), 192);
 }
 
-// Where there is no page for the copy, the cache loses the page instead: with it what follows.
+// If no page is free for the copy, the prefix cache loses the page instead, and with it the pages
+// that follow.
 TEST_F(KvCacheTest, APageIsTakenOutOfTheCacheWhereNoneIsFreeForACopy) {
   Cache(Count(512));
   Sequence sequence(kv_);
@@ -145,7 +147,7 @@ TEST_F(KvCacheTest, WhatWasGivenBackFirstIsEvictedFirstAndTheTailBeforeTheHead) 
   Cache(Count(128, 1000));
   Cache(Count(128, 2000));
   Cache(Count(128, 3000));
-  EXPECT_EQ(Found(Count(128, 1000)), 128);  // and is now the last to go
+  EXPECT_EQ(Found(Count(128, 1000)), 128);  // is now the last to be evicted
   Sequence sequence(kv_);
   EXPECT_TRUE(Extend(&sequence, Count(128)));  // two pages were empty: nothing is evicted
   const std::initializer_list<std::pair<int32_t, int64_t>> evictions[] = {
@@ -154,7 +156,7 @@ TEST_F(KvCacheTest, WhatWasGivenBackFirstIsEvictedFirstAndTheTailBeforeTheHead) 
       {{2000, 0}, {3000, 0}, {1000, 64}},     {{2000, 0}, {3000, 0}, {1000, 0}}};
   for (const auto& expected : evictions) {
     EXPECT_TRUE(Extend(&sequence, Count(64)));
-    // In this order Found leaves the order of eviction as it is.
+    // In this order, the calls of Found do not change the order of eviction.
     for (const auto& [first, length] : expected) EXPECT_EQ(Found(Count(128, first)), length);
     ExpectSound({&sequence});
   }
@@ -182,7 +184,7 @@ TEST_F(KvCacheTest, AForkSharesPagesUntilOneOfTheTwoGoesOn) {
   EXPECT_EQ(kv_.used_pages(), 3);
   EXPECT_TRUE(Extend(&b, {600}));
   EXPECT_EQ(kv_.used_pages(), 4);
-  EXPECT_TRUE(Extend(&c, {700}));  // the last one needs no copy
+  EXPECT_TRUE(Extend(&c, {700}));  // the last holder needs no copy
   EXPECT_EQ(kv_.used_pages(), 4);
   EXPECT_EQ(copies(), 2);
   EXPECT_EQ(Read(a), Count(100) + Tokens{500});
@@ -191,12 +193,13 @@ TEST_F(KvCacheTest, AForkSharesPagesUntilOneOfTheTwoGoesOn) {
   ExpectSound({&a, &b, &c});
 }
 
-// Two that share a page which neither has published, and publish it at different times.
+// Two sequences share a page that neither of them has published. They publish the page at different
+// times.
 TEST_F(KvCacheTest, AForkFindsThePagesThatItsOriginPublished) {
   Sequence a(kv_), b(kv_);
   EXPECT_TRUE(Extend(&a, Count(128)));
   b.Fork(a);
-  Cache(Count(64));  // the same first page, published before theirs
+  Cache(Count(64));  // the same first page, published before that of a and b
   kv_.Publish(&a, Count(128), "");
   EXPECT_NE(a.pages()[0], b.pages()[0]);
   EXPECT_EQ(a.pages()[1], b.pages()[1]);
@@ -221,7 +224,8 @@ TEST_F(KvCacheTest, AForkOfAnotherSaltLeavesThePagesToTheFirst) {
   ExpectSound({&a, &b});
 }
 
-// A page that was published after one that is gone is published again, after the new one.
+// The second page is published as the successor of a first page. The first page is evicted. Then
+// the second page is published again, as the successor of the new first page.
 TEST_F(KvCacheTest, APageWhoseForerunnerWasEvictedIsPublishedAnew) {
   Sequence a(kv_), b(kv_);
   EXPECT_TRUE(Extend(&a, Count(128)));
@@ -249,7 +253,8 @@ TEST_F(KvCacheTest, TwoThatComputedTheSameEndUpWithOnePage) {
   ExpectSound({&a, &b});
 }
 
-// Cut within a page that others hold, and within one that only the cache knows.
+// Truncates a sequence within a page that another sequence holds, and within a page that no other
+// sequence holds but the prefix cache has.
 TEST_F(KvCacheTest, WhatIsCutIsWrittenElsewhere) {
   for (const bool held : {false, true}) {
     Sequence a(kv_), b(kv_);
@@ -287,7 +292,7 @@ TEST_F(KvCacheTest, ARefusalChangesNothing) {
   Sequence a(kv_), b(kv_);
   EXPECT_TRUE(Extend(&a, Count(70, 1000)));
   b.Fork(a);
-  EXPECT_FALSE(kv_.Reserve(&b, 8 * 64));  // six more, and one for a copy
+  EXPECT_FALSE(kv_.Reserve(&b, 8 * 64));  // needs six more pages, and one for a copy
   EXPECT_EQ(kv_.free_pages(), 6);
   EXPECT_EQ(Found(Count(128)), 128);
   EXPECT_TRUE(kv_.Reserve(&b, 6 * 64));
@@ -295,7 +300,8 @@ TEST_F(KvCacheTest, ARefusalChangesNothing) {
   ExpectSound({&a, &b});
 }
 
-// What the scheduler has no use for, too: forks and cuts anywhere, in a small pool.
+// Random operations in a small pool. The scheduler does not use all of them: sequences are forked,
+// and cut at any position.
 TEST(KvCacheRandomTest, EverySequenceHoldsItsOwnTokens) {
   constexpr int64_t kPages = 10, kSequences = 5;
   std::mt19937_64 random(1);
@@ -323,7 +329,7 @@ TEST(KvCacheRandomTest, EverySequenceHoldsItsOwnTokens) {
     switch (below(8)) {
       case 0:
       case 1:
-      case 2: {  // few kinds of tokens, so that sequences meet again
+      case 2: {  // few different tokens, so that sequences share prefixes
         const Tokens more = Count(below(150), static_cast<int32_t>(below(2) * 1000));
         if (!kv.Reserve(one.sequence.get(), one.sequence->length() + std::ssize(more))) {
           ++refused;

@@ -1,4 +1,4 @@
-// A small model in every precision.
+// A test fixture with a small model, in every precision.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -31,8 +31,8 @@ inline ModelConfig TinyConfig() {
   return config;
 }
 
-// The one that the tests are about: the CPU's, or, with MEROPE_TEST_BACKEND=hidden, one whose
-// memory the host cannot read.
+// The name of the back end under test: the CPU back end or, with MEROPE_TEST_BACKEND=hidden, a back
+// end whose memory the host cannot read.
 inline std::string_view TestedBackend() {
   static const std::string name = [] {
     RegisterBackend("hidden",
@@ -45,7 +45,7 @@ inline std::string_view TestedBackend() {
   return name;
 }
 
-// A back end and the model in it.
+// A back end and the model that it holds.
 struct Engine {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Llama> model;
@@ -55,7 +55,7 @@ class LlamaTest : public testing::TestWithParam<Precision> {
  protected:
   static void SetUpTestSuite() {
     directory_ = new TempDir;
-    // Weights large enough that attention is far from uniform.
+    // The weights are large enough that attention is far from uniform.
     const Status written =
         Synthesize(directory_->path(), TinyConfig(),
                    {.seed = 7, .dtype = DType::kF32, .std_dev = 0.2, .force = true});
@@ -88,7 +88,8 @@ class LlamaTest : public testing::TestWithParam<Precision> {
     return tokens;
   }
 
-  // Logits at every position (tokens, vocab), prefilled in steps of at most `chunk` tokens.
+  // Returns the logits at every position (tokens, vocab). The prefill runs in steps of at most
+  // `chunk` tokens.
   static std::vector<float> AllLogits(Llama& model, const std::vector<int32_t>& tokens,
                                       int64_t chunk) {
     Sequence sequence(model.kv());

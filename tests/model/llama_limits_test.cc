@@ -1,4 +1,4 @@
-// What a model takes at most, and what it says of more.
+// Tests the limits of a model, and the errors beyond these limits.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 class LlamaLimits : public LlamaTest {};
 
-// Of what a caller may not ask for.
+// Calls that break the contract of Forward.
 class LlamaDeathTest : public LlamaTest {};
 TEST_P(LlamaDeathTest, StepsThatAreNoneOfOurs) {
   const Engine engine =
@@ -61,7 +61,7 @@ TEST_P(LlamaLimits, LengthsAtTheirBoundaries) {
   EXPECT_EQ(model.max_logit_rows(), 128);
   EXPECT_EQ(model.kv().capacity_tokens(), 128);  // pages of 64
   EXPECT_GE(model.capture_seconds(), 0);
-  EXPECT_EQ(model.step_weight_bytes() < model.weight_bytes(), true);  // without the embedding
+  EXPECT_EQ(model.step_weight_bytes() < model.weight_bytes(), true);  // the embedding is not read
   Sequence sequence(model.kv());
   const auto ignore = [](int64_t, std::span<const float>) {};
   const auto tokens = RandomTokens(66, 31);
@@ -76,7 +76,8 @@ TEST_P(LlamaLimits, LengthsAtTheirBoundaries) {
               fmt::format("token {}: expected an id from 0 to 300", token));
 }
 
-// Where the second of two has no page, the first keeps none of those that it was given.
+// If no page is left for the second of two sequences, the first sequence returns the pages that it
+// was given.
 TEST_P(LlamaLimits, AStepWithoutPagesForAllChangesNone) {
   const Engine engine = Load(1, false, {.max_model_len = 200, .kv_tokens = 128});
   Llama& model = *engine.model;
@@ -92,7 +93,7 @@ TEST_P(LlamaLimits, AStepWithoutPagesForAllChangesNone) {
   EXPECT_EQ(model.kv().free_pages(), 1);
 }
 
-// The positions that Extend tells, wherever the chunks end.
+// Extend passes the right position of each row, for any ends of the chunks.
 TEST_P(LlamaLimits, ExtendTellsThePositionOfEachRow) {
   const Engine engine =
       Load(1, false, {.max_model_len = 60, .max_batch_tokens = 10, .max_logit_rows = 4});

@@ -23,7 +23,7 @@ TEST_P(LlamaTest, ChunksAndDecodeGiveTheBitsOfOnePrefill) {
 
 TEST_P(LlamaTest, ALongContextKeepsTheBits) {
   const Engine engine = Load(2);
-  const auto tokens = RandomTokens(1200, 2);  // past the chunk in which attention sums a context
+  const auto tokens = RandomTokens(1200, 2);  // longer than a chunk of attention's sums
   EXPECT_EQ(AllLogits(*engine.model, tokens, 1500), AllLogits(*engine.model, tokens, 97));
 }
 
@@ -34,7 +34,7 @@ TEST_P(LlamaTest, ThreadsDoNotChangeABit) {
     EXPECT_EQ(one, AllLogits(*Load(threads).model, tokens, 64)) << threads;
 }
 
-// Steps split by panels (few rows) and by rows (many), and sequences side by side.
+// Covers steps that are split by panels (few rows) and steps that are split by rows (many rows).
 TEST_P(LlamaTest, EagerAndCompiledGiveTheSameBits) {
   const auto tokens = RandomTokens(300, 4);
   for (const int threads : {1, 2, 3}) {
@@ -62,10 +62,11 @@ TEST_P(LlamaTest, ThePlanHasFiveStepsALayer) {
   const Engine engine = Load(2);
   const Plan* plan = engine.model->plan();
   ASSERT_NE(plan, nullptr);
-  EXPECT_EQ(plan->steps, 2 + 5 * 3);  // the embedding and the head, and three layers
-  // With int8, two Hadamard transforms a layer and two around the last norm are ops, too.
-  const bool turned = GetParam() == Precision::kInt8;
-  EXPECT_EQ(plan->ops, turned ? 6 + 14 * 3 : 4 + 12 * 3);
+  EXPECT_EQ(plan->steps, 2 + 5 * 3);  // the embedding, the head, and three layers
+  // With int8, there are more ops: two Hadamard transforms per layer, and two around the final
+  // norm.
+  const bool rotated = GetParam() == Precision::kInt8;
+  EXPECT_EQ(plan->ops, rotated ? 6 + 14 * 3 : 4 + 12 * 3);
   EXPECT_EQ(Load(1, true).model->plan(), nullptr);  // the reference runs op by op
 }
 
@@ -77,8 +78,8 @@ TEST_P(LlamaTest, ASequenceHasTheSameBitsAloneAndInABatchOfSeven) {
     prompts.push_back(RandomTokens(static_cast<int64_t>(5 + 13 * i), 10 + i));
   std::vector<std::unique_ptr<Sequence>> sequences;
   std::vector<std::vector<float>> batched(7);
-  // Two steps: all but the last token of each prompt in one batch, then the seven last tokens as
-  // seven decodes.
+  // Two steps: first all tokens of each prompt except the last, in one batch; then the seven last
+  // tokens, as seven decodes.
   for (const bool last : {false, true}) {
     std::vector<SequenceStep> steps;
     for (size_t i = 0; i < 7; ++i) {
@@ -102,8 +103,8 @@ TEST_P(LlamaTest, ASequenceHasTheSameBitsAloneAndInABatchOfSeven) {
   }
 }
 
-// A step may have more tokens than a sequence, and has at most as many rows of logits as were asked
-// for, whatever the length of what Extend is given.
+// A step may have more tokens than a sequence may have. A step has at most max_logit_rows rows of
+// logits, for any number of tokens passed to Extend.
 TEST_P(LlamaTest, TheBudgetsOfAStepAreThoseAskedFor) {
   const Engine small =
       Load(2, false,
@@ -127,8 +128,8 @@ TEST_P(LlamaTest, TheBudgetsOfAStepAreThoseAskedFor) {
     EXPECT_TRUE(std::equal(expected.end() - 301, expected.end(), logits.begin() + i * 301)) << i;
 }
 
-// A fork, and a sequence that begins with cached pages, one of them in part: the bits are those of
-// one that computed everything itself.
+// A fork, and a sequence that begins with cached pages (one of them used in part), have the same
+// bits as a sequence that computed all its tokens itself.
 TEST_P(LlamaTest, SharedPagesGiveTheBitsOfOwnOnes) {
   const Engine engine = Load(2);
   Llama& model = *engine.model;
@@ -187,9 +188,9 @@ TEST_P(LlamaTest, TheFastBackEndAgreesWithTheReference) {
     difference += std::pow(double{a[i]} - double{b[i]}, 2);
     norm += std::pow(double{b[i]}, 2);
   }
-  // fp32: some thousand roundings of 2^-24 adding up at random. bf16: a value that lands on the
-  // other side of a rounding boundary moves by 2^-8, a few in a thousand do; a wrong position, head
-  // or mask gives an error of order one. Integers move by whole steps, a 127th of the largest.
+  // fp32: some thousand roundings of 2^-24 add up at random. bf16: a few values in a thousand land
+  // on the other side of a rounding boundary, and move by 2^-8. A wrong position, head or mask
+  // gives an error of order one. Integers move by whole steps, a 127th of the largest value.
   const double limit = GetParam() == Precision::kFp32   ? 1e-5
                        : GetParam() == Precision::kBf16 ? 1e-2
                                                         : 0.1;

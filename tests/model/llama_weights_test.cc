@@ -1,4 +1,4 @@
-// What is loaded into where, and how it is counted.
+// Tests where each tensor is loaded, and how its bytes are counted.
 #include "model/llama_weights.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 namespace merope {
 namespace {
 
-// Keeps what it is given: a matrix as its parts' names.
+// Records what is loaded: for a matrix, the names of its parts.
 class KeepingTarget : public WeightTarget {
  public:
   explicit KeepingTarget(Precision precision) : precision_(precision) {}
@@ -41,7 +41,7 @@ class KeepingTarget : public WeightTarget {
   }
 
   std::map<const Matrix*, std::string> loaded;
-  std::map<std::string, bool> computed;  // row by row
+  std::map<std::string, bool> computed;  // true: the rows are computed, not stored
   std::vector<std::string> vectors;
 
  private:
@@ -88,16 +88,17 @@ TEST_P(LlamaWeightsTest, EveryTensorGoesToItsPlaceAndIsCounted) {
   EXPECT_EQ(weights->rotated, rotated);
   EXPECT_EQ(target.computed["model.embed_tokens.weight"], rotated);
   EXPECT_EQ(target.computed["model.layers.0.mlp.up_proj.weight"], rotated);
-  EXPECT_FALSE(target.computed["model.layers.0.mlp.down_proj.weight"]);  // as a whole, before
+  EXPECT_FALSE(target.computed["model.layers.0.mlp.down_proj.weight"]);  // rotated as a whole
 
-  // Two layers of four matrices, the embedding, a head of its own; the last norm, and where they
-  // and the four others; the signs, too.
+  // Matrices: four in each of two layers, the embedding, and a head if it is not tied. Vectors: the
+  // final norm, the four norms of the layers, and the signs if the weights are rotated.
   const int64_t vectors = rotated ? 6 : 5;
   EXPECT_EQ(weights->bytes, (2 * 4 + (biases ? 2 : 1)) * 1000 + vectors * 52 * 4);
   EXPECT_EQ(weights->final_norm.cols, 52);
   EXPECT_EQ(std::ssize(target.vectors), vectors);
 
-  // The progress: each matrix and norm of the file once, by its bytes; biases are not worth it.
+  // The progress counts each matrix and each norm of the file once, by its bytes. It does not count
+  // biases.
   int64_t all = 0, counted = 0;
   for (const TensorView& tensor : checkpoint->tensors()) {
     const int64_t bytes = std::ssize(tensor.bytes);

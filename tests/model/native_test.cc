@@ -1,4 +1,4 @@
-// Models whose GGUF file is quantized run on the file's own integers.
+// A model from a quantized GGUF file runs on the integers that the file stores.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -19,15 +19,16 @@ ModelConfig Config() {
                       .context = 256});
 }
 
-// fp32 runs the same weights, dequantized exactly; int4 quantizes them once more, with activations
-// of the same 8 bits.
+// fp32 uses the same weights, dequantized exactly. int4 quantizes the weights once more; its
+// activations have 8 bits, too.
 void ExpectNearerToFp32ThanWeightsQuantizedAgain(const std::string& path) {
   const Outcome exact = RunModel(path, Precision::kFp32),
                 stored = RunModel(path, Precision::kNative);
   const double error = RelativeL2(stored.logits, exact.logits);
   EXPECT_LT(error, 0.75 * RelativeL2(RunModel(path, Precision::kInt4).logits, exact.logits));
-  // The double-sum reference multiplies the same integers, until one lands on the other side of a
-  // rounding boundary and those after it follow. At worst their noise is independent.
+  // The double-precision reference multiplies the same integers, until one integer lands on the
+  // other side of a rounding boundary. From then on, later integers differ, too. In the worst case,
+  // the noise of the two back ends is independent.
   const Outcome reference = RunModel(path, Precision::kNative, Arithmetic::kReference);
   EXPECT_LT(RelativeL2(stored.logits, reference.logits), std::sqrt(2) * error);
 }
@@ -50,8 +51,8 @@ TEST_P(StoredModel, TakesTheMemoryOfItsTypes) {
   ASSERT_TRUE(checkpoint);
   for (const TensorView& tensor : checkpoint->tensors())
     if (IsQuantized(tensor.dtype)) bytes += std::ssize(tensor.bytes);
-  // Integers of 5 bits take 8; Q4_K's and Q5_K's factors a byte instead of 6 bits. The embedding
-  // and the head have 301 rows, and panels up to 320.
+  // Integers of 5 bits take 8 bits. The factors of Q4_K and Q5_K take a byte instead of 6 bits. The
+  // embedding and the head have 301 rows, padded to at most 320 rows by the panels.
   const double most = (GetParam() == DType::kQ5_0   ? 8.5 / 5.5
                        : GetParam() == DType::kQ5_1 ? 9.0 / 6.0
                        : GetParam() == DType::kQ5_K ? 8.625 / 5.5
@@ -65,7 +66,7 @@ TEST_P(StoredModel, TakesTheMemoryOfItsTypes) {
 INSTANTIATE_TEST_SUITE_P(Types, StoredModel, testing::ValuesIn(kQuantizedTypes),
                          [](const auto& type) { return std::string(DTypeName(type.param)); });
 
-// As in Q4_K_M files: v and down in more bits than the rest.
+// As in Q4_K_M files, v_proj and down_proj have more bits than most other matrices.
 TEST(StoredModels, AFileMayMixTypes) {
   const TempDir directory;
   const auto type_of = [](const std::string& name) {
@@ -78,7 +79,7 @@ TEST(StoredModels, AFileMayMixTypes) {
       WriteQuantizedModel(directory, Config(), 0.1f, type_of));
 }
 
-// A stack with a part that is not quantized runs in bf16 as a whole.
+// If one part of a stack is not quantized, the whole stack runs in bf16.
 TEST(StoredModels, AStackWithAFloatPartRunsInBf16) {
   const TempDir directory;
   const auto type_of = [](const std::string& name) {

@@ -1,4 +1,4 @@
-// What a checkpoint's model says to some tokens, for tests that compare checkpoints and precisions.
+// Runs a checkpoint's model on some tokens, for tests that compare checkpoints and precisions.
 #pragma once
 
 #include <cmath>
@@ -12,7 +12,8 @@
 
 namespace merope {
 
-// No dimension is a multiple of a group; biases everywhere and a head of its own, or neither.
+// No dimension is a multiple of a group. With `biases`, all projections have biases and the head is
+// a matrix of its own. Otherwise there are no biases, and the head is tied to the embedding.
 inline ModelConfig OddConfig(bool biases) {
   ModelConfig config = LlamaConfig(
       {.hidden = 52, .intermediate = 100, .heads = 6, .head_dim = 14, .vocabulary = 97});
@@ -28,7 +29,7 @@ struct Outcome {
 
 enum class Arithmetic : uint8_t { kCpu, kReference };
 
-// Of one prefill of 60 tokens, by two threads.
+// Returns the outcome of one prefill of 60 tokens, on two threads.
 inline Outcome RunModel(const std::string& path, Precision precision,
                         Arithmetic arithmetic = Arithmetic::kCpu) {
   Outcome outcome;

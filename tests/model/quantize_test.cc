@@ -1,5 +1,5 @@
-// A checkpoint that is quantized once gives the bits of one that is quantized at load, and is
-// refused where it is damaged.
+// A checkpoint that Quantize wrote gives the same bits as a checkpoint that is quantized at load. A
+// damaged quantized checkpoint is refused.
 #include "model/quantize.h"
 
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ class QuantizeTest : public testing::TestWithParam<std::tuple<Precision, bool>> 
     const auto model = Llama::Load(*checkpoint, *backend, {});
     return model ? "" : model.error().message;
   }
-  // Changes the configuration's note.
+  // Changes a field of quantization_config in config.json.
   void Patch(const char* field, const Json& value) const {
     Json config = *ReadJsonFile(out_ + "/config.json");
     config["quantization_config"][field] = value;
@@ -105,14 +105,15 @@ TEST_P(QuantizeTest, CountsAndNamesWhatItDid) {
   int64_t made_bytes = 0;
   for (const TensorView& tensor : made->tensors()) made_bytes += std::ssize(tensor.bytes);
   EXPECT_EQ(done->bytes, made_bytes);
-  // A row of 52 weights: a block of 64 in 66 bytes, or two of 32 in 18 each.
+  // A row of 52 weights is one block of 64 weights (66 bytes), or two blocks of 32 weights (18
+  // bytes each).
   const TensorView* embedding = made->Find("model.embed_tokens.weight");
   ASSERT_NE(embedding, nullptr);
   EXPECT_EQ(std::ssize(embedding->bytes), 97 * (precision == Precision::kInt8 ? 66 : 36));
   const Json note = (*ReadJsonFile(out + "/config.json"))["quantization_config"];
   EXPECT_EQ(note["dtype"], std::string(PrecisionName(precision)));
   EXPECT_EQ(note["group_size"], precision == Precision::kInt8 ? 64 : 32);
-  EXPECT_EQ(note["turned"], precision == Precision::kInt8);
+  EXPECT_EQ(note["rotated"], precision == Precision::kInt8);
   EXPECT_EQ(note["source"], "BF16");
   EXPECT_EQ(note["merope_version"], MEROPE_VERSION);
   EXPECT_EQ(made->config().quantized_from, "BF16");

@@ -1,4 +1,4 @@
-// Angles of rotary position embedding, against transformers and the definition.
+// Tests the angles of rotary position embedding against transformers and against the definition.
 #include "model/rope.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ ModelConfig Config(const RopeScaling& rope) {
 
 void ExpectNear(const std::vector<float>& values, const std::vector<double>& expected) {
   ASSERT_EQ(values.size(), expected.size());
-  // A few roundings of fp32.
+  // The tolerance covers a few roundings in fp32.
   for (size_t i = 0; i < values.size(); ++i)
     EXPECT_NEAR(values[i], expected[i], expected[i] * 3e-7) << i;
 }
@@ -33,7 +33,8 @@ TEST(Rope, FrequenciesAreThetaToTheMinusTwoIOverD) {
   ExpectNear(InverseFrequencies(config), expected);
 }
 
-// ROPE_INIT_FUNCTIONS of transformers 5, head_dim 16, theta 10000.
+// The expected values are those of ROPE_INIT_FUNCTIONS of transformers 5, with head_dim 16 and
+// theta 10000.
 TEST(Rope, ScalingsAreThoseOfTransformers) {
   ExpectNear(
       InverseFrequencies(Config({.kind = RopeKind::kLinear, .factor = 4})),
@@ -59,7 +60,7 @@ TEST(Rope, ScalingsAreThoseOfTransformers) {
       InverseFrequencies(Config(yarn)),
       {1.0, 0.3162277638912201, 0.07566440105438232, 0.010796109214425087, 0.0024999999441206455,
        0.0007905694656074047, 0.0002500000118743628, 7.905694656074047e-05});
-  // Of a context so short that the range of the correction is empty.
+  // The context is so short that the range of the correction is empty.
   ExpectNear(
       InverseFrequencies(
           Config({.kind = RopeKind::kYarn, .factor = 2, .original_max_position_embeddings = 8})),

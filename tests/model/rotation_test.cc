@@ -1,4 +1,4 @@
-// Rotated weights, against products of matrices written out.
+// Tests rotated weights against explicit matrix products.
 #include "model/rotation.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 namespace merope {
 namespace {
 
-// Of Sylvester: the sign is the parity of the bits that i and j share.
+// An element of Sylvester's matrix: the sign is the parity of the bits that i and j share.
 double Hadamard(int64_t i, int64_t j, int64_t block) {
   if (i / block != j / block) return 0;
   const int shared = std::popcount(static_cast<uint64_t>(i % block & j % block));
@@ -88,7 +88,7 @@ TEST(Rotation, WeightsIntoTheResidualStream) {
   for (int64_t r = 0; r < kRows; ++r) {
     const std::vector<float> row = RowOf(**rotated, r);
     for (int64_t c = 0; c < kCols; ++c) {
-      double sum = 0;  // Qᵀ · W · H, of which Q is diag(signs) · H
+      double sum = 0;  // Qᵀ · W · H, with Q = diag(signs) · H
       for (int64_t i = 0; i < kRows; ++i)
         for (int64_t j = 0; j < kCols; ++j)
           sum += Hadamard(i, r, 4) * double{rotation.signs[static_cast<size_t>(i)]} *

@@ -1,4 +1,4 @@
-// Sources of weights that change others, on a whole model.
+// Tests weight sources that change the weights of another source, on a whole model.
 #include "checkpoint/weight_source.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace merope {
 namespace {
 
-// Adds a multiple of another source's tensor, as a low-rank update that is merged would.
+// Adds a multiple of another source's tensor, like a merged low-rank update.
 class SumTensor : public WeightTensor {
  public:
   SumTensor(std::unique_ptr<const WeightTensor> a, std::unique_ptr<const WeightTensor> b,
@@ -103,13 +103,13 @@ TEST_F(WeightSourceTest, DecoratorsCompose) {
   EXPECT_EQ(Logits(TinyConfig(), none, Precision::kFp32), plain);
   const std::vector<float> summed = Logits(TinyConfig(), sum, Precision::kFp32);
   EXPECT_NE(summed, plain);
-  // Rotated on top of the sum: the same function, in exact arithmetic. fp32 logits lie within a few
-  // roundings of each other; the sum moves them by far more.
+  // The sum with rotated weights is the same function in exact arithmetic. The fp32 logits differ
+  // by a few roundings only. The sum moves the logits by far more.
   const RotatedWeights rotated(sum, TinyConfig().hidden_size);
-  const std::vector<float> turned = Logits(TinyConfig(), rotated, Precision::kFp32);
+  const std::vector<float> rotated_logits = Logits(TinyConfig(), rotated, Precision::kFp32);
   double error = 0, moved = 0, size = 0;
   for (size_t i = 0; i < plain.size(); ++i) {
-    error += std::pow(turned[i] - summed[i], 2);
+    error += std::pow(rotated_logits[i] - summed[i], 2);
     moved += std::pow(plain[i] - summed[i], 2);
     size += std::pow(summed[i], 2);
   }

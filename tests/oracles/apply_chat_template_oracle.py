@@ -1,8 +1,9 @@
-"""Every chat template in llama.cpp's tree, and those of chat_templates.py, on ten conversations and more, against transformers'
-apply_chat_template.
+"""Compares merope's rendering of chat templates with transformers' apply_chat_template.
 
-Equal texts; where transformers raises, ours gives an error. What ours refuses by name and transformers renders is counted, and
-must be listed in REFUSED. docs/chat-templates.md has the counts.
+The templates are those in llama.cpp's tree and those of chat_templates.py. Each template renders ten conversations and several
+continued messages. The texts must be equal. Where transformers raises an exception, merope must give an error. The script
+counts templates that transformers renders and merope refuses by name; REFUSED must list these templates.
+docs/chat-templates.md has the counts.
 """
 
 import copy
@@ -22,7 +23,7 @@ from transformers.utils import chat_template_utils
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "build/oracles/templates"
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 DATE = "2026-02-09T07:05:03"
-REFUSED: set[str] = set()  # templates that use what ours has no word for
+REFUSED: set[str] = set()  # templates that use features that merope does not support
 
 SEARCH = {"type": "function", "function": {
     "name": "search", "description": "Sucht – \"im\" <Netz>", "parameters": {"type": "object", "required": ["q"], "properties": {
@@ -74,7 +75,7 @@ class Now(datetime.datetime):
 
 
 def cases():
-    """Each (conversation's name, messages, tools, variables, add_generation_prompt, continue_final)."""
+    """Yields (name of the conversation, messages, tools, variables, add_generation_prompt, continue_final)."""
     for name, (messages, tools, variables) in CONVERSATIONS.items():
         for add in (False, True):
             yield name, messages, tools, variables, add, ""

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Token ids and texts of merope against transformers' AutoTokenizer, for what files beside tokenizer.json say: tokens that only
-stand in tokenizer_config.json, special_tokens_map.json or added_tokens.json, split_special_tokens and add_prefix_space.
+"""Compares merope's token ids and texts with those of transformers' AutoTokenizer, for the files beside tokenizer.json.
+
+The cases are tokens that only tokenizer_config.json, special_tokens_map.json or added_tokens.json has, and the fields
+split_special_tokens and add_prefix_space.
 
 Environment: MEROPE_BIN, the program. Needs transformers and tokenizers.
 """
@@ -22,8 +24,8 @@ from transformers import AutoTokenizer  # noqa: E402
 
 A = {"content": "<|a|>", "lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True}
 B = A | {"content": "<|b|>", "lstrip": True, "rstrip": True, "special": False, "normalized": True}
-C = A | {"content": "ab", "special": False, "single_word": True}  # of the vocabulary already
-S = A | {"content": "<s>", "rstrip": True}  # of tokenizer.json's added tokens, which has no rstrip
+C = A | {"content": "ab", "special": False, "single_word": True}  # already in the vocabulary
+S = A | {"content": "<s>", "rstrip": True}  # an added token of tokenizer.json, where the token has no rstrip
 NEW = 256 + 65536 + 2  # the first free id
 
 # Name: tokenizer_config.json, special_tokens_map.json, added_tokens.json
@@ -51,7 +53,7 @@ CASES = {
     "added_tokens_decoder of a special token": ({"added_tokens_decoder": {str(NEW - 2): S | {"special": False}}}, None, None),
     "split_special_tokens": ({"split_special_tokens": True, "extra_special_tokens": ["<|a|>"]}, None, {"<|b|>": NEW}),
 }
-# Classes of add_prefix_space: which one, and what it says.
+# Tokenizer classes, each with add_prefix_space true, false and absent; Llama's class also with legacy.
 PREFIX = [{"tokenizer_class": name} | prefix | legacy
           for name in ("PreTrainedTokenizerFast", "GPT2Tokenizer", "GPT2TokenizerFast", "Qwen2TokenizerFast", "LlamaTokenizerFast")
           for prefix in ({"add_prefix_space": True}, {"add_prefix_space": False}, {})
@@ -68,7 +70,7 @@ def random_texts(count):
 def byte_level(name, texts):
     del texts
     cut = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    if name.startswith("Qwen2"):  # which transformers builds with its own pattern
+    if name.startswith("Qwen2"):  # transformers builds this class with its own pattern
         from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
         cut = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), "isolated"),
                                        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
@@ -83,7 +85,7 @@ def sentence_piece(name, texts):
 
 
 def cases(texts):
-    """Name, tokenizer, and the three files beside it."""
+    """Yields name, tokenizer, and the contents of the three files beside tokenizer.json."""
     tokenizer = pairs(pre_tokenizers.ByteLevel(add_prefix_space=False), byte_level=False)
     tokenizer.add_tokens([AddedToken("<s>", special=True, normalized=False), AddedToken("</s>", special=True, normalized=False)])
     for name, files in CASES.items():
@@ -92,7 +94,7 @@ def cases(texts):
         name = config["tokenizer_class"]
         for make in byte_level, sentence_piece:
             if make is sentence_piece and name.startswith(("GPT2", "Qwen2")):
-                continue  # which transformers would read as bytes
+                continue  # transformers would read this vocabulary as bytes
             yield f"{config} of {make.__name__}", make(name, texts), (config, None, None)
 
 

@@ -1,4 +1,7 @@
-"""Chat templates for template_oracle.py, written for this test after the formats of the model families; and tools for them."""
+"""Chat templates and tools for template_oracle.py and apply_chat_template_oracle.py.
+
+The templates were written for these tests. They follow the formats of the model families.
+"""
 
 CHAT_TEMPLATES = {
     # As in SmolLM2-135M-Instruct: the default system message, then ChatML.

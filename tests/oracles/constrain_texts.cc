@@ -1,7 +1,8 @@
-// Texts of a model bound by structured outputs, for structured_oracle.py: constrain_texts MODEL, a
-// JSON line a request on standard input, {"json" | "regex": TEXT, "seed"}; on standard output a
-// line of answer each, in order: {"text", "tokens", "finish_reason", "compile_ms", "mask_us": [of
-// each step]}, or {"error"}. Masks are timed afterwards, on one thread, with nothing beside.
+// Generates texts of a model under structured outputs, for structured_oracle.py. Usage:
+// constrain_texts MODEL. Standard input has one JSON line per request: {"json" | "regex": TEXT,
+// "seed"}. Standard output has one JSON line per answer, in the same order: {"text", "tokens",
+// "finish_reason", "compile_ms", "mask_us": [one number per step]}, or {"error"}. The masks are
+// timed after the generation, on one thread, while nothing else runs.
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>

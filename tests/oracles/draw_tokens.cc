@@ -1,11 +1,12 @@
-// Settles sampling parameters, draws tokens and gives logprobs, for the comparisons with
-// definitions in Python and with vLLM: a JSON line a question on standard input, one a line of
-// answer on standard output. Numbers that JSON lacks are strings: "nan", "inf", "-inf".
+// Settles sampling parameters, draws tokens and gives log-probabilities. The oracles compare the
+// results with definitions in Python and with vLLM. Standard input has one JSON line per question,
+// and standard output has one JSON line per answer. Numbers that JSON lacks are strings: "nan",
+// "inf", "-inf".
 //
 //   {"settle": PARAMS, "vocab_size", "max_logprobs"}     {"settled": PARAMS} or {"error"}
 //   {"draw": PARAMS, "rows", "masks", "prompt", "eos", "bad_words", "sequences", "stream"}
-//       one sequence a seed, from 0 up, each a token a row; with stream, all of the first row by
-//       one sampler; {"counts": [[tokens, count], …]}
+//       Without stream, sequence i has seed i and one token per row. With stream, one sampler draws
+//       all tokens from the first row. The answer is {"counts": [[tokens, count], …]}.
 //   {"row", "token", "k"}                                {"logprobs": [[id, logprob, rank], …]}
 #include <cmath>
 #include <functional>
@@ -113,7 +114,8 @@ Json Drawn(const Json& line) {
   std::vector<std::vector<float>> rows;
   for (const Json& row : line["rows"]) rows.push_back(Row(row));
   const auto vocab_size = static_cast<int64_t>(rows[0].size());
-  const auto masks = line["masks"].get<std::vector<std::vector<uint32_t>>>();  // one a row, or none
+  // One mask per row, or no masks.
+  const auto masks = line["masks"].get<std::vector<std::vector<uint32_t>>>();
   const Ids prompt = DistinctIds(line["prompt"].get<Ids>(), vocab_size), eos = line["eos"];
   const SamplerContext context{prompt, eos, line["bad_words"], vocab_size};
   SamplingParams params = ToParams(line["draw"]);

@@ -1,7 +1,8 @@
-"""Blocks of every GGUF tensor type, and their values as the gguf package computes them.
+"""Writes blocks of every GGUF tensor type, and the values that the gguf package computes from the blocks.
 
-gguf_dequantize.py DIR [MODEL.gguf]: writes DIR/<TYPE>.blocks and DIR/<TYPE>.f32. With a model, also DIR/model.txt: for
-some of its tensors the name, then the sha256 of their fp32 values, the rows of Q and K in HF's order.
+gguf_dequantize.py DIR [MODEL.gguf]: writes DIR/<TYPE>.blocks and DIR/<TYPE>.f32. With a model, also writes
+DIR/model.txt. This file has one line for each of some tensors: the name, and the sha256 of the tensor's fp32 values.
+The rows of Q and K are in HF's order.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import dequantize
 
 BLOCKS = 512
-# Where the half-precision scales lie in a block.
+# Byte offsets of the half-precision scales in a block.
 SCALES = {
     T.Q8_0: [0], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2],
     T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208],
@@ -23,17 +24,17 @@ SCALES = {
 
 
 def random_blocks(kind, rng):
-    """All bit patterns are possible, but for scales that are no finite numbers."""
+    """Returns random blocks. All bit patterns are possible, except scales that are not finite."""
     blocks = rng.integers(0, 256, (BLOCKS, GGML_QUANT_SIZES[kind][1]), dtype=np.uint8)
     for offset in SCALES[kind]:
         high = blocks[:, offset + 1]
         high[(high & 0x7C) == 0x7C] &= 0xBF
-        high[: BLOCKS // 8] &= 0x83  # some denormal ones
+        high[: BLOCKS // 8] &= 0x83  # some scales are denormal
     return blocks
 
 
 def plain(kind):
-    """Every half that is not NaN; every bfloat16; some fp32."""
+    """Returns the bytes of every fp16 value that is not NaN, of every bf16 value, or of some fp32 values."""
     bits = np.arange(65536, dtype=np.uint16)
     if kind == T.F16:
         bits = bits[~np.isnan(bits.view(np.float16))]

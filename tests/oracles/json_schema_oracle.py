@@ -1,10 +1,11 @@
-"""What JSON schemas let a model write, by the official test suite and by random schemas.
+"""Checks what JSON schemas let a model write, with the official test suite and with random schemas.
 
-The JSON-Schema-Test-Suite, drafts 7 and 2020-12, with its optional parts: each schema is refused by name, or its masks refuse every
-invalid instance of it, however its properties are ordered and its numbers written. The counts stand in docs/structured-output.md.
+The suite is the JSON-Schema-Test-Suite, drafts 7 and 2020-12, with its optional parts. For each schema, merope must refuse the
+schema by name, or the masks must refuse every invalid instance, in each order of its properties and each form of its numbers
+(up to 48 texts per instance). docs/structured-output.md has the counts.
 
-Then random schemas (schema_fuzzer.py): 2,000, or 50,000 where MEROPE_WHOLE is set. jsonschema judges ten instances each, and three
-texts that the masks led a random walk to.
+Then come random schemas (schema_fuzzer.py): 2,000 schemas, or 50,000 if MEROPE_WHOLE is set. jsonschema judges ten instances of
+each schema, and three texts that random walks along the masks wrote.
 """
 
 import itertools
@@ -28,7 +29,7 @@ MAX_FORMS = 48
 
 
 def forms(value):
-    """The ways to write a value: its properties in any order, a whole number with and without a fraction."""
+    """Yields the forms of a value: its properties in any order, a whole number with and without a fraction."""
     if isinstance(value, dict):
         for order in itertools.permutations(value.items()):
             for members in itertools.product(*(list(itertools.islice(forms(v), 6)) for _, v in order)):
@@ -43,7 +44,7 @@ def forms(value):
 
 
 def written(text):
-    """Whether a request can hold it: no lone surrogates."""
+    """Returns whether a request can hold the text: the text has no lone surrogates."""
     try:
         text.encode()
         return True
@@ -58,7 +59,7 @@ def judge(requests):
 
 
 def suite():
-    """A row of counts for each draft and part, and how many are wrong."""
+    """Returns one row of counts per draft and part, and the number of wrong results."""
     rows, wrong = [], 0
     for draft, dialect in DRAFTS.items():
         for part, pattern in PARTS.items():
@@ -97,7 +98,7 @@ def suite():
 
 
 def fuzz(n_schemas):
-    """How many of random schemas' instances are wrong."""
+    """Returns the number of wrong results for instances of random schemas."""
     wrong, refused, accepted, walks, unjudged = 0, {}, [0, 0], 0, 0
     for first in range(0, n_schemas, 1000):
         cases = [schema_fuzzer.case(seed) for seed in range(first, min(first + 1000, n_schemas))]
@@ -116,7 +117,7 @@ def fuzz(n_schemas):
             for instance, is_accepted in verdicts:
                 try:
                     is_valid = judge_of.is_valid(instance)
-                except (RecursionError, TypeError, AttributeError):  # a $ref to itself; keywords of a wrong type, which it trips over
+                except (RecursionError, TypeError, AttributeError):  # a $ref to itself, or a keyword of a wrong type
                     unjudged += 1
                     continue
                 if is_valid:
@@ -130,7 +131,7 @@ def fuzz(n_schemas):
     if os.environ.get("MEROPE_VERBOSE"):
         for name, count in sorted(refused.items(), key=lambda item: -item[1])[:40]:
             print(f"  {count} {name}")
-    # That the schemas tell anything: most are followed, and most of what is valid may be written.
+    # The random schemas test too little if merope refuses most schemas or the masks refuse most valid instances.
     if n_refused > 0.6 * n_schemas or accepted[True] < accepted[False] or unjudged > 0.01 * sum(accepted):
         wrong += 1
         print("TOO FEW: expected four schemas of ten to be followed, half of the valid instances to be written, 99 of 100 to be judged")

@@ -1,8 +1,8 @@
-// Which texts JSON schemas let a model write, for json_schema_oracle.py: on standard input a JSON
-// line a schema, {"schema": TEXT, "texts": [TEXT], "walks": N, "seed"}; on standard output a line
-// each, in order: {"error": MESSAGE}, or {"accepted": [whether each text is], "written": [texts
-// that the masks led N random walks to]}. The vocabulary is the 256 bytes, so that every byte is
-// asked for, and compiling takes a millisecond.
+// Finds the texts that JSON schemas allow, for json_schema_oracle.py. Standard input has one JSON
+// line per schema: {"schema": TEXT, "texts": [TEXT], "walks": N, "seed"}. Standard output has one
+// line per schema, in the same order: {"error": MESSAGE}, or {"accepted": [true or false for each
+// text], "written": [the texts of N random walks along the masks]}. The vocabulary is the 256 bytes
+// and an end token, so each byte of a text is checked by itself, and compiling takes a millisecond.
 #include <array>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -52,7 +52,8 @@ bool Accepts(const std::shared_ptr<const Grammar>& grammar, std::string_view tex
   return Allows(&constraint, kEnd);
 }
 
-// A random walk along the masks, in a hurry to end; nothing where it has not after kMaxWalk bytes.
+// The text of a random walk along the masks. The walk prefers tokens that end a value. The result
+// is nullopt if the walk has not ended after kMaxWalk bytes.
 std::optional<std::string> Walk(const std::shared_ptr<const Grammar>& grammar, std::mt19937* rng) {
   GrammarConstraint constraint(grammar);
   std::string text;

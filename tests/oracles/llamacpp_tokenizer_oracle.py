@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Token ids of merope against llama.cpp's tokenizer, for GGUF vocabularies: every kind of split, and SentencePiece's merging.
+"""Compares merope's token ids with those of llama.cpp's tokenizer, for GGUF vocabularies: every kind of pre-tokenizer, and
+SentencePiece's merging.
 
-Small models (random weights, one layer) are written with each split by name, on the vocabulary of SmolLM2 or on all pairs of
-bytes, and one with a vocabulary of scores; llama.cpp loads them and tokenizes the texts of tokenizer_oracle.py.
+The script writes small models (random weights, one layer). Each pre-tokenizer has a model that names it (tokenizer.ggml.pre),
+with SmolLM2's vocabulary, all pairs of bytes, or a vocabulary like SentencePiece's with merges. One more model has a vocabulary
+with scores. llama.cpp loads the models and tokenizes the texts of tokenizer_oracle.py.
 
 Environment: MEROPE_BIN, the program; MEROPE_SMOLLM2, the SmolLM2-135M-Instruct GGUF file; MEROPE_LLAMACPP_PYTHON, a Python that
 has xllamacpp (PyPI). Needs gguf and tokenizers.
@@ -28,11 +30,11 @@ from tokenizer_oracle import (SAMPLES, Merope, first_difference, python_sources,
 
 SPLITS = ["smollm", "llama-bpe", "gpt-2", "qwen2", "default", "falcon", "tekken", "gpt-4o", "chatglm-bpe", "jina-v1-en",
           "jina-v2-code", "roberta-bpe"]
-# Those that Oniguruma reads.
+# Pre-tokenizers whose patterns Oniguruma reads.
 PATTERNS = ["deepseek-llm", "deepseek-coder", "deepseek-v3", "spark2_5", "youtu", "jais-2", "qwen35", "poro-chat", "viking",
             "chameleon", "granite-embed-multi-97m", "superbpe", "bailingmoe", "seed-coder", "ufakzeka", "laguna", "exaone-moe",
             "glm4", "afmoe", "tiny_aya", "cohere2moe", "kimi-k2"]
-# Those whose vocabularies are like SentencePiece's, with merges.
+# Pre-tokenizers whose vocabularies are like SentencePiece's, with merges.
 SPELLED = ["sarvam-moe", "gemma4", "granite-embed-multi-311m"]
 
 PEER = r"""
@@ -83,7 +85,7 @@ def write_model(path, vocabulary, model, pre):
 
 
 def scored_vocabulary():
-    """A vocabulary like Llama 2's: tokens with U+2581, all bytes, scores in order of merging."""
+    """Returns a vocabulary like Llama 2's: tokens with U+2581, all bytes, scores in the order of merging."""
     model = json.loads(trained(SAMPLES + python_sources(200_000), None, None, None, unk_token="<unk>").to_str())["model"]
     tokens = [t for t, _ in sorted(model["vocab"].items(), key=lambda item: item[1])]
     tokens = [t.replace(" ", "\u2581") for t in tokens]
@@ -93,7 +95,7 @@ def scored_vocabulary():
 
 
 def byte_pairs():
-    """A vocabulary in which any two bytes merge, so that most ends of pieces show."""
+    """Returns a vocabulary in which any two bytes merge, so that the token ids show most ends of pieces."""
     keep = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = iter(range(0x100, 0x200))
     alphabet = [chr(b) if b in keep else chr(next(others)) for b in range(256)]
@@ -104,7 +106,7 @@ def byte_pairs():
 
 
 def spelled_vocabulary():
-    """The tokens of scored_vocabulary in the order of their scores, with merges and with newlines that no merge makes."""
+    """Returns the tokens of scored_vocabulary in the order of their scores, with merges, and newline tokens without merges."""
     vocabulary = scored_vocabulary()
     del vocabulary["scores"]
     vocabulary["merges"] = []
@@ -123,15 +125,16 @@ def main():
     failures = 0
     every_text = [t for t in SAMPLES + random_strings(1500, seed=5) if t]
     vocabulary = read_gguf(os.environ["MEROPE_SMOLLM2"])
-    # Where a vocabulary lacks a byte, HF drops it and merges its neighbours, llama.cpp drops it only then. merope does as HF.
+    # If a vocabulary lacks a byte, HF drops the byte and then merges its neighbours; llama.cpp merges first and then drops the
+    # byte. merope does the same as HF.
     known = set(vocabulary["tokens"])
     rare = [bytes([b]) for b in range(0xC2, 0xF5) if (chr(b) not in known)]
     texts = [t for t in every_text if not any(b in t.encode() for b in rare)]
-    # llama.cpp's Unicode tables are older: no Garay, no Kirat Rai (both of Unicode 16).
+    # llama.cpp's Unicode tables are older: they lack Garay and Kirat Rai (both of Unicode 16).
     texts = [t for t in texts if not any(0x10D40 <= ord(c) < 0x10D90 or 0x16D40 <= ord(c) < 0x16D80 for c in t)]
     with tempfile.TemporaryDirectory() as folder:
         merope, model = Merope(folder), Path(folder) / "model.gguf"
-        # Debian 12's Oniguruma is at Unicode 14.
+        # Debian 12's Oniguruma implements Unicode 14.
         known_to_14 = [t for t in every_text if all(unicodedata.category(c) != "Cn" for c in t)]
         kinds = [("gpt2", pre, vocabulary) for pre in SPLITS] + [("llama", None, scored_vocabulary())]
         pairs, spelled = byte_pairs(), spelled_vocabulary()

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""merope's fp32 logits against those of Hugging Face transformers (fp32, PyTorch eager).
+"""Compares merope's fp32 logits with those of Hugging Face transformers (fp32, PyTorch eager).
 
-Run by scripts/test with MEROPE_BIN (the program) and MEROPE_SMOLLM2 (a SmolLM2-135M-Instruct .gguf) in the environment, in a Python that
-has torch, transformers, safetensors, gguf and accelerate. Checks, on SmolLM2 and on a tiny random Llama for each variant of config.json:
+scripts/test runs this script with MEROPE_BIN (the program) and MEROPE_SMOLLM2 (SmolLM2-135M-Instruct as .gguf) in the
+environment. The script needs a Python that has torch, transformers, safetensors, gguf and accelerate. The checks run on
+SmolLM2, and on a tiny random Llama for each variant of config.json:
 
-- relative L2 error of the centred logits, at every position: 5e-6 in the mean, 2e-5 at worst;
-- the same top-1 token wherever HF's margin exceeds 1e-4;
-- (SmolLM2, bf16) `merope verify --quick` passes the report's table, and the mean KL divergence over all positions of the report's
-  prompts is at most 1e-3;
-- (SmolLM2) `merope verify --quick --dtype fp32 --against` HF's logits finds nothing to object to;
-- (SmolLM2) 64 greedy tokens equal after each of the report's 25 prompts (eight of them without MEROPE_WHOLE=1), or the first difference lies at a margin below twice the
-  largest logit error measured.
+- The relative L2 error of the centred logits, over all positions, is at most 5e-6 in the mean and at most 2e-5 at any position.
+- The top-1 token is the same wherever HF's margin exceeds 1e-4.
+- (SmolLM2, bf16) `merope verify --quick` passes the report's table. The mean KL divergence over all positions of the report's
+  prompts is at most 1e-3.
+- (SmolLM2) `merope verify --quick --dtype fp32 --against` HF's logits gives PASS.
+- (SmolLM2) 64 greedy tokens are equal after each of the report's 25 prompts (eight of them without MEROPE_WHOLE=1). At the
+  first difference, HF's margin may be at most twice the largest logit error measured.
 """
 
 import json
@@ -45,7 +46,7 @@ def merope(*arguments, codes=(0,)):
 
 
 def compare(test, name, ours, hf, prompts):
-    """Both limits and the top-1 rule over all prompts; returns the largest error of a single logit."""
+    """Checks both limits and the top-1 rule over all prompts. Returns the largest error of a single centred logit."""
     errors, largest = [], 0.0
     for prompt in prompts:
         test.assertEqual(ours[prompt["id"] + ".ids"].tolist(), prompt["ids"])
@@ -106,7 +107,7 @@ class SmolLM2(unittest.TestCase):
         self.assertGreater(result["positions"]["figures"]["kl"]["mean"], 0)
 
     def test_bf16(self):
-        # Exit code 2: (b) may stay inconclusive on the few positions of --quick.
+        # Exit code 2: (b) may be inconclusive on the few positions of --quick.
         result = json.loads(merope("verify", SMOLLM2, "--quick", "--json", codes=(0, 2)))
         self.assertEqual(result["first_token"]["verdict"], "PASS")
         self.assertEqual(len(result["first_token"]["rows"]), 25)
@@ -122,7 +123,7 @@ class SmolLM2(unittest.TestCase):
         run = merope("run", SMOLLM2, prompt["text"], "--max-tokens", str(self.GREEDY), "--dtype", "fp32", "--ignore-eos", "--json")
         ours = json.loads(run)["ids"]
         self.assertEqual(len(ours), self.GREEDY)
-        # HF reads prompt and answer in one pass: its choice after each token is its greedy one up to the first difference.
+        # HF reads prompt and answer in one pass. Up to the first difference, HF's choice after each token is its greedy token.
         with torch.inference_mode():
             rows = model(input_ids=torch.tensor([prompt["ids"] + ours]), use_cache=False).logits[0].double()
         rows = rows[len(prompt["ids"]) - 1:-1]
@@ -137,7 +138,7 @@ class SmolLM2(unittest.TestCase):
 BASE = dict(vocab_size=320, hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5, tie_word_embeddings=True, rope_theta=10000.0)
 
-# What each differs in from BASE; "rope" goes to rope_parameters.
+# The differences of each variant from BASE. "rope" goes to rope_parameters.
 VARIANTS = {
     "plain": {},
     "untied": dict(tie_word_embeddings=False),
@@ -172,7 +173,7 @@ def make(variant):
     model = LlamaForCausalLM(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            # Weights that make attention and logits matter, norms that are not all one, biases that are not zero.
+            # Weights large enough that attention and logits matter, norms that are not all 1, biases that are not 0.
             if parameter.dim() == 2:
                 parameter.normal_(0, 1.5 / parameter.shape[1] ** 0.5 if "embed" not in name else 1.0)
             else:
@@ -181,7 +182,7 @@ def make(variant):
 
 
 def rewrite_as_v4(directory):
-    """config.json as transformers 4 wrote it: rope_theta and rope_scaling at the top, torch_dtype."""
+    """Rewrites config.json in the form of transformers 4: rope_theta and rope_scaling at the top level, and torch_dtype."""
     path = os.path.join(directory, "config.json")
     with open(path, encoding="utf-8") as file:
         config = json.load(file)
@@ -213,7 +214,7 @@ class TinyRandomLlama(unittest.TestCase):
 
     @staticmethod
     def prompts(vocab):
-        """One that fills the context (past the original length of every scaled RoPE), and short ones."""
+        """Returns a prompt that fills the context (past the original length of every scaled RoPE), and shorter prompts."""
         draws = random.Random(5)
         return [{"id": f"random-{n}", "ids": [draws.randrange(vocab) for _ in range(n)]} for n in (256, 1, 2, 65, 130)]
 

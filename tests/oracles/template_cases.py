@@ -1,4 +1,4 @@
-"""Templates for template_oracle.py: single features, what is refused, and random programs."""
+"""Templates for template_oracle.py: single features, templates that merope refuses, and random programs."""
 
 VARIABLES = {
     "messages": [{"role": "system", "content": " Be brief.\n"}, {"role": "user", "content": "Hé ho"},
@@ -56,7 +56,7 @@ STATEMENTS = [
     "{{ '%s' | safe }}", "{{ s | safe }}", "{% set g = l | map('string') %}{{ g | list }}{{ g | list }}", "{% if l | select('gt', 99) %}x{% endif %}{% if l | select('gt', 99) | list %}y{% endif %}", "{{ messages | map(attribute='role') is sequence }}",
     "{% set loop_messages = messages[1:] %}{% for m in loop_messages %}{% if loop.index0 == 0 %}<{{ m.role }}>{% endif %}{% endfor %}", "{% for m in messages %}{% set role = {'user': 'U'}.get(m.role, 'O') %}{{ role }}{% endfor %}",
     "{% set x = [] %}{% set x = x + [1] %}{% set x = x + [2] %}{{ x }}", "{% if messages[0]['role'] == 'system' %}{% set m2 = messages[1:] %}{% else %}{% set m2 = messages %}{% endif %}{{ m2 | length }}", "{{ messages }}", "{{ messages[0] | tojson }}", "{% if not (messages and 'x' in messages[0]) %}ok{% endif %}", "{{ true }}{{ True }}{{ none }}{{ None }}{{ false }}",
-    # Markup: what is joined to it is escaped.
+    # Markup: text that is joined to Markup is escaped.
     "{{ ('<a>' | safe) + '<b>' }}", "{{ '<b>' + ('<a>' | safe) }}", "{{ ('<a>' | safe) ~ '<b>' }}", "{{ '<a>' | e }}", "{{ '<a>\"\'&' | escape | escape }}", "{{ '<a>' | e | forceescape }}", "{{ (s | safe).upper() + '<' }}", "{{ ('<' | safe) * 2 + '<' }}",
     "{{ ('a,<' | safe).split(',') }}", "{{ ('a' | safe).replace('a', '<') }}", "{{ (', ' | safe).join(['<', '>' | safe]) }}", "{{ ('abc' | safe)[1:] + '<' }}{{ ('abc' | safe)[1] + '<' }}", "{{ ['a' | safe] }}", "{{ ('a' | safe) == 'a' }}{{ {'a': 1}['a' | safe] }}{{ 'a' is escaped }}{{ 'a' | safe is escaped }}",
     "{{ ('<' | safe) | tojson + '<' }}", "{{ (' <' | safe) | trim + '<' }}", "{{ ('<' | safe | string) + '<' }}", "{{ ('<%s>' | safe) % '<' }}", "{{ ('<%s %r>' | safe) % ('<', '<' | safe) }}", "{{ ('<{}>' | safe).format('<') }}", "{{ (1 | safe) + 'x' }}", "{{ ('a' | safe) + 1 }}", "{{ ('a' | safe | upper) + '<' }}{{ ('ab' | safe | reverse) + '<' }}{{ ('a' | safe | indent) + '<' }}{{ ('a' | safe | title) + '<' }}",
@@ -68,7 +68,7 @@ STATEMENTS = [
     "{% macro m() %}{{ caller() }}{% endmacro %}{% for x in l %}{% call m() %}{{ x }}{{ loop.index }}{% set x = 9 %}{% endcall %}{{ x }}{% endfor %}", "{% macro m() %}({{ caller() }}){% endmacro %}{% call m() %}{% call m() %}x{% endcall %}{% endcall %}", "{% macro m() %}{{ caller() }}{% endmacro %}{% macro n() %}{% call m() %}{{ caller() }}!{% endcall %}{% endmacro %}{% call n() %}x{% endcall %}",
     "{% macro m(x) %}{{ x }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1, 2, 3, y=4) }}{{ m() }}", "{% macro m(x, y=2) %}{{ x }}{{ y }}{% endmacro %}{{ m(*[1]) }}{{ m(*l[:2]) }}{{ m(**{'y': 5}) }}{{ m(1, **{'y': 5}) }}{{ m(*[1], y=3) }}", "{{ range(*[1, 4]) | list }}{{ dict(**d) }}{{ dict(*[d], q=1) }}{{ s.replace(*['l', 'L']) }}{{ 'a' | replace(*['a', 'b']) }}", "{{ dict(a=1, **{'a': 2}) }}", "{{ range(*a) }}", "{{ dict(**l) }}", "{{ range(**{1: 2}) }}", "{{ range(*[1], 2) }}", "{{ range(**{}, 2) }}", "{{ range(*[1], *[2]) }}", "{{ 4 is divisibleby(*[2]) }}", "{{ range(*missing) }}",
     "{% set j = joiner() %}{% for x in l %}{{ j() }}{{ x }}{% endfor %}", "{% set j = joiner('|') %}{{ j() }}{{ j() }}{{ j() }}", "{% set j = joiner(sep=1) %}{{ j() }}{{ j() + 1 }}", "{{ joiner()(1) }}", "{{ joiner(1, 2) }}", "{{ joiner() is callable }}",
-    # What is not known, in branches and out of them.
+    # Unknown filters and tests, inside and outside branches.
     "{% if e %}{{ a | nofilter }}{% endif %}x", "{% if t %}{{ a | nofilter }}{% endif %}x", "{% if e %}{% for x in l %}{{ a | nofilter }}{% endfor %}{% endif %}", "{{ (a | nofilter) if e else 'x' }}", "{{ 'x' if t else a | nofilter(1) }}", "{{ (a | nofilter) if t }}", "{% if e %}{{ a is notest }}{% elif a is notest %}{% endif %}", "{% if e and a is notest %}{% endif %}x", "{% for x in [] %}{{ x | nofilter }}{% endfor %}", "{% macro m() %}{{ a | nofilter }}{% endmacro %}", "{% if e %}{% set x %}{{ a | nofilter }}{% endset %}{% endif %}", "{% if e %}{% set x = a | nofilter %}{% endif %}y", "{% if e %}{% else %}{{ 1 }}{% endif %}{{ a | nofilter }}", "{% if e %}{% filter nofilter %}{% endfilter %}{% endif %}", "{{ e and (a | nofilter) }}",
     # Numbers.
     "{{ '1e20' | float | int(7) | default('x') | string | length > 3 if e else 'n' }}", "{{ 'inf' | int }}{{ 'nan' | int(3) }}{{ '1_000' | int }}{{ '_1' | int }}{{ '1__0' | int }}{{ '- 1' | int }}{{ '+5' | int }}{{ '--5' | int }}", "{{ 'ff' | int(base=16) }}{{ '0xFF' | int(0, 16) }}{{ '0b11' | int(base=2) }}{{ '0o17' | int(base=8) }}{{ 'zz' | int(base=36) }}{{ '0x1f' | int(base=0) }}{{ '010' | int(base=0) }}{{ '9' | int(base=8) }}{{ '1' | int(base=1) }}{{ 12.7 | int(base=16) }}{{ '-0x1f' | int(base=16) }}{{ '0x' | int(4, base=16) }}", "{{ 1e400 | int }}", "{{ (1e300 * 1e300) | int }}", "{{ nest.1.0 }}{{ nest.0 }}{{ d.m.1.y }}{{ l.0 + 1.5 }}", "{{ l.9 }}", "{{ s.0 }}",
@@ -78,7 +78,7 @@ STATEMENTS = [
 
 
 def _expressions():
-    # One a bar, but bars are filters, too: a filter's name follows its bar.
+    # A bar separates two expressions, except before the name of a filter.
     from jinja2 import Environment
     filters = set(Environment().filters) | {"nofilter"}
     for line in EXPRESSIONS.strip().split("\n"):
@@ -95,7 +95,8 @@ def _expressions():
 FEATURES = ["{{ " + e + " }}" for e in _expressions()] + [
     "{{ 'a\\\nb' }}", "{{ '\\x41\\u00e9\\U0001F642' }}", "{{ '\\q' }}"] + STATEMENTS
 
-# Templates that jinja2 may run, but that depend on the day or on changing values; and what ours has no word for.
+# Templates that merope refuses, each with a word of the error. The templates use features that merope does not support, change
+# values, or exceed a limit. jinja2 may run some of these templates.
 REFUSED = [
     ("{% include 'x' %}", "include"), ("{% import 'x' as y %}", "import"),
     ("{{ s | xmlattr }}", "xmlattr"), ("{{ s | pprint }}", "pprint"), ("{{ s is filter }}", "filter"),
@@ -158,5 +159,5 @@ def _body(rng, depth):
 
 
 def program(rng):
-    """A random template. Most run; some fail, in both."""
+    """Returns a random template. Most templates run; some fail in jinja2 and in merope."""
     return _body(rng, 2)

@@ -1,8 +1,8 @@
-"""Chat templates of our own Jinja against jinja2, in the environment that transformers compiles templates in.
+"""Compares merope's Jinja with jinja2, in the environment in which transformers compiles chat templates.
 
-Three kinds: whole chat templates of the families that Llama checkpoints carry, on random conversations; a list of
-single features; random programs. Where jinja2 gives a text, ours gives the same one, or refuses by name what it
-lacks (random programs only); where jinja2 fails, ours does.
+The templates are of three kinds: whole chat templates of the families of Llama checkpoints, on random conversations; a
+list of single features; random programs. Where jinja2 gives a text, merope must give the same text. For random programs
+only, merope may instead refuse, by name, a feature that it does not support. Where jinja2 fails, merope must fail.
 """
 
 import copy
@@ -31,17 +31,20 @@ def ours(cases):
 def theirs(template, variables):
     try:
         return {"text": chat_template_utils._compile_jinja_template(template).render(**copy.deepcopy(variables))}
-    except Exception as error:  # whatever a template can raise: TemplateError, TypeError, ValueError, …
+    except Exception as error:  # a template can raise any exception: TemplateError, TypeError, ValueError, …
         return {"error": f"{type(error).__name__}: {error}"}
 
 
 def refuses(error):
-    """Ours has no word for it; or jinja2 makes an exception of constants, slices of which are undefined, not an error."""
+    """Returns whether merope may fail where jinja2 gives a text.
+
+    merope may lack a feature. A slice of a constant is undefined in jinja2, and an error in merope.
+    """
     return "support" in error or "a slice of" in error
 
 
 def compare(cases, may_refuse):
-    """The number of texts that are equal; failures are printed."""
+    """Returns the numbers of equal texts, accepted errors, and differences. Prints the first 20 differences."""
     same = refused = failed = 0
     for (template, variables), mine in zip(cases, ours(cases)):
         other = theirs(template, variables)
@@ -89,7 +92,7 @@ def chats(rng, count):
 
 
 def main():
-    warnings.simplefilter("ignore")  # of random programs
+    warnings.simplefilter("ignore")  # random programs cause warnings
     rng = random.Random(20240601)
     failures = 0
     kinds = [("chats", list(chats(rng, 60)), False),
@@ -102,7 +105,7 @@ def main():
         if same < len(cases) // 4:
             print(f"{name}: too few texts to say much")
             failures += 1
-    # What the real environment refuses, or leaves to the day it runs on, is refused by name.
+    # merope must refuse these templates by name.
     for template, word in template_cases.REFUSED:
         answer, = ours([(template, template_cases.VARIABLES)])
         if word not in answer.get("error", ""):

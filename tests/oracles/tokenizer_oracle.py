@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Token ids and decoded texts of merope against HF tokenizers, and the speed of both, side by side.
+"""Compares merope's token ids and decoded texts with those of HF tokenizers, and measures the speed of both.
 
-For every kind of pre-tokenizer, normalizer, decoder, model and added token that merope reads, a tokenizer is made with
-HF tokenizers and saved; both then encode the same texts: random Unicode strings, and a corpus of prose, code, white space,
-emoji, CJK, combining marks and special tokens. Every id and every decoded text must be equal.
+For every kind of pre-tokenizer, normalizer, decoder, model and added token that merope reads, the script makes a tokenizer
+with HF tokenizers and saves it. Both programs then encode the same texts: random Unicode strings, and a corpus of prose, code,
+white space, emoji, CJK, combining marks and special tokens. All ids and all decoded texts must be equal.
 
-Environment: MEROPE_BIN, the program. MEROPE_SMOLLM2, the SmolLM2-135M-Instruct GGUF file (optional: its vocabulary is then
-tested too, from the GGUF file and as a tokenizer.json). MEROPE_WHOLE=1: more random strings, and every code point through
-more of the kinds. Needs tokenizers and, for the GGUF file, gguf.
+Environment: MEROPE_BIN, the program. MEROPE_SMOLLM2 (optional), the SmolLM2-135M-Instruct GGUF file: the script also tests its
+vocabulary, from the GGUF file and as a tokenizer.json. MEROPE_WHOLE=1: more random strings, and every code point through more
+of the kinds. Needs tokenizers and, for the GGUF file, gguf.
 """
 import json
 import multiprocessing
@@ -42,7 +42,8 @@ CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 GPT4O = TEKKEN.replace(r"\p{M}]+|", r"\p{M}]+" + CONTRACTION + "|", 1).replace(
     r"\p{M}]*|\p{N}|", r"\p{M}]*" + CONTRACTION + r"|\p{N}{1,3}|")
 
-# What Oniguruma reads otherwise than other engines, or alone. Debian 12's (6.9.8) never matches \s*\R, HF's does.
+# Expressions that only Oniguruma reads, or that it reads differently from other engines. Debian 12's Oniguruma (6.9.8) never
+# matches \s*\R; HF's Oniguruma does.
 DIALECT = ["[a[b-d][x-z&&[^y]]]+", "[\\w&&[^aeiou\\d]]+", r"\h+", "^.", ".$", "^$", r"[A-Za-z]{,2}\.", r"\w+", r"\b\d+", r"\R",
            r"(?<q>['\"])[^\n]*?\k<q>", "a*", "(?>[a-z]+)s?", "[[:upper:]][[:lower:]]+", r"\p{Han}|\p{^Letter}", "(?i)ss|k", r"\X"]
 ON_ONIGURUMA = {f"{kind} {regex}" for regex in DIALECT for kind in ("Split", "normalizer Replace")}
@@ -92,19 +93,20 @@ def random_strings(count, seed=1):
     return strings
 
 
-# HF's Digits and Lowercase are the Rust standard library's, which is at Unicode 17 in tokenizers 0.23.3: what came after 16.0.
+# The code points that came after Unicode 16.0. HF's Digits and Lowercase use the Rust standard library, which implements
+# Unicode 17 in tokenizers 0.23.3.
 SINCE_17 = {*range(0x11DE0, 0x11DEA), 0xA7CE, 0xA7D2, 0xA7D4, *range(0x16EA0, 0x16EB9), *range(0x16FF4, 0x16FF7)}
 
 
 def every_character():
-    """All code points but SINCE_17, eight a line, between letters, digits, spaces and marks."""
+    """Returns strings with all code points except SINCE_17, eight per string, between letters, digits, spaces and marks."""
     code_points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000 and c not in SINCE_17]
     return ["".join(f"a{chr(c)}1{chr(c)} {chr(c)}.{chr(c)}B" for c in code_points[i:i + 8])
             for i in range(0, len(code_points), 8)]
 
 
 def pairs_model(**options):
-    """Byte-level BPE that merges every pair of bytes: where a text is cut shows in its ids."""
+    """Returns a byte-level BPE model that merges every pair of bytes, so that the ids show where a text is cut."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     order = [(a, b) for a in alphabet for b in alphabet]
     random.Random(2).shuffle(order)
@@ -143,13 +145,13 @@ def trained(texts, pre_tokenizer, normalizer, decoder, vocab_size=1200, special=
 
 
 def frozen(make):
-    """make, with the values that its variables have now."""
+    """Returns a copy of make that keeps the present values of its variables."""
     return types.FunctionType(make.__code__, make.__globals__,
                               closure=tuple(types.CellType(cell.cell_contents) for cell in make.__closure__ or ()))
 
 
 def configurations(texts):
-    """Name, and what makes the tokenizer: to be called, or frozen, before the next one is asked for."""
+    """Yields (name, function that makes the tokenizer). Call or freeze the function before the next one is yielded."""
     byte_level, split, digits = pre_tokenizers.ByteLevel, pre_tokenizers.Split, pre_tokenizers.Digits
     yield "ByteLevel", lambda: pairs(byte_level(add_prefix_space=False), byte_level=False)
     yield "ByteLevel add_prefix_space", lambda: pairs(byte_level(add_prefix_space=True), byte_level=False)
@@ -161,7 +163,7 @@ def configurations(texts):
         yield f"Split {name}", lambda: pairs(split(Regex(regex), "isolated"))
     for regex in DIALECT:
         yield f"Split {regex}", lambda: pairs(split(Regex(regex), "isolated"))
-        if regex in ("^$", "a*"):  # HF 0.23.3 panics where an empty match is replaced
+        if regex in ("^$", "a*"):  # HF 0.23.3 panics when it replaces an empty match
             continue
         yield f"normalizer Replace {regex}", lambda: pairs(normalizer=normalizers.Replace(Regex(regex), "#"))
     yield "Split cl100k removed inverted", lambda: pairs(split(Regex(LLAMA3), "removed", invert=True))
@@ -221,7 +223,7 @@ def read_gguf(path):
 
 
 def smollm2(path):
-    """HF's own reading of GGUF files ignores tokenizer.ggml.pre, so its pre-tokenizer is set by hand."""
+    """Returns SmolLM2's tokenizer. HF's own GGUF reader ignores tokenizer.ggml.pre, so the pre-tokenizer is set here."""
     vocabulary = read_gguf(path)
     tokenizer = Tokenizer(models.BPE({t: i for i, t in enumerate(vocabulary["tokens"])},
                                      [tuple(m.split(" ")) for m in vocabulary["merges"]]))
@@ -262,7 +264,8 @@ def first_difference(what, texts, expected, found):
 
 
 def compare(merope, model, tokenizer, texts, decode=True):
-    """Ids three ways (special tokens read, not read, added) and, with decode, texts two ways. Returns what differs."""
+    """Compares ids three ways: special tokens in the text read, added around the text, and not read. With decode, also compares
+    decoded texts with and without special tokens. Returns the differences."""
     expected = [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
     problems = [first_difference("ids", texts, expected, merope.run("tokenize", model, texts))]
     added = [e.ids for e in tokenizer.encode_batch(texts[:500], add_special_tokens=True)]
@@ -286,7 +289,8 @@ def compare(merope, model, tokenizer, texts, decode=True):
 
 
 def speed(merope, model, tokenizer, texts):
-    """MB/s of both on the same texts, one thread each, loading left out; the best of three, in turns."""
+    """Returns the MB/s of merope and of HF on the same texts, on one thread each, without loading: the best of three runs. The
+    runs of merope and of HF alternate."""
     size = sum(len(t.encode()) for t in texts) / 1e6
     theirs, ours = 0.0, 0.0
     for _ in range(3):
@@ -310,7 +314,7 @@ def python_sources(limit):
     return out
 
 
-# The kinds that see every code point: between them, all that merope knows of characters.
+# The kinds that are tested with every code point. Together, they use everything that merope knows about characters.
 SWEPT = {"ByteLevel", "Digits contiguous", "Split Tekken", "Punctuation isolated", "normalizer NFKC", "normalizer Lowercase",
          "normalizer StripAccents"}
 if WHOLE:
@@ -324,12 +328,12 @@ def sweep_problems(merope, tokenizer, sweep):
 
 
 def check(index):
-    """One of CASES, in a process of its own: [(what, problems)]."""
+    """Checks one of CASES in a process of its own. Returns [(name, problems)]."""
     name, make = CASES[index]
     tokenizer = make()
-    # HF 0.23.3 decodes an added token as its normalized content, merope as the content the file gives it.
+    # HF 0.23.3 decodes an added token as its normalized content. merope decodes it as its content in the file.
     decode = name != "added tokens Lowercase"
-    # Debian 12's Oniguruma is at Unicode 14; HF's is newer.
+    # Debian 12's Oniguruma implements Unicode 14; HF's Oniguruma is newer.
     texts = [t for t in TEXTS if all(unicodedata.category(c) != "Cn" for c in t)] if name in ON_ONIGURUMA else TEXTS
     with tempfile.TemporaryDirectory() as folder:
         merope = Merope(folder)
@@ -340,7 +344,7 @@ def check(index):
 
 
 def main():
-    global CASES, TEXTS, SWEEP  # what the processes that are forked below find
+    global CASES, TEXTS, SWEEP  # for the processes that are forked below
     failures = 0
     sources = python_sources(3_000_000)
     texts = TEXTS = SAMPLES + random_strings(RANDOM_STRINGS)

@@ -43,7 +43,7 @@ TEST(ChatTemplateTest, TheVariablesOfTransformers) {
   EXPECT_EQ(Render("{{ bos_token }}|{{ eos_token }}|{{ tools is none }}|{{ documents is none }}|"
                    "{{ messages | length }}|{{ strftime_now is defined }}|{{ pad_token }}"),
             "<s>|</s>|True|True|0|True|<p>");
-  // A token that the checkpoint has not is undefined, as with transformers.
+  // A token that the checkpoint does not have is undefined, as in transformers.
   EXPECT_EQ(Render("[{{ unk_token }}{{ unk_token is defined }}]"), "[False]");
 }
 
@@ -82,7 +82,7 @@ TEST(ChatTemplateTest, MessagesAndVariablesOfJson) {
   EXPECT_EQ(error("[]", R"({"x": )" + deep + "}").find("chat_template_kwargs: a value nested"), 0u);
 }
 
-// What transformers makes of them is compared in tests/oracles/apply_chat_template_oracle.py.
+// tests/oracles/apply_chat_template_oracle.py compares such chats with transformers.
 std::string RenderChat(std::string_view source, std::string_view messages,
                        const ChatTemplateOptions& options, std::string_view variables = "{}") {
   const auto text = ChatTemplate::Parse(source, "file")->RenderJson(messages, variables, options);
@@ -164,7 +164,7 @@ TEST(ChatTemplateTest, MessagesOfOpenAi) {
             R"({"function": {"name": "g", "arguments": {}}}]}
 {"role": "assistant"}
 )");
-  // A template that goes through parts gets them.
+  // A template that iterates over the parts of a content gets the parts.
   EXPECT_EQ(RenderChat("{% for m in messages %}{% for p in m['content'] %}<{{ p.text }}>"
                        "{% endfor %}{% endfor %}",
                        R"([{"role": "user", "content": [{"type": "text", "text": "a"},
@@ -232,7 +232,8 @@ TEST(ChatTemplateTest, Dates) {
   EXPECT_TRUE(ParseDate(long_date, "d").error().message.ends_with('"' + long_date.substr(1) + '"'));
   EXPECT_EQ(at("2026-12-31T23:59:59", "%Y%y %B %e %H%M%S %w %a %"),
             "202626 December 31 235959 4 Thu %");
-  EXPECT_EQ(at("2026-12-31", "%4094Y").find("RENDER"), std::string::npos);  // and the end: 4,096
+  // The limit of 4,096 bytes includes a "." and the final NUL.
+  EXPECT_EQ(at("2026-12-31", "%4094Y").find("RENDER"), std::string::npos);
   EXPECT_EQ(at("2026-12-31", "%4095Y"),
             "RENDER file: line 1: strftime_now: a text of more than 4096 bytes");
   unsetenv("MEROPE_DATE");
@@ -357,12 +358,12 @@ TEST(ChatTemplateTest, TimeAndMemoryAreBounded) {
   refused("{{ a" + repeat("|trim", 20000) + " }}", "nested");
   refused(repeat("{% if a %}", 20000), "nested");
   refused(repeat("{% for a in b %}", 20000), "nested");
-  // Long, but flat: as it should be.
+  // Long templates without deep nesting render.
   EXPECT_EQ(Render("{% set s = 'a' %}{{ s" + repeat(" ~ s", 2000) + " }}"), repeat("a", 2001));
   EXPECT_EQ(Render(repeat("{% if true %}a{% endif %}", 2000)), repeat("a", 2000));
 }
 
-// Namespaces may hold themselves: nothing leaks, nothing recurses.
+// A namespace may contain itself. No memory leaks, and no function recurses without end.
 TEST(ChatTemplateTest, ACycleThroughANamespace) {
   EXPECT_EQ(
       Render(

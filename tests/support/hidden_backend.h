@@ -1,6 +1,6 @@
 // A back end whose memory the host cannot read. It implements backend.h only. Its handles are
-// addresses of pages without access; the CPU back end holds the real data. FinishCopies makes the
-// copies out, as late as backend.h allows. PlanRows asks for plans for several numbers of rows.
+// addresses of pages without access; the CPU back end holds the real data. FinishCopies performs
+// all copies, as late as backend.h allows. PlanRows asks for plans for several numbers of rows.
 // Allocations fail after a chosen number.
 #pragma once
 

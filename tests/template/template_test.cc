@@ -1,4 +1,4 @@
-// Expressions and statements of Jinja, against what jinja2 gives.
+// Compares the results of Jinja expressions and statements with jinja2's results.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -50,9 +50,9 @@ std::string Render(const std::string& source) {
   return text ? *text : "ERROR " + text.error().message;
 }
 
-// Lines [template, text] or [template, null, error]. The texts are those of jinja2 3.1 in the
-// environment of transformers; where that fails or has more than ours, ours refuses by line and
-// name.
+// Each line of the file is [template, text] or [template, null, error]. The texts come from jinja2
+// 3.1 in the environment of transformers. If jinja2 fails, or if merope lacks a feature of jinja2,
+// merope gives an error with the line and the name.
 TEST(Jinja, GivesWhatJinja2Gives) {
   std::ifstream file(MEROPE_SOURCE_DIR "/tests/template/cases.jsonl");
   int cases = 0;
@@ -71,10 +71,11 @@ std::string Repeat(std::string_view text, size_t n) {
   return all;
 }
 
-// What takes too much is refused from the first byte, item, level or step on that is too many.
+// A template may use as many bytes, items, levels and steps as the limits allow. One more is an
+// error.
 TEST(Jinja, LimitsAtTheirBoundaries) {
   struct Case {
-    std::string source, expected;  // an expected text of "…": any but an error
+    std::string source, expected;  // "…": any text that is not an error
   };
   const std::string error = "ERROR f: line 1: ";
   const auto nested = [](int n) {
@@ -85,8 +86,8 @@ TEST(Jinja, LimitsAtTheirBoundaries) {
     return "{% macro m(n) %}{% if n > 1 %}{{ m(n - 1) }}{% endif %}x{% endmacro %}{{ m(" +
            std::to_string(n) + ") | length }}";
   };
-  // Texts of at most 16 MiB, values of 100,000 items and 64 levels, 20 calls in calls, ranges of
-  // 100,000, sources of 1 MiB.
+  // The limits: texts of 16 MiB, values of 100,000 items and 64 levels, 10,000 items to sort, 1,000
+  // items for unique, 20 nested macro calls, sources of 1 MiB.
   for (const auto& [source, expected] : std::vector<Case>{
            {"{{ ('a' * 16777216) | length }}", "16777216"},
            {"{{ ('a' * 16777217) | length }}",
@@ -124,7 +125,7 @@ TEST(Jinja, LimitsAtTheirBoundaries) {
            {Repeat("a", 1 << 20), "…"},
            {Repeat("a", (1 << 20) + 1),
             "ERROR f: expected a chat template of at most 1048576 bytes, found 1048577"},
-           // The template itself is a level, and so is what stands innermost in an expression.
+           // The template itself takes one level. So does the innermost part of an expression.
            {Repeat("{% if t %}", 49) + "x" + Repeat("{% endif %}", 49), "x"},
            {Repeat("{% if t %}", 50) + "x" + Repeat("{% endif %}", 50),
             error + "statements nested deeper than 50 levels"},

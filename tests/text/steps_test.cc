@@ -1,5 +1,5 @@
-// The steps of tokenizers, one by one: against what HF tokenizers gives, and the splitters written
-// by hand against Oniguruma.
+// Compares single steps of tokenizers with the results of HF tokenizers, and the hand-written
+// splitters with Oniguruma.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -62,7 +62,7 @@ Json Outcome(const Json& kind, const Json& step, const Json& input) {
   return text;
 }
 
-// Lines [kind, step, input, what HF tokenizers 0.22 makes of it].
+// Each line of the file is [kind, step, input, result of HF tokenizers 0.22].
 TEST(Steps, GiveWhatHfTokenizersGives) {
   std::ifstream file(MEROPE_SOURCE_DIR "/tests/text/steps_cases.jsonl");
   int cases = 0;
@@ -73,7 +73,7 @@ TEST(Steps, GiveWhatHfTokenizersGives) {
   EXPECT_GT(cases, 100);
 }
 
-// Texts of what splits tell apart.
+// Makes a text of parts that the splits treat differently.
 std::string RandomText(std::mt19937* random) {
   static const std::vector<std::string> parts = {
       "a",  "b",      "s", "t",  "re", "ve",       "ll", "A",      "B",      "S", "LL", "1",
@@ -129,7 +129,7 @@ TEST(Splitters, AreTheRegularExpressionsThatTheyStandFor) {
   EXPECT_FALSE(KnownSplitter(""));
 }
 
-// llama.cpp's: no case past ASCII, and no 'ſ.
+// The splits of llama.cpp: letters beyond ASCII have no case, and 'ſ is not a contraction.
 TEST(Splitters, OfGgufFiles) {
   const std::string contractions = "'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])";
   const std::string llama3 = contractions + "|" + kLead + R"(\p{L}+|)";
@@ -173,7 +173,7 @@ TEST(GgufSplits, OfEachKind) {
     std::vector<std::string> pieces;
     bool ignore_merges, add_bos;
   };
-  // One name of each kind of llama.cpp's list.
+  // One name of each kind in llama.cpp's list.
   for (const auto& [name, text, pieces, ignore_merges, add_bos] : std::vector<Case>{
            {"gpt-2", "a's 1234", {"a", "'s", " 1234"}, false, false},
            {"smollm", "a 12", {"a", " ", "1", "2"}, false, false},
@@ -305,7 +305,8 @@ TEST(Steps, PostProcessorsInARow) {
       {"type": "TemplateProcessing", "special_tokens": {"q": {"ids": [4]}},
        "single": [{"SpecialToken": {"id": "q"}}, {"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "q"}}]}]})");
   ASSERT_TRUE(ReadPostProcessor(&json, "f", &post));
-  EXPECT_EQ(post.prefix, (std::vector<int32_t>{4, INT32_MAX, 2}));  // each around what was there
+  // Each processor adds its ids around the ids of the processors before it.
+  EXPECT_EQ(post.prefix, (std::vector<int32_t>{4, INT32_MAX, 2}));
   EXPECT_EQ(post.suffix, (std::vector<int32_t>{3, 4}));
 }
 
@@ -318,7 +319,7 @@ TEST(Decoders, BytesOfATokenByItself) {
   Decoder byte_level;
   byte_level.byte_level = true;
   EXPECT_EQ(byte_level.TokenBytes("\u0120\u00C3"), " \xC3");
-  EXPECT_EQ(byte_level.TokenBytes("\u65E5"), "\u65E5");  // not of the alphabet
+  EXPECT_EQ(byte_level.TokenBytes("\u65E5"), "\u65E5");  // not a letter of the byte-level alphabet
   EXPECT_EQ(byte_level.TokenBytes("<0x00>"), "<0x00>");
 }
 

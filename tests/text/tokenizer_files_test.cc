@@ -1,4 +1,4 @@
-// Files of tokenizers: their limits, and what is refused.
+// Tokenizer files: their limits, and the errors of refused files.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -65,7 +65,7 @@ TEST(TokenizerJson, ReadsPatternsInOnigurumasDialect) {
   EXPECT_EQ(split("\\w+", "na\u00EFve \u65E5\u672C"), "na\u00EFve|\u65E5\u672C");
   EXPECT_EQ(split("(?<n>a)\\k<n>", "aaa"), "aa");
   EXPECT_EQ(split("a*", ""), "");
-  EXPECT_EQ(split("a*|b", "aab"), "aa|");  // no empty match right behind another
+  EXPECT_EQ(split("a*|b", "aab"), "aa|");  // no empty match directly after another match
 }
 
 TEST(TokenizerJson, BoundsTheWorkOfPatterns) {
@@ -94,8 +94,8 @@ TEST(TokenizerJson, LimitsOfPatternsAtTheirBoundaries) {
     const auto matcher = RegexMatcher(regex, "t.json");
     return matcher ? "no error" : matcher.error().message;
   };
-  // 512 levels of the parser: two a group, one a class in a class, and those that the innermost is
-  // in.
+  // Oniguruma's parser may use 512 levels. A group takes two levels, a class in a class takes one
+  // level, and the innermost element takes levels, too.
   const auto nested = [](size_t n, char open, char close) {
     return std::string(n, open) + "a" + std::string(n, close);
   };
@@ -106,7 +106,8 @@ TEST(TokenizerJson, LimitsOfPatternsAtTheirBoundaries) {
   EXPECT_EQ(error(std::string(65536, 'a')), "no error");
   EXPECT_EQ(error(std::string(65537, 'a')),
             "t.json: expected a regular expression of at most 65536 bytes, found 65537");
-  // 256 bytes are shown, and what is left of a character.
+  // An error shows 256 bytes of the pattern. If the cut is inside a character, it shows the whole
+  // character.
   const std::string shown = "(" + std::string(255, 'a');
   EXPECT_NE(error(shown).find('"' + shown + "\" ("), std::string::npos) << error(shown);
   EXPECT_NE(error(shown + "b").find('"' + shown + "…\" ("), std::string::npos);
@@ -124,7 +125,7 @@ TEST(TokenizerJson, LimitsOfPatternsAtTheirBoundaries) {
   EXPECT_EQ(
       find("\\Gb", text),
       "t.json: the regular expression is for texts of at most 67108864 bytes, found 67108865");
-  // \G is where the search began, in long texts, too.
+  // \G matches at the place where the search began, also in long texts.
   EXPECT_EQ(find("\\Ga", "b" + std::string(300, 'a')), "0");
   EXPECT_EQ(find("\\Ga", std::string(300, 'a')), "300");
   EXPECT_EQ(find("a+", "b" + std::string(300, 'a') + "ba"), "2");
@@ -139,7 +140,8 @@ TEST(TokenizerJson, LimitsOfIdsAndCounts) {
             "t.json: model: vocab: \"a\": expected an id in [0, 65538), found 2147483647");
   EXPECT_EQ(model(R"("vocab": {"a": 2147483648}, "merges": [])"),
             "t.json: model: vocab: \"a\": expected an id, found 2147483648");
-  EXPECT_EQ(model(R"("vocab": {"a": 65538}, "merges": [])"),  // two for a token, and 65,536 holes
+  // The limit of ids is two for each token, plus 65,536 for unused ids.
+  EXPECT_EQ(model(R"("vocab": {"a": 65538}, "merges": [])"),
             "t.json: model: vocab: \"a\": expected an id in [0, 65538), found 65538");
   EXPECT_EQ(model(R"("vocab": {"a": 65537}, "merges": [])"), "no error");
   EXPECT_EQ(model(R"("vocab": {"": 0}, "merges": [])"),
@@ -194,8 +196,8 @@ TEST(TokenizerJson, Additions) {
   EXPECT_EQ(t.TokenToId("<y>"), 14);
   EXPECT_EQ(t.TokenToId("<z>"), 15);
   EXPECT_TRUE(t.IsSpecial(14));
-  EXPECT_TRUE(t.IsSpecial(6));   // was a token of the model
-  EXPECT_TRUE(t.IsSpecial(13));  // replaced by one that is not, which HF does not take back
+  EXPECT_TRUE(t.IsSpecial(6));   // already a token of the model
+  EXPECT_TRUE(t.IsSpecial(13));  // the new <x> is not special; HF keeps the id special
   EXPECT_EQ(*t.Encode("<x> a"), (Ids{13, 0}));
   EXPECT_FALSE(t.IsSpecial(15));
   EXPECT_FALSE(t.IsSpecial(16));
@@ -227,7 +229,7 @@ TEST(TokenizerGguf, MergesByScoreWithByteFallback) {
   EXPECT_EQ(*t->Encode("ab"), (Ids{5, 8}));  // "ab" has the higher score than "▁a"
   EXPECT_EQ(*t->Encode("a"), (Ids{9}));
   EXPECT_EQ(*t->Encode("é"), (Ids{5, 3, 4}));
-  EXPECT_EQ(*t->Encode("xy"), (Ids{5, 10}));  // x and y are no tokens, xy is
+  EXPECT_EQ(*t->Encode("xy"), (Ids{5, 10}));  // "x" and "y" are not tokens, but "xy" is
   EXPECT_EQ(*t->Encode("x"), (Ids{5, 0}));
   EXPECT_EQ(*t->Encode("a</s>a"), (Ids{9, 2, 9}));
   EXPECT_EQ(*t->Encode("a", {.add_special = true}), (Ids{1, 9}));
@@ -266,7 +268,7 @@ TEST(TokenizerGguf, MergesOfAModelThatSpellsSpacesAndBytes) {
     v.scores.clear();
     v.types.clear();
     v.merges = {"▁ a"};
-    v.add_bos = false;  // Gemma 4 begins with BOS all the same
+    v.add_bos = false;  // Gemma 4 adds BOS anyway
     const auto t = Tokenizer::FromGguf(std::move(v), "t.gguf");
     ASSERT_TRUE(t) << t.error().message;
     EXPECT_EQ(*t->Encode(" a\n\né", {.add_special = true}), ids) << pre;

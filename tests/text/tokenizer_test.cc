@@ -1,4 +1,4 @@
-// Tokenizers over small vocabularies made by hand: ids, texts and refusals.
+// Tokenizers with small handmade vocabularies: ids, texts and errors.
 #include "text/tokenizer.h"
 
 #include <gtest/gtest.h>
@@ -17,13 +17,13 @@ TEST(Tokenizer, MergesByRankFromTheLeft) {
   const Tokenizer t = Make(ByteLevelJson());
   EXPECT_EQ(*t.Encode("abc"), (Ids{6}));
   EXPECT_EQ(*t.Encode("abab"), (Ids{4, 4}));
-  EXPECT_EQ(*t.Encode("a abc"), (Ids{0, 3, 6}));  // "a bc" comes before "Ġ a"
+  EXPECT_EQ(*t.Encode("a abc"), (Ids{0, 3, 6}));  // the merge "a bc" comes before "Ġ a"
   EXPECT_EQ(*t.Encode("aaaaaaa"), (Ids{12, 11, 0}));
   EXPECT_EQ(*t.Encode("é"), (Ids{10}));
   EXPECT_EQ(*t.Encode(""), Ids());
 }
 
-// The neighbours of a dropped byte may then merge, as in HF tokenizers.
+// The neighbours of a dropped byte may merge with each other, as in HF tokenizers.
 TEST(Tokenizer, DropsUnknownBytesWithoutUnknownToken) {
   EXPECT_EQ(*Make(ByteLevelJson()).Encode("azc"), (Ids{0, 2}));
   EXPECT_EQ(*Make(ByteLevelJson()).Encode("azb"), (Ids{4}));
@@ -94,13 +94,14 @@ TEST(StreamDecoder, GoesOnFromTheTextBefore) {
     return joined + stream.Finish();
   };
   EXPECT_EQ(text({}, {9, 9}), "a a");
-  EXPECT_EQ(text({1}, {9, 9}), "a a");  // a special token is no text
+  EXPECT_EQ(text({1}, {9, 9}), "a a");  // a special token has no text
   EXPECT_EQ(text({1, 9}, {9, 9}), " a a");
   EXPECT_EQ(text({9, 1}, {9}), " a");
   Ids special_after_text(100, 1);
   special_after_text.front() = 6;
   EXPECT_EQ(text(special_after_text, {9}), " a");
-  // A character that ends in the stream comes out whole; others of the text before do not.
+  // If a character begins before the stream and ends in the stream, the stream gives the whole
+  // character. The stream gives no other character of the text before.
   EXPECT_EQ(text({9, 3}, {4, 9}), "\u00E9 a");
   EXPECT_EQ(text({9, 3, 4}, {9}), " a");
   EXPECT_EQ(text({9, 3, 4}, {3, 4}), "\u00E9");
@@ -125,7 +126,8 @@ TEST(StreamDecoder, GoesOnFromBytesBefore) {
   EXPECT_EQ(text({8}, {}), "");
 }
 
-// Metaspace strips the space of a text's first token; a separator stands between tokens.
+// Metaspace strips the space of a text's first token. A tokenizer without a decoder puts a space
+// between tokens.
 TEST(StreamDecoder, GoesOnWithEachKindOfDecoder) {
   const auto with = [](const std::string& decoder) {
     return Make(R"({"decoder": )" + decoder + R"(, "model": {"vocab":
@@ -157,7 +159,7 @@ TEST(Tokenizer, LongWordsTakeNoQuadraticTime) {
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
   ASSERT_TRUE(ids);
   EXPECT_EQ(ids->size(), (1 << 20) / 4);
-  EXPECT_LT(spent.count(), 60);  // a quadratic one takes hours
+  EXPECT_LT(spent.count(), 60);  // a quadratic algorithm takes hours
 }
 
 TEST(Tokenizer, ServesManyThreads) {
@@ -173,11 +175,6 @@ TEST(Tokenizer, ServesManyThreads) {
   threads.clear();
   EXPECT_EQ(wrong, 0);
 }
-
-// What Oniguruma reads otherwise than others do: what is cut off, "|" between.
-// The first token, too, can be whole where no merges make it; a long one stands for itself.
-// Tokens that are added beside the file, as transformers adds them.
-// A merge that is there twice has the rank of the first.
 
 }  // namespace
 }  // namespace merope

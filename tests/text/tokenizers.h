@@ -1,4 +1,4 @@
-// Small tokenizers made by hand.
+// Small handmade tokenizers.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,8 +12,8 @@ namespace merope {
 
 using Ids = std::vector<int32_t>;
 
-// A byte-level model over a few letters. {0} is the list of added tokens, {1} further members of
-// the file.
+// A tokenizer.json with a byte-level model of a few letters. added: the list of added tokens. more:
+// further members of the file. model: further members of the model.
 inline std::string ByteLevelJson(const std::string& added = "", const std::string& more = "",
                                  const std::string& model = "") {
   return R"({"added_tokens": [)" + added + R"(], "pre_tokenizer":

@@ -12,7 +12,7 @@ using unicode::Form;
 
 TEST(Unicode, Categories) {
   EXPECT_EQ(unicode::CategoryOf('A'), unicode::kLu);
-  EXPECT_EQ(unicode::CategoryOf(0x31350), unicode::kLo);  // of Unicode 15
+  EXPECT_EQ(unicode::CategoryOf(0x31350), unicode::kLo);  // new in Unicode 15
   EXPECT_TRUE(unicode::IsNumber(0xBD));
   EXPECT_TRUE(unicode::IsWhiteSpace(0x3000));
   EXPECT_FALSE(unicode::IsWhiteSpace(0x180E));
@@ -32,7 +32,7 @@ TEST(Unicode, NormalizationForms) {
   EXPECT_EQ(unicode::Normalize("a\u0301\u0323", Form::kNfd), "a\u0323\u0301");
 }
 
-// By the arithmetic of the Unicode Standard, 3.12.
+// The expected letters follow from the arithmetic in section 3.12 of the Unicode Standard.
 TEST(Unicode, HangulSyllables) {
   for (char32_t syllable = 0xAC00; syllable <= 0xD7A3; ++syllable) {
     const char32_t index = syllable - 0xAC00;
@@ -44,7 +44,7 @@ TEST(Unicode, HangulSyllables) {
     ASSERT_EQ(unicode::Normalize(composed, Form::kNfd), letters);
     ASSERT_EQ(unicode::Normalize(letters, Form::kNfc), composed);
   }
-  // What stands right beside the letters that compose.
+  // These code points are just outside the ranges that compose.
   for (const char* text :
        {"\u10FF\u1161", "\u1113\u1161", "\u1100\u1160", "\u1100\u1176", "\uAC00\u11A7",
         "\uAC00\u11C3", "\uAC01\u11A8", "\uABFF\u11A8", "\uD7A4\u11A8", "\uABFF", "\uD7A4"})
@@ -90,7 +90,7 @@ TEST(Unicode, Classes) {
 
 TEST(Unicode, LowerCase) { EXPECT_EQ(unicode::LowerCase("AÉΣ\u0130"), "aéσi\u0307"); }
 
-// Every character there and back, and the borders of table 3-7 of the Unicode Standard.
+// Encodes and decodes every character below U+11000, and every 61st character above.
 TEST(Utf8, EveryCharacter) {
   for (char32_t c = 0; c <= 0x10FFFF; c += c < 0x11000 ? 1 : 61) {
     if (c >= 0xD800 && c < 0xE000) continue;
@@ -110,6 +110,7 @@ TEST(Utf8, EveryCharacter) {
   EXPECT_FALSE(utf8::IsOneCharacter(""));
 }
 
+// The borders of table 3-7 of the Unicode Standard.
 TEST(Utf8, BordersOfWhatIsWellFormed) {
   for (const char* valid :
        {"\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xE1\x80\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
@@ -119,7 +120,7 @@ TEST(Utf8, BordersOfWhatIsWellFormed) {
                             "\xED\xA0\x80", "\xE1\x80\x7F", "\xE1\x80\xC0", "\xF0\x8F\xBF\xBF",
                             "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xF1\x80\x80\xC0", "\xFF"})
     EXPECT_EQ(utf8::ValidPrefix(wrong), 0u);
-  // One mark of replacement for each maximal part.
+  // One U+FFFD replaces each maximal part of an ill-formed sequence.
   const auto drained = [](std::string text) {
     std::string out;
     utf8::DrainLossy(&text, true, &out);
@@ -128,7 +129,7 @@ TEST(Utf8, BordersOfWhatIsWellFormed) {
   EXPECT_EQ(drained("\xE0\x9F\xBF"), "\uFFFD\uFFFD\uFFFD");
   EXPECT_EQ(drained("\xE1\x80\x7F"), "\uFFFD\x7F");
   EXPECT_EQ(drained("\xF1\x80\x80\xC0"), "\uFFFD\uFFFD");
-  for (size_t before = 0; before < 20; ++before)  // eight bytes are looked at together
+  for (size_t before = 0; before < 20; ++before)  // ValidPrefix checks eight bytes at once
     EXPECT_EQ(utf8::ValidPrefix(std::string(before, 'a') + "é\x80"), before + 2);
 }
 

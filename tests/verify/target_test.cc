@@ -1,5 +1,5 @@
 // Logits of another device as the target, in whole rows and top-k rows, on a small random model.
-// Also the user's own prompts.
+// Other tests check the user's own prompts.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -2,7 +2,6 @@
 // plan. The split is never within an output element.
 #include <algorithm>
 #include <atomic>
-#include <deque>
 #include <new>
 #include <vector>
 
@@ -11,10 +10,10 @@
 #include "backend/cpu/packed.h"
 #include "backend/cpu/packer.h"
 #include "backend/cpu/plan.h"
+#include "backend/host_backend.h"
 #include "backend/registry.h"
 #include "backend/weights.h"
 #include "base/aligned.h"
-#include "base/machine.h"
 #include "base/threads.h"
 
 namespace merope {
@@ -51,7 +50,7 @@ cpu::KvForm FormOfKv(const BackendOptions& options) {
   return options.precision == Precision::kFp32 ? cpu::KvForm::kFp32 : cpu::KvForm::kBf16;
 }
 
-class CpuBackend : public Backend {
+class CpuBackend : public HostBackend {
  public:
   explicit CpuBackend(const BackendOptions& options)
       : ops_(options.precision, FormOfKv(options)),
@@ -79,21 +78,6 @@ class CpuBackend : public Backend {
     return op != OpKind::kLayerNorm && op != OpKind::kBidirectionalAttention && op != OpKind::kGelu;
   }
 
-  Result<Tensor> Allocate(int64_t rows, int64_t cols) override {
-    try {
-      return Tensor{tensors_.emplace_back(rows * cols).data(), rows, cols, cols};
-    } catch (const std::bad_alloc&) {
-      return Err("expected memory for {} values, found none", rows * cols);
-    }
-  }
-  int64_t AvailableBytes() const override { return ReadMachine().UsableMemory(); }
-
-  void FinishCopies() override {}  // StartCopyOut copies at once
-  void StartCopyOut(const Tensor& from, std::span<float> to) override {
-    for (int64_t row = 0; row < from.rows; ++row)
-      std::copy_n(from.data + row * from.stride, from.cols, to.data() + row * from.cols);
-  }
-
   Result<const Matrix*> LoadMatrix(
       std::span<const MatrixPart> parts, Stacking stacking,
       const std::function<void(const WeightTensor&)>& consumed) override {
@@ -114,13 +98,6 @@ class CpuBackend : public Backend {
       for (const MatrixPart& part : parts) consumed(*part.weight);
     matrices_.push_back(std::move(matrix));
     return matrices_.back().get();
-  }
-
-  Result<Tensor> LoadVector(const WeightTensor& vector) override {
-    TRY_ASSIGN(const std::vector<float> values, DecodeVector(vector));
-    TRY_ASSIGN(const Tensor tensor, Allocate(1, static_cast<int64_t>(values.size())));
-    std::copy(values.begin(), values.end(), tensor.data);
-    return tensor;
   }
 
   WeightSummary weights() const override {
@@ -240,7 +217,6 @@ class CpuBackend : public Backend {
   std::vector<Op>* recorded_ = nullptr;
   std::vector<cpu::AttentionScratch> scratch_;  // one per thread
   std::vector<AttentionItem> items_;
-  std::deque<PageArray<float>> tensors_;
   std::vector<std::unique_ptr<PackedMatrix>> matrices_;
   std::vector<PageArray<uint32_t>> unpacked_;  // one per thread: a panel in plain form
   PageArray<uint32_t> input_;                  // the prepared rows of a product

@@ -2,17 +2,16 @@
 // inputs of each matrix product are rounded at exactly the same points as in the fast back ends.
 // With integers, the inputs are the same integers.
 #include <algorithm>
-#include <deque>
 #include <new>
 #include <utility>
 #include <vector>
 
+#include "backend/host_backend.h"
 #include "backend/integer.h"
 #include "backend/reference/ops.h"
 #include "backend/registry.h"
 #include "backend/weights.h"
 #include "base/aligned.h"
-#include "base/machine.h"
 #include "base/threads.h"
 
 namespace merope {
@@ -21,7 +20,7 @@ namespace {
 using reference::DenseKv;
 using reference::DenseMatrix;
 
-class ReferenceBackend : public Backend {
+class ReferenceBackend : public HostBackend {
  public:
   explicit ReferenceBackend(const BackendOptions& options)
       : ops_(options.precision, options.kv == KvStorage::kInt8,
@@ -36,21 +35,6 @@ class ReferenceBackend : public Backend {
   }
 
   bool Supports(Precision /*precision*/, OpKind /*op*/) const override { return true; }
-
-  Result<Tensor> Allocate(int64_t rows, int64_t cols) override {
-    try {
-      return Tensor{tensors_.emplace_back(rows * cols).data(), rows, cols, cols};
-    } catch (const std::bad_alloc&) {
-      return Err("expected memory for {} values, found none", rows * cols);
-    }
-  }
-  int64_t AvailableBytes() const override { return ReadMachine().UsableMemory(); }
-
-  void FinishCopies() override {}  // StartCopyOut copies at once
-  void StartCopyOut(const Tensor& from, std::span<float> to) override {
-    for (int64_t row = 0; row < from.rows; ++row)
-      std::copy_n(from.data + row * from.stride, from.cols, to.data() + row * from.cols);
-  }
 
   Result<const Matrix*> LoadMatrix(
       std::span<const MatrixPart> parts, Stacking,
@@ -78,13 +62,6 @@ class ReferenceBackend : public Backend {
       for (const MatrixPart& part : parts) consumed(*part.weight);
     matrices_.push_back(std::move(matrix));
     return matrices_.back().get();
-  }
-
-  Result<Tensor> LoadVector(const WeightTensor& vector) override {
-    TRY_ASSIGN(const std::vector<float> values, DecodeVector(vector));
-    TRY_ASSIGN(const Tensor tensor, Allocate(1, static_cast<int64_t>(values.size())));
-    std::copy(values.begin(), values.end(), tensor.data);
-    return tensor;
   }
 
   WeightSummary weights() const override {
@@ -123,7 +100,6 @@ class ReferenceBackend : public Backend {
 
  private:
   reference::Ops ops_;
-  std::deque<PageArray<float>> tensors_;
   std::vector<std::unique_ptr<DenseMatrix>> matrices_;
 };
 
