@@ -33,6 +33,10 @@ def is_setter(function):
     return any(isinstance(d, ast.Attribute) for d in function.decorator_list)
 
 
+def is_static(function):
+    return any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in function.decorator_list)
+
+
 def test_functions_and_classes():
     names = {node.name for node in STUB.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     assert names == {name for name in vars(_native) if not name.startswith("_")}
@@ -52,7 +56,7 @@ def test_members():
             name for name in vars(actual) if not name.startswith("_")}, stub.name
         for node in members:
             member = vars(actual)[node.name]
-            if not node.decorator_list:
+            if not node.decorator_list or is_static(node):
                 same(node, member)
             elif is_setter(node):
                 assert member.fset is not None
