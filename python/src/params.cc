@@ -102,7 +102,7 @@ void ReadField(const nb::dict& object, const char* name,
 
 SamplingParams ReadParams(const nb::dict& object) {
   SamplingParams params;
-  ForEachSamplingField([&](const char* name, auto member, FieldOwner) {
+  ForEachSamplingField([&](const char* name, auto member, FieldOwner, const FieldRange&) {
     ReadField(object, name, &(params.*member));
   });
   return params;
@@ -120,7 +120,7 @@ nb::object DefaultOf(const T& value) {
 nb::dict Defaults() {
   nb::dict defaults;
   const SamplingParams params;
-  ForEachSamplingField([&](const char* name, auto member, FieldOwner) {
+  ForEachSamplingField([&](const char* name, auto member, FieldOwner, const FieldRange&) {
     defaults[name] = DefaultOf(params.*member);
   });
   return defaults;

@@ -261,7 +261,6 @@ Result<ModelConfig> ParseConfig(std::string_view config_json, const std::string&
   const JsonFields fields(json, file);
   TRY(RefuseOthers(fields));
   ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
   TRY(ParseSizes(fields, &config));
   TRY_ASSIGN(config.rms_norm_eps, NumberOr(fields, "rms_norm_eps", 1e-6, 0, 1));
   TRY(ParseRope(fields, &config));

@@ -36,7 +36,7 @@ struct GenerationDefaults {
 };
 
 struct ModelConfig {
-  std::string architecture;  // "LlamaForCausalLM"
+  std::string architecture = "LlamaForCausalLM", model_type = "llama";  // as in config.json
   int64_t hidden_size = 0, intermediate_size = 0, num_layers = 0;
   int64_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
   int64_t vocab_size = 0, max_position_embeddings = 0;

@@ -73,7 +73,7 @@ Json ConfigFile(const ModelConfig& config, DType dtype) {
   file.update({{"attention_dropout", 0.0},
                {"hidden_act", "silu"},
                {"initializer_range", 0.02},
-               {"model_type", "llama"},
+               {"model_type", config.model_type},
                {"pretraining_tp", 1},
                {"torch_dtype", TorchName(dtype)},
                {"transformers_version", kTransformersVersion},

@@ -203,7 +203,6 @@ std::string HfName(std::string_view name) {
 Result<ModelConfig> GgufConfig(const GgufFile& gguf) {
   TRY(RefuseOthers(gguf));
   ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
   TRY(ReadSizes(gguf, &config));
   TRY_ASSIGN(const auto eps, gguf.Number("llama.attention.layer_norm_rms_epsilon", 0, 1));
   if (!eps)

@@ -181,7 +181,6 @@ Result<ModelConfig> KnownConfig(std::string_view name) {
   if (name != "pleias-rag-350m")
     return Err("expected pleias-rag-350m or the path of a config.json, found \"{}\"", name);
   ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
   config.hidden_size = 1024;
   config.intermediate_size = 2560;
   config.num_layers = 26;

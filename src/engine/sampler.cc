@@ -191,6 +191,11 @@ Sampler::Sampler(std::shared_ptr<const SamplingParams> params, int64_t index,
   }
 }
 
+// The order of the rules: first mask and allowed_token_ids, then bad_words, then the ban of EOS and
+// stop tokens before min_tokens, then logit_bias, then the penalties: repetition (prompt and
+// generated tokens), frequency and presence (generated tokens). Then greedy choice takes the
+// greatest logit. Without greedy choice, temperature, min_p, top_k and top_p follow in this order.
+// Each of these rules applies to the tokens that the previous rule left.
 int32_t Sampler::Sample(std::span<const float> logits, std::span<const uint32_t> mask) {
   CHECK(logits.size() == vocab_size_, "{} logits, expected {}", logits.size(), vocab_size_);
   CHECK(mask.empty() || mask.size() * 32 >= vocab_size_, "{} words of mask", mask.size());

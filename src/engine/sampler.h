@@ -38,14 +38,10 @@ class Sampler {
   // Returns the next token, and counts this token as generated from then on. mask, if not empty,
   // holds the tokens that a constraint allows: bit id % 32 of word id / 32.
   //
-  // The order is vLLM's. First mask and allowed_token_ids, then bad_words, then the ban of EOS and
-  // stop tokens before min_tokens, then logit_bias, then the penalties: repetition (prompt and
-  // generated tokens), frequency and presence (generated tokens). Then greedy choice takes the
-  // greatest logit. Without greedy choice, temperature, min_p, top_k and top_p follow in this
-  // order. Each of these rules applies to the tokens that the previous rule left. Ties in greedy
-  // choice, and at the borders of top_k and top_p, go to the smaller id (vLLM keeps all ties at the
-  // border of top_k). −∞ and NaN are never chosen while another token is left. The n-th calls of
-  // two samplers with the same parameters, index and context give the same token for the same rows.
+  // Sample in sampler.cc lists the rules in their order, which is vLLM's. Ties in greedy choice,
+  // and at the borders of top_k and top_p, go to the smaller id (vLLM keeps all ties at the border
+  // of top_k). −∞ and NaN are never chosen while another token is left. The n-th calls of two
+  // samplers with the same parameters, index and context give the same token for the same rows.
   //
   // If no token is left, Sample returns the most likely token that mask and allowed_token_ids both
   // allow, even if another rule forbids it. If there is no such token, Sample returns the most

@@ -3,37 +3,55 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <string>
+#include <type_traits>
 #include <utility>
 
 namespace merope {
 namespace {
 
-constexpr int64_t kMaxSequences = 16384;  // of one request; as in vLLM's later versions
 // Limits of each list of texts (stop, bad_words). Every step searches for these texts.
 constexpr int64_t kMaxTexts = 1024, kMaxTextBytes = 65536;
 constexpr double kLeastTemperature = 0.01, kMostBias = 100;
 
-// The comparisons are written so that NaN fails them.
-Status SettleShape(SamplingParams* params) {
-  if (params->n < 1 || params->n > kMaxSequences)
-    return FieldErr("n", "expected 1 to {}, found {}", kMaxSequences, params->n);
-  if (!(std::abs(params->presence_penalty) <= 2))
-    return FieldErr("presence_penalty", "expected a number from −2 to 2, found {}",
-                    params->presence_penalty);
-  if (!(std::abs(params->frequency_penalty) <= 2))
-    return FieldErr("frequency_penalty", "expected a number from −2 to 2, found {}",
-                    params->frequency_penalty);
-  if (!(params->repetition_penalty > 0 && std::isfinite(params->repetition_penalty)))
-    return FieldErr("repetition_penalty", "expected a number above 0, found {}",
-                    params->repetition_penalty);
-  if (!(params->temperature >= 0 && std::isfinite(params->temperature)))
-    return FieldErr("temperature", "expected 0 or more, found {}", params->temperature);
-  if (!(params->top_p > 0 && params->top_p <= 1))
-    return FieldErr("top_p", "expected a number above 0, up to 1, found {}", params->top_p);
-  if (!(params->min_p >= 0 && params->min_p <= 1))
-    return FieldErr("min_p", "expected a number from 0 to 1, found {}", params->min_p);
-  if (params->top_k < -1)
-    return FieldErr("top_k", "expected −1 or 0 (off), or 1 or more, found {}", params->top_k);
+std::string Describe(const FieldRange& range, bool whole) {
+  const auto number = [](double value) {
+    return fmt::format("{}{}", value < 0 ? "−" : "", std::abs(value));
+  };
+  const std::string_view noun = whole ? "" : "a number ";
+  const bool bounded = std::isfinite(range.most);
+  if (range.open && bounded)
+    return fmt::format("{}above {}, up to {}", noun, number(range.least), number(range.most));
+  if (range.open) return fmt::format("{}above {}", noun, number(range.least));
+  if (!bounded) return fmt::format("{} or more", number(range.least));
+  return fmt::format("{}{}{} to {}", noun, whole ? "" : "from ", number(range.least),
+                     number(range.most));
+}
+
+template <class Value>
+Status CheckRange(const char* name, const Value& value, const FieldRange& range) {
+  if constexpr (std::is_same_v<Value, std::optional<int64_t>>) {
+    if (value) return CheckRange(name, *value, range);
+  } else if constexpr (std::is_same_v<Value, int64_t> || std::is_same_v<Value, double>) {
+    const auto number = static_cast<double>(value);
+    const bool inside = std::isfinite(number) && number <= range.most &&
+                        (range.open ? number > range.least : number >= range.least);
+    if (!inside)
+      return FieldErr(name, "expected {}, found {}", Describe(range, std::is_integral_v<Value>),
+                      value);
+  }
+  return {};
+}
+
+Status CheckRanges(const SamplingParams& params) {
+  Status status;
+  ForEachSamplingField([&](const char* name, auto member, FieldOwner, const FieldRange& range) {
+    if (status) status = CheckRange(name, params.*member, range);
+  });
+  return status;
+}
+
+Status SettleTemperature(SamplingParams* params) {
   if (params->temperature > 0) {
     params->temperature = std::max(params->temperature, kLeastTemperature);
   } else {
@@ -44,15 +62,10 @@ Status SettleShape(SamplingParams* params) {
     params->top_k = 0;
     params->min_p = 0;
   }
-  if (params->seed == -1) params->seed = std::nullopt;
   return {};
 }
 
 Status CheckLength(const SamplingParams& params) {
-  if (params.max_tokens && *params.max_tokens < 1)
-    return FieldErr("max_tokens", "expected 1 or more, found {}", *params.max_tokens);
-  if (params.min_tokens < 0)
-    return FieldErr("min_tokens", "expected 0 or more, found {}", params.min_tokens);
   if (params.max_tokens && params.min_tokens > *params.max_tokens)
     return FieldErr("min_tokens", "expected at most max_tokens, {}, found {}", *params.max_tokens,
                     params.min_tokens);
@@ -162,7 +175,9 @@ Status SettleRepetitionDetection(RepetitionDetection* detection) {
 }  // namespace
 
 Status Settle(SamplingParams* params, const SamplingLimits& limits) {
-  TRY(SettleShape(params));
+  TRY(CheckRanges(*params));
+  TRY(SettleTemperature(params));
+  if (params->seed == -1) params->seed = std::nullopt;
   TRY(CheckLength(*params));
   TRY(CheckTexts(*params));
   TRY(SettleTokens(params, limits.vocab_size));

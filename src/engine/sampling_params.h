@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -58,26 +59,39 @@ struct SamplingParams {
 // kEndpoint: each endpoint has its own rule. Python sets all fields.
 enum class FieldOwner : uint8_t { kRequest, kEndpoint };
 
-// Calls visit(name, member, owner) for each field. All code that reads or shows parameters uses
-// this list.
+// The values of a number that Settle accepts. Infinities and NaN are outside every range.
+struct FieldRange {
+  double least = -std::numeric_limits<double>::infinity();
+  double most = std::numeric_limits<double>::infinity();
+  bool open = false;  // least itself is outside
+};
+
+// A request has at most this number of sequences, as in vLLM 0.32.
+inline constexpr double kMaxSequences = 16384;
+
+// Calls visit(name, member, owner, range) for each field. All code that reads, checks or shows
+// parameters uses this list.
 template <class Visit>
-void ForEachSamplingField(const Visit& visit) {
+void ForEachSamplingField(const Visit& visit_field) {
   using P = SamplingParams;
   using enum FieldOwner;
-  visit("n", &P::n, kRequest);
-  visit("presence_penalty", &P::presence_penalty, kRequest);
-  visit("frequency_penalty", &P::frequency_penalty, kRequest);
-  visit("repetition_penalty", &P::repetition_penalty, kRequest);
-  visit("temperature", &P::temperature, kRequest);
-  visit("top_p", &P::top_p, kRequest);
-  visit("top_k", &P::top_k, kRequest);
-  visit("min_p", &P::min_p, kRequest);
+  const auto visit = [&](const char* name, auto member, FieldOwner owner, FieldRange range = {}) {
+    visit_field(name, member, owner, range);
+  };
+  visit("n", &P::n, kRequest, {.least = 1, .most = kMaxSequences});
+  visit("presence_penalty", &P::presence_penalty, kRequest, {.least = -2, .most = 2});
+  visit("frequency_penalty", &P::frequency_penalty, kRequest, {.least = -2, .most = 2});
+  visit("repetition_penalty", &P::repetition_penalty, kRequest, {.least = 0, .open = true});
+  visit("temperature", &P::temperature, kRequest, {.least = 0});
+  visit("top_p", &P::top_p, kRequest, {.least = 0, .most = 1, .open = true});
+  visit("top_k", &P::top_k, kRequest, {.least = -1});
+  visit("min_p", &P::min_p, kRequest, {.least = 0, .most = 1});
   visit("seed", &P::seed, kRequest);
   visit("stop", &P::stop, kRequest);
   visit("stop_token_ids", &P::stop_token_ids, kRequest);
   visit("bad_words", &P::bad_words, kRequest);
-  visit("max_tokens", &P::max_tokens, kEndpoint);
-  visit("min_tokens", &P::min_tokens, kRequest);
+  visit("max_tokens", &P::max_tokens, kEndpoint, {.least = 1});
+  visit("min_tokens", &P::min_tokens, kRequest, {.least = 0});
   visit("logprobs", &P::logprobs, kEndpoint);
   visit("prompt_logprobs", &P::prompt_logprobs, kEndpoint);
   visit("logit_bias", &P::logit_bias, kRequest);

@@ -6,19 +6,17 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
+#include "text/strings.h"
 
 namespace merope {
 namespace {
+
 std::string Bytes(int32_t id, const Tokenizer& tokenizer) {
   const bool known = id >= 0 && id < tokenizer.vocab_size();
   return known ? tokenizer.TokenBytes(id) : "";
 }
 
 double Finite(float logprob) { return std::max(static_cast<double>(logprob), -9999.0); }
-
-int64_t Characters(const std::string& text) {
-  return std::ranges::count_if(text, [](char c) { return !utf8::IsContinuation(c); });
-}
 
 OrderedJson ChatToken(const TokenLogprob& token, const TokenNames& names) {
   OrderedJson bytes = OrderedJson::array();
@@ -37,7 +35,7 @@ std::string TokenNames::operator()(int32_t id) const {
 
 int64_t CountCharacters(std::span<const int32_t> ids, const TokenNames& names) {
   int64_t n = 0;
-  for (const int32_t id : ids) n += Characters(names(id));
+  for (const int32_t id : ids) n += strings::CountCharacters(names(id));
   return n;
 }
 
@@ -50,7 +48,7 @@ OrderedJson CompletionLogprobs(std::span<const int32_t> ids,
   for (size_t i = 0; i < ids.size(); ++i) {
     const std::string name = names(ids[i]);
     offsets.push_back(offset);
-    offset += Characters(name);
+    offset += strings::CountCharacters(name);
     tokens.push_back(name);
     if (i < without) {
       token_logprobs.push_back(nullptr);

@@ -165,7 +165,7 @@ Result<SamplingParams> ReadSamplingParams(const JsonFields& body, std::string_vi
   params.repetition_penalty = defaults.repetition_penalty.value_or(params.repetition_penalty);
 
   Status read;
-  ForEachSamplingField([&](const char* name, auto member, FieldOwner owner) {
+  ForEachSamplingField([&](const char* name, auto member, FieldOwner owner, const FieldRange&) {
     if (read.has_value() && owner == FieldOwner::kRequest)
       read = ReadField(body, name, &(params.*member));
   });

@@ -52,7 +52,6 @@ ReportData GoldenReport() {
   data.options = {.model = "model", .mode = VerifyMode::kQuick};
   data.date = "a day";
   data.identity.name = "a model";
-  data.config.architecture = "LlamaForCausalLM";
   data.config.hidden_size = 1000;
   data.config.intermediate_size = 3000;
   data.config.num_layers = 12;

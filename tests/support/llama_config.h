@@ -12,7 +12,6 @@ struct LlamaSizes {
 
 inline ModelConfig LlamaConfig(const LlamaSizes& sizes) {
   ModelConfig config;
-  config.architecture = "LlamaForCausalLM";
   config.hidden_size = sizes.hidden;
   config.intermediate_size = sizes.intermediate;
   config.num_layers = sizes.layers;
