@@ -223,11 +223,14 @@ void WriteAdaptation(Section s) {
           "(b) the full vocabulary at {1} "
           "teacher-forced positions of {2} prompts, with confidence intervals. The fp32 baseline "
           "was itself checked against sums in "
-          "double precision at {3} positions. Section 5 gives the outcome.",
+          "double precision at {3} positions. Section 5 gives the outcome. The reference report is "
+          "the "
+          "public adaptation report of Pleias-RAG-350M on an Ascend NPU.",
           "两套测试，模式 `{0}`：（a） 参考报告的 25 个提示词，首个 token，Top-20；（b） {2} "
           "个提示词共 {1} "
           "个 teacher-forced 位置的完整词表，"
-          "附置信区间。fp32 基线本身也在 {3} 个位置上与双精度求和的参考后端核对。结果见第 5 节。"),
+          "附置信区间。fp32 基线本身也在 {3} 个位置上与双精度求和的参考后端核对。结果见第 5 节。"
+          "参考报告是指 Pleias-RAG-350M 在昇腾 NPU 上的公开适配报告。"),
       {std::string(VerifyModeName(v.mode)), Thousands(v.positions.positions),
        Thousands(v.positions.prompts), Thousands(v.reference.positions)});
 }
