@@ -128,7 +128,8 @@ void BindEvents(nb::module_& m) {
 
   nb::class_<Events>(m, "Events")
       .def(nb::init<>())
-      .def("fileno", &Events::fileno, "A file descriptor, which is readable when take() would return events.")
+      .def("fileno", &Events::fileno,
+           "A file descriptor, which is readable when take() would return events.")
       .def("take", &Events::Take, "Returns all events that have arrived, in order. Does not wait.");
 }
 

@@ -49,12 +49,13 @@ void WriteSources(const Section& s) {
        {Percent(e.mean_relative_l2, 3)},
        {bf16 ? say("rounding the inputs of every matrix product, through all layers",
                    "每个矩阵乘的输入舍入，经所有层累积")
-             : say("the fast path against the double-precision reference", "快速路径与双精度参考")}});
-  table.rows.push_back(
-      {{say("fp32 against the double-precision reference (relative L2)", "fp32 与双精度参考（相对 L2）")},
-       {Number(r.mean_relative_l2)},
-       {say("the baseline's own error: what the comparison cannot see below",
-            "基线自身误差：比较的分辨下限")}});
+             : say("the fast path against the double-precision reference",
+                   "快速路径与双精度参考")}});
+  table.rows.push_back({{say("fp32 against the double-precision reference (relative L2)",
+                             "fp32 与双精度参考（相对 L2）")},
+                        {Number(r.mean_relative_l2)},
+                        {say("the baseline's own error: what the comparison cannot see below",
+                             "基线自身误差：比较的分辨下限")}});
   if (bf16 && r.emulated_sigma > 0)
     table.rows.push_back(
         {{say("Target's σ over that of emulated bf16", "目标 σ 与模拟 bf16 的 σ 之比")},
@@ -318,19 +319,20 @@ void WriteCriteria(const Section& s) {
     return fmt::format("{} / {}", std::ranges::count(gates, Verdict::kPass, &GateResult::verdict),
                        gates.size());
   };
-  out.Add(Table{"",
-                {{std::string(say("Suite", "套件"))},
-                 {std::string(say("Gates passed", "通过门限")), Align::kRight},
-                 {std::string(say("Verdict", "结论"))}},
-                {{{say("(a) the reference report's table", "(a) 参考报告的指标表")},
-                  {passed(v.first_token.gates)},
-                  {Badge(v.first_token.verdict)}},
-                 {{say("(b) every position, with intervals", "(b) 全部位置，含置信区间")},
-                  {passed(v.positions.gates)},
-                  {Badge(v.positions.verdict)}},
-                 {{say("fp32 baseline against the double-precision reference", "fp32 基线与双精度参考")},
-                  {"—"},
-                  {Badge(v.reference.verdict)}}}});
+  out.Add(Table{
+      "",
+      {{std::string(say("Suite", "套件"))},
+       {std::string(say("Gates passed", "通过门限")), Align::kRight},
+       {std::string(say("Verdict", "结论"))}},
+      {{{say("(a) the reference report's table", "(a) 参考报告的指标表")},
+        {passed(v.first_token.gates)},
+        {Badge(v.first_token.verdict)}},
+       {{say("(b) every position, with intervals", "(b) 全部位置，含置信区间")},
+        {passed(v.positions.gates)},
+        {Badge(v.positions.verdict)}},
+       {{say("fp32 baseline against the double-precision reference", "fp32 基线与双精度参考")},
+        {"—"},
+        {Badge(v.reference.verdict)}}}});
 }
 
 }  // namespace
