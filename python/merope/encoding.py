@@ -22,7 +22,7 @@ Side = Literal["left", "right"]
 
 
 def wants_truncation(truncation: Truncation | None, max_length: int | None) -> bool:
-    """Returns whether a text is cut to max_length. With None, max_length alone decides."""
+    """Returns whether a text is cut to max_length. If truncation is None, max_length alone decides."""
     if truncation not in (None, False, True, "longest_first", "only_first", "do_not_truncate"):
         raise ValueError(f"truncation: expected a bool, \"longest_first\", \"only_first\" or "
                          f"\"do_not_truncate\", found {truncation!r}")

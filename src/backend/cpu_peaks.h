@@ -6,9 +6,10 @@
 
 namespace merope::cpu {
 
-// Multiply-adds on registers only, with the instruction that the matrix products use: the most that
-// a core can do. There are rows × 4 accumulators. Accumulator (r, c) adds x[r] · w[c] to each of
-// its elements, `steps` times. x must not be negative: in int8, x is the unsigned factor.
+// Multiply-adds on registers only, with the instruction that the matrix products use. This is the
+// highest speed that a core can reach. There are rows × 4 accumulators. Accumulator (r, c) adds
+// x[r] · w[c] to each of its elements, `steps` times. x must not be negative: in int8, x is the
+// unsigned factor.
 inline constexpr int kPeakRows = 4, kPeakColumns = 4;
 struct PeakArgs {
   int64_t steps;

@@ -10,15 +10,16 @@
 
 namespace merope::cpu {
 
-// Highway's names, the best first ("AVX3_ZEN4", "AVX3", "AVX2", "SSE4", "SSE2").
+// The instruction sets that ChooseTarget accepts, by Highway's names, the best first ("AVX3_ZEN4",
+// "AVX3", "AVX2", "SSE4", "SSE2").
 std::vector<std::string> SelectableTargets();
 
 // The instruction set of back ends made now.
 std::string_view TargetInUse();
 
-// Back ends made from now on use this instruction set. The choice holds for the whole process, so
-// use it only in tests and comparisons. An empty name selects the best instruction set again. A
-// name that is not selectable is an error.
+// Back ends made from now on use this instruction set. The choice holds for the whole process.
+// Tests, comparisons and the variable MEROPE_TARGET make this choice. An empty name selects the
+// best instruction set again. A name that is not selectable is an error.
 Status ChooseTarget(std::string_view name);
 
 // The same as ChooseTarget, but an error fails a CHECK.

@@ -25,7 +25,8 @@ enum class DType : uint8_t {
   kInt4
 };
 
-// The names are "F32", "BF16", "Q4_1", …, as safetensors and GGUF spell them.
+// The names are "F32", "BF16", "Q4_1", …, as safetensors and GGUF spell them. "INT8" and "INT4" are
+// merope's own names.
 std::string_view DTypeName(DType dtype);
 std::optional<DType> DTypeFromName(std::string_view name);
 

@@ -1,5 +1,5 @@
-// MappedFile maps a file read-only into memory and owns the mapping. The checkpoint readers use it
-// on the loading thread. ReadFile and WriteFile handle small files as a whole.
+// MappedFile maps a file read-only into memory and owns the mapping. The readers of checkpoints,
+// logits files and licences use MappedFile. ReadFile and WriteFile handle small files as a whole.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,9 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
-  // Tells the kernel that part, a part of bytes(), is no longer needed. A later access to part
-  // reads the bytes from disk again.
+  // Tells the kernel that the pages of `part` are no longer needed. Drop affects only the pages
+  // that lie wholly inside `part`, and `part` must lie inside bytes(). A later access reads these
+  // pages from the file again.
   void Drop(std::span<const std::byte> part) const;
 
  private:

@@ -31,8 +31,8 @@ inline constexpr const char* kDatasets[] = {"random", "shared-prefix", "quoting"
 
 // Requests of random and shared-prefix ignore EOS and always generate output_length tokens.
 // Requests of quoting and stories end at EOS, and after output_length tokens at the latest. Errors:
-// an unknown dataset name, a count out of range, random prompt and output longer than
-// max_model_len.
+// an unknown dataset name; a count out of range; in random and shared-prefix, a prompt and an
+// output that together are longer than max_model_len.
 Result<std::vector<Request>> MakeRequests(const DatasetOptions& options,
                                           const Checkpoint& checkpoint, const Tokenizer& tokenizer,
                                           int64_t max_model_len);

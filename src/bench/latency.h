@@ -26,10 +26,10 @@ struct LatencyOptions {
   std::vector<int64_t> contexts = {0};  // tokens in the KV cache before the prompt; untimed
   int warmup = 3;                       // runs of each case that do not count; they come first
   int repeats = 5;                      // runs of each case that count
-  uint64_t seed = 0;                    // of the random prompts
+  uint64_t seed = 0;                    // for the random prompts
   // Also run op by op (eager), alternately with the compiled runs. Eager runs form separate cases.
   bool eager_too = false;
-  int threads = 0;  // of the probes; pass the model's number of threads; 0: DefaultThreads()
+  int threads = 0;  // threads of the probes, as many as the model has; 0: DefaultThreads()
   std::function<void(int64_t done, int64_t total)> progress;  // in runs
 };
 inline constexpr int64_t kMaxBatchSize = 128;

@@ -22,7 +22,7 @@ struct ThroughputOptions {
   int64_t max_concurrency = 0;  // requests in the engine at the same time; 0: all
   int warmup = 1;               // untimed runs of each case
   int repeats = 3;              // timed runs of each case
-  int threads = 0;  // of the probes; pass the model's number of threads; 0: DefaultThreads()
+  int threads = 0;  // threads of the probes, as many as the model has; 0: DefaultThreads()
   std::function<void(int64_t done, int64_t total)> progress;  // in requests
 };
 

@@ -1,6 +1,7 @@
 // A model on disk: a Hugging Face directory (config.json, safetensors, tokenizer.json) or one GGUF
 // file. A Checkpoint opens, checks and memory-maps the files, and owns the mappings. Tensors and
-// spans of bytes are views into the mappings. The loading thread uses it.
+// spans of bytes are views into the mappings. The loading thread opens and uses a Checkpoint.
+// Meanwhile, a second thread may call LoadTokenizer.
 #pragma once
 
 #include <cstdint>
@@ -55,7 +56,7 @@ class Checkpoint {
   // The tensor with this name and shape. The error says the expected shape and the shape in the
   // file.
   Result<const TensorView*> Require(std::string_view name, std::span<const int64_t> shape) const;
-  std::span<const MappedFile> files() const;  // of weights
+  std::span<const MappedFile> files() const;  // the files that hold the weights
   // Tensors in the files that are not needed and not in tensors(). The reason is given if it is not
   // obvious.
   std::span<const std::string> ignored() const;
@@ -87,7 +88,8 @@ class Checkpoint {
 
 // Copies to another directory the data from which LoadTokenizer, the chat template and the
 // generation defaults are read. For a directory, CopyTokenizer copies the files. For a GGUF file,
-// it writes everything except the tensors, as tokenizer.gguf. `merope quantize` calls it.
+// CopyTokenizer writes tokenizer.gguf: the GGUF file without its tensors. `merope quantize` calls
+// CopyTokenizer.
 Status CopyTokenizer(const Checkpoint& checkpoint, const std::string& directory);
 
 // Loads only the tokenizer, from a directory with a tokenizer.json or tokenizer.gguf, or from a

@@ -108,8 +108,8 @@ Status ParseDType(const JsonFields& fields, ModelConfig* config) {
   return {};
 }
 
-// Reads the quantization_config that `merope quantize` writes. The type of its integers becomes the
-// dtype.
+// Reads the quantization_config that `merope quantize` writes. The type of the checkpoint's
+// integers becomes config->dtype.
 Status ParseQuantization(const JsonFields& fields, ModelConfig* config) {
   const Json* found = fields.Find("quantization_config");
   if (found == nullptr) return {};
@@ -129,8 +129,8 @@ Status ParseQuantization(const JsonFields& fields, ModelConfig* config) {
 }
 
 Status ParseYarn(const JsonFields& rope, const ModelConfig& config, RopeScaling* scaling) {
-  // A null factor means the ratio of the lengths, as in transformers. The file must contain the
-  // field; ParseRope checks this.
+  // As in transformers, a null factor means max_position_embeddings divided by
+  // original_max_position_embeddings. The file must contain the field; ParseRope checks this.
   TRY_ASSIGN(scaling->factor,
              NumberOr(rope, "factor",
                       static_cast<double>(config.max_position_embeddings) /

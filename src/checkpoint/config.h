@@ -1,5 +1,6 @@
-// The hyperparameters of a Llama-architecture checkpoint, as typed values. They are the same for
-// every kind of file. The checkpoint readers fill them on the loading thread.
+// The hyperparameters of a Llama-architecture checkpoint, as typed values. A ModelConfig has the
+// same form for every kind of file. The checkpoint readers fill in the ModelConfig on the loading
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,8 @@ struct RopeScaling {
   double low_freq_factor = 1, high_freq_factor = 4;  // llama3
   int64_t original_max_position_embeddings = 0;      // llama3, yarn
   double beta_fast = 32, beta_slow = 1;              // yarn
-  // yarn: the resolved factor. If the file gives none, it comes from the mscale rules or is
-  // 0.1 ln(factor) + 1.
+  // yarn: the factor of cos and sin. If config.json gives no attention_factor, the value is
+  // YarnAttentionFactor. In a GGUF file, attn_factor multiplies this value.
   double attention_factor = 1;
   bool truncate = true;  // yarn: round the correction range to whole dimensions
 };
@@ -44,10 +45,11 @@ struct ModelConfig {
   RopeScaling rope;
   std::vector<float> rope_divisors;  // (head_dim / 2), from a GGUF's rope_freqs tensor; empty: none
   bool tie_word_embeddings = false, attention_bias = false, mlp_bias = false;
-  // The dtype that config.json names (F32 if none), or the dtype of most elements in a GGUF file.
+  // The dtype that config.json names (F32 if none), or the dtype with the largest number of
+  // elements in a GGUF file.
   DType dtype = DType::kF32;
-  // Set if `merope quantize` wrote the checkpoint: the type of the weights that it read, and its
-  // version.
+  // Set if `merope quantize` wrote the checkpoint. quantized_from: the dtype of the weights that
+  // `merope quantize` read. quantized_by: the version of merope.
   std::optional<std::string> quantized_from, quantized_by;
   std::vector<int32_t> eos_token_ids;  // generation stops at any of these
   std::string eos_source;              // the file and field of these ids
@@ -60,7 +62,7 @@ struct ModelConfig {
   }
 };
 
-// Upper limits of the sizes in a file. They keep every product of sizes far from overflow.
+// Upper limits of the sizes in a file. These limits keep every product of sizes far from overflow.
 inline constexpr int64_t kMaxDimension = 1 << 20, kMaxVocabulary = 1 << 22, kMaxLayers = 4096,
                          kMaxHeads = 1 << 14, kMaxPositions = 1 << 26;
 

@@ -1,5 +1,6 @@
 // The data that the readers of the two formats give to Checkpoint. Internal to this layer. The
-// loading thread calls the functions.
+// loading thread calls the functions; the thread that reads the tokenizer calls
+// LoadDirectoryTokenizer and LoadGgufTokenizer.
 #pragma once
 
 #include <optional>
@@ -15,7 +16,7 @@ struct CheckpointContents {
   std::string path;
   CheckpointFormat format = CheckpointFormat::kSafetensors;
   ModelConfig config;
-  std::vector<MappedFile> files;  // of weights; they contain the tensors' bytes
+  std::vector<MappedFile> files;  // the files that hold the weights
   std::vector<TensorView> tensors;
   std::vector<std::string> ignored, notes;
   bool has_tokenizer = false;
@@ -31,7 +32,8 @@ Result<CheckpointContents> OpenGguf(const std::string& file);
 // Adds the facts about the tokenizer, the special tokens and the chat template from the keys of a
 // GGUF file.
 Status AddGgufText(const MappedFile& file, CheckpointContents* contents);
-// A GGUF file without its tensors. It lies beside weights that were quantized from a GGUF file.
+// The name of a GGUF file without tensors. `merope quantize` writes this file beside the weights if
+// the original checkpoint was a GGUF file.
 inline constexpr const char* kVocabularyFile = "tokenizer.gguf";
 // The file in which transformers stores the chat template for conversations with tools.
 inline constexpr const char* kToolUseTemplate = "additional_chat_templates/tool_use.jinja";

@@ -1,6 +1,6 @@
 // Converts ggml's block formats to fp32. Each product and each sum is rounded once to fp32, in the
 // order of ggml's reference and the gguf Python package. Therefore the values are bit-identical to
-// theirs.
+// the values of ggml and of the gguf package.
 #include <algorithm>
 #include <cstring>
 
@@ -13,8 +13,8 @@ namespace {
 
 constexpr int kBlock = 32;  // elements of a Q4_0 … Q8_0 block, and of a K type's sub-block
 
-// Reads a value at any address. Safetensors files align tensors only to a byte, and GGUF files only
-// to a block.
+// Reads a value at any address. A tensor of a safetensors file may begin at any byte, and the
+// values inside a GGUF block are not aligned.
 template <class T>
 T Load(const std::byte* from) {
   T value;

@@ -1,6 +1,6 @@
 // The GGUF container, versions 2 and 3: typed keys and values, then a directory of tensors, then
 // the bytes of the tensors. A GgufFile holds views into the mapped file. The file is not trusted:
-// every count and offset is checked against the file before use. The loading thread uses it.
+// every count and offset is checked against the file before use. Only one thread uses a GgufFile.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +37,8 @@ struct GgufValue {
   GgufType type = GgufType::kUint8;  // of the value, or of the elements of an array
   bool is_array = false;
   uint64_t count = 1;                     // number of elements
-  std::span<const std::byte> bytes;       // of numbers, little endian
-  std::vector<std::string_view> strings;  // of strings
+  std::span<const std::byte> bytes;       // numbers and bools, little endian
+  std::vector<std::string_view> strings;  // set if the type is kString
 };
 
 struct GgufTensor {
@@ -58,8 +58,9 @@ class GgufFile {
   const std::string& file() const { return file_; }
   size_t directory_at() const { return directory_at_; }  // offset of the end of the keys
 
-  // nullopt if the key is absent. An error, which names file and key, if the value has another type
-  // or lies outside [min, max].
+  // Has: whether the file has the key. Integer, Number, Bool and String return nullopt if the key
+  // is absent. They return an error that names file and key if the value has another type. Integer
+  // and Number also return such an error if the value lies outside [min, max].
   bool Has(const std::string& key) const { return values_.contains(key); }
   Result<std::optional<int64_t>> Integer(const std::string& key, int64_t min, int64_t max) const;
   Result<std::optional<double>> Number(const std::string& key, double min, double max) const;

@@ -137,7 +137,7 @@ Status ReadRope(const GgufFile& gguf, ModelConfig* config) {
   return {};
 }
 
-// The dtype of most of the elements.
+// The dtype with the largest number of elements.
 DType MostElements(const GgufFile& gguf) {
   std::map<DType, size_t> bytes;
   for (const GgufTensor& tensor : gguf.tensors()) {

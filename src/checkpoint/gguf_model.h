@@ -1,5 +1,5 @@
 // Reads a llama model from a GGUF file: the hyperparameters, the tensors under HF's names, and the
-// vocabulary. Pure functions on the loading thread.
+// vocabulary. Pure functions.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // Writes a safetensors file: first the header with all tensors, then their bytes in any order. Only
-// one thread at a time may use a writer. The quantize, synth and verify code use it.
+// one thread at a time may use a writer. The quantize, synth and verify code use the writer.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// Writes checkpoints of random weights, in exactly the form that transformers writes. They serve
-// tests, and measurements of a model's shape if its weights are not available. `merope synth` calls
-// it.
+// Writes checkpoints of random weights, in exactly the form that transformers writes. Tests use
+// these checkpoints, and so do measurements of a model whose weights are not available.
+// `merope synth` and the Python module call Synthesize.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@ struct SynthOptions {
 };
 
 // Writes config.json, generation_config.json and model.safetensors. If the vocabulary is large
-// enough for a tokenizer, it also writes tokenizer.json and tokenizer_config.json. The same config,
-// seed and dtype give the same bytes on every machine.
+// enough for a tokenizer, Synthesize also writes tokenizer.json and tokenizer_config.json. The same
+// config, seed and dtype give the same bytes on every machine.
 Status Synthesize(const std::string& directory, const ModelConfig& config,
                   const SynthOptions& options,
                   const std::function<void(int64_t done, int64_t total)>& progress = {});

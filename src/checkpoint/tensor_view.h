@@ -37,8 +37,8 @@ struct TensorView {
 };
 
 // Converts n elements of any dtype to fp32. For ggml's types, the values are those of ggml's
-// reference dequantization. n is a multiple of the block size. For INT8 and INT4, the last block
-// may be short.
+// reference dequantization. n is a multiple of the block size, except for INT8 and INT4, where the
+// last block may be short.
 void Dequantize(DType dtype, const std::byte* data, int64_t n, float* out);
 
 }  // namespace merope

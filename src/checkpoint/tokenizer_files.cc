@@ -157,8 +157,8 @@ Result<std::map<int64_t, AddedToken>> ReadAddedFile(const OrderedJson& added,
   return tokens;
 }
 
-// The classes of transformers (5.23, src/transformers/models/*/tokenization_*.py) for models of
-// this kind that use add_prefix_space. PreTrainedTokenizerFast ignores add_prefix_space.
+// The tokenizer classes of transformers (5.23, src/transformers/models/*/tokenization_*.py) for
+// byte-level BPE that use add_prefix_space. PreTrainedTokenizerFast ignores add_prefix_space.
 constexpr std::array<std::string_view, 4> kByteLevelClasses = {
     "GPT2Tokenizer", "Qwen2Tokenizer", "CodeGenTokenizer", "CohereTokenizer"};
 constexpr std::string_view kMetaspaceClass = "LlamaTokenizer";

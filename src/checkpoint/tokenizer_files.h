@@ -1,5 +1,5 @@
 // Reads the settings of the tokenizer in the files beside a tokenizer.json. Internal to this layer.
-// directory.cc calls it on the loading thread.
+// directory.cc calls ReadTokenizerAdditions on the thread that reads the tokenizer.
 #pragma once
 
 #include <string>

@@ -41,7 +41,8 @@ NonFinite Count(DType dtype, const std::byte* data, int64_t elements) {
   if (dtype == DType::kF32) return CountWords<uint32_t>(data, elements, 0x7f800000u);
   if (dtype == DType::kF16) return CountWords<uint16_t>(data, elements, 0x7c00u);
   if (dtype == DType::kBF16) return CountWords<uint16_t>(data, elements, 0x7f80u);
-  // In quantized blocks, only a scale can be not finite. The dequantized values show this.
+  // In a quantized block, only a scale or a minimum can be NaN or infinite. Such a value makes the
+  // dequantized values of the block NaN or infinite.
   constexpr int64_t kBuffer = 4096;
   std::vector<float> values(kBuffer);
   NonFinite total;

@@ -48,8 +48,8 @@ struct WeightReport {
 inline constexpr const char* kSignsTensor = "model.rotation_signs";
 
 // Looks for NaN and infinity in every weight, and hashes every file. Uses n_threads threads, or
-// DefaultThreads() if n_threads is 0. progress(done, total) counts bytes: those of the weights, and
-// those of the files.
+// DefaultThreads() if n_threads is 0. progress(done, total) counts the bytes of the tensors plus
+// the bytes of the files.
 Result<WeightReport> CheckWeights(const Checkpoint& checkpoint,
                                   const std::function<void(int64_t, int64_t)>& progress = {},
                                   int n_threads = 0);

@@ -17,8 +17,9 @@ class FileTensor : public WeightTensor {
   TensorView view_;
 };
 
-// A tensor whose rows (in a bias: values) a GGUF file stores in its own order. Within a head, HF's
-// order is (2, d/2), and GGUF's order is (d/2, 2).
+// A tensor whose rows a GGUF file stores in GGUF's own order. The tensor may also be a bias, whose
+// values are stored in this order. Within a head, HF's order is (2, d/2), and GGUF's order is
+// (d/2, 2).
 class DepermutedTensor : public WeightTensor {
  public:
   DepermutedTensor(std::unique_ptr<const WeightTensor> stored, int64_t heads)

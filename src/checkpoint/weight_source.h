@@ -1,8 +1,8 @@
-// Weights on their way from a checkpoint to a back end or a file. A source opens tensors by Hugging
-// Face's names. A tensor gives its rows as fp32 values or in their stored form. Some sources and
-// tensors change others: the order of rows here, rotations in model/rotation.h. They hold the
-// source or tensor that they change, so changes can be combined. The loading thread uses sources.
-// Several threads may read the rows of one tensor.
+// Weights that a back end loads or a file receives. A WeightSource opens tensors by Hugging Face's
+// names. A WeightTensor gives its rows as fp32 values or in their stored form. Some sources and
+// tensors change another source or tensor: here they change the order of rows, in model/rotation.h
+// they rotate the weights. Each of them holds the source or tensor that it changes, so changes can
+// be combined. The loading thread uses sources. Several threads may read the rows of one tensor.
 #pragma once
 
 #include <cstddef>
@@ -48,8 +48,8 @@ class WeightSource {
   // True if the weights are rotated (model/rotation.h). The source then has the tensor
   // kSignsTensor.
   virtual bool rotated() const = 0;
-  // Errors: no such tensor, another shape, or values that are not finite in a tensor that must be
-  // read. The tensor must not outlive the source.
+  // Errors: no such tensor, another shape, or, if Open computes the values, a value in the file
+  // that is not finite. The tensor must not outlive the source.
   virtual Result<std::unique_ptr<const WeightTensor>> Open(
       const std::string& name, std::span<const int64_t> shape) const = 0;
   // Call Release after the tensor is read and destroyed. The source may then drop the data that the

@@ -23,7 +23,8 @@ CLI::Option* AddText(CLI::App& command, const std::string& name, T* text, const 
   };
   return command.add_option(name, take, help)->type_name("TEXT");
 }
-// The same for an option that can be given several times, one text each time.
+// Adds an option that can be given several times, with one text each time. The texts are used as in
+// AddText.
 template <class T>
 CLI::Option* AddTexts(CLI::App& command, const std::string& name, T* texts,
                       const std::string& help) {

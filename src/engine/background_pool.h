@@ -16,8 +16,8 @@ namespace merope {
 
 class BackgroundPool {
  public:
-  // threads: the most threads of the pool. nice: the threads' priority, from 0 to 19 (lowest). Each
-  // Add starts one more thread until the pool has that many threads.
+  // threads: the maximum number of threads. nice: the threads' priority, from 0 to 19 (lowest).
+  // Each Add starts one more thread until the pool has that many threads.
   BackgroundPool(size_t threads, int nice) : most_(threads), nice_(nice) {}
   ~BackgroundPool();  // drops the waiting tasks, then waits for the running tasks
   BackgroundPool(const BackgroundPool&) = delete;

@@ -13,8 +13,8 @@ namespace {
 constexpr size_t kCompilers = 2;
 constexpr int kCompilersNice = 19;
 
-// A sequence waits for each mask that is prepared. At this priority, a preparing thread takes a
-// quarter of a core that the engine also wants.
+// A sequence waits while one of these threads prepares the sequence's mask. If such a thread and
+// the engine need the same core, the thread gets a quarter of the core's time at this priority.
 constexpr size_t kPreparers = 2;
 constexpr int kPreparersNice = 5;
 

@@ -11,8 +11,8 @@
 namespace merope {
 namespace {
 
-// Most rows that one step spends on drafts. About this many rows are computed in the time that
-// reading the weights takes.
+// Maximum number of rows that one step spends on drafts. About this many rows are computed in the
+// time that reading the weights takes.
 constexpr int64_t kDraftRows = 16;
 
 // Compiling a grammar takes seconds at most, but the compiling threads get only the CPU time that
@@ -276,7 +276,8 @@ void Engine::Send(Job& job, Event event) {
     event.last = ++job.ended == job.setup.params.n;
   }
   const bool last = event.last;
-  // Before the sink: a reader that has seen the end of a request finds the request counted.
+  // PublishStats comes before the sink. A reader that has seen the end of a request then finds the
+  // request in stats().
   if (last) PublishStats();
   job.sink(std::move(event));
   if (!last) return;

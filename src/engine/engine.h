@@ -28,23 +28,23 @@
 namespace merope {
 
 struct EngineOptions {
-  int64_t max_num_seqs = 256;          // most sequences in one step
-  int64_t max_num_batched_tokens = 0;  // most tokens of one step; 0: the model's max_batch_tokens
+  int64_t max_num_seqs = 256;          // maximum number of sequences in one step
+  int64_t max_num_batched_tokens = 0;  // limit on tokens per step; 0: the model's max_batch_tokens
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool prefix_cache = true;
-  int64_t max_logprobs = 20;  // most logprobs of one position; −1: the size of the vocabulary
+  int64_t max_logprobs = 20;  // limit on logprobs per position; −1: the size of the vocabulary
   // The tokenizer's own EOS token. If another of the model's EOS tokens ends a sequence, the
   // sequence's stop_reason is the id of that token.
   std::optional<int32_t> eos_token_id = {};
-  // Prompt lookup: most tokens proposed for one sequence in one step; 0: no speculation.
+  // Limit on the tokens that prompt lookup proposes per sequence and step; 0: no speculation.
   int64_t speculative_tokens = 0;
-  // Most requests in the engine at once, and most seconds that a request waits for its first step;
-  // 0: no limit. A request beyond one of these limits gets kOverloaded.
+  // Limits on the number of requests in the engine, and on the seconds until a request's first
+  // step; 0: no limit. A request beyond one of these limits gets kOverloaded.
   int64_t max_requests = 0;
   double queue_timeout_seconds = 0;
-  // Most work (units of TokenConstraint::Prepare) that the engine's thread spends on a mask for one
-  // token while other sequences wait: less than a millisecond. If the mask takes more work,
-  // background threads prepare the mask, and the sequence waits.
+  // Maximum work (units of TokenConstraint::Prepare) that the engine's thread spends on a mask for
+  // one token while other sequences wait. The default takes less than a millisecond. If the mask
+  // takes more work, background threads prepare the mask, and the sequence waits.
   int64_t constraint_work = 40'000;
 };
 

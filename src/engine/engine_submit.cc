@@ -40,7 +40,8 @@ Result<RequestId> Engine::Submit(Request request, EventSink sink) {
   return id;
 }
 
-// Counts a request in, if the engine still takes requests and has room for one.
+// Adds 1 to the number of requests. Returns an error and adds nothing if the engine takes no more
+// requests or has no room for one.
 Status Engine::Enter() {
   const auto refuse = [this](const std::string& why) {
     Leave();

@@ -19,7 +19,7 @@ struct GenerateResult {
   std::vector<float> logprobs;  // (ids), if the request asks for logprobs
   std::string text;
   FinishReason finish_reason = FinishReason::kLength;
-  std::string stop_reason;  // the stop string, if a stop string ended the text
+  std::string stop_reason;  // the stop string that ended the text, or "repetition_detected"
   int64_t prompt_tokens = 0;
   // Seconds since the request was submitted, for each token of ids: entry 0 is the time to the
   // first token.

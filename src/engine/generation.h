@@ -78,7 +78,7 @@ class Generation : public Work {
   std::optional<FinishReason> finish_reason_;
   StopReason stop_reason_;
   int64_t verified_ = 0, accepted_ = 0;
-  bool announced_ = false;  // one of its events has gone out
+  bool announced_ = false;  // News has returned an event of this sequence
   Event news_;
 };
 

@@ -1,5 +1,6 @@
-// A checked request: everything that its sequences need. Engine::Submit makes it on the submitting
-// thread. Afterwards only the grammar may still be set, before the first sequence begins.
+// A checked request: everything that its sequences need. Engine::Submit makes the setup on the
+// submitting thread. Later, the engine changes only the grammar, and only before the first sequence
+// begins.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@ namespace merope {
 struct GenerationSetup {
   const Tokenizer& tokenizer;
   std::span<const int32_t> eos_token_ids;
-  std::optional<int32_t> eos_token_id = {};  // the tokenizer's own, one of eos_token_ids
+  std::optional<int32_t> eos_token_id = {};  // the tokenizer's own EOS token
   int64_t vocab_size = 0;
   std::vector<int32_t> prompt = {};
   std::vector<int32_t> prompt_ids = {};  // DistinctIds of the prompt, if penalties need them
@@ -40,9 +41,9 @@ struct RequestLimits {
   int64_t max_model_len = 0;  // tokens
 };
 
-// Settles the request's parameters and moves the request into the setup, except its grammar. Errors
-// name the field: a parameter out of its range, a token outside the vocabulary, a prompt that
-// leaves no room for a token.
+// Settles the request's parameters and moves the request into the setup. Does not set
+// setup->grammar. Errors name the field: a parameter out of its range, a token outside the
+// vocabulary, a prompt that leaves no room for a token.
 Status SetUp(Request request, const RequestLimits& limits, GenerationSetup* setup);
 
 }  // namespace merope

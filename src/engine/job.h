@@ -1,5 +1,6 @@
-// What the engine keeps of a request, and how the engine's two halves share it: engine_submit.cc
-// has the functions that other threads call, engine.cc those of the engine's thread.
+// The data that the engine keeps of a request, and the functions that both parts of the engine use.
+// engine_submit.cc has the functions that other threads call. engine.cc has the functions of the
+// engine's thread.
 #pragma once
 
 #include <chrono>
@@ -19,8 +20,8 @@ struct Engine::Job {
   GenerationSetup setup;
   EventSink sink;
   std::vector<std::unique_ptr<Generation>> generations = {};  // begun and not ended
-  const Generation* newest = nullptr;                         // of these; null once it has ended
-  int64_t begun = 0, ended = 0;                               // how many of the n sequences
+  const Generation* newest = nullptr;                         // the last begun; null after its end
+  int64_t begun = 0, ended = 0;                               // numbers of sequences
   bool compiling = false;                                     // the job waits for its grammar
   double timeout = 0;                                         // seconds; 0: no timeout
   RequestTimes times = {};

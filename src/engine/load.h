@@ -31,8 +31,8 @@ struct RuntimeOptions {
   LlamaOptions llama = {};
 };
 
-// A back end of its own with weights loaded into it. Several Runtimes may use one checkpoint at the
-// same time.
+// A back end, and a model whose weights this back end holds. Several Runtimes may use one
+// checkpoint at the same time.
 struct Runtime {
   std::unique_ptr<Backend> backend;  // first, because the model uses the back end
   std::unique_ptr<Llama> model;

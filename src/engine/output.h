@@ -1,5 +1,5 @@
-// The engine reports on a request by events. Each event says what one step made certain about one
-// of the request's sequences. The engine's thread makes the events.
+// The engine reports on a request by events. Each event holds the new results of one of the
+// request's sequences. The engine's thread makes the events.
 #pragma once
 
 #include <cstdint>
@@ -48,13 +48,13 @@ struct Event {
   std::vector<double> token_times;         // (ids): end of each token's step, as in RequestTimes
   std::vector<PositionLogprobs> logprobs;  // (ids), if the request asks for logprobs
   std::string text;
-  // The sum for all tokens of the sequence so far, if the request asks for logprobs.
+  // The sum of the logprobs of all tokens of the sequence so far, if the request asks for logprobs.
   double cumulative_logprob = 0;
   std::optional<FinishReason> finish_reason;
   StopReason stop_reason;
-  // In the first event of a sequence: the number of prompt tokens found in the prefix cache. Also,
-  // for sequence 0 and if the request asks for prompt_logprobs: the logprobs of each token of the
-  // prompt but the first.
+  // cached_tokens: the number of prompt tokens found in the prefix cache. prompt_logprobs: the
+  // logprobs of each token of the prompt but the first, in sequence 0, if the request asks for
+  // prompt_logprobs. Only the first event of a sequence has these values.
   int64_t cached_tokens = 0;
   std::vector<PositionLogprobs> prompt_logprobs;
   RequestTimes times = {};

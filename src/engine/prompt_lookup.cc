@@ -6,9 +6,10 @@ namespace merope {
 
 namespace {
 
-// Looks in `text` for the longest match of the end of `tokens`; of equally long matches, for the
-// latest. A match ends at position `last` at most. If the match is longer than *best, sets *best to
-// its length and returns the tokens after the match. Otherwise returns nothing.
+// Looks in `text` for the longest match of the end of `tokens`; if several matches are equally
+// long, for the last of them. A match ends at position `last` at most. If the match is longer than
+// *best, sets *best to its length and returns the tokens after the match. Otherwise returns
+// nothing.
 std::span<const int32_t> Following(std::span<const int32_t> tokens, std::span<const int32_t> text,
                                    int64_t last, int64_t* best) {
   const int64_t n = std::ssize(tokens);

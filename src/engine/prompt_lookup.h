@@ -1,6 +1,7 @@
 // Prompt lookup is speculation without a second model. PromptLookup finds an earlier occurrence of
 // the latest tokens and proposes the tokens that followed there. Answers that quote their sources
-// gain from prompt lookup. Each sequence owns one PromptLookup. The engine's thread uses it.
+// gain from prompt lookup. Each sequence owns one PromptLookup. The engine's thread uses the
+// PromptLookup.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@ namespace merope {
 
 class PromptLookup {
  public:
-  // max_tokens: the most tokens of one proposal.
+  // max_tokens: the maximum number of tokens of one proposal.
   explicit PromptLookup(int64_t max_tokens) : max_tokens_(max_tokens) {}
 
   // Proposes tokens that may follow `tokens`, at most `room` of them. Propose looks for the longest
@@ -22,15 +23,15 @@ class PromptLookup {
                int64_t room, std::vector<int32_t>* draft);
 
   // Reports on the last proposal: `verified` tokens were checked, and `accepted` of these were
-  // right. The length of the next proposal depends on `accepted`. After several proposals in a row
-  // without a right token, Propose proposes nothing for a while.
+  // right. The length of the next proposal depends on `accepted`. After two or more proposals in a
+  // row without a right token, the next calls of Propose propose nothing.
   void Learn(int64_t verified, int64_t accepted);
 
   static constexpr int64_t kMinMatch = 3, kMaxMatch = 16;
 
  private:
   int64_t max_tokens_;
-  int64_t length_ = 4;  // most tokens of the next proposal
+  int64_t length_ = 4;  // maximum number of tokens of the next proposal
   int64_t misses_ = 0;  // number of proposals in a row without a right token
   int64_t pause_ = 0;   // number of next calls of Propose that propose nothing
 };

@@ -80,9 +80,9 @@ int32_t Greatest(std::span<const float> logits) {
   return static_cast<int32_t>(at);
 }
 
-// The k most likely of the tokens above −∞, in no order. When the list has grown too long,
-// Likeliest cuts the list back to k. From then on, logits that are not above the last one in the
-// list are skipped.
+// The k most likely of the tokens above −∞, in no particular order. When the list has grown too
+// long, Likeliest cuts the list back to k. From then on, logits that are not above the last one in
+// the list are skipped.
 void Likeliest(std::span<const float> logits, size_t k, std::vector<Candidate>* list) {
   const auto cut = [&] {
     const auto last = list->begin() + static_cast<std::ptrdiff_t>(k) - 1;
@@ -128,8 +128,8 @@ Candidate LastOfShare(std::span<const Candidate> kept, float highest, float lowe
 
 // exp(x) for x from −87 to 0, and exp(−87) for smaller x. The relative error is 2 parts in 10^7.
 // The rounding of an x near −20 to fp32 can cause at least the same error. The code has no
-// branches, so that compilers compute several values at once. Drawing from a whole vocabulary
-// spends its time here.
+// branches, so that compilers compute several values at once. A draw from the whole vocabulary
+// spends most of its time in this function.
 float ExpOfNegative(float x) {
   constexpr auto kLeast = std::bit_cast<uint32_t>(-87.0f);
   x = std::bit_cast<float>(std::min(std::bit_cast<uint32_t>(x), kLeast));
@@ -269,9 +269,9 @@ void Sampler::Penalize(std::span<float> logits) const {
   }
 }
 
-// Each of min_p, top_k and top_p keeps the most likely tokens down to a last one. Draw only finds
-// this last candidate. Then Draw goes through the row in order of id. So the token that a random
-// number selects does not depend on the way in which the last candidate was found.
+// Each of min_p, top_k and top_p keeps the most likely tokens, down to a last token that is still
+// kept. Draw finds only this last token. Then Draw goes through the row in order of id. Therefore
+// the token that a random number selects does not depend on how Draw found the last token.
 int32_t Sampler::Draw(std::span<const float> logits, int32_t best) const {
   const float best_logit = logits[static_cast<size_t>(best)];
   if (!std::isfinite(best_logit)) return best;

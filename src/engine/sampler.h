@@ -41,7 +41,8 @@ class Sampler {
   // Sample in sampler.cc lists the rules in their order, which is vLLM's. Ties in greedy choice,
   // and at the borders of top_k and top_p, go to the smaller id (vLLM keeps all ties at the border
   // of top_k). −∞ and NaN are never chosen while another token is left. The n-th calls of two
-  // samplers with the same parameters, index and context give the same token for the same rows.
+  // samplers with the same seed, parameters, index and context give the same token for the same
+  // rows.
   //
   // If no token is left, Sample returns the most likely token that mask and allowed_token_ids both
   // allow, even if another rule forbids it. If there is no such token, Sample returns the most

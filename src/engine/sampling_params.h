@@ -20,7 +20,7 @@ namespace merope {
 struct RepetitionDetection {
   int64_t max_pattern_size = 0;  // 0: off
   int64_t min_pattern_size = 0;  // 0: 1
-  int64_t min_count = 0;         // 2 or more
+  int64_t min_count = 0;         // 2 or more; not used if off
 };
 
 // Which events a request gives. kFinalOnly: one event per sequence, at its end. With the other two
@@ -39,7 +39,7 @@ struct SamplingParams {
   std::vector<std::string> bad_words = {};
   std::optional<int64_t> max_tokens = 16;  // nullopt: as many tokens as fit
   int64_t min_tokens = 0;
-  std::optional<int64_t> logprobs = {}, prompt_logprobs = {};  // the n most likely; −1: all
+  std::optional<int64_t> logprobs = {}, prompt_logprobs = {};  // of this many tokens; −1: all
   std::vector<std::pair<int32_t, double>> logit_bias = {};
   std::optional<std::vector<int32_t>> allowed_token_ids = {};
   std::optional<StructuredOutputs> structured_outputs = {};

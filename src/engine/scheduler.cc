@@ -32,8 +32,8 @@ bool Scheduler::Erase(std::vector<Work*>* works, const Work* work) const {
 void Scheduler::Add(Work* work) {
   CHECK(work->sequence.pages().empty() && !work->tokens.empty());
   work->arrival = arrivals_++;
-  // Room for this sequence and all that may be preempted. Allocation comes first: if it throws, the
-  // scheduler does not hold the work.
+  // Makes room for this sequence and for all sequences that may be preempted. The allocation comes
+  // first: if the allocation throws, the scheduler does not hold the work.
   const size_t most = waiting_.size() + 1 + static_cast<size_t>(options_.max_num_seqs);
   if (waiting_.capacity() < most) waiting_.reserve(2 * most);
   Insert(&waiting_, work);
@@ -87,7 +87,7 @@ void Scheduler::ScheduleWaiting() {
   for (size_t at = 0;
        at < waiting_.size() && tokens_left_ > 0 && running() < options_.max_num_seqs;) {
     Work* work = waiting_[at];
-    if (work->waits) {  // was preempted while it waits for its mask
+    if (work->waits) {  // preempted, and still waiting for a mask
       ++at;
       continue;
     }

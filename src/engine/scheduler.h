@@ -1,11 +1,11 @@
 // Decides which tokens of which sequences the next step computes, and which KV pages the sequences
-// hold. There are no phases: each sequence catches up with its tokens, within one budget of tokens
-// per step. Running sequences go first, then waiting sequences. Both groups are ordered by priority
-// (under kPriority), then by arrival. If no page is left, the last running sequence returns its
-// pages and waits to start over; the sequence keeps its tokens. Drafts get only the tokens, rows of
-// logits and pages that no sequence needs otherwise. The rules are vLLM's
-// (vllm/v1/core/sched/scheduler.py). The engine owns the scheduler and uses it on the engine's
-// thread. The scheduler knows nothing about models or texts.
+// hold. There is no separate prefill phase: each step computes as many of a sequence's remaining
+// tokens as the step's budget of tokens allows. Running sequences go first, then waiting sequences.
+// Both groups are ordered by priority (under kPriority), then by arrival. If no page is left, the
+// last running sequence returns its pages and waits to start over; the sequence keeps its tokens.
+// Drafts get only the tokens, rows of logits and pages that the step does not need for other
+// tokens. The rules are vLLM's (vllm/v1/core/sched/scheduler.py). The engine owns the scheduler and
+// uses it on the engine's thread. The scheduler knows nothing about models or texts.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,9 @@ namespace merope {
 enum class SchedulingPolicy : uint8_t { kFcfs, kPriority };
 
 struct SchedulerOptions {
-  int64_t max_num_seqs = 256;    // most running sequences
-  int64_t max_batch_tokens = 0;  // most tokens of one step
-  int64_t max_logit_rows = 0;    // most tokens of one step that need logits
+  int64_t max_num_seqs = 256;    // maximum number of running sequences
+  int64_t max_batch_tokens = 0;  // maximum number of tokens of one step
+  int64_t max_logit_rows = 0;    // maximum number of rows of logits of one step
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool prefix_cache = true;
 };
@@ -49,7 +49,7 @@ struct Work {
   // scheduled.
   int64_t cached_tokens = 0;
   bool admitted = false;  // was scheduled at least once; Schedule sets it
-  bool waits = false;     // must not be scheduled now: its possible next tokens are not known yet
+  bool waits = false;     // not scheduled now, because the mask of the next token is not ready
 };
 
 // One sequence's part of the next step: the tokens, then the draft, from position
@@ -67,8 +67,8 @@ class Scheduler {
  public:
   Scheduler(KvCache& kv, const SchedulerOptions& options);
 
-  // Puts the work behind the waiting ones (under kPriority: in the order of priority). Waiting
-  // sequences hold no pages, so the sequence must be empty.
+  // Puts the work behind all waiting work. Under kPriority, the order of priority comes first.
+  // Waiting sequences hold no pages, so the sequence must be empty.
   void Add(Work* work);
   // Removes a waiting or running work that has ended or was aborted. Returns its pages to the KV
   // cache.

@@ -27,8 +27,8 @@
 
 namespace {
 
-// The most CPU time for one grammar. The counts below predict xgrammar's work only roughly. Debug
-// builds and sanitizers take several times as long.
+// The limit on the CPU time for one grammar. The counts below predict xgrammar's work only roughly.
+// Debug builds and sanitizers take several times as long.
 #if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 constexpr double kMaxSeconds = 1.8;
 #else
@@ -46,7 +46,7 @@ double ThreadSeconds() {
 
 // xgrammar calls these functions (XGRAMMAR_LOG_CUSTOMIZE and cmake/xgrammar.cmake). BeforePlace
 // ends a compilation that takes too long. LogFatalImpl throws the errors of xgrammar.
-// LogMessageImpl drops its messages.
+// LogMessageImpl drops xgrammar's messages.
 namespace xgrammar {
 
 void BeforePlace() {
@@ -74,7 +74,8 @@ constexpr int64_t kMaxRulesSize = 1 << 17;
 constexpr int64_t kMaxChecks = 32'000'000;
 // The limit for Rules::Predictions. One prediction takes about two nanoseconds.
 constexpr int64_t kMaxPredictions = 300'000'000;
-// The limit for Rules::Ambiguity. One check takes about five nanoseconds, in every step.
+// The limit for Rules::Ambiguity. The parser does these checks in every step. One check takes about
+// five nanoseconds.
 constexpr int64_t kMaxAmbiguity = 5'000'000;
 // Limits of the cache of compiled grammars. The bytes of a grammar include the parts that it shares
 // with other grammars.
@@ -200,8 +201,8 @@ struct Vocabulary {
         for (const Symbol& symbol : alternative) {
           if (const auto* set = std::get_if<CharSet>(&symbol)) checks += Beginning(*set);
           if (const auto* text = std::get_if<std::string>(&symbol)) {
-            // Few tokens fit a place in a text. xgrammar skips the other tokens. It skips all
-            // tokens that begin alike at once.
+            // Few tokens fit a place in a text. xgrammar skips the other tokens. Tokens with the
+            // same beginning are skipped together.
             for (const char c : *text) {
               const auto byte = static_cast<unsigned char>(c);
               checks += going_on[byte] + beginning[byte] / 64;

@@ -13,16 +13,16 @@
 
 namespace merope {
 
-class Grammar;  // a compiled grammar, immutable; a GrammarConstraint follows it
+class Grammar;  // a compiled grammar, immutable
 using CompiledGrammar = Result<std::shared_ptr<const Grammar>>;
 
-// Any thread may call it. Compile works on the caller's thread and holds no lock meanwhile. A call
-// of Compile waits for another call only in two cases: both want the same grammar, or the other
-// call is making the vocabulary for the first time.
+// Any thread may call a GrammarCompiler. Compile works on the caller's thread and holds no lock
+// meanwhile. A call of Compile waits for another call only in two cases: both want the same
+// grammar, or the other call is making the vocabulary for the first time.
 class GrammarCompiler {
  public:
   // The tokenizer must outlive the compiler. The constructor does not read the vocabulary. The
-  // first Compile reads it.
+  // first Compile reads the vocabulary.
   GrammarCompiler(const Tokenizer& tokenizer, int64_t vocab_size,
                   std::span<const int32_t> eos_token_ids);
   ~GrammarCompiler();

@@ -18,8 +18,8 @@ thread_local int64_t work_left = merope::TokenConstraint::kNoLimit;
 
 }  // namespace
 
-// cmake/xgrammar.cmake adds calls of this function to xgrammar. xgrammar calls it while it follows
-// a text.
+// cmake/xgrammar.cmake adds calls of this function to xgrammar. xgrammar calls BeforeWork while a
+// matcher follows a text.
 namespace xgrammar {
 
 void BeforeWork(int64_t amount) {

@@ -38,13 +38,13 @@ class TokenConstraint {
   // Removes the last n accepted tokens from the text.
   virtual void Rollback(int64_t n) = 0;
 
-  // The units that a sequence of `tokens` tokens may take in total: 0.2 s, plus 20 ms per token. A
-  // JSON object with free members takes 1.2 million units for its worst token, and 0.2 million
-  // units for an average token.
+  // The units that a sequence of `tokens` tokens may take in total: at most 0.2 s, plus 20 ms per
+  // token. A JSON object with free members takes 1.2 million units for its worst token, and 0.2
+  // million units for an average token.
   static constexpr int64_t MostWork(int64_t tokens) { return 10'000'000 + 1'000'000 * tokens; }
 };
 
-// Makes the constraint of a new sequence. The engine calls it on its own thread.
+// Makes the constraint of a new sequence. The engine's thread calls the maker.
 using ConstraintMaker = std::function<std::unique_ptr<TokenConstraint>()>;
 
 // Several constraints at once. A token may follow if every constraint allows it. If the constraints

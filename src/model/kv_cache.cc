@@ -80,9 +80,9 @@ void KvCache::Publish(Sequence* sequence, std::span<const int32_t> tokens, std::
     const Prefix prefix = PrefixAt(*sequence, i, tokens, salt);
     const int32_t found = Find(prefix);
     if (found < 0) {
-      // The page is already in the prefix cache under another prefix: after a page that was
-      // evicted, or with another salt. Other sequences hold the page, so the entry stays, and
-      // Publish ends.
+      // The page is already in the prefix cache under another prefix: the page before was evicted,
+      // or the salt is another one. Other sequences hold the page, so the entry stays, and Publish
+      // ends.
       if (at(page).name != 0 && at(page).holders > 1) return;
       Forget(page);
       Insert(page, prefix);

@@ -2,7 +2,7 @@
 // sequence. Sequences that begin with the same tokens share their full pages. A page that no
 // sequence holds keeps its content until KvCache hands the page out again. Until then, a later
 // sequence can find the page: this is the prefix cache. The model owns the KvCache. The engine's
-// thread uses it.
+// thread uses the KvCache.
 #pragma once
 
 #include <cstdint>
@@ -85,9 +85,10 @@ class KvCache {
   friend class Sequence;
   friend struct KvCacheInside;  // tests/support/token_pages.h
 
-  // Identifies a page in the prefix cache: by the page's tokens and all tokens before the page. The
-  // name of the page before stands for all tokens before. Two pages that Find can reach never have
-  // both the same tokens and the same tokens before. A name is never used twice.
+  // Identifies a page in the prefix cache by two things: the tokens in the page, and all tokens of
+  // the pages before this page. The name of the previous page stands for all tokens of the pages
+  // before. If Find can reach two pages, these pages differ in at least one of the two things. A
+  // name is never used twice.
   struct Prefix {
     uint64_t before = 0;              // name of the page before; 0: none
     std::span<const int32_t> tokens;  // (kPageTokens)

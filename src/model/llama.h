@@ -19,8 +19,9 @@ namespace merope {
 
 struct LlamaOptions {
   int64_t max_model_len = 0;       // 0: the checkpoint's max_position_embeddings
-  int64_t max_batch_tokens = 512;  // most rows of one forward pass
-  // Most rows of logits of one forward pass. With a vocabulary of 65,536, one row takes 256 KiB.
+  int64_t max_batch_tokens = 512;  // maximum number of rows of one forward pass
+  // Maximum number of rows of logits of one forward pass. With a vocabulary of 65,536, one row
+  // takes 256 KiB.
   int64_t max_logit_rows = 128;
   int64_t kv_tokens = 0;  // KV cache capacity in tokens; 0: max_model_len
   bool eager = false;     // run op by op, without a plan
@@ -46,7 +47,7 @@ class Llama {
   static Result<std::unique_ptr<Llama>> Load(const Checkpoint& checkpoint, Backend& backend,
                                              const LlamaOptions& options,
                                              const LoadProgress& progress = {});
-  // The same, for weights that come only partly, or not at all, from a checkpoint's files.
+  // Loads the weights from any source, not only from a checkpoint's files.
   static Result<std::unique_ptr<Llama>> Load(const ModelConfig& config, const WeightSource& weights,
                                              Backend& backend, const LlamaOptions& options);
 
@@ -89,8 +90,8 @@ class Llama {
 
  private:
   Llama(const ModelConfig& config, Backend& backend, const LlamaOptions& options);
-  // In place, if the weights are rotated (int8): x · H. With the signs of the residual stream:
-  // x · Q, or x · Qᵀ if inverse.
+  // Does nothing unless the weights are rotated (int8). Multiplies x in place by H. With the signs
+  // of the residual stream, multiplies x by Q instead, or by Qᵀ if `inverse`.
   void Rotate(const Tensor& x, const Tensor& signs = {}, bool inverse = false);
   using LoadWeights = std::function<Result<LlamaWeights>()>;
   static Result<std::unique_ptr<Llama>> Make(const ModelConfig& config, Backend& backend,
@@ -115,8 +116,8 @@ class Llama {
   double capture_seconds_ = 0;
   Observer observer_;
 
-  // Activations. logit_x_ and logits_ have at most max_logit_rows rows, the others have
-  // max_batch_tokens rows.
+  // Activations. logit_x_ and logits_ have min(max_logit_rows, max_batch_tokens) rows. The other
+  // tensors have max_batch_tokens rows.
   Tensor x_, normed_, qkv_, attention_, gate_up_, activated_, delta_, logit_x_, logits_;
   // The description of the step. Forward rebuilds it each time.
   std::vector<int32_t> tokens_, logit_rows_;

@@ -103,7 +103,8 @@ class FileTarget : public WeightTarget {
   std::deque<Matrix> matrices_;
 };
 
-// The destructor removes the directory. A directory that was renamed before then stays.
+// Removes the directory at `path` in the destructor. After Replace has renamed the directory, there
+// is nothing at `path`, so the destructor removes nothing.
 class TemporaryDirectory {
  public:
   explicit TemporaryDirectory(std::string path) : path_(std::move(path)) {}

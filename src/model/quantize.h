@@ -1,6 +1,6 @@
-// Quantizes a checkpoint once and writes the result into a new directory. The integers are the same
-// as those of loading the checkpoint with the dtype int8 or int4. `merope quantize` calls Quantize,
-// on its own thread.
+// Quantizes a checkpoint once and writes the result into a new directory. A back end makes the same
+// integers if it loads the checkpoint with the dtype int8 or int4. The command `merope quantize`
+// calls Quantize.
 //
 //   config.json         the model's config, plus quantization_config: the parameters of the
 //                       quantization and the version that made it
@@ -27,7 +27,7 @@ struct QuantizeOptions {
 };
 
 struct QuantizeResult {
-  int64_t source_bytes = 0, bytes = 0;  // of weights
+  int64_t source_bytes = 0, bytes = 0;  // of the weights before and after
 };
 
 // Writes into a temporary directory beside `directory`. Renames the temporary directory to

@@ -19,8 +19,8 @@ double Llama3Frequency(double frequency, const RopeScaling& rope) {
   return (1 - smooth) * frequency / rope.factor + smooth * frequency;
 }
 
-// YaRN (arXiv 2309.00071): the pair whose angle makes `rotations` full turns within the original
-// context, as a real number.
+// YaRN (arXiv 2309.00071): the index, as a real number, of the pair whose angle makes `rotations`
+// full turns within the original context.
 double YarnDimension(double rotations, const ModelConfig& config) {
   const auto original = static_cast<double>(config.rope.original_max_position_embeddings);
   return static_cast<double>(config.head_dim) *

@@ -129,7 +129,7 @@ Result<Value> ReadOpenAiMessage(const jinja::Mapping& message, const std::string
   }
   if (calls != nullptr && !calls->is_none()) {
     TRY_ASSIGN(Value read, EachObject(*calls, where + ".tool_calls", ReadToolCall));
-    if (read.sequence()->items.empty()) read = Value::NoneValue();  // hides an empty list
+    if (read.sequence()->items.empty()) read = Value::NoneValue();  // the template sees no list
     Put("tool_calls", std::move(read), &entries);
   }
   return Value::Map(std::move(entries));
@@ -159,7 +159,8 @@ Result<MarkedMessages> MarkEnd(const Value& messages, const std::string& field,
   const Value* given = message.Find(field);
   if (given == nullptr) return fail(fmt::format("\"{}\" in the last message, found none", field));
   const Value last = *given;
-  // ReadMessages has copied the reasoning to other names. A template reads one of them.
+  // ReadMessages has copied the reasoning to other names. A template may read any of these names,
+  // so the mark goes into all of them.
   std::vector<std::string> fields = {field};
   if (std::ranges::find(kReasoning, field) != kReasoning.end()) {
     fields.clear();

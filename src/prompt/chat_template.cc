@@ -22,7 +22,7 @@ Result<Value> ToValue(std::span<const ChatMessage> messages) {
   return Value::List(std::move(values));
 }
 
-// A list of objects, or none.
+// Checks that value is a list of objects, or none.
 Status CheckObjects(const std::string& name, const Value& value) {
   if (value.is_none()) return {};
   if (value.sequence() == nullptr)

@@ -45,8 +45,9 @@ class ChatTemplate {
   // becomes an Error.
   Result<std::string> Render(std::span<const ChatMessage> messages,
                              const ChatTemplateOptions& options) const;
-  // The same, from JSON. messages: an array of objects; a template sees all their fields that are
-  // not null. variables: an object with the template's other variables ("documents", "tools", …).
+  // Renders messages that are given as JSON. messages: an array of objects; a template sees every
+  // field that is not null. variables: an object with the template's other variables ("documents",
+  // "tools", …).
   Result<std::string> RenderJson(std::string_view messages, std::string_view variables,
                                  const ChatTemplateOptions& options) const;
 

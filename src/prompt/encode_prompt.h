@@ -23,9 +23,9 @@ Result<std::vector<int32_t>> EncodeChat(const Tokenizer& tokenizer, const ChatTe
                                         std::span<const ChatMessage> messages,
                                         const ChatTemplateOptions& options);
 
-// A question in the form that the model was trained on: rendered by the model's chat template.
-// Without a template: in the RAG protocol, if the vocabulary has the protocol's tokens; otherwise
-// plain.
+// A question in the form that the model was trained on. If the model has a chat template, the
+// template renders the question. Otherwise, if the vocabulary has the tokens of the RAG protocol,
+// the question becomes a RAG prompt without sources. Otherwise the question is a plain prompt.
 struct QuestionPrompt {
   std::string_view form;  // "chat", "rag" or "plain"
   std::vector<int32_t> ids;

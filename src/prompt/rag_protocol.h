@@ -1,7 +1,7 @@
 // The prompt protocol of the Pleias-RAG models: a query and numbered sources between special
-// tokens. After the prompt, the model writes its analysis and its answer. Only these functions put
-// the protocol's tokens into a prompt, as ids. The text of users and documents is encoded as plain
-// text, so that no text can forge a token. Pure functions. Any thread may call them.
+// tokens. After the prompt, the model writes its analysis and its answer. These functions insert
+// the protocol's tokens as ids. They encode the text of users and documents as plain text, so that
+// no text can forge a token. Pure functions. Any thread may call them.
 //
 //   <|query_start|>QUERY<|query_end|>\n
 //   <|source_start|><|source_id|>1 SOURCE<|source_end|>\n        (for each source)

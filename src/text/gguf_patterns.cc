@@ -31,8 +31,9 @@ namespace {
   "ℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ" \
   "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
 
-// llama.cpp treats white space beyond ASCII as a vertical tab. These ranges contain no vertical
-// tab, so the pattern excludes white space.
+// llama.cpp replaces white space beyond ASCII by a vertical tab before it matches. No range below
+// contains the vertical tab, so llama.cpp's pattern never matches such white space. "&&\\S" removes
+// the white space from the ranges.
 #define EAST_ASIAN "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF&&\\S]+"
 
 constexpr auto kPatterns = std::to_array<GgufPatterns>({

@@ -47,9 +47,10 @@ struct TokenizerAdditions {
   };
   std::vector<Token> tokens;
   bool split_special = false;  // special tokens written out in a text are plain text
-  // The add_prefix_space of a tokenizer_class that has this setting. byte_level_prefix: the setting
-  // for ByteLevel. metaspace_scheme: the setting as the prepend_scheme of the Metaspace that
-  // transformers uses for Llama's class.
+  // Settings from tokenizer_config.json: whether a space goes before the first word. nullopt: there
+  // is no such setting, or transformers' class for this tokenizer (tokenizer_class) does not use
+  // the setting. byte_level_prefix: the add_prefix_space of the ByteLevel steps. metaspace_scheme:
+  // the prepend_scheme of the Metaspace step that transformers' LlamaTokenizer makes.
   std::optional<bool> byte_level_prefix;
   std::optional<std::string> metaspace_scheme;
 };

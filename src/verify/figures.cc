@@ -68,8 +68,9 @@ void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noi
       Outlier outlier{
           .prompt_id = id, .position = records[i].position, .bhattacharyya = 1 - m.hellinger2};
       if (emulated) {
-        // The divergence grows as the square of the error. The limit is three times the error of
-        // the emulated format, as for flips; hence the factor 9.
+        // The divergence grows as the square of the error. The limit on the error is three times
+        // the error of the emulated format, as for flips. Therefore the limit on the divergence has
+        // the factor 9.
         outlier.emulated_bhattacharyya = 1 - emulated->hellinger2;
         outlier.explained = m.hellinger2 <= 9 * emulated->hellinger2;
       }

@@ -9,7 +9,7 @@ namespace {
 
 // Rows of an attention tile: query rows that share one read of K and V.
 constexpr int64_t kAttentionRows = 24;
-// The most units of a quantized row of one head.
+// The maximum number of units of a quantized row of one head.
 constexpr int64_t kMaxInt8KvUnits = kMaxInt8HeadDim / 4 + 2;
 
 // The kernels are compiled for the group sizes of integer.h.

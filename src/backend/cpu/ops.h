@@ -76,7 +76,7 @@ class Ops {
   // them to out. If the matrix is packed, `unpacked` grows to the size of one panel in plain form.
   void Panels(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, Range panels,
               bool add, const Tensor& out, PageArray<uint32_t>* unpacked) const;
-  // The same for one panel. out is scratch memory for (n_rows, panel) values.
+  // Computes the columns of one panel. out is scratch memory for (n_rows, panel) values.
   void OnePanel(const PackedMatrix& matrix, const ProductInput& x, int64_t n_rows, int64_t panel,
                 float* out, PageArray<uint32_t>* unpacked) const;
   // Rotates all heads of x in one of the step's rows.
@@ -92,7 +92,7 @@ class Ops {
   // The number of tokens that attention takes at a time. Their query rows share one read of K and
   // V. group: query heads per K/V head.
   static int64_t AttentionTokens(int64_t group);
-  // The most query rows of an item that has AttentionTokens tokens.
+  // The maximum number of query rows of an item that has AttentionTokens tokens.
   static int64_t MaxAttentionRows(int64_t group);
   // Lists the step's items, of at most `tokens` tokens each, for `threads` threads to share. An
   // item has several heads if that leaves enough items for the threads.

@@ -93,10 +93,10 @@ struct PackedKv : KvMemory {
   // even multiplied by zero.
   void Store(int64_t page, int64_t layer, int64_t head, int64_t slot, const float* k,
              const float* v);
-  // The same for n dimensions from the even dimension `from` on, as bf16 pairs.
+  // As Store, for the n dimensions from the even dimension `from` on. k and v are bf16 pairs.
   void StorePairs(int64_t page, int64_t layer, int64_t head, int64_t slot, int64_t from, int64_t n,
                   const uint32_t* k, const uint32_t* v);
-  // The same for k and v quantized by the matmul kernels' `quantize`.
+  // As Store. k and v are quantized by the matmul kernels' `quantize`.
   void StoreQuantized(int64_t page, int64_t layer, int64_t head, int64_t slot, const uint32_t* k,
                       const uint32_t* v);
 

@@ -50,7 +50,7 @@ class CpuPlan : public Plan {
   void Attend(const FusedStep& step, int64_t layer, const Tensor& q, float scale, const Tensor& out,
               int thread, const Prepare& prepare);
   void SetGroup(const Tensor& q, const KvShape& kv);
-  int64_t MostByPanels() const;  // the most rows of a step that is split by panels
+  int64_t MostByPanels() const;  // maximum rows of a step split by panels
   int64_t Rows(const FusedStep& step) const;
   bool ByRows(const FusedStep& step) const;
 

@@ -1,5 +1,5 @@
 // A compiled grammar of xgrammar. No other header uses xgrammar's types. grammar_compiler.cc makes
-// a Grammar, and grammar_constraint.cc follows it.
+// a Grammar, and grammar_constraint.cc matches tokens against the Grammar.
 #pragma once
 
 #include <xgrammar/xgrammar.h>

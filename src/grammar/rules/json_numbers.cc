@@ -16,7 +16,7 @@ namespace {
 // Doubles distinguish all decimals of up to this many digits.
 constexpr size_t kExactDigits = 15;
 
-// The most digits of a bound before or after the point.
+// The maximum number of digits of a bound before or after the point.
 constexpr int64_t kMaxDigits = 20;
 
 // The absolute value of a bound: the digits before and after the point.

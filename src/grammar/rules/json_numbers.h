@@ -35,7 +35,7 @@ struct NumberBounds {
   std::optional<int64_t> multiple_of;             // 1 to 1,000
 };
 
-// Integers of 64 bits. They are unsigned if a bound requires this.
+// Integers from −2^63 to 2^63 − 1. A bound above 2^63 − 1 raises the upper end to at most 2^64 − 1.
 Result<Regular::Term> Integers(const NumberBounds& bounds, Regular* regular);
 // Decimals without an exponent. They have up to 6 digits after the point, or as many as a bound
 // has.

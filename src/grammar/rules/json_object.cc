@@ -12,9 +12,10 @@ namespace {
 constexpr size_t kMaxObjectStates = 16384;
 constexpr int64_t kMaxObjectSize = 1 << 16;
 
-// The position in an object. next: the next known property. any: whether a property has come.
-// other: whether one of the other properties has come. counted: the properties that count for min.
-// all: the properties that count for max.
+// The position in an object. next: the index of the next known property. any: whether the object
+// has a property so far. other: whether the object has one of the other properties so far. counted:
+// the number of properties so far that count for min, but at most min. all: the number of
+// properties so far; always 0 if there is no max.
 struct State {
   size_t next = 0;
   bool any = false, other = false;

@@ -1,5 +1,5 @@
-// Converts JSON objects with known and other properties to rules. json_schema_object.cc calls it on
-// the thread that compiles the grammar.
+// Converts JSON objects with known and other properties to rules. json_schema_object.cc calls
+// AddObject on the thread that compiles the grammar.
 #pragma once
 
 #include <cstdint>

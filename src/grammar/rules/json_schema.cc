@@ -14,8 +14,8 @@
 namespace merope {
 namespace {
 
-constexpr int64_t kMaxCount = 4096;   // most items, properties or characters in a bound
-constexpr size_t kMaxSchemas = 4096;  // most different schemas in a document
+constexpr int64_t kMaxCount = 4096;   // limit of a bound on items, properties or characters
+constexpr size_t kMaxSchemas = 4096;  // limit of different schemas in a document
 constexpr int64_t kMaxRules = 32768;
 
 // Keywords that restrict documents and are not supported.
@@ -109,7 +109,7 @@ Status SchemaCompiler::FillChoice(RuleId rule, const OrderedJson& schema,
   if (keyword == "oneOf") TRY(CheckExclusive(choices));
   OrderedJson beside = schema;
   beside.erase(keyword);
-  OrderedJson values = OrderedJson::array();  // of all choices that only list values
+  OrderedJson values = OrderedJson::array();  // the values of all choices that only list values
   for (size_t i = 0; i < choices.size(); ++i) {
     TRY_ASSIGN(const OrderedJson chosen, parts_.Choose(beside, choices[i]));
     const bool only_values =

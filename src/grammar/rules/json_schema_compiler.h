@@ -1,5 +1,5 @@
-// Converts one JSON schema to rules (json_schema.cc and json_schema_object.cc). One thread uses it,
-// once.
+// Converts one JSON schema to rules (json_schema.cc and json_schema_object.cc). Each SchemaCompiler
+// converts one schema, on one thread.
 #pragma once
 
 #include <cstdint>

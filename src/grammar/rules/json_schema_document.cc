@@ -9,7 +9,7 @@
 namespace merope {
 namespace {
 
-constexpr size_t kMaxMembers = 8192;  // most members of one object of a schema
+constexpr size_t kMaxMembers = 8192;  // limit of members in one object of a schema
 
 // The value of a keyword in kData is data. The value of a keyword in kMaps is an object whose names
 // the user chooses. The value of a keyword in kSchemas is a schema or a list of schemas.
@@ -150,7 +150,7 @@ bool TooManyMembers(const Json& value) {
 }  // namespace
 
 Result<OrderedJson> SchemaDocument(std::string_view text) {
-  TRY_ASSIGN(const Json sorted, ParseJson(text, "schema"));  // for its limits and its errors
+  TRY_ASSIGN(const Json sorted, ParseJson(text, "schema"));  // checks limits; reports errors
   if (TooManyMembers(sorted)) return Err("an object of more than {} members", kMaxMembers);
   IntegerChecks integers;
   OrderedJson::sax_parse(text, &integers);

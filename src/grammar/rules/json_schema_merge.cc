@@ -51,8 +51,8 @@ void AddPropertyPart(OrderedJson* schema, const OrderedJson& part) {
   if (std::find(others.begin(), others.end(), part) == others.end()) others.push_back(part);
 }
 
-// Moves a list of items (draft 7) to prefixItems, and additionalItems, which applies to the items
-// after the list, to items.
+// Converts the form of draft 7. A list in `items` becomes prefixItems. additionalItems, which
+// applies to the items after the list, becomes `items`.
 Status PlainItems(OrderedJson* schema) {
   const auto items = schema->find("items");
   if (items != schema->end() && items->is_array()) {

@@ -14,7 +14,6 @@
 
 namespace merope {
 
-// JSON that keeps the order of the schema's members.
 // Parses the text of a schema. In the document, every reference that begins with # is a pointer
 // from the root, whatever $id the reference stands in. Keywords that a dialect ignores are removed.
 Result<OrderedJson> SchemaDocument(std::string_view text);

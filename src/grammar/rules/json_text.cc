@@ -8,8 +8,8 @@
 namespace merope {
 namespace {
 
-// The characters that stand in a string without an escape: all except control characters, quotes
-// and backslashes.
+// The characters that stand in a string without an escape: all except ASCII control characters,
+// quotes and backslashes.
 const CharSet& Plain() {
   static const CharSet plain =
       CharSet({{0x20, 0x10FFFF}}) - CharSet({{'"', '"'}, {'\\', '\\'}, {0x7F, 0x7F}});
@@ -117,7 +117,8 @@ RuleId JsonText::Number() {
   const auto digits = [&](int64_t min, int64_t max) {
     return regular_.Repeat(regular_.Set(digit), min, max);
   };
-  // Enough digits for any double and any 64-bit integer, and exponents that do not overflow.
+  // Enough digits for the precision of a double and for a signed 64-bit integer. The exponent has
+  // at most two digits, so that no number overflows.
   const Regular::Term whole =
       regular_.Either({regular_.Text("0"), regular_.Join(regular_.Set(first), digits(0, 18))});
   const Regular::Term fraction = regular_.Join(regular_.Text("."), digits(1, 15));

@@ -26,7 +26,7 @@ class JsonText {
   RuleId Number();
   // A string with its quotes. The value of the string is in the language.
   Result<RuleId> String(Regular::Term value);
-  // Any string. Unlike the strings of other languages, it may contain any escape.
+  // Any string. Unlike a string of String, it may contain any escape.
   RuleId AnyString();
   // A text without quotes: a number.
   Result<RuleId> Bare(Regular::Term text);

@@ -77,7 +77,7 @@ class Regular {
     bool holds_empty = false;
     std::vector<Term> parts = {};
     int64_t a = 0, b = 0;  // set: its index; repetition: its bounds; divisor, remainder
-    int64_t depth = 0;     // nesting; the later parts of a join do not add to it
+    int64_t depth = 0;     // nesting; the later parts of a join add nothing
     auto Key() const { return std::tie(kind, parts, a, b); }
     bool operator<(const Node& other) const { return Key() < other.Key(); }
   };

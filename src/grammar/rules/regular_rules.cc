@@ -77,7 +77,7 @@ RuleId RegularRules::Exactly(const CharSet& set, int64_t count) {
     if (is_new) {
       known->second = rules_.Add();
       form_.add_step(set, less, &rules_[known->second]);
-      if (i == 1)  // no rule comes next
+      if (i == 1)  // removes `less`: no rule follows the last character
         for (Alternative& alternative : rules_[known->second].alternatives) alternative.pop_back();
     }
     rule = known->second;

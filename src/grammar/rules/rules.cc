@@ -12,7 +12,7 @@
 namespace merope {
 namespace {
 
-constexpr int64_t kMaxClosure = 4'000'000;  // most steps of Ambiguity from rule to rule
+constexpr int64_t kMaxClosure = 4'000'000;  // limit of the steps of Ambiguity from rule to rule
 
 void PrintCharacter(char32_t c, std::string* out) {
   const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
@@ -110,7 +110,9 @@ int64_t Rules::Predictions(int64_t limit) const {
   const std::vector<bool> nullable = Closed(false);
   std::vector<size_t> seen_by(rules_.size(), rules_.size());
   std::vector<size_t> pending;
-  std::vector<int64_t> places(rules_.size());  // places where a text of each rule may begin
+  // For each rule: the number of alternatives and symbols that Predictions looks at to find all
+  // places where a text of the rule may begin.
+  std::vector<int64_t> places(rules_.size());
   int64_t looked_at = 0, predictions = 0;
   for (size_t i = 0; i < rules_.size() && looked_at < limit; ++i) {
     const int64_t before = looked_at;

@@ -13,7 +13,8 @@ class CompileWork {
  public:
   // One step looks at one place of a term, a value or a symbol. A step takes 20 to 50 ns.
   static constexpr int64_t kMost = 12'000'000;
-  // The most levels of nested terms and values. Recursive functions walk through these levels.
+  // The maximum number of levels of nested terms and values. Recursive functions walk through these
+  // levels.
   static constexpr int64_t kMostDepth = 1000;
 
   // Returns false when too many steps are spent. A caller that cannot return an error then returns

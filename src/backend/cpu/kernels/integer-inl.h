@@ -121,8 +121,8 @@ HWY_INLINE VF LoadScales(const uint16_t* at) {
 }
 
 // a0 …: the sums of a group in integers. ta0 …: the sums of all groups in fp32. All are in
-// registers. kMaxWideRows is the most rows for which the registers hold the sums of four vectors; a
-// tile of more rows takes two vectors.
+// registers. kMaxWideRows is the maximum number of rows for which the registers hold the sums of
+// four vectors; a tile of more rows takes two vectors.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
 inline constexpr int kMaxWideRows = 3;
 #else

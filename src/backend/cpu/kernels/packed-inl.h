@@ -18,8 +18,8 @@ HWY_BEFORE_NAMESPACE();
 namespace merope::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The most rows for which every tile of a product unpacks the steps for itself. At this number,
-// unpacking in every tile and unpacking once take the same time on Zen 5.
+// The maximum number of rows for which every tile of a product unpacks the steps for itself. At
+// this number, unpacking in every tile and unpacking once take the same time on Zen 5.
 inline constexpr int64_t kMaxPackedRows = 24;
 
 // A step has two vectors of sign-and-mantissa bytes (the first for the panel's vectors a and b, the
@@ -77,7 +77,7 @@ struct PackedBf16 : Bf16 {
   };
 };
 
-// The same, but also writes the unpacked steps to `plain`, for the rows that follow.
+// A PackedBf16 that also writes the unpacked steps to `plain`, for the rows that follow.
 struct UnpackingBf16 : PackedBf16 {
   struct Reader : PackedBf16::Reader {
     uint32_t* plain;
