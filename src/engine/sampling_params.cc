@@ -20,6 +20,7 @@ std::string Describe(const FieldRange& range, bool whole) {
   };
   const std::string_view noun = whole ? "" : "a number ";
   const bool bounded = std::isfinite(range.most);
+  if (!std::isfinite(range.least)) return "a finite number";  // no field is bounded only above
   if (range.open && bounded)
     return fmt::format("{}above {}, up to {}", noun, number(range.least), number(range.most));
   if (range.open) return fmt::format("{}above {}", noun, number(range.least));

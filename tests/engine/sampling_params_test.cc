@@ -68,6 +68,22 @@ TEST(SettleTest, NumbersKeepToTheirRanges) {
   }
 }
 
+// The messages are made from the ranges of ForEachSamplingField.
+TEST(SettleTest, ErrorsNameTheRange) {
+  const std::pair<Change, std::string_view> cases[] = {
+      {[](auto& p) { p.n = 16385; }, "n: expected 1 to 16384, found 16385"},
+      {[](auto& p) { p.presence_penalty = 3; },
+       "presence_penalty: expected a number from −2 to 2, found 3"},
+      {[](auto& p) { p.repetition_penalty = 0; },
+       "repetition_penalty: expected a number above 0, found 0"},
+      {[](auto& p) { p.temperature = -1; }, "temperature: expected 0 or more, found -1"},
+      {[](auto& p) { p.top_p = 2; }, "top_p: expected a number above 0, up to 1, found 2"},
+      {[](auto& p) { p.top_k = -2; }, "top_k: expected −1 or more, found -2"},
+      {[](auto& p) { p.max_tokens = 0; }, "max_tokens: expected 1 or more, found 0"},
+  };
+  for (const auto& [change, expected] : cases) EXPECT_EQ(Refusal(change), expected);
+}
+
 TEST(SettleTest, IntegersKeepToTheirRanges) {
   struct Field {
     std::string_view name;
