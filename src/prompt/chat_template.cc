@@ -56,7 +56,8 @@ Result<std::optional<ChatTemplate>> LoadChatTemplate(const Checkpoint& checkpoin
   return std::optional(std::move(chat));
 }
 
-Result<std::string> ChatTemplate::Run(const Value& given, const jinja::Variables& more,
+Result<std::string> ChatTemplate::Run(const Value& given_messages,
+                                      const jinja::Variables& more_variables,
                                       const ChatTemplateOptions& options) const {
   // The variables that transformers' apply_chat_template gives: tools and documents are none. A
   // special token that does not exist is undefined.
@@ -67,7 +68,7 @@ Result<std::string> ChatTemplate::Run(const Value& given, const jinja::Variables
       {"add_generation_prompt", Value::Bool(options.add_generation_prompt)}};
   for (const auto& [name, text_of] : special_tokens_)
     variables.emplace_back(name, Value::String(text_of));
-  for (const auto& [name, value] : more) {
+  for (const auto& [name, value] : more_variables) {
     std::erase_if(variables, [&](const auto& variable) { return variable.first == name; });
     variables.emplace_back(name, value);
   }
@@ -79,7 +80,7 @@ Result<std::string> ChatTemplate::Run(const Value& given, const jinja::Variables
     if (!*tool_use_) return std::unexpected(tool_use_->error());
     chosen = &**tool_use_;
   }
-  Value messages = given;
+  Value messages = given_messages;
   if (options.openai_messages) {
     TRY_ASSIGN(messages, ReadOpenAiMessages(messages, !chosen->takes_parts));
   }

@@ -60,7 +60,8 @@ class ChatTemplate {
   explicit ChatTemplate(Text text) : text_(std::move(text)) {}
   static Result<Text> ParseText(std::string source, std::string file);
   // The variable `tools` decides which text is used.
-  Result<std::string> Run(const jinja::Value& messages, const jinja::Variables& variables,
+  Result<std::string> Run(const jinja::Value& given_messages,
+                          const jinja::Variables& more_variables,
                           const ChatTemplateOptions& options) const;
 
   Text text_;

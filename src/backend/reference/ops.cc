@@ -74,9 +74,9 @@ void Ops::Run(const Op& op) {
   }
 }
 
-void Ops::Embed(const DenseMatrix& dense, const Tensor& out) const {
+void Ops::Embed(const DenseMatrix& table, const Tensor& out) const {
   for (size_t i = 0; i < step_.tokens.size(); ++i)
-    std::copy_n(dense.Row(step_.tokens[i]), out.cols,
+    std::copy_n(table.Row(step_.tokens[i]), out.cols,
                 out.data + static_cast<int64_t>(i) * out.stride);
 }
 
@@ -106,15 +106,15 @@ void Ops::LayerNorm(const Op& op) {
   }
 }
 
-void Ops::MatMul(const Tensor& x, const DenseMatrix& dense, const Tensor& out) {
+void Ops::MatMul(const Tensor& x, const DenseMatrix& matrix, const Tensor& out) {
   const std::vector<float> rounded =
-      dense.x_group > 0 ? QuantizedRows(x, dense.x_group) : RoundedRows(x);
-  team_.ForRanges(dense.out_features, [&](int64_t begin, int64_t end) {
+      matrix.x_group > 0 ? QuantizedRows(x, matrix.x_group) : RoundedRows(x);
+  team_.ForRanges(matrix.out_features, [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; ++j)
       for (int64_t row = 0; row < x.rows; ++row) {
-        const double sum = Dot(rounded.data() + row * x.cols, dense.Row(j), x.cols);
-        out.data[row * out.stride + j] =
-            static_cast<float>(dense.bias.empty() ? sum : sum + dense.bias[static_cast<size_t>(j)]);
+        const double sum = Dot(rounded.data() + row * x.cols, matrix.Row(j), x.cols);
+        out.data[row * out.stride + j] = static_cast<float>(
+            matrix.bias.empty() ? sum : sum + matrix.bias[static_cast<size_t>(j)]);
       }
   });
 }
