@@ -20,7 +20,7 @@ CLANG_VERSION=19
 
 # The oracles that tests compare with.
 TORCH=torch==2.13.0
-ORACLES="transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 gguf==0.19.0 accelerate==1.15.0 numpy==2.4.6 scipy==1.17.1 jinja2==3.1.6 jsonschema==4.26.0 sentencepiece==0.2.3 xllamacpp==2026.10.11549"
+ORACLES="transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 gguf==0.19.0 accelerate==1.15.0 numpy==2.4.6 scipy==1.17.1 jinja2==3.1.6 jsonschema==4.26.0 sentencepiece==0.2.3 modelscope==1.40.2 xllamacpp==2026.10.11549"
 
 # The source package of jsonschema, which contains the official JSON-Schema-Test-Suite.
 JSONSCHEMA_SOURCES=jsonschema==4.26.0

@@ -9,7 +9,7 @@
 #include <set>
 #include <vector>
 
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "base/threads.h"
 
 namespace merope {

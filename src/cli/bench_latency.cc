@@ -11,6 +11,7 @@
 #include "bench/latency.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/table.h"
 #include "engine/load.h"
@@ -148,8 +149,8 @@ Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
 
 Result<int> RunLatency(const LatencyArguments& arguments) {
   const Stopwatch open_watch;
-  TRY_ASSIGN(const Checkpoint checkpoint,
-             OpenLimited(arguments.model, {arguments.max_model_len, {}}));
+  TRY_ASSIGN(const std::string model, FindModel(arguments.model));
+  TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(model, {arguments.max_model_len, {}}));
   const double open_seconds = open_watch.Seconds();
   TRY(Validate(arguments.latency, checkpoint.config().max_position_embeddings));
   std::vector<Loaded> all;
@@ -184,8 +185,7 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
       "the multiply-add peak");
   const auto arguments = std::make_shared<LatencyArguments>();
   LatencyOptions& latency = arguments->latency;
-  command->add_option("MODEL", arguments->model, "A Hugging Face directory, or a .gguf file")
-      ->required();
+  AddModel(*command, &arguments->model);
   const auto list = [command](const char* name, auto& values, const char* help) {
     return command->add_option(name, values, help)->delimiter(',')->capture_default_str();
   };

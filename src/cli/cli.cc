@@ -40,6 +40,7 @@ int Main(int argc, char** argv) {
   Action chosen;
   AddRun(app, &chosen);
   AddBatch(app, &chosen);
+  AddPull(app, &chosen);
   AddInspect(app, &chosen);
   AddVerify(app, &chosen);
   AddBench(app, &chosen);

@@ -15,6 +15,7 @@ namespace merope {
 
 using Action = std::function<Result<int>()>;
 
+void AddPull(CLI::App& app, Action* chosen);
 void AddInspect(CLI::App& app, Action* chosen);
 void AddSynth(CLI::App& app, Action* chosen);
 void AddQuantize(CLI::App& app, Action* chosen);

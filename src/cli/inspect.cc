@@ -12,6 +12,7 @@
 #include "checkpoint/weight_check.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/load.h"
@@ -284,7 +285,8 @@ std::string ToText(const Checkpoint& checkpoint, const Inspection& found) {
 }
 
 Result<int> Inspect(const InspectArguments& arguments) {
-  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.path));
+  TRY_ASSIGN(const std::string path, FindModel(arguments.path));
+  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(path));
   Inspection found;
   if (arguments.request_tokens > 0) {
     found.request_tokens = arguments.request_tokens;
@@ -316,7 +318,7 @@ void AddInspect(CLI::App& app, Action* chosen) {
   CLI::App* inspect =
       app.add_subcommand("inspect", "Print the contents of a checkpoint, and check its weights");
   auto a = std::make_shared<InspectArguments>();
-  inspect->add_option("MODEL", a->path, "A Hugging Face directory, or a .gguf file")->required();
+  AddModel(*inspect, &a->path);
   inspect
       ->add_option(
           "--kv-memory,--kv-cache-memory", a->kv_memory,

@@ -6,6 +6,7 @@
 
 #include "base/progress.h"
 #include "cli/command_line.h"
+#include "cli/hub_model.h"
 #include "template/date.h"
 
 namespace merope {
@@ -55,7 +56,7 @@ CLI::Validator OldDtype() {
 void AddModelOptions(CLI::App& command, ModelOptions* options) {
   ModelOptions& o = *options;
   LlamaOptions& llama = o.load.runtime.llama;
-  command.add_option("MODEL", o.load.path, "A Hugging Face directory, or a .gguf file")->required();
+  AddModel(command, &o.load.path);
   command
       .add_option(
           "--dtype", o.dtype,
@@ -127,6 +128,7 @@ Result<LoadedModel> LoadAndSay(ModelOptions options) {
   TRY_ASSIGN(runtime.weights, ParseWeightStorage(options.weights));
   TRY_ASSIGN(runtime.kv, ParseKvStorage(options.kv));
   runtime.max_num_seqs = options.many ? options.engine.max_num_seqs : 1;
+  TRY_ASSIGN(options.load.path, FindModel(options.load.path));
   TRY_ASSIGN(LoadedModel loaded, LoadModel(options.load));
   Say("{}: {}, {} weights run in {}, {}; {:.0f} MB of weights, loaded in {:.2f} s",
       loaded.checkpoint.path(), loaded.config().architecture, DTypeName(loaded.config().dtype),

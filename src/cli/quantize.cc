@@ -9,6 +9,7 @@
 #include "base/stopwatch.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
 
@@ -24,7 +25,8 @@ struct QuantizeArguments {
 Result<int> RunQuantize(QuantizeArguments arguments) {
   const Stopwatch watch;
   arguments.options.precision = arguments.dtype == "int8" ? Precision::kInt8 : Precision::kInt4;
-  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(arguments.model));
+  TRY_ASSIGN(const std::string model, FindModel(arguments.model));
+  TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(model));
   QuantizeResult result;
   {
     ProgressBar bar("quantizing");
@@ -54,7 +56,7 @@ void AddQuantize(CLI::App& app, Action* chosen) {
       "quantize",
       "Write a model with weights of 8 or 4 bits; the model loads without quantization");
   auto a = std::make_shared<QuantizeArguments>();
-  quantize->add_option("MODEL", a->model, "A Hugging Face directory, or a .gguf file")->required();
+  AddModel(*quantize, &a->model);
   quantize->add_option("OUT", a->directory, "Directory to write")->required();
   quantize->add_option("--dtype", a->dtype, "Type of the weights: int8 or int4")
       ->required()

@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/load.h"
@@ -62,6 +63,7 @@ Result<int> RunReport(ReportArguments arguments) {
   if (arguments.lang != "en") languages.push_back(Language::kChinese);
   // Checks the directory first: minutes of work must not be lost because of a read-only directory.
   TRY(PrepareReport(arguments.directory));
+  TRY_ASSIGN(options.model, FindModel(options.model));
 
   PhaseBars bars;
   TRY_ASSIGN(const ReportData data,
@@ -82,8 +84,7 @@ void AddReport(CLI::App& app, Action* chosen) {
   CLI::App* report = app.add_subcommand(
       "report", "Load, check, run, verify and measure a model, and write the adaptation report");
   const auto a = std::make_shared<ReportArguments>();
-  report->add_option("MODEL", a->options.model, "A Hugging Face directory, or a .gguf file")
-      ->required();
+  AddModel(*report, &a->options.model);
   report->add_option("-o,--output", a->directory, "Directory to write the report into")->required();
   report->add_option("--lang", a->lang, "Language of the report: en, zh or both")
       ->check(CLI::IsMember({"en", "zh", "both"}))

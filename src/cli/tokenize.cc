@@ -13,6 +13,7 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/output.h"
 #include "text/tokenizer.h"
 
@@ -114,7 +115,8 @@ void AddTokenize(CLI::App& app, Action* chosen) {
   auto o = std::make_shared<TokenizeOptions>();
   tokenize
       ->add_option("MODEL", o->model,
-                   "Directory with a tokenizer.json, or .gguf file (also without weights)")
+                   "Directory with a tokenizer.json, or .gguf file (also without weights), or "
+                   "ORG/NAME[@REVISION] on Hugging Face")
       ->required();
   AddText(*tokenize, "TEXT", &o->text,
           "Text to tokenize; - or no text: the text comes from standard input");
@@ -129,7 +131,8 @@ void AddTokenize(CLI::App& app, Action* chosen) {
   tokenize->footer("Example: merope tokenize models/SmolLM2 \"Hello, world\"");
   tokenize->callback([o, chosen] {
     *chosen = [o]() -> Result<int> {
-      TRY_ASSIGN(const Tokenizer tokenizer, LoadTokenizerFrom(o->model));
+      TRY_ASSIGN(const std::string model, FindModel(o->model));
+      TRY_ASSIGN(const Tokenizer tokenizer, LoadTokenizerFrom(model));
       return o->lines.empty() ? PrintTokens(*o, tokenizer) : TokenizeLines(*o, tokenizer);
     };
   });
@@ -147,7 +150,8 @@ void AddTokenize(CLI::App& app, Action* chosen) {
   detokenize->footer("Example: merope detokenize models/SmolLM2 19556 28 905");
   detokenize->callback([d, chosen] {
     *chosen = [d]() -> Result<int> {
-      TRY_ASSIGN(const Tokenizer tokenizer, LoadTokenizerFrom(d->model));
+      TRY_ASSIGN(const std::string model, FindModel(d->model));
+      TRY_ASSIGN(const Tokenizer tokenizer, LoadTokenizerFrom(model));
       if (!d->lines.empty()) return DetokenizeLines(*d, tokenizer);
       TRY_ASSIGN(const std::string text, tokenizer.Decode(d->ids, d->skip_special));
       TRY(WriteOutput(d->json ? fmt::format("{{\"text\":{}}}\n", Quoted(text)) : text + "\n"));

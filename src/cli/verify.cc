@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "cli/verify_table.h"
@@ -69,6 +70,7 @@ Result<int> RunVerify(VerifyArguments arguments) {
                  : arguments.full ? VerifyMode::kFull
                                   : VerifyMode::kDefault;
   TRY_ASSIGN(options.target_kv, ParseKvStorage(arguments.kv));
+  TRY_ASSIGN(arguments.model, FindModel(arguments.model));
   TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(arguments.model, arguments.limit));
   const DType dtype = checkpoint.config().dtype;
   options.target = arguments.dtype.empty() && (!IsOwnInteger(dtype) || !options.target_file.empty())
@@ -80,7 +82,8 @@ Result<int> RunVerify(VerifyArguments arguments) {
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
   std::optional<Checkpoint> original;
   if (!arguments.original.empty()) {
-    TRY_ASSIGN(original, Checkpoint::Open(arguments.original));
+    TRY_ASSIGN(const std::string path, FindModel(arguments.original));
+    TRY_ASSIGN(original, Checkpoint::Open(path));
     options.original = &*original;
   }
   PhaseBars bars(VerifyPhases(options));
@@ -102,7 +105,7 @@ void AddVerify(CLI::App& app, Action* chosen) {
   CLI::App* verify =
       app.add_subcommand("verify", "Compare a model's precision with fp32, and give verdicts");
   auto a = std::make_shared<VerifyArguments>();
-  verify->add_option("MODEL", a->model, "A Hugging Face directory, or a .gguf file")->required();
+  AddModel(*verify, &a->model);
   verify
       ->add_option(
           "--dtype", a->dtype,

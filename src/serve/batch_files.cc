@@ -13,7 +13,7 @@
 #include <span>
 
 #include "base/json.h"
-#include "base/sha256.h"
+#include "base/digest.h"
 
 namespace merope {
 namespace {

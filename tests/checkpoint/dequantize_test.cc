@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/weight_source.h"
 #include "tests/checkpoint/support.h"

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "tests/checkpoint/support.h"
 #include "tests/support/gguf_convert.h"
 

@@ -238,6 +238,8 @@ ONCE = [
     (["synth", "--like", "{here}/config.json", "{here}/made", "--dtype", "f16"], 0, lines("F16, seed 0$"), TINY),
     (["synth", "--like", "{here}/config.json", "{here}/made", "--json"], 0, named(("directory", "{here}/made"), ("dtype", "BF16"), ("seed", 0)),
      TINY),
+    (["pull", "org/name"], 3, lambda done: lines_of_error(done, "HF_HUB_OFFLINE"), TINY),
+    (["pull", "org/name", "--file", "*.gguf", "--from", "modelscope", "--json"], 3, lambda done: lines_of_error(done, "HF_HUB_OFFLINE"), TINY),
     (["doctor"], 0, lines("^merope$", "^machine$"), TINY),
     (["doctor", "--json"], 0, lambda done: same({"merope", "machine"}, {"merope", "machine"} & set(done.json), "parts"), TINY),
 ]

@@ -20,9 +20,9 @@ CONFIG = {
 
 
 def run(*arguments, stdin=b"", env=None, timeout=300):
-    """Runs merope. Standard output and standard error are bytes."""
+    """Runs merope, without a network. Standard output and standard error are bytes."""
     return subprocess.run([BIN, *map(str, arguments)], input=stdin, capture_output=True, timeout=timeout,
-                          env={**os.environ, **(env or {})})
+                          env={**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})})
 
 
 class Case(unittest.TestCase):

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/sha256.h"
+#include "base/digest.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/synth.h"
 #include "tests/support/expect.h"

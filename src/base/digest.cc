@@ -1,4 +1,4 @@
-#include "base/sha256.h"
+#include "base/digest.h"
 
 #include <openssl/evp.h>
 
@@ -13,18 +13,22 @@ EVP_MD_CTX* Context(void* context) { return static_cast<EVP_MD_CTX*>(context); }
 
 }  // namespace
 
-void Sha256::Free::operator()(void* context) const { EVP_MD_CTX_free(Context(context)); }
+void Digest::Free::operator()(void* context) const { EVP_MD_CTX_free(Context(context)); }
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
+Digest::Digest(const void* algorithm) : context_(EVP_MD_CTX_new()) {
   CHECK(context_ != nullptr &&
-        EVP_DigestInit_ex(Context(context_.get()), EVP_sha256(), nullptr) == 1);
+        EVP_DigestInit_ex(Context(context_.get()), static_cast<const EVP_MD*>(algorithm),
+                          nullptr) == 1);
 }
 
-void Sha256::Add(std::span<const std::byte> bytes) {
+Sha256::Sha256() : Digest(EVP_sha256()) {}
+Sha1::Sha1() : Digest(EVP_sha1()) {}
+
+void Digest::Add(std::span<const std::byte> bytes) {
   CHECK(EVP_DigestUpdate(Context(context_.get()), bytes.data(), bytes.size()) == 1);
 }
 
-std::string Sha256::Hex() {
+std::string Digest::Hex() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
   unsigned size = 0;
   CHECK(EVP_DigestFinal_ex(Context(context_.get()), digest.data(), &size) == 1);
