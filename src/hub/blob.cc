@@ -108,13 +108,14 @@ Status Blob::Write(int64_t offset, std::string_view bytes) const {
 Result<int64_t> Blob::MarkWritten(int64_t first, int64_t last) {
   // All pieces before the last one that is marked already are marked too, so the search goes
   // backwards.
-  size_t end = static_cast<size_t>(last / kPiece);
-  if (last == file_.size) end = pieces_.size();
+  const size_t begin = static_cast<size_t>(first / kPiece);
+  const size_t end = last == file_.size ? pieces_.size() : static_cast<size_t>(last / kPiece);
   int64_t bytes = 0;
-  for (size_t i = end; i-- > static_cast<size_t>(first / kPiece) && pieces_[i] != kWritten;) {
-    if (!WriteAll(done_, {&kWritten, 1}, static_cast<int64_t>(i))) return Fault("cannot write");
-    pieces_[i] = kWritten;
-    bytes += PieceEnd(i) - static_cast<int64_t>(i) * kPiece;
+  for (size_t i = end; i > begin && pieces_[i - 1] != kWritten; --i) {
+    const size_t piece = i - 1;
+    if (!WriteAll(done_, {&kWritten, 1}, static_cast<int64_t>(piece))) return Fault("cannot write");
+    pieces_[piece] = kWritten;
+    bytes += PieceEnd(piece) - static_cast<int64_t>(piece) * kPiece;
   }
   return bytes;
 }

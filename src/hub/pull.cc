@@ -21,9 +21,8 @@ int64_t TotalBytes(std::ranges::input_range auto&& files) {
 // Fetches the index of shards, and adds the shards that it names.
 Status AddShards(const HubAccess& hub, const RepoCache& repo, const HubListing& listing,
                  const PullEvents& events, std::vector<HubFile>* files, int64_t* fetched) {
-  const auto index = std::ranges::find(*files, kShardIndex, &HubFile::path);
-  if (index == files->end()) return {};
-  const HubFile file = *index;
+  if (std::ranges::find(*files, kShardIndex, &HubFile::path) == files->end()) return {};
+  const HubFile& file = *std::ranges::find(listing.files, kShardIndex, &HubFile::path);
   TRY_ASSIGN(const int64_t bytes, Download(hub, repo, listing.commit, std::span(&file, 1),
                                            PullEvents{.say = events.say, .progress = {}}));
   *fetched += bytes;

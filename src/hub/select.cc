@@ -69,7 +69,7 @@ Result<std::vector<HubFile>> SelectFiles(const HubListing& listing,
       files.push_back(*file);
       return files;
     }
-  const std::vector<HubFile> ggufs = Matching(listing, "*.gguf");
+  std::vector<HubFile> ggufs = Matching(listing, "*.gguf");
   if (ggufs.empty())
     return Err("expected model.safetensors, {} or a .gguf file, found {}", kShardIndex,
                Names(listing.files));

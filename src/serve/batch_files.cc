@@ -12,8 +12,8 @@
 #include <filesystem>
 #include <span>
 
-#include "base/json.h"
 #include "base/digest.h"
+#include "base/json.h"
 
 namespace merope {
 namespace {

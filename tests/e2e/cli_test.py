@@ -16,7 +16,7 @@ import time
 import merope
 
 COMMANDS = ["run", "batch", "inspect", "verify", "bench latency", "bench throughput", "bench roofline", "report", "tokenize",
-            "detokenize", "quantize", "synth", "doctor", "completion"]
+            "detokenize", "quantize", "synth", "pull", "doctor", "completion"]
 
 # Values that are wrong for every model. There is no model "none": the program refuses the value before it opens the model.
 GENERATING = {"--dtype": ["int3", "", "BF16", "bf16,fp32"], "--weights": ["thin", ""], "--kv-dtype": ["int9", ""], "--threads": [0, "1e1"],
@@ -37,7 +37,7 @@ WRONG_VALUES = [
     ("bench throughput none", GENERATING | TOGETHER | {"--temperature": [-1], "--dataset": ["poems"]}),
     ("bench roofline", {"--seconds": [0], "--threads": [-1]}),
     ("report none -o out", {"--dtype": ["int3", "bf16,int3"], "--lang": ["fr"], "--threads": [0], "--kv-cache-memory": [0]}),
-    ("quantize none out", {"--dtype": ["int3"]}), ("synth out --like none", {"--dtype": ["int3"], "--seed": ["x"]})]
+    ("quantize none out", {"--dtype": ["int3"]}), ("pull none/none", {"--from": ["x", ""]}), ("synth out --like none", {"--dtype": ["int3"], "--seed": ["x"]})]
 
 
 class Help(merope.Case):
