@@ -148,8 +148,8 @@ Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
 }
 
 Result<int> RunLatency(const LatencyArguments& arguments) {
-  const Stopwatch open_watch;
   TRY_ASSIGN(const std::string model, FindModel(arguments.model));
+  const Stopwatch open_watch;
   TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(model, {arguments.max_model_len, {}}));
   const double open_seconds = open_watch.Seconds();
   TRY(Validate(arguments.latency, checkpoint.config().max_position_embeddings));

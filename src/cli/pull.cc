@@ -30,9 +30,9 @@ Result<int> RunPull(PullArguments arguments) {
     const PullProgress progress;
     TRY_ASSIGN(result, Pull(name, arguments.options, SettingsOfEnvironment(), progress.events()));
   }
-  Say("{} files, {:.1f} MB, of which {:.1f} MB were fetched in {:.1f} s; every hash is right",
-      result.files, static_cast<double>(result.bytes) / 1e6,
-      static_cast<double>(result.fetched_bytes) / 1e6, watch.Seconds());
+  Say("files: {}, {:.1f} MB; fetched and checked {:.1f} MB in {:.1f} s", result.files,
+      static_cast<double>(result.bytes) / 1e6, static_cast<double>(result.fetched_bytes) / 1e6,
+      watch.Seconds());
   TRY(WriteOutput(arguments.json ? JsonLine({{"model", name.id},
                                              {"hub", arguments.hub},
                                              {"revision", result.revision},

@@ -23,9 +23,9 @@ struct QuantizeArguments {
 };
 
 Result<int> RunQuantize(QuantizeArguments arguments) {
-  const Stopwatch watch;
   arguments.options.precision = arguments.dtype == "int8" ? Precision::kInt8 : Precision::kInt4;
   TRY_ASSIGN(const std::string model, FindModel(arguments.model));
+  const Stopwatch watch;
   TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(model));
   QuantizeResult result;
   {

@@ -133,8 +133,11 @@ std::string HttpResponse::Describe() const {
                                                                   {503, "Service Unavailable"},
                                                                   {504, "Gateway Timeout"}}};
   const auto* name = std::ranges::find(kNames, status, &std::pair<int, const char*>::first);
-  return name == kNames.end() ? fmt::format("HTTP status {}", status)
-                              : fmt::format("HTTP status {} {}", status, name->second);
+  std::string text = fmt::format("HTTP status {}", status);
+  if (name != kNames.end()) text += fmt::format(" {}", name->second);
+  if (const std::string_view wait = Header("retry-after"); !wait.empty())
+    text += fmt::format(", Retry-After: {}", wait);
+  return text;
 }
 
 void HttpClient::Free::operator()(void* handle) const { curl_easy_cleanup(handle); }

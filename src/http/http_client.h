@@ -27,7 +27,7 @@ struct HttpResponse {
   bool transient() const;
   // Empty if there is no such header. name: in lower case.
   std::string_view Header(std::string_view name) const;
-  // "404 Not Found", or the failure.
+  // "HTTP status 429 Too Many Requests, Retry-After: 9", or the failure.
   std::string Describe() const;
 };
 

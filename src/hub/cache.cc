@@ -11,7 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json.h"
 #include "base/mapped_file.h"
 #include "hub/select.h"
 
@@ -129,12 +128,9 @@ Result<std::string> ModelIn(const std::string& folder) {
     needed = {"config.json"};
   } else if (IsFile(index)) {
     needed = {"config.json"};
-    TRY_ASSIGN(const Json json, ReadJsonFile(index));
-    const auto map = json.is_object() ? json.find("weight_map") : json.end();
-    if (!json.is_object() || map == json.end() || !map->is_object())
-      return Err("{}: weight_map: expected an object", index);
-    for (const Json& shard : *map)
-      if (shard.is_string()) needed.push_back(shard.get<std::string>());
+    TRY_ASSIGN(const std::string text, ReadFile(index));
+    TRY_ASSIGN(const std::set<std::string> shards, ShardNames(text, index));
+    needed.insert(needed.end(), shards.begin(), shards.end());
   }
   for (const std::string& name : needed)
     if (!IsFile(folder + "/" + name)) return Err("{}: expected {}, found none", folder, name);

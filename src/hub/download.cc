@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -81,16 +82,21 @@ class Fetcher {
 
  private:
   void Work() {
-    HttpClient client;
-    while (const std::optional<Range> range = Next()) {
-      const Status fetched = Fetch(client, *range);
-      if (fetched) continue;
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = fetched.error();
-    }
+    Status fetched = FetchRanges();
     const std::lock_guard lock(mutex_);
+    if (!fetched && !error_) error_ = std::move(fetched).error();
     --running_;
     changed_.notify_all();
+  }
+
+  Status FetchRanges() {
+    try {
+      HttpClient client;
+      while (const std::optional<Range> range = Next()) TRY(Fetch(client, *range));
+      return {};
+    } catch (const std::bad_alloc&) {
+      return Err("out of memory");
+    }
   }
 
   std::optional<Range> Next() {
@@ -139,7 +145,7 @@ class Fetcher {
         return Err("{}: {} ({})", file.path, response->Describe(), PublicUrl(file.url));
       if (transfer.at > before) backoff.Reset();
       if (!backoff.Wait(*response, events_.say))
-        return Err("{}: {}, {} times ({}); the fetched bytes are kept", file.path,
+        return Err("{}: {} (tries: {}; {}); the fetched bytes are kept", file.path,
                    response->Describe(), backoff.tries(), PublicUrl(file.url));
     }
     return {};

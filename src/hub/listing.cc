@@ -103,8 +103,7 @@ std::unexpected<Error> Refused(const Query& query, const HttpResponse& response,
                response.Describe());
   if (code == "RevisionNotFound") return Err("{} has no revision \"{}\"", id, query.name.revision);
   if (response.status == 404 || response.status == 401) return NoModel(query);
-  return Err("{}: {}{}", PlaceOf(query, path), response.Describe(),
-             response.transient() ? fmt::format(", {} times", Backoff::kTries) : "");
+  return Err("{}: {}", PlaceOf(query, path), response.Describe());
 }
 
 // A file's name becomes a path in the cache.

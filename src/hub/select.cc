@@ -78,8 +78,7 @@ Result<std::vector<HubFile>> SelectFiles(const HubListing& listing,
   return ggufs;
 }
 
-Result<std::vector<HubFile>> SelectShards(const HubListing& listing, const std::string& text,
-                                          const std::string& place) {
+Result<std::set<std::string>> ShardNames(const std::string& text, const std::string& place) {
   TRY_ASSIGN(const Json json, ParseJson(text, place));
   const auto map = json.is_object() ? json.find("weight_map") : json.end();
   if (!json.is_object() || map == json.end() || !map->is_object())
@@ -91,6 +90,12 @@ Result<std::vector<HubFile>> SelectShards(const HubListing& listing, const std::
                  Describe(shard));
     names.insert(shard.get<std::string>());
   }
+  return names;
+}
+
+Result<std::vector<HubFile>> SelectShards(const HubListing& listing, const std::string& text,
+                                          const std::string& place) {
+  TRY_ASSIGN(const std::set<std::string> names, ShardNames(text, place));
   std::vector<HubFile> files;
   for (const std::string& name : names) {
     const HubFile* file = Find(listing, name);
