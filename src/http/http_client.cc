@@ -202,12 +202,12 @@ bool Backoff::Wait(const HttpResponse& response,
   constexpr double kFirst = 0.5, kMost = 300;
   if (tries_ >= kTries) return false;
   double seconds = kFirst * (1 << (tries_ - 1));
-  ++tries_;
   int asked = 0;
   const std::string_view text = response.Header("retry-after");
   if (std::from_chars(text.data(), text.data() + text.size(), asked).ec == std::errc() && asked > 0)
     seconds = std::max(seconds, static_cast<double>(asked));
   if (seconds > kMost) return false;
+  ++tries_;
   if (seconds > 2 && say)
     say(fmt::format("{}; the next try is in {:.0f} s", response.Describe(), seconds));
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));

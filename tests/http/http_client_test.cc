@@ -51,6 +51,7 @@ TEST(Backoff, EndsAfterItsTriesAndBeforeALongWait) {
   const HttpResponse long_wait{.status = 429, .headers = {{"retry-after", "301"}}};
   EXPECT_FALSE(backoff.Wait(long_wait, say));
   EXPECT_TRUE(told.empty());
+  EXPECT_EQ(backoff.tries(), 1);
   Backoff two;
   EXPECT_TRUE(two.Wait({.status = 503}, say));
   EXPECT_EQ(two.tries(), 2);
