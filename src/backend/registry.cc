@@ -13,7 +13,12 @@ using Entry = std::pair<std::string, BackendMaker>;
 std::vector<Entry>& Entries() {
   static std::vector<Entry> entries = {
       {std::string(kCpuBackend),
-       [](const BackendOptions& options) { return MakeCpuBackend(options); }},
+       [](const BackendOptions& options) -> Result<std::unique_ptr<Backend>> {
+         if (options.op_rounding != OpRounding::kNone)
+           return FieldErr("backend", "expected {}, which rounds after every op, found {}",
+                           kReferenceBackend, kCpuBackend);
+         return MakeCpuBackend(options);
+       }},
       {std::string(kReferenceBackend),
        [](const BackendOptions& options) { return MakeReferenceBackend(options); }}};
   return entries;

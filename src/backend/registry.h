@@ -22,11 +22,18 @@ enum class WeightStorage : uint8_t { kAuto, kPlain, kPacked };
 // with queries quantized in the same way and with probabilities of 16 bits.
 enum class KvStorage : uint8_t { kAuto, kInt8 };
 
+// What each op's result is rounded to. Other engines keep activations in the weights' type, so they
+// round after every op; merope keeps them in fp32. The reference emulates those engines. kBf16 and
+// kFp16 also say what the inputs of products and RoPE's cosines are rounded to. Only the reference
+// back end takes a value other than kNone, and only with Precision::kBf16.
+enum class OpRounding : uint8_t { kNone, kBf16, kFp16 };
+
 struct BackendOptions {
   Precision precision = Precision::kBf16;
   int threads = 0;  // 0: DefaultThreads()
   WeightStorage weights = WeightStorage::kAuto;
   KvStorage kv = KvStorage::kAuto;
+  OpRounding op_rounding = OpRounding::kNone;
 };
 
 // Back ends by name: kCpuBackend, kReferenceBackend and the registered back ends.

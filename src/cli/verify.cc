@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "cli/output.h"
 #include "cli/verify_table.h"
 #include "engine/load.h"
+#include "verify/endpoint_target.h"
 #include "verify/logits_file.h"
 #include "verify/result_json.h"
 #include "verify/suite.h"
@@ -24,6 +26,9 @@ struct VerifyArguments {
   std::string model, original, dtype, kv = "auto", dump_prompts, dump_logits;
   VerifyOptions options;
   ContextLimit limit;
+  EndpointOptions endpoint;  // url empty: none
+  TargetChoices choices;
+  std::string numerics, api_key_env, answers;
   bool quick = false, full = false, json = false, reference = false;
 };
 
@@ -62,6 +67,44 @@ Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint)
   return 0;
 }
 
+// Opens the endpoint, with the key from the environment and the answers of an earlier run.
+Result<Endpoint> OpenEndpoint(const VerifyArguments& arguments) {
+  EndpointOptions options = arguments.endpoint;
+  if (!arguments.api_key_env.empty()) {
+    const char* key = std::getenv(arguments.api_key_env.c_str());
+    if (key == nullptr || *key == '\0')
+      return Err("api-key-env: expected the environment variable {} to hold a key, found none",
+                 arguments.api_key_env);
+    options.api_key = key;
+  }
+  if (!arguments.answers.empty()) {
+    TRY_ASSIGN(options.answers, AnswersFile::Open(arguments.answers));
+  }
+  options.say = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  return Endpoint::Open(std::move(options));
+}
+
+Result<EndpointTarget> ProbeWithBar(Endpoint endpoint, const VerifyArguments& arguments,
+                                    const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
+  ProgressBar bar("probing the endpoint");
+  return ProbeTarget(std::move(endpoint), arguments.choices, checkpoint, tokenizer,
+                     arguments.options.mode,
+                     [&bar](int64_t done, int64_t total) { bar.Update(done, total); });
+}
+
+// Says what the verification will ask for.
+Status SayCost(const EndpointTarget& target, const VerifyArguments& arguments,
+               const Checkpoint& checkpoint) {
+  TRY_ASSIGN(const std::vector<VerifyPrompt> prompts, Prompts(arguments, checkpoint));
+  const ServerFacts& facts = target.endpoint.facts();
+  std::fprintf(stderr, "%s at %s, model %s: %zu requests of %lld tokens in all, numerics %s\n",
+               facts.software.empty() ? "server" : facts.software.c_str(), facts.url.c_str(),
+               facts.model.c_str(), prompts.size(),
+               static_cast<long long>(TokensToAsk(target.ask, prompts)),
+               NumericsName(target.numerics.precision, target.numerics.rounding).c_str());
+  return {};
+}
+
 Result<int> RunVerify(VerifyArguments arguments) {
   TRY_ASSIGN(const std::optional<Precision> precision,
              ParsePrecision(arguments.dtype.empty() ? "auto" : arguments.dtype));
@@ -71,6 +114,10 @@ Result<int> RunVerify(VerifyArguments arguments) {
                                   : VerifyMode::kDefault;
   TRY_ASSIGN(options.target_kv, ParseKvStorage(arguments.kv));
   TRY_ASSIGN(arguments.model, FindModel(arguments.model));
+  std::optional<Endpoint> endpoint;
+  if (!arguments.endpoint.url.empty()) {
+    TRY_ASSIGN(endpoint, OpenEndpoint(arguments));
+  }
   TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(arguments.model, arguments.limit));
   const DType dtype = checkpoint.config().dtype;
   options.target = arguments.dtype.empty() && (!IsOwnInteger(dtype) || !options.target_file.empty())
@@ -85,6 +132,22 @@ Result<int> RunVerify(VerifyArguments arguments) {
     TRY_ASSIGN(const std::string path, FindModel(arguments.original));
     TRY_ASSIGN(original, Checkpoint::Open(path));
     options.original = &*original;
+  }
+  if (!arguments.numerics.empty()) {
+    if (!endpoint && options.target_file.empty())
+      return Err("numerics: expected --endpoint or --target, found neither: --dtype names the "
+                 "arithmetic of merope's own target");
+    TRY_ASSIGN(arguments.choices.numerics, ParseNumerics(arguments.numerics));
+    options.target = arguments.choices.numerics->precision;
+    options.target_rounding = arguments.choices.numerics->rounding;
+  }
+  std::optional<EndpointTarget> target;
+  if (endpoint) {
+    TRY_ASSIGN(target, ProbeWithBar(std::move(*endpoint), arguments, checkpoint, tokenizer));
+    TRY(SayCost(*target, arguments, checkpoint));
+    options.endpoint = &*target;
+    options.target = target->numerics.precision;
+    options.target_rounding = target->numerics.rounding;
   }
   PhaseBars bars(VerifyPhases(options));
   options.progress = [&bars](std::string_view phase, int64_t done, int64_t total) {
@@ -129,11 +192,65 @@ void AddVerify(CLI::App& app, Action* chosen) {
   auto* against =
       verify->add_option("--against", a->options.against,
                          "Take the baseline from this file of logits (tools/dump_hf_logits.py)");
+  auto* target_file =
+      verify
+          ->add_option(
+              "--target", a->options.target_file,
+              "Judge the logits in this file, which another device computed in the format of "
+              "--dtype: whole rows or top-k (tools/dump_hf_logits.py)")
+          ->excludes(against);
+  CLI::Option* endpoint =
+      AddText(
+          *verify, "--endpoint", &a->endpoint.url,
+          "Judge the model that this OpenAI-compatible server runs (http://host:port); MODEL is "
+          "the fp32 reference")
+          ->excludes(against)
+          ->excludes(target_file);
+  AddText(*verify, "--model", &a->endpoint.model,
+          "Name of the model on the server (default: the first that the server lists)")
+      ->needs(endpoint);
+  AddText(*verify, "--api-key-env", &a->api_key_env,
+          "Environment variable that holds the server's API key")
+      ->needs(endpoint);
   verify
-      ->add_option("--target", a->options.target_file,
-                   "Judge the logits in this file, which another device computed in the format of "
-                   "--dtype: whole rows or top-k (tools/dump_hf_logits.py)")
-      ->excludes(against);
+      ->add_option("--numerics", a->numerics,
+                   "Arithmetic of the server or of the device of --target: bf16 (products in bf16, "
+                   "the rest in fp32), bf16-ops or fp16-ops (every op's result is rounded, as in "
+                   "PyTorch), fp32, int8, int4 or native (default: by the server's software)")
+      ->check(Parses(ParseNumerics));
+  verify
+      ->add_option("--generate", a->choices.generate,
+                   "Tokens that the server generates after each prompt (default: 64; 16 with "
+                   "--quick)")
+      ->check(Between(1, 4096))
+      ->needs(endpoint);
+  verify
+      ->add_option("--top-logprobs", a->choices.top_k,
+                   "Tokens with logprobs to ask for at each position")
+      ->check(Between(2, 1'000'000))
+      ->capture_default_str()
+      ->needs(endpoint);
+  verify->add_option("--concurrency", a->choices.concurrency, "Requests at the same time")
+      ->check(Between(1, 256))
+      ->capture_default_str()
+      ->needs(endpoint);
+  verify
+      ->add_option("--max-tokens-total", a->endpoint.max_tokens_total,
+                   "Stop before the requests, prompts included, take more tokens than this")
+      ->check(AtLeast(1))
+      ->default_str("no limit")
+      ->needs(endpoint);
+  verify
+      ->add_option("--timeout", a->endpoint.stall_seconds,
+                   "Seconds without a byte after which a request is tried again")
+      ->check(Between(1, 86'400))
+      ->capture_default_str()
+      ->needs(endpoint);
+  verify
+      ->add_option("--answers", a->answers,
+                   "Keep the server's answers in this file (JSON lines), and do not ask again for "
+                   "the answers that it has")
+      ->needs(endpoint);
   verify->add_option("--prompts", a->options.prompts,
                      "File of your own prompts to verify in addition: .jsonl with {\"prompt\": "
                      "\"…\"} on each line, or one prompt per line; with --dump-logits, a .json "
@@ -160,7 +277,10 @@ void AddVerify(CLI::App& app, Action* chosen) {
       "(a) the reference report's table, and (b) the full suite.\n"
       "The reference report is the public adaptation report of Pleias-RAG-350M on an Ascend\n"
       "NPU. docs/verification.md defines every figure and gate.\n\n"
-      "Example: merope verify --quick SmolLM2-135M-Instruct.gguf");
+      "Examples:\n"
+      "  merope verify --quick SmolLM2-135M-Instruct.gguf\n"
+      "  merope verify SmolLM2-135M-Instruct.gguf --endpoint http://localhost:8000\n"
+      "docs/endpoints.md describes the verification of a server.");
   verify->callback([a, chosen] { *chosen = [a] { return RunVerify(*a); }; });
 }
 

@@ -69,8 +69,10 @@ std::string FirstToken(const FirstTokenTable& table, bool color) {
 
 std::string Positions(const VerifyResult& result, bool color) {
   const PositionSuite& suite = result.positions;
-  std::string text = fmt::format("(b) The full vocabulary at {} positions of {} prompts\n\n",
-                                 suite.positions, suite.prompts);
+  std::string text =
+      fmt::format("(b) {} at {} positions of {} prompts\n\n",
+                  result.endpoint ? "The most probable tokens" : "The full vocabulary",
+                  suite.positions, suite.prompts);
   const auto row = [&text](std::string_view label, const MeasuredText& measured,
                            const std::array<std::string, 3>& rest) {
     std::string line = fmt::format("  {} {} {}", FitWidth(label, 34), FitWidth(measured.value, 12),
@@ -85,6 +87,7 @@ std::string Positions(const VerifyResult& result, bool color) {
         {ValueText(unit, f.median), ValueText(unit, f.p99), ValueText(unit, f.worst)});
   }
   for (const FigureKind& kind : FigureKinds()) {
+    if (!kind.HasValue(suite)) continue;
     if (kind.suite != nullptr) {
       std::optional<Interval> interval;
       if (kind.interval != nullptr) interval = suite.*kind.interval;
@@ -112,12 +115,26 @@ std::string Positions(const VerifyResult& result, bool color) {
          fmt::format("\n  (b): {}\n\n", Colored(suite.verdict, color));
 }
 
+std::string EndpointFindings(const EndpointResult& endpoint, bool color) {
+  std::string text =
+      fmt::format("The endpoint: {} requests, {} tokens, {} repeated tries; numerics {}{}\n\n",
+                  endpoint.requests, endpoint.tokens, endpoint.repeated_tries, endpoint.numerics,
+                  endpoint.numerics_assumed ? " (assumed; --numerics names others)" : "");
+  for (const ProbeFinding& f : endpoint.probe.findings) {
+    const std::string line = fmt::format("  {} {} {}", FitWidth(f.label, 44),
+                                         FitWidth(FoundName(f.found), 8), EscapeText(f.detail));
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return text + fmt::format("\n  probe: {}\n\n", Colored(endpoint.verdict, color));
+}
+
 }  // namespace
 
 std::string VerifyTable(const VerifyResult& result, bool color) {
   std::string text =
       fmt::format("merope verify, mode {}\n  model     {}\n  baseline  {}\n  target    {}\n\n",
                   VerifyModeName(result.mode), result.model, result.baseline, result.target);
+  if (result.endpoint) text += EndpointFindings(*result.endpoint, color);
   text += FirstToken(result.first_token, color) + Positions(result, color);
   if (result.verdict == Verdict::kInconclusive) {
     const NextStep step = WhatSettles(result);

@@ -16,17 +16,6 @@
 namespace merope {
 namespace {
 
-// The types of the checkpoint's quantized tensors, in descending order of bytes.
-std::vector<DType> QuantizedTypes(const Checkpoint& checkpoint) {
-  std::map<DType, size_t> bytes;
-  for (const TensorView& tensor : checkpoint.tensors())
-    if (IsQuantized(tensor.dtype)) bytes[tensor.dtype] += tensor.bytes.size();
-  std::vector<DType> types;
-  for (const auto& [type, size] : bytes) types.push_back(type);
-  std::ranges::stable_sort(types, std::ranges::greater(), [&](DType type) { return bytes[type]; });
-  return types;
-}
-
 // Approximate resident bytes of the weights.
 int64_t ExpectedWeightBytes(const Checkpoint& checkpoint, Precision precision) {
   int64_t values = 0, bytes = 0;
@@ -93,6 +82,16 @@ Precision DefaultPrecision(const Checkpoint& checkpoint) {
   return dtype == DType::kF32 || dtype == DType::kF16 ? Precision::kFp32 : Precision::kBf16;
 }
 
+std::vector<DType> QuantizedTypes(const Checkpoint& checkpoint) {
+  std::map<DType, size_t> bytes;
+  for (const TensorView& tensor : checkpoint.tensors())
+    if (IsQuantized(tensor.dtype)) bytes[tensor.dtype] += tensor.bytes.size();
+  std::vector<DType> types;
+  for (const auto& [type, size] : bytes) types.push_back(type);
+  std::ranges::stable_sort(types, std::ranges::greater(), [&](DType type) { return bytes[type]; });
+  return types;
+}
+
 Result<std::optional<Precision>> ParsePrecision(std::string_view name) {
   if (name == "auto") return std::nullopt;
   for (const Precision precision :
@@ -135,7 +134,7 @@ Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& 
   Runtime runtime;
   runtime.threads = options.threads > 0 ? options.threads : DefaultThreads();
   const BackendOptions made{options.precision.value_or(DefaultPrecision(checkpoint)),
-                            runtime.threads, options.weights, options.kv};
+                            runtime.threads, options.weights, options.kv, options.op_rounding};
   if (made.precision == Precision::kNative && QuantizedTypes(checkpoint).empty())
     return Err("{}: dtype native: expected a GGUF file's quantized weights, found {}",
                checkpoint.path(), DTypeName(checkpoint.config().dtype));

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "backend/registry.h"
 #include "base/error.h"
@@ -22,6 +23,7 @@ struct RuntimeOptions {
   int threads = 0;                          // 0: DefaultThreads()
   WeightStorage weights = WeightStorage::kAuto;
   KvStorage kv = KvStorage::kAuto;
+  OpRounding op_rounding = OpRounding::kNone;
   // The size of the KV cache. If llama.kv_tokens is 0, the cache is made for these bytes. Otherwise
   // these bytes must hold kv_tokens. nullopt with kv_tokens 0: the cache gets a share of the memory
   // that this process may still use, but no more than max_num_seqs sequences of max_model_len need.
@@ -80,6 +82,8 @@ Result<LoadedModel> LoadModel(const LoadOptions& options);
 // GGUF runs in kNative.
 inline constexpr int64_t kSmallModel = 500'000'000;
 Precision DefaultPrecision(const Checkpoint& checkpoint);
+// The types of the checkpoint's quantized tensors, in descending order of bytes.
+std::vector<DType> QuantizedTypes(const Checkpoint& checkpoint);
 // The name of the precision. For kNative, also the file's quantized types: "native (Q4_1, Q8_0)".
 std::string DescribePrecision(const Checkpoint& checkpoint, Precision precision);
 // Reads the value of --dtype: "auto" (nullopt) or a precision's name. kOldNative is the name of

@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kMaxBody = size_t{64} << 20;
 constexpr size_t kMaxHeaders = 1000;
 
-// What libcurl's callbacks share with Get.
+// What libcurl's callbacks share with Send.
 struct Exchange {
   CURL* curl;
   const HttpRequest& request;
@@ -150,14 +150,23 @@ HttpClient::HttpClient() {
 
 HttpClient::~HttpClient() = default;
 
-Result<HttpResponse> HttpClient::Get(const HttpRequest& request) {
+Result<HttpResponse> HttpClient::Send(const HttpRequest& request) {
   CURL* curl = curl_.get();
   curl_easy_reset(curl);  // keeps the connections
   Exchange exchange{curl, request, {}, {}};
   std::array<char, CURL_ERROR_SIZE> message = {};
   std::unique_ptr<curl_slist, FreeList> headers;
-  for (const std::string& header : request.headers)
+  const auto add = [&headers](const std::string& header) {
     headers.reset(curl_slist_append(headers.release(), header.c_str()));
+  };
+  for (const std::string& header : request.headers) add(header);
+  if (request.json) {
+    add("Content-Type: application/json");
+    add("Expect:");  // without it, libcurl waits for "100 Continue" before it sends a long body
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request.json->size()));
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.json->data());
+  }
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(curl, CURLOPT_USERAGENT, "merope/" MEROPE_VERSION);
@@ -214,11 +223,11 @@ bool Backoff::Wait(const HttpResponse& response,
   return true;
 }
 
-Result<HttpResponse> GetPatiently(HttpClient& client, const HttpRequest& request,
-                                  const std::function<void(const std::string&)>& say) {
+Result<HttpResponse> SendPatiently(HttpClient& client, const HttpRequest& request,
+                                   const std::function<void(const std::string&)>& say) {
   Backoff backoff;
   while (true) {
-    TRY_ASSIGN(HttpResponse response, client.Get(request));
+    TRY_ASSIGN(HttpResponse response, client.Send(request));
     if (!response.transient() || !backoff.Wait(response, say)) return response;
   }
 }

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,6 +34,8 @@ struct HttpResponse {
 
 struct HttpRequest {
   std::string url;
+  // A body makes the request a POST of JSON; without a body it is a GET.
+  std::optional<std::string> json = {};
   // "Name: value". At a redirect to another host, libcurl drops Authorization and Cookie.
   std::vector<std::string> headers = {};
   // Takes the bytes of the body of a 2xx answer. `head` has the status and the headers. An error
@@ -51,7 +54,7 @@ class HttpClient {
 
   // Errors are those that no later try mends: an unusable URL, too many redirects, a certificate
   // that is not trusted, a body beyond 64 MiB without a sink, or the sink's error.
-  Result<HttpResponse> Get(const HttpRequest& request);
+  Result<HttpResponse> Send(const HttpRequest& request);
 
  private:
   struct Free {
@@ -75,9 +78,9 @@ class Backoff {
   int tries_ = 1;
 };
 
-// Get, with a Backoff.
-Result<HttpResponse> GetPatiently(HttpClient& client, const HttpRequest& request,
-                                  const std::function<void(const std::string&)>& say);
+// Send, with a Backoff.
+Result<HttpResponse> SendPatiently(HttpClient& client, const HttpRequest& request,
+                                   const std::function<void(const std::string&)>& say);
 
 // The URL without its user, password and query, which may hold credentials. Messages use it.
 std::string PublicUrl(std::string_view url);

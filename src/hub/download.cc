@@ -133,7 +133,7 @@ class Fetcher {
       request.sink = [&](const HttpResponse& head, std::string_view bytes) {
         return Take(head, bytes, &transfer);
       };
-      auto response = client.Get(request);
+      auto response = client.Send(request);
       if (transfer.handed_over) return {};
       if (!response) return Within(file.path, response.error());
       if (response->ok() && transfer.at == transfer.range.last) return {};

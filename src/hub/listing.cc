@@ -27,7 +27,7 @@ Result<HttpResponse> Ask(const Query& query, const std::string& path) {
   const HttpRequest request{.url = query.hub.endpoint + path,
                             .headers = query.hub.headers,
                             .stall_seconds = query.hub.stall_seconds};
-  return GetPatiently(query.client, request, query.say);
+  return SendPatiently(query.client, request, query.say);
 }
 
 // The place of an API's answer, for messages.
@@ -57,7 +57,7 @@ std::string NearNames(const Query& query) {
     const HttpRequest request{.url = query.hub.endpoint + path,
                               .headers = query.hub.headers,
                               .stall_seconds = query.hub.stall_seconds};
-    const auto response = query.client.Get(request);
+    const auto response = query.client.Send(request);
     if (!response || !response->ok()) continue;
     const auto json = ParseJson(response->body, path);
     if (!json) continue;

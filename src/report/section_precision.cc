@@ -157,7 +157,7 @@ void WritePositions(const Section& s) {
                             {ValueText(kind.unit, f.worst)}});
   }
   for (const FigureKind& kind : FigureKinds()) {
-    if (kind.suite == nullptr) continue;
+    if (kind.suite == nullptr || !kind.HasValue(p)) continue;
     std::optional<Interval> interval;
     if (kind.interval != nullptr) interval = p.*kind.interval;
     MeasuredText measured = Measured(kind.unit, p.*kind.suite, interval);

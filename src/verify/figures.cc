@@ -99,6 +99,25 @@ void SameTop1(PositionSuite* suite) {
   suite->same_top1_interval = ClopperPearson(suite->same_top1_rate * trials, trials, kConfidence);
 }
 
+// The slope of the regression through the origin.
+void Slope(std::span<const PositionRecord> records, const ClusterBootstrap& bootstrap,
+           PositionSuite* suite) {
+  const size_t n_prompts = suite->by_prompt.size();
+  const auto collect = [&](double RowMetrics::* member) {
+    return Collect(records, n_prompts, &PositionRecord::target,
+                   [member](const RowMetrics& m) { return std::optional(m.*member); });
+  };
+  const Series products = collect(&RowMetrics::product), squares = collect(&RowMetrics::square);
+  const double square = Series::Total(squares.sums);
+  if (square == 0) {  // all logits of the baseline are equal
+    suite->slope = 1;
+    suite->slope_interval = {1, 1};
+    return;
+  }
+  suite->slope = Series::Total(products.sums) / square;
+  suite->slope_interval = bootstrap.Ratio(products.sums, squares.sums, kConfidence);
+}
+
 // Metrics 8 and 9.
 void NextToken(std::span<const PositionRecord> records, const ClusterBootstrap& bootstrap,
                PositionSuite* suite) {
@@ -109,6 +128,8 @@ void NextToken(std::span<const PositionRecord> records, const ClusterBootstrap& 
     });
   };
   const Series squares = Collect(records, n_prompts, &PositionRecord::target, SquaredDelta);
+  suite->next_positions = std::ssize(squares.values);
+  if (suite->next_positions == 0) return;
   suite->rms_delta_p = std::sqrt(squares.Mean());
   const Interval mean_square = bootstrap.Ratio(squares.sums, squares.counts, kConfidence);
   suite->rms_delta_p_interval = {std::sqrt(mean_square.low), std::sqrt(mean_square.high)};
@@ -181,6 +202,7 @@ PositionSuite JudgePositions(std::span<const PositionRecord> records,
   }
   CountByPrompt(records, MeasureNoise(references), suspects, prompts, token_text, &suite);
   SameTop1(&suite);
+  Slope(records, bootstrap, &suite);
   NextToken(records, bootstrap, &suite);
   JudgeGates(references, check, narrow, &suite);
   return suite;

@@ -98,6 +98,26 @@ constexpr GateKind kPositions[] = {
      .limit = kRatio,
      .why = "the same reason as for (1, 2), but a few confident positions do not dominate this "
             "ratio"},
+    {.key = "tv_most_ratio",
+     .figure = "tv_most",
+     .english = "(3) TV's upper bound / the format's own",
+     .chinese = "(3) 总变差上界与该格式自身之比",
+     .max = 1.5,
+     .confidence = kConfidence,
+     .limit = "(ratio to the value of the emulated format) for rows of top-k, over the positions "
+              "whose unlisted mass is at most 1 %",
+     .why = "of rows of top-k, KL is only bounded from below, and an error in the unlisted tokens "
+            "does not show in it; total variation is bounded from above"},
+    {.key = "temperature_slope",
+     .figure = "slope",
+     .english = "slope of logits",
+     .chinese = "logit 斜率",
+     .min = 0.99,
+     .max = 1.01,
+     .confidence = kConfidence,
+     .limit = "for rows of top-k",
+     .why = "the logprobs of a server may be those after temperature or penalties; rounding does "
+            "not change the slope"},
     {.key = "same_top1",
      .figure = "same_top1_rate",
      .english = "(6) same top-1",

@@ -33,6 +33,29 @@ GateResult RatioGate(std::span<const ReferenceRecord> records, const ClusterBoot
   return gate;
 }
 
+// The upper bound of total variation over that of the emulated format. Where much mass is unlisted,
+// the bound is large for any target; such positions are left out. nullopt if no position is left.
+std::optional<GateResult> BoundGate(std::span<const ReferenceRecord> records,
+                                    const ClusterBootstrap& bootstrap, size_t n_prompts) {
+  constexpr double kMostUnlisted = 0.01;
+  std::vector<double> target(n_prompts), emulated(n_prompts);
+  int64_t positions = 0;
+  for (const ReferenceRecord& r : records) {
+    if (!r.target.tv_most || !r.emulated.tv_most || *r.target.tv_most - r.target.tv > kMostUnlisted)
+      continue;
+    target[static_cast<size_t>(r.prompt)] += *r.target.tv_most;
+    emulated[static_cast<size_t>(r.prompt)] += *r.emulated.tv_most;
+    ++positions;
+  }
+  const double below = Series::Total(emulated);
+  if (positions == 0 || below == 0) return std::nullopt;
+  GateResult gate = NewGate(FindPositionGate("tv_most_ratio"), Series::Total(target) / below,
+                            bootstrap.Ratio(target, emulated, kConfidence));
+  gate.note = fmt::format("on {} positions of the reference check", positions);
+  Judge(&gate, positions);
+  return gate;
+}
+
 // The rate of same top-1 that the format's noise predicts, minus the measured rate. Each position
 // pairs its flip with its probability of a flip. The gaps of the chosen prompts therefore do not
 // widen the interval.
@@ -225,6 +248,10 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
   add(RatioGate(
       references, bootstrap, n_prompts, "sigma_ratio",
       [](const RowMetrics& m) { return m.sigma_d * m.sigma_d; }, true));
+  if (std::ranges::find(suite.figures, "tv_most", &PositionFigure::key) != suite.figures.end()) {
+    if (auto bound = BoundGate(references, bootstrap, n_prompts)) add(std::move(*bound));
+    add(judged(gate("temperature_slope", suite.slope, suite.slope_interval)));
+  }
   add(Either(judged(gate("same_top1", suite.same_top1_rate, suite.same_top1_interval)),
              judged(DeficitGate(suite))));
   add(judged(gate("unexplained_flips",
@@ -233,6 +260,7 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
   flips.max = PoissonInterval(suite.expected_flips, 0.99).high;
   flips.note = fmt::format("{:.1f} expected; limit: Poisson, 99 %", suite.expected_flips);
   add(judged(std::move(flips)));
+  if (suite.next_positions == 0) return;
   add(Either(judged(gate("rms_delta_p", suite.rms_delta_p, suite.rms_delta_p_interval)),
              RatioGate(references, bootstrap, n_prompts, "rms_delta_p_ratio", SquaredDelta, true)));
   GateResult perplexity = gate("delta_ln_ppl", suite.delta_ln_ppl, suite.delta_ln_ppl_interval);

@@ -35,6 +35,11 @@ struct FigureKind {
   Interval PositionSuite::* interval = nullptr;
   double confidence = kConfidence;  // of `interval`
   std::array<double, 5> PositionSuite::* percentiles = nullptr;
+  // Whether the figure needs the prompt's next tokens. A server that gives no logprobs of the
+  // prompt leaves such a figure without a value.
+  bool of_next = false;
+
+  bool HasValue(const PositionSuite& s) const { return !of_next || s.next_positions > 0; }
 };
 
 struct GateKind {

@@ -39,10 +39,12 @@ class ModelLogits : public LogitSource {
 
 Result<std::unique_ptr<LogitSource>> LoadLogitSource(const Checkpoint& checkpoint,
                                                      std::string_view backend, Precision precision,
-                                                     KvStorage kv, int threads, int64_t kv_tokens) {
+                                                     KvStorage kv, int threads, int64_t kv_tokens,
+                                                     OpRounding rounding) {
   RuntimeOptions options;
   options.precision = precision;
   options.kv = kv;
+  options.op_rounding = rounding;
   options.backend = backend;
   options.threads = threads;
   options.llama.max_batch_tokens = kLogitChunk;

@@ -70,9 +70,11 @@ struct Vectors {
 };
 
 // dd: the sum of squares of the differences of the centred logits. zz: the sum of squares of the n
-// centred baseline logits. If all baseline logits are equal, the relative error of any difference
-// is 1.
-void LogitErrors(double dd, double zz, double n, RowMetrics* m) {
+// centred baseline logits. dz: the sum of their products. If all baseline logits are equal, the
+// relative error of any difference is 1.
+void LogitErrors(double dd, double zz, double dz, double n, RowMetrics* m) {
+  m->product = zz + dz;
+  m->square = zz;
   m->relative_l2 = dd == 0 ? 0 : zz == 0 ? 1 : std::sqrt(dd / zz);
   m->sigma_d = std::sqrt(dd / n);
   m->baseline_sigma = std::sqrt(zz / n);
@@ -168,7 +170,7 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, std::span<const
 
   RowMetrics m;
   Vectors vectors;
-  double dd = 0, zz = 0;
+  double dd = 0, zz = 0, dz = 0;
   for (size_t i = 0; i < baseline.size(); ++i) {
     const double z = static_cast<double>(baseline[i]) - mean0;
     const double d = static_cast<double>(target[i]) - mean - z;
@@ -176,10 +178,11 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, std::span<const
     m.mean_relative_error += std::abs(std::expm1(ln_q_[i] - ln_p_[i]));
     dd += d * d;
     zz += z * z;
+    dz += d * z;
   }
   vectors.Finish(n, &m);
   m.mean_relative_error /= n;
-  LogitErrors(dd, zz, n, &m);
+  LogitErrors(dd, zz, dz, n, &m);
 
   Ranks(baseline, &rank_p_);
   Ranks(target, &rank_q_);
@@ -206,7 +209,7 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, const ListedRow
 
   RowMetrics m;
   Vectors vectors;
-  double dd = 0, zz = 0, p_tail = 1, q_tail = 1;
+  double dd = 0, zz = 0, dz = 0, p_tail = 1, q_tail = 1;
   for (size_t i = 0; i < k; ++i) {
     const double ln_p = ln_p_[static_cast<size_t>(target.ids[i])];
     const double ln_q = static_cast<double>(target.logprobs[i]);
@@ -217,6 +220,7 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, const ListedRow
     q_tail -= std::exp(ln_q);
     dd += d * d;
     zz += z * z;
+    dz += d * z;
   }
   // The rounding error of a tail that is computed from fp32 logprobs. Adding kRounding to both
   // tails makes no tail smaller than this error, so that the KL sum stays a lower bound.
@@ -229,7 +233,7 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, const ListedRow
   m.kl = std::max(m.kl, 0.0);
   m.tv_most = m.tv + std::min(p_tail, q_tail);
   m.mean_relative_error /= n;
-  LogitErrors(dd, zz, n, &m);
+  LogitErrors(dd, zz, dz, n, &m);
   Ranks(logits, &rank_p_);
   Ranks(target.logprobs, &rank_q_);
   m.spearman = Correlation(std::span<const uint32_t>(rank_p_), std::span<const uint32_t>(rank_q_));

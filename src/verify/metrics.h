@@ -28,6 +28,7 @@ struct RowMetrics {
   double relative_l2 = 0;          // (4) ‖d‖ / ‖z⁰ − mean‖, d the difference of the centred logits
   double sigma_d = 0;              // (4) √ mean d²
   double baseline_sigma = 0;       // √ mean (z⁰ − mean)²
+  double product = 0, square = 0;  // Σ (z⁰ − mean)(z − mean) and Σ (z⁰ − mean)²
   double gap = 0;                  // (7) difference of the baseline's two largest logits
   int32_t baseline_top1 = 0, target_top1 = 0;  // ties go to the smaller id
   // At the prompt's next token. has_next is false if there is no next token.

@@ -35,8 +35,11 @@ NextStep WhatSettles(const VerifyResult& result) {
 }
 
 std::string Command(const NextStep& step, const VerifyResult& result) {
-  return fmt::format("merope verify {}{} --dtype {}", result.model,
-                     step.mode == VerifyMode::kFull ? " --full" : "",
+  const std::string mode = step.mode == VerifyMode::kFull ? " --full" : "";
+  if (result.endpoint)
+    return fmt::format("merope verify {}{} --endpoint {}", result.model, mode,
+                       result.endpoint->server.url);
+  return fmt::format("merope verify {}{} --dtype {}", result.model, mode,
                      PrecisionName(result.target_precision));
 }
 

@@ -30,6 +30,14 @@ struct VerifyPrompt {
   std::string language;  // "en", "zh", …; also "mixed" and "code"
   std::string text;      // the text of the ids; for a cut prompt, the text up to the cut
   std::vector<int32_t> ids;
+  // The last `generated` of the ids are the target's own greedy continuation (an endpoint's).
+  int64_t generated = 0;
+  // The first position whose logits are compared: an endpoint may give none for the prompt.
+  int64_t first = 0;
+
+  int64_t positions() const { return std::ssize(ids) - first; }
+  // The number of ids that were asked.
+  int64_t asked() const { return std::ssize(ids) - generated; }
 };
 
 // The texts of the reference report's prompts, in the order of the report.

@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/registry.h"
+#include "endpoint/probe.h"
 #include "verify/prompts.h"
 #include "verify/verdict.h"
 
@@ -86,9 +87,13 @@ struct PositionSuite {
   double expected_flips = 0;    // from the noise of the emulated format
   std::vector<Flip> flips;
   std::vector<Outlier> outliers;
+  // The slope of the target's centred logits over the baseline's; 1 / slope is the temperature.
+  double slope = 0;
+  Interval slope_interval;
   double rms_delta_p = 0;
   Interval rms_delta_p_interval;
   std::array<double, 5> delta_p_percentiles = {};  // 1, 5, 50, 95, 99 % of q − p at the next token
+  int64_t next_positions = 0;                      // positions whose next token the prompt gives
   double delta_ln_ppl = 0;                         // mean of ln p − ln q at the next token
   Interval delta_ln_ppl_interval;                  // 90 %, for the equivalence test
   double baseline_ppl = 0, target_ppl = 0;
@@ -118,11 +123,24 @@ struct ReferenceCheck {
   double target_sigma = 0, target_kl = 0;  // of the target, on the same positions
 };
 
+// The server that was the target.
+struct EndpointResult {
+  ServerFacts server;
+  EndpointProbe probe;
+  std::string numerics;
+  bool numerics_assumed = false;
+  int64_t generate = 0;
+  int64_t requests = 0, tokens = 0, repeated_tries = 0;  // without answers from a file
+  Verdict verdict =
+      Verdict::kPass;  // FAIL: the probe has found that the server does something else
+};
+
 struct VerifyResult {
   VerifyMode mode = VerifyMode::kDefault;
   std::string model;             // path
   std::string baseline, target;  // "cpu (AVX3_ZEN4, 2 threads), fp32", "…, bf16"
   Precision target_precision = Precision::kBf16;
+  OpRounding target_rounding = OpRounding::kNone;
   int threads = 0;
   int64_t context = 0;  // in tokens; longer prompts are cut to the context
   double seconds = 0;
@@ -131,7 +149,9 @@ struct VerifyResult {
   FirstTokenTable first_token;
   PositionSuite positions;
   ReferenceCheck reference;
-  // The worse of the verdicts of (a) and (b). The reference check is part of (b).
+  std::optional<EndpointResult> endpoint{};
+  // The worst of the verdicts of (a), (b) and the endpoint's probe. The reference check is part of
+  // (b).
   Verdict verdict = Verdict::kFail;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "verify/kinds.h"
+#include "verify/numerics.h"
 
 namespace merope {
 namespace {
@@ -64,6 +65,7 @@ OrderedJson ToJson(const PositionSuite& s) {
                       {"figures", figures},
                       {"same_top1", s.same_top1}};
   for (const FigureKind& kind : FigureKinds()) {
+    if (!kind.HasValue(s)) continue;
     if (kind.suite != nullptr) json[kind.key] = s.*kind.suite;
     if (kind.interval != nullptr)
       json[std::string(kind.key) + "_interval"] = ToJson(s.*kind.interval);
@@ -123,23 +125,48 @@ OrderedJson ToJson(const ReferenceCheck& c) {
           {"target_kl", c.target_kl}};
 }
 
+OrderedJson ToJson(const EndpointResult& e) {
+  return {{"url", e.server.url},
+          {"model", e.server.model},
+          {"software", e.server.software},
+          {"context", e.server.context ? OrderedJson(*e.server.context) : OrderedJson(nullptr)},
+          {"numerics", e.numerics},
+          {"numerics_assumed", e.numerics_assumed},
+          {"generate", e.generate},
+          {"top_k", e.probe.top_k},
+          {"prompt_logprobs", e.probe.prompt_rows},
+          {"requests", e.requests},
+          {"tokens", e.tokens},
+          {"repeated_tries", e.repeated_tries},
+          {"probe", List<ProbeFinding>(e.probe.findings,
+                                       [](const ProbeFinding& f) -> OrderedJson {
+                                         return {{"key", f.key},
+                                                 {"label", f.label},
+                                                 {"found", FoundName(f.found)},
+                                                 {"detail", f.detail}};
+                                       })},
+          {"verdict", VerdictName(e.verdict)}};
+}
+
 }  // namespace
 
 OrderedJson ToJson(const VerifyResult& r) {
-  return {{"model", r.model},
-          {"mode", VerifyModeName(r.mode)},
-          {"baseline", r.baseline},
-          {"target", r.target},
-          {"target_dtype", PrecisionName(r.target_precision)},
-          {"threads", r.threads},
-          {"context", r.context},
-          {"seconds", r.seconds},
-          {"baseline_tokens_per_second", r.baseline_tokens_per_second},
-          {"target_tokens_per_second", r.target_tokens_per_second},
-          {"first_token", ToJson(r.first_token)},
-          {"positions", ToJson(r.positions)},
-          {"reference", ToJson(r.reference)},
-          {"verdict", VerdictName(r.verdict)}};
+  OrderedJson json = {{"model", r.model},
+                      {"mode", VerifyModeName(r.mode)},
+                      {"baseline", r.baseline},
+                      {"target", r.target},
+                      {"target_dtype", NumericsName(r.target_precision, r.target_rounding)},
+                      {"threads", r.threads},
+                      {"context", r.context},
+                      {"seconds", r.seconds},
+                      {"baseline_tokens_per_second", r.baseline_tokens_per_second},
+                      {"target_tokens_per_second", r.target_tokens_per_second},
+                      {"first_token", ToJson(r.first_token)},
+                      {"positions", ToJson(r.positions)},
+                      {"reference", ToJson(r.reference)},
+                      {"verdict", VerdictName(r.verdict)}};
+  if (r.endpoint) json["endpoint"] = ToJson(*r.endpoint);
+  return json;
 }
 
 }  // namespace merope

@@ -16,6 +16,7 @@
 #include "verify/logit_source.h"
 #include "verify/logits_file.h"
 #include "verify/metrics.h"
+#include "verify/numerics.h"
 #include "verify/token_text.h"
 #include "verify/user_prompts.h"
 
@@ -28,6 +29,11 @@ int64_t ReferencePositions(VerifyMode mode) { return mode == VerifyMode::kQuick 
 // The format that the reference back end emulates: the target's format, or bf16 for an fp32 target.
 Precision EmulatedPrecision(Precision target) {
   return target == Precision::kFp32 ? Precision::kBf16 : target;
+}
+// Whether the emulated format is bf16 as merope computes it.
+bool IsPlainBf16(const VerifyOptions& options) {
+  return EmulatedPrecision(options.target) == Precision::kBf16 &&
+         options.target_kv == KvStorage::kAuto && options.target_rounding == OpRounding::kNone;
 }
 // The largest number of positions that the reference back end computes to examine suspects.
 int64_t SuspectPositions(VerifyMode mode) {
@@ -49,6 +55,7 @@ class Suite {
     result.mode = options_.mode;
     result.model = checkpoint_.path();
     result.target_precision = options_.target;
+    result.target_rounding = options_.target_rounding;
     result.threads = options_.threads > 0 ? options_.threads : DefaultThreads();
     result.context = checkpoint_.config().max_position_embeddings;
     TRY(CheckVocabulary(checkpoint_));
@@ -56,12 +63,19 @@ class Suite {
     if (!options_.prompts.empty())
       TRY(AddUserPrompts(options_.prompts, tokenizer_, result.context, &prompts_));
     TRY(CheckPrompts());
+    std::unique_ptr<LogitSource> baseline, target;
+    if (options_.endpoint != nullptr) {
+      TRY_ASSIGN(target, AskEndpoint(options_.endpoint->endpoint, options_.endpoint->ask, vocab_,
+                                     &prompts_, [this](int64_t done, int64_t total) {
+                                       Progress("asking the endpoint", done, total);
+                                     }));
+      TRY(CheckPrompts());
+    }
     for (const VerifyPrompt& p : prompts_) longest_ = std::max(longest_, std::ssize(p.ids));
     for (int64_t n = 0; n_reference_ < prompts_.size() && n < ReferencePositions(options_.mode);
          ++n_reference_)
-      n += std::ssize(prompts_[n_reference_].ids);
+      n += prompts_[n_reference_].positions();
 
-    std::unique_ptr<LogitSource> baseline, target;
     if (!options_.against.empty()) {
       TRY_ASSIGN(baseline, OpenLogitsFile(options_.against, vocab_));
       if (baseline->top_k() > 0)
@@ -73,20 +87,22 @@ class Suite {
       TRY_ASSIGN(target, OpenLogitsFile(options_.target_file, vocab_));
       TRY(CheckFile(*target));
     }
-    const bool target_of_file = target != nullptr;
+    const bool foreign_target = target != nullptr;
     // The baseline is the file if there is one. Otherwise the baseline is the double-precision
     // reference for an fp32 target that the suite runs itself, and fp32 on the CPU back end for any
     // other target.
     const bool against_reference =
-        options_.target == Precision::kFp32 && baseline == nullptr && !target_of_file;
+        options_.target == Precision::kFp32 && baseline == nullptr && !foreign_target;
     if (!against_reference) {
       TRY_ASSIGN(reference_,
                  ReferenceRows(original_, Precision::kFp32, KvStorage::kAuto, "fp32 reference"));
     }
     const Precision emulated = EmulatedPrecision(options_.target);
-    TRY_ASSIGN(emulated_, ReferenceRows(checkpoint_, emulated, options_.target_kv,
-                                        std::string(PrecisionName(emulated)) + " emulation"));
-    if (emulated != Precision::kBf16 || options_.target_kv != KvStorage::kAuto) {
+    TRY_ASSIGN(emulated_,
+               ReferenceRows(checkpoint_, emulated, options_.target_kv,
+                             NumericsName(emulated, options_.target_rounding) + " emulation",
+                             options_.target_rounding));
+    if (!IsPlainBf16(options_)) {
       TRY_ASSIGN(rounded_,
                  ReferenceRows(original_, Precision::kBf16, KvStorage::kAuto, "bf16 emulation"));
     }
@@ -106,10 +122,10 @@ class Suite {
       result.baseline += " of its own integers (--baseline names the original)";
     }
     result.target = target->name();
-    if (options_.target_kv == KvStorage::kInt8 && !target_of_file)
+    if (options_.target_kv == KvStorage::kInt8 && !foreign_target)
       result.target += ", int8 K/V cache";
     TRY(CompareAll(*baseline, *target, result.threads));
-    if (!target_of_file) target.reset();
+    if (!foreign_target) target.reset();
     suspects_ = FindSuspects(positions_, references_);
     TRY(Examine(*baseline, target.get()));
 
@@ -118,10 +134,15 @@ class Suite {
     JudgeFirstToken(&result.first_token);
     result.reference = JudgeReference(
         references_, std::max({config.hidden_size, config.intermediate_size, longest_}));
-    result.positions = JudgePositions(positions_, references_, suspects_, prompts_,
-                                      result.reference, IsNarrow(options_.target),
-                                      [this](int32_t id) { return TokenText(tokenizer_, id); });
+    result.positions =
+        JudgePositions(positions_, references_, suspects_, prompts_, result.reference,
+                       IsNarrow(options_.target) || options_.target_rounding != OpRounding::kNone,
+                       [this](int32_t id) { return TokenText(tokenizer_, id); });
     result.verdict = Worse(result.first_token.verdict, result.positions.verdict);
+    if (options_.endpoint != nullptr) {
+      result.endpoint = DescribeTarget(*options_.endpoint);
+      result.verdict = Worse(result.verdict, result.endpoint->verdict);
+    }
     const double n = static_cast<double>(positions_.size());
     result.baseline_tokens_per_second = n / baseline_seconds_;
     result.target_tokens_per_second = n / target_seconds_;
@@ -168,14 +189,14 @@ class Suite {
 
   // Computes the logits of the reference prompts on the reference back end, and keeps them in a
   // file. The model is freed before the function returns.
-  Result<std::unique_ptr<LogitSource>> ReferenceRows(const Checkpoint& checkpoint,
-                                                     Precision precision, KvStorage kv,
-                                                     std::string_view phase) const {
+  Result<std::unique_ptr<LogitSource>> ReferenceRows(
+      const Checkpoint& checkpoint, Precision precision, KvStorage kv, std::string_view phase,
+      OpRounding rounding = OpRounding::kNone) const {
     int64_t total = 0;
     for (const VerifyPrompt& p : ReferencePrompts()) total += std::ssize(p.ids);
-    TRY_ASSIGN(
-        const std::unique_ptr<LogitSource> source,
-        LoadLogitSource(checkpoint, kReferenceBackend, precision, kv, options_.threads, longest_));
+    TRY_ASSIGN(const std::unique_ptr<LogitSource> source,
+               LoadLogitSource(checkpoint, kReferenceBackend, precision, kv, options_.threads,
+                               longest_, rounding));
     return KeepRows(*source, ReferencePrompts(), vocab_,
                     [&](int64_t done) { Progress(phase, done, total); });
   }
@@ -209,18 +230,20 @@ class Suite {
           TRY(Read(rounded_.get(), prompt, begin, end, &chunks.rounded));
         }
         const size_t first = positions_.size(), first_reference = references_.size();
-        positions_.resize(first + static_cast<size_t>(end - begin));
-        if (referenced) references_.resize(first_reference + static_cast<size_t>(end - begin));
+        const int64_t from = std::max(begin, std::min(end, prompts_[prompt].first));
+        positions_.resize(first + static_cast<size_t>(end - from));
+        if (referenced) references_.resize(first_reference + static_cast<size_t>(end - from));
         team.Run([&](int thread) {
-          for (int64_t i = begin + thread; i < end; i += team.size()) {
-            const size_t row = static_cast<size_t>(i - begin);
+          for (int64_t i = from + thread; i < end; i += team.size()) {
+            const size_t row = static_cast<size_t>(i - from);
             CompareRow(comparers[static_cast<size_t>(thread)], chunks, prompt, i, i - begin,
                        &positions_[first + row],
                        referenced ? &references_[first_reference + row] : nullptr);
           }
         });
-        if (end == n && prompt < ReportPrompts().size())
-          AddFirstToken(comparers[0], prompts_[prompt], chunks, n - 1 - begin);
+        const int64_t last = prompts_[prompt].asked() - 1;
+        if (begin <= last && last < end && prompt < ReportPrompts().size())
+          AddFirstToken(comparers[0], prompts_[prompt], chunks, last - begin);
         Progress("comparing", done += end - begin, total);
       }
     }
@@ -246,9 +269,10 @@ class Suite {
            total + order[n_prompts].first <= SuspectPositions(options_.mode))
       total += order[n_prompts++].first;
     if (n_prompts == 0) return {};
-    TRY_ASSIGN(const std::unique_ptr<LogitSource> emulation,
-               LoadLogitSource(checkpoint_, kReferenceBackend, EmulatedPrecision(options_.target),
-                               options_.target_kv, options_.threads, longest_));
+    TRY_ASSIGN(
+        const std::unique_ptr<LogitSource> emulation,
+        LoadLogitSource(checkpoint_, kReferenceBackend, EmulatedPrecision(options_.target),
+                        options_.target_kv, options_.threads, longest_, options_.target_rounding));
     Comparer comparer;
     Chunks chunks;
     int64_t done = 0;
@@ -264,7 +288,7 @@ class Suite {
           if (const int64_t at = positions_[suspect->record].position; begin <= at && at < end)
             suspect->emulated =
                 CompareEmulated(comparer, chunks, chunks.emulated, at - begin, std::nullopt);
-        Progress("bf16 emulation of suspects", done += end - begin, total);
+        Progress("emulation of suspects", done += end - begin, total);
       }
     }
     return {};
@@ -302,8 +326,10 @@ class Suite {
                   int64_t row, PositionRecord* record, ReferenceRecord* reference) const {
     const std::vector<int32_t>& ids = prompts_[prompt].ids;
     const size_t after = static_cast<size_t>(position) + 1, at = static_cast<size_t>(row);
+    // The target has chosen the generated tokens itself, so its probabilities there are no sample
+    // of its error.
     const std::optional<int32_t> next =
-        after < ids.size() ? std::optional(ids[after]) : std::nullopt;
+        std::cmp_less(after, prompts_[prompt].asked()) ? std::optional(ids[after]) : std::nullopt;
     *record = {static_cast<int32_t>(prompt), static_cast<int32_t>(position),
                CompareTarget(comparer, chunks, row, next),
                chunks.baseline.finite[at] && chunks.target.finite[at]};
@@ -359,11 +385,11 @@ class Suite {
 }  // namespace
 
 int VerifyPhases(const VerifyOptions& options) {
+  const bool asking = options.endpoint != nullptr;
   const bool reference = options.target != Precision::kFp32 || !options.against.empty() ||
-                         !options.target_file.empty();
-  const bool rounded = EmulatedPrecision(options.target) != Precision::kBf16 ||
-                       options.target_kv != KvStorage::kAuto;
-  return 3 + reference + rounded;  // 3: the emulation, the comparison, the suspects
+                         !options.target_file.empty() || asking;
+  // 3: the emulation, the comparison, the suspects
+  return 3 + asking + reference + !IsPlainBf16(options);
 }
 
 Status CheckVocabulary(const Checkpoint& checkpoint) {

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
 #include "text/tokenizer.h"
+#include "verify/endpoint_target.h"
 #include "verify/prompts.h"
 #include "verify/result.h"
 
@@ -21,7 +22,9 @@ struct VerifyOptions {
   VerifyMode mode = VerifyMode::kDefault;
   Precision target = Precision::kBf16;
   KvStorage target_kv = KvStorage::kAuto;  // of the target, and of the target's emulation
-  int threads = 0;                         // 0: DefaultThreads()
+  // How the target rounds the result of each op; only for a target that another engine computed.
+  OpRounding target_rounding = OpRounding::kNone;
+  int threads = 0;  // 0: DefaultThreads()
   // A safetensors file of baseline logits (tools/dump_hf_logits.py). Empty: the baseline is
   // merope's own fp32.
   std::string against;
@@ -29,6 +32,9 @@ struct VerifyOptions {
   // `target_kv` then name the format in which the device computed, and the suite emulates this
   // format. Empty: the suite runs the target itself.
   std::string target_file{};
+  // The target is this server: the suite asks it for the prompts. `target` and `target_rounding`
+  // then are its numerics. nullptr: none.
+  EndpointTarget* endpoint = nullptr;
   // A file of the user's own prompts (verify/user_prompts.h), which follow the prompts of the mode.
   // Empty: none.
   std::string prompts{};

@@ -22,7 +22,7 @@ TEST(HttpClient, EscapesWhatIsReserved) {
 TEST(HttpClient, AnUnusableUrlIsAnError) {
   HttpClient client;
   for (const char* url : {"", "file:///etc/passwd", "gopher://x/", "http://"}) {
-    const auto response = client.Get({.url = url});
+    const auto response = client.Send({.url = url});
     EXPECT_FALSE(response) << url;
   }
 }
@@ -30,7 +30,7 @@ TEST(HttpClient, AnUnusableUrlIsAnError) {
 // Port 9 of this machine: nobody listens there.
 TEST(HttpClient, NobodyAnswers) {
   HttpClient client;
-  const auto response = client.Get({.url = "http://127.0.0.1:9/"});
+  const auto response = client.Send({.url = "http://127.0.0.1:9/"});
   ASSERT_TRUE(response);
   EXPECT_EQ(response->status, 0);
   EXPECT_TRUE(response->transient());

@@ -41,6 +41,17 @@ std::vector<float> QuantizedRows(const Tensor& x, int64_t group) {
 }  // namespace
 
 void Ops::Run(const Op& op) {
+  Compute(op);
+  if (rounding_ == OpRounding::kNone) return;
+  const Tensor result = op.written();
+  if (result.data == nullptr) return;
+  for (int64_t row = 0; row < result.rows; ++row)
+    for (float& value :
+         std::span(result.data + row * result.stride, static_cast<size_t>(result.cols)))
+      value = Rounded(value);
+}
+
+void Ops::Compute(const Op& op) {
   const auto matrix = [&op]() -> const DenseMatrix& {
     return static_cast<const DenseMatrix&>(*op.matrix);
   };
@@ -125,8 +136,8 @@ void Ops::Rope(const Tensor& x, int64_t head_dim) const {
     for (int64_t head = 0; head < x.cols / head_dim; ++head) {
       float* values = x.data + row * x.stride + head * head_dim;
       for (int64_t i = 0; i < half; ++i) {
-        const double cos = step_.rope_cos[static_cast<size_t>(row * half + i)];
-        const double sin = step_.rope_sin[static_cast<size_t>(row * half + i)];
+        const double cos = Angle(step_.rope_cos[static_cast<size_t>(row * half + i)]);
+        const double sin = Angle(step_.rope_sin[static_cast<size_t>(row * half + i)]);
         const double a = values[i], b = values[i + half];
         values[i] = static_cast<float>(a * cos - b * sin);
         values[i + half] = static_cast<float>(b * cos + a * sin);
@@ -260,7 +271,8 @@ void Ops::RoundHead(const float* from, int64_t head_dim, float* to) const {
 }
 
 float Ops::Rounded(float value) const {
-  return precision_ == Precision::kFp32 ? value : RoundToBF16(value);
+  if (precision_ == Precision::kFp32) return value;
+  return rounding_ == OpRounding::kFp16 ? F16ToF32(F32ToF16(value)) : RoundToBF16(value);
 }
 
 void Ops::RoundWeights(std::span<float> row) const {

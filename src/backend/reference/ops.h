@@ -8,6 +8,7 @@
 
 #include "backend/matrix.h"
 #include "backend/op.h"
+#include "backend/registry.h"
 #include "backend/step.h"
 #include "base/aligned.h"
 #include "base/threads.h"
@@ -34,18 +35,24 @@ struct DenseKv : KvMemory {
 
 class Ops {
  public:
-  Ops(Precision precision, bool int8_kv, int threads)
-      : precision_(precision), int8_kv_(int8_kv), team_(threads) {}
+  Ops(const BackendOptions& options, int threads)
+      : precision_(options.precision),
+        int8_kv_(options.kv == KvStorage::kInt8),
+        rounding_(options.op_rounding),
+        team_(threads) {}
 
   Precision precision() const { return precision_; }
   int threads() const { return team_.size(); }
   void set_step(const Step& step) { step_ = step; }
   void Run(const Op& op);
 
+  OpRounding rounding() const { return rounding_; }
+
   // Converts a row of weights to the values that products of this precision use.
   void RoundWeights(std::span<float> row) const;
 
  private:
+  void Compute(const Op& op);
   void Embed(const DenseMatrix& table, const Tensor& out) const;
   static void RmsNorm(const Op& op);
   static void LayerNorm(const Op& op);
@@ -62,6 +69,10 @@ class Ops {
 
   // Converts a head's q, k or v to the values that attention multiplies.
   void RoundHead(const float* from, int64_t head_dim, float* to) const;
+  // RoPE's cosines and sines: exact, or in the type of the activations.
+  double Angle(float value) const {
+    return rounding_ == OpRounding::kNone ? value : Rounded(value);
+  }
   // The rounding of attention's inputs and, where products are in bf16, of every product's inputs.
   float Rounded(float value) const;
   std::vector<float> RoundedRows(const Tensor& x) const;
@@ -73,6 +84,7 @@ class Ops {
 
   Precision precision_;
   bool int8_kv_;
+  OpRounding rounding_;
   ThreadTeam team_;
   Step step_;
 };

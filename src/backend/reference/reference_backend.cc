@@ -23,8 +23,7 @@ using reference::DenseMatrix;
 class ReferenceBackend : public HostBackend {
  public:
   explicit ReferenceBackend(const BackendOptions& options)
-      : ops_(options.precision, options.kv == KvStorage::kInt8,
-             options.threads > 0 ? options.threads : DefaultThreads()) {}
+      : ops_(options, options.threads > 0 ? options.threads : DefaultThreads()) {}
 
   std::string name() const override {
     return fmt::format("reference ({} threads)", ops_.threads());

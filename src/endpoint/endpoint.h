@@ -1,0 +1,128 @@
+// A client of a server with OpenAI's API of completions: vLLM, vLLM-Ascend, llama.cpp's server and
+// others. `verify --endpoint` and `bench --endpoint` use it. One thread at a time uses an Endpoint;
+// threads that ask at the same time use copies (Endpoint::Again).
+//
+// Formats: vLLM's and llama.cpp's documentation of /v1/completions. Both give logprobs of the most
+// probable tokens, in different shapes; ParseAnswer reads both.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "endpoint/answers_file.h"
+#include "http/http_client.h"
+
+namespace merope {
+
+struct EndpointOptions {
+  std::string url;           // "http://host:8000", with or without /v1
+  std::string model = {};    // the name that requests give; empty: the first of the server's list
+  std::string api_key = {};  // sent as a bearer token; never part of a message
+  // An exchange breaks off if no byte arrives for this time. Unit: seconds.
+  int stall_seconds = 600;
+  // Keeps all answers, and gives the answers that it has; nullptr: none are kept.
+  std::shared_ptr<AnswersFile> answers = {};
+  // The most tokens, of prompts and of answers, that all clients of this server may ask for.
+  int64_t max_tokens_total = std::numeric_limits<int64_t>::max();
+  // Told of long waits between tries; may be empty.
+  std::function<void(const std::string&)> say = {};
+};
+
+// What the server says of itself.
+struct ServerFacts {
+  std::string url;         // without credentials
+  std::string model;       // the name that requests give
+  std::string software{};  // "vLLM 0.18.0", "llama.cpp b1234", or "owned_by …"; empty: unknown
+  std::optional<int64_t> context{};  // in tokens
+};
+
+// One request to /v1/completions. Either ids or text is the prompt.
+struct CompletionQuery {
+  std::vector<int32_t> ids = {};
+  std::optional<std::string> text = {};
+  int64_t max_tokens = 1;
+  double temperature = 0;
+  std::optional<double> top_p = {};
+  std::optional<int64_t> seed = {};
+  std::optional<int64_t> logprobs = {};         // the number of most probable tokens
+  std::optional<int64_t> prompt_logprobs = {};  // the same, at each position of the prompt
+  bool ignore_eos = true;
+  std::vector<std::string> stop = {};
+  std::vector<std::pair<int32_t, double>> logit_bias = {};
+  std::string cache_salt = {};  // vLLM: prompts with different salts share no cached prefix
+  // Distinguishes questions that are asked again on purpose; sent as "user".
+  int repeat = 0;
+};
+
+// The most probable tokens of one position, in descending order of probability.
+struct TopTokens {
+  std::vector<int32_t> ids;
+  std::vector<float> logprobs;
+};
+
+struct CompletionAnswer {
+  std::string text{}, finish_reason{};
+  // The generated tokens; nullopt if the answer does not name them by id.
+  std::optional<std::vector<int32_t>> tokens{};
+  std::vector<float> logprobs{};  // of the generated tokens; empty if the answer has none
+  std::vector<TopTokens> top{};   // one for each generated token, or empty
+  // The row after each of the prompt's tokens but the last, and the logprob of the token that
+  // follows there. Empty if the answer has none.
+  std::vector<TopTokens> prompt_top{};
+  std::vector<float> prompt_logprobs{};
+  std::optional<std::vector<int32_t>> prompt_tokens{};   // the prompt as the server's tokens
+  std::optional<int64_t> n_prompt_tokens{}, n_tokens{};  // as the server counts
+};
+
+// The JSON body of a request. model: the name of the model.
+std::string RequestBody(const CompletionQuery& query, const std::string& model);
+// Reads the body of the answer to `query`. where: the place, for errors. An answer that lacks a
+// field which merope can do without is no error. An answer about other ids than those of the query
+// is an error.
+Result<CompletionAnswer> ParseAnswer(std::string_view body, const CompletionQuery& query,
+                                     const std::string& where);
+
+class Endpoint {
+ public:
+  // Asks for the list of models and the version. Errors: no server, no such model.
+  static Result<Endpoint> Open(EndpointOptions options);
+  // Another client of the same server, with connections of its own.
+  Endpoint Again() const { return Endpoint(options_, facts_, spent_); }
+
+  const ServerFacts& facts() const { return facts_; }
+
+  // Sends the query. An exchange that breaks off, or a status that may pass, is tried again; an
+  // answer is never replaced by another one. Other statuses are errors with the server's message.
+  Result<CompletionAnswer> Complete(const CompletionQuery& query);
+  // The ids of a text by the server's own tokenizer (POST /tokenize); nullopt if the server has no
+  // such path.
+  Result<std::optional<std::vector<int32_t>>> Tokenize(const std::string& text);
+
+  // What all clients of this server have sent. Answers from the file are not counted.
+  struct Spent {
+    std::atomic<int64_t> requests = 0, tokens = 0, repeated_tries = 0;
+  };
+  const Spent& spent() const { return *spent_; }
+
+ private:
+  Endpoint(EndpointOptions options, ServerFacts facts, std::shared_ptr<Spent> spent)
+      : options_(std::move(options)), facts_(std::move(facts)), spent_(std::move(spent)) {}
+  // json: empty for a GET. tokens: what the request may cost.
+  Result<HttpResponse> Ask(const std::string& path, const std::string& json, int64_t tokens);
+
+  EndpointOptions options_;
+  ServerFacts facts_;
+  std::shared_ptr<Spent> spent_;
+  std::unique_ptr<HttpClient> client_ = std::make_unique<HttpClient>();
+};
+
+}  // namespace merope

@@ -1,0 +1,68 @@
+#include "verify/endpoint_target.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/load.h"
+#include "prompt/encode_prompt.h"
+
+namespace merope {
+namespace {
+
+// A text whose continuation is ordinary prose in every model.
+constexpr std::string_view kProbeText =
+    "The lighthouse keeper climbed the stairs every evening, lit the lamp and wrote in his book";
+
+// The tokens to generate after each prompt. The 25 prompts of --quick are short; more tokens would
+// take the reference back end longer than all else.
+int64_t Generated(VerifyMode mode) { return mode == VerifyMode::kQuick ? 16 : 64; }
+
+}  // namespace
+
+Result<EndpointTarget> ProbeTarget(Endpoint endpoint, const TargetChoices& choices,
+                                   const Checkpoint& checkpoint, const Tokenizer& tokenizer,
+                                   VerifyMode mode,
+                                   const std::function<void(int64_t, int64_t)>& progress) {
+  EndpointTarget target{.endpoint = std::move(endpoint), .probe = {}, .ask = {}, .numerics = {}};
+  const ServerFacts& facts = target.endpoint.facts();
+  const bool llamacpp = facts.software.starts_with("llama.cpp");
+  if (choices.numerics) {
+    target.numerics = *choices.numerics;
+  } else if (llamacpp) {
+    target.numerics.precision =
+        QuantizedTypes(checkpoint).empty() ? Precision::kBf16 : Precision::kNative;
+  } else {
+    target.numerics.rounding = OpRounding::kBf16;
+    target.numerics_assumed = !facts.software.starts_with("vLLM");
+  }
+  const int64_t context = checkpoint.config().max_position_embeddings;
+  target.ask.generate = choices.generate.value_or(Generated(mode));
+  target.ask.context = std::min(context, facts.context.value_or(context));
+  target.ask.concurrency = choices.concurrency;
+  if (target.ask.generate >= target.ask.context)
+    return Err("generate: expected fewer tokens than the context of {}, found {}",
+               target.ask.context, target.ask.generate);
+
+  ProbePrompt prompt{.text = std::string(kProbeText), .ids = {}};
+  TRY_ASSIGN(prompt.ids, EncodePrompt(tokenizer, prompt.text));
+  const int64_t wanted = std::min(choices.top_k, checkpoint.config().vocab_size);
+  TRY_ASSIGN(target.probe, Probe(target.endpoint, prompt, wanted, progress));
+  target.ask.top_k = target.probe.top_k;
+  target.ask.prompt_rows = target.probe.prompt_rows;
+  return target;
+}
+
+EndpointResult DescribeTarget(const EndpointTarget& target) {
+  const Endpoint::Spent& spent = target.endpoint.spent();
+  return {.server = target.endpoint.facts(),
+          .probe = target.probe,
+          .numerics = NumericsName(target.numerics.precision, target.numerics.rounding),
+          .numerics_assumed = target.numerics_assumed,
+          .generate = target.ask.generate,
+          .requests = spent.requests,
+          .tokens = spent.tokens,
+          .repeated_tries = spent.repeated_tries,
+          .verdict = target.probe.AnyWrong() ? Verdict::kFail : Verdict::kPass};
+}
+
+}  // namespace merope

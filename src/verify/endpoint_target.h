@@ -1,0 +1,47 @@
+// An endpoint as the target of a verification: its probe, its arithmetic, and how it is asked.
+// Called by `merope verify` and `merope report`, before the suite runs, on the caller's thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "checkpoint/checkpoint.h"
+#include "endpoint/endpoint.h"
+#include "endpoint/probe.h"
+#include "text/tokenizer.h"
+#include "verify/endpoint_rows.h"
+#include "verify/numerics.h"
+#include "verify/prompts.h"
+#include "verify/result.h"
+
+namespace merope {
+
+struct EndpointTarget {
+  Endpoint endpoint;
+  EndpointProbe probe;
+  EndpointAsk ask;
+  Numerics numerics;
+  bool numerics_assumed = false;  // the server's software does not tell them
+};
+
+struct TargetChoices {
+  std::optional<Numerics> numerics = {};  // nullopt: those of the server's software
+  std::optional<int64_t> generate = {};   // nullopt: by the mode
+  int64_t top_k = 20;
+  int64_t concurrency = 4;
+};
+
+// Probes the opened endpoint. Numerics by the server's software: vLLM rounds every op to bf16;
+// llama.cpp computes a quantized GGUF with integer activations, and other files with products in 16
+// bits. progress: the phase "probing the endpoint".
+Result<EndpointTarget> ProbeTarget(Endpoint endpoint, const TargetChoices& choices,
+                                   const Checkpoint& checkpoint, const Tokenizer& tokenizer,
+                                   VerifyMode mode,
+                                   const std::function<void(int64_t, int64_t)>& progress);
+
+EndpointResult DescribeTarget(const EndpointTarget& target);
+
+}  // namespace merope
