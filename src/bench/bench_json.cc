@@ -65,6 +65,41 @@ Json ToJson(const ThroughputResult& result) {
           {"cases", cases}};
 }
 
+Json ToJson(const EndpointLatencyCase& c) {
+  return {{"mode", c.mode},
+          {"speedup", c.speedup ? ToJson(*c.speedup) : Json(nullptr)},
+          {"input_len", c.input_length},
+          {"output_len", c.output_length},
+          {"latency_s", ToJson(c.latency)},
+          {"throughput_tok_s", ToJson(c.throughput)},
+          {"ttft_s", ToJson(c.ttft)},
+          {"tpot_s", ToJson(c.tpot)},
+          {"report_tpot_s", ToJson(c.report_tpot)}};
+}
+
+Json ToJson(const ServeBenchResult& r) {
+  const auto times = [](const std::optional<Distribution>& d) {
+    return d ? ToJson(*d) : Json(nullptr);
+  };
+  return {
+      {"completed", r.completed},
+      {"failed", r.failed},
+      {"first_failure", r.first_failure},
+      {"duration_s", r.duration},
+      {"input_tokens", r.input_tokens},
+      {"output_tokens", r.output_tokens},
+      {"requests_per_second", r.request_throughput},
+      {"good_requests_per_second", r.request_goodput ? Json(*r.request_goodput) : Json(nullptr)},
+      {"output_tokens_per_second", r.output_throughput},
+      {"tokens_per_second", r.total_throughput},
+      {"peak_output_tokens_per_second", r.peak_output_throughput},
+      {"peak_concurrent_requests", r.peak_concurrency},
+      {"ttft_s", times(r.ttft)},
+      {"tpot_s", times(r.tpot)},
+      {"itl_s", times(r.itl)},
+      {"e2el_s", times(r.e2el)}};
+}
+
 Json ToJson(const LatencyResult& result) {
   Json cases = Json::array();
   for (const LatencyCase& c : result.cases) cases.push_back(ToJson(c));

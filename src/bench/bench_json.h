@@ -4,8 +4,10 @@
 #pragma once
 
 #include "base/json.h"
+#include "bench/endpoint_latency.h"
 #include "bench/latency.h"
 #include "bench/roofline.h"
+#include "bench/serve.h"
 #include "bench/throughput.h"
 
 namespace merope {
@@ -13,5 +15,7 @@ namespace merope {
 Json ToJson(const LatencyResult& result);
 Json ToJson(const RooflineResult& result);
 Json ToJson(const ThroughputResult& result);
+Json ToJson(const EndpointLatencyCase& latency);
+Json ToJson(const ServeBenchResult& result);
 
 }  // namespace merope

@@ -8,9 +8,11 @@
 #include "base/progress.h"
 #include "base/stopwatch.h"
 #include "bench/bench_json.h"
+#include "bench/endpoint_latency.h"
 #include "bench/latency.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/endpoint_options.h"
 #include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/table.h"
@@ -27,6 +29,8 @@ struct LatencyArguments {
   LatencyOptions latency;
   int64_t max_model_len = 0;
   std::optional<uint64_t> kv_cache_bytes;
+  EndpointArguments endpoint;
+  std::string endpoint_eager;  // the URL of a second server
 };
 
 // The figures of one dtype, and the load time of the model.
@@ -147,7 +151,62 @@ Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
   return loaded;
 }
 
+void PrintEndpoint(const ServerFacts& facts, const EndpointLatencyOptions& options,
+                   const std::vector<EndpointLatencyCase>& cases) {
+  fmt::print("{} at {}, model {}\n\n  medians of {} runs a row after {} of warm-up, seed {}\n",
+             facts.software.empty() ? "server" : facts.software, facts.url, facts.model,
+             options.repeats, options.warmup, options.seed);
+  Rows rows = {{"mode", "input", "output", "latency s", "tok/s", "latency/output ms", "TTFT ms",
+                "TTFT p99", "TPOT ms", "TPOT p99", "eager / compiled"}};
+  for (const EndpointLatencyCase& c : cases)
+    rows.push_back({c.mode, std::to_string(c.input_length), std::to_string(c.output_length),
+                    fmt::format("{:.3f}", c.latency.p50), fmt::format("{:.1f}", c.throughput.p50),
+                    Ms(c.report_tpot.p50), Ms(c.ttft.p50), Ms(c.ttft.p99), Ms(c.tpot.p50),
+                    Ms(c.tpot.p99), c.speedup ? ToText(*c.speedup) : ""});
+  PrintTable(rows, 1);
+}
+
+// Measures a server in place of a model in this process.
+Result<int> RunEndpointLatency(const LatencyArguments& arguments) {
+  const LatencyOptions& grid = arguments.latency;
+  EndpointLatencyOptions options{.input_lengths = grid.input_lengths,
+                                 .output_lengths = grid.output_lengths,
+                                 .warmup = grid.warmup,
+                                 .repeats = grid.repeats,
+                                 .seed = grid.seed};
+  if (!arguments.model.empty()) {
+    TRY_ASSIGN(const std::string model, FindModel(arguments.model));
+    TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(model));
+    options.vocab_size = checkpoint.config().vocab_size;
+  }
+  TRY_ASSIGN(Endpoint endpoint, OpenEndpoint(arguments.endpoint));
+  std::optional<Endpoint> eager;
+  if (!arguments.endpoint_eager.empty()) {
+    TRY_ASSIGN(eager, OpenEndpoint(arguments.endpoint, arguments.endpoint_eager));
+  }
+  std::vector<EndpointLatencyCase> cases;
+  {
+    ProgressBar bar("measuring");
+    options.progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
+    TRY_ASSIGN(cases, MeasureEndpointLatency(endpoint, eager ? &*eager : nullptr, options));
+  }
+  const ServerFacts& facts = endpoint.facts();
+  if (!arguments.json) {
+    PrintEndpoint(facts, options, cases);
+    return 0;
+  }
+  Json list = Json::array();
+  for (const EndpointLatencyCase& c : cases) list.push_back(ToJson(c));
+  const Json json = {{"endpoint", facts.url},    {"software", facts.software},
+                     {"model", facts.model},     {"version", MEROPE_VERSION},
+                     {"warmup", options.warmup}, {"repeats", options.repeats},
+                     {"seed", options.seed},     {"cases", list}};
+  fmt::print("{}\n", json.dump(2));
+  return 0;
+}
+
 Result<int> RunLatency(const LatencyArguments& arguments) {
+  if (arguments.endpoint.given()) return RunEndpointLatency(arguments);
   TRY_ASSIGN(const std::string model, FindModel(arguments.model));
   const Stopwatch open_watch;
   TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(model, {arguments.max_model_len, {}}));
@@ -185,7 +244,14 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
       "the multiply-add peak");
   const auto arguments = std::make_shared<LatencyArguments>();
   LatencyOptions& latency = arguments->latency;
-  AddModel(*command, &arguments->model);
+  CLI::Option* model = AddModel(*command, &arguments->model)->required(false);
+  CLI::Option* endpoint = AddEndpoint(
+      *command, &arguments->endpoint,
+      "Measure this OpenAI-compatible server (http://host:port), one request at a time, in place "
+      "of MODEL; with MODEL, the random prompts are of MODEL's vocabulary");
+  AddText(*command, "--endpoint-eager", &arguments->endpoint_eager,
+          "A second server that runs the same model without compilation; the runs alternate")
+      ->needs(endpoint);
   const auto list = [command](const char* name, auto& values, const char* help) {
     return command->add_option(name, values, help)->delimiter(',')->capture_default_str();
   };
@@ -226,10 +292,18 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
   AddMaxModelLen(*command, &arguments->max_model_len);
   AddKvCacheMemory(*command, &arguments->kv_cache_bytes, "; the whole grid must fit");
   command->add_flag("--json", arguments->json, "Print JSON");
+  for (const char* own : {"--batch-size", "--context", "--dtype", "--mode", "--weights",
+                          "--kv-dtype", "--threads", "--max-model-len", "--kv-cache-memory"})
+    endpoint->excludes(command->get_option(own));
   command->footer(
-      "Example: merope bench latency ./model --dtype bf16,fp32 --batch-size 1,8 --context 0,2048");
-  command->callback(
-      [arguments, chosen] { *chosen = [arguments] { return RunLatency(*arguments); }; });
+      "Example: merope bench latency ./model --dtype bf16,fp32 --batch-size 1,8 --context 0,2048\n"
+      "         merope bench latency --endpoint http://localhost:8000 --endpoint-eager "
+      "http://localhost:8001");
+  command->callback([arguments, chosen, model] {
+    if (model->count() == 0 && !arguments->endpoint.given())
+      throw CLI::RequiredError("MODEL or --endpoint");
+    *chosen = [arguments] { return RunLatency(*arguments); };
+  });
 }
 
 }  // namespace merope

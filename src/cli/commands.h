@@ -30,6 +30,7 @@ void AddCompletion(CLI::App& app, Action* chosen);
 
 // The subcommands of bench.
 void AddBenchLatency(CLI::App& bench, Action* chosen);
+void AddBenchServe(CLI::App& bench, Action* chosen);
 void AddBenchThroughput(CLI::App& bench, Action* chosen);
 void AddBenchRoofline(CLI::App& bench, Action* chosen);
 

@@ -1,5 +1,4 @@
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <utility>
 
@@ -8,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/endpoint_options.h"
 #include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
@@ -26,9 +26,9 @@ struct VerifyArguments {
   std::string model, original, dtype, kv = "auto", dump_prompts, dump_logits;
   VerifyOptions options;
   ContextLimit limit;
-  EndpointOptions endpoint;  // url empty: none
+  EndpointArguments endpoint;
   TargetChoices choices;
-  std::string numerics, api_key_env, answers;
+  std::string numerics, answers;
   bool quick = false, full = false, json = false, reference = false;
 };
 
@@ -67,23 +67,6 @@ Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint)
   return 0;
 }
 
-// Opens the endpoint, with the key from the environment and the answers of an earlier run.
-Result<Endpoint> OpenEndpoint(const VerifyArguments& arguments) {
-  EndpointOptions options = arguments.endpoint;
-  if (!arguments.api_key_env.empty()) {
-    const char* key = std::getenv(arguments.api_key_env.c_str());
-    if (key == nullptr || *key == '\0')
-      return Err("api-key-env: expected the environment variable {} to hold a key, found none",
-                 arguments.api_key_env);
-    options.api_key = key;
-  }
-  if (!arguments.answers.empty()) {
-    TRY_ASSIGN(options.answers, AnswersFile::Open(arguments.answers));
-  }
-  options.say = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-  return Endpoint::Open(std::move(options));
-}
-
 Result<EndpointTarget> ProbeWithBar(Endpoint endpoint, const VerifyArguments& arguments,
                                     const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
   ProgressBar bar("probing the endpoint");
@@ -115,8 +98,11 @@ Result<int> RunVerify(VerifyArguments arguments) {
   TRY_ASSIGN(options.target_kv, ParseKvStorage(arguments.kv));
   TRY_ASSIGN(arguments.model, FindModel(arguments.model));
   std::optional<Endpoint> endpoint;
-  if (!arguments.endpoint.url.empty()) {
-    TRY_ASSIGN(endpoint, OpenEndpoint(arguments));
+  if (arguments.endpoint.given()) {
+    if (!arguments.answers.empty()) {
+      TRY_ASSIGN(arguments.endpoint.options.answers, AnswersFile::Open(arguments.answers));
+    }
+    TRY_ASSIGN(endpoint, OpenEndpoint(arguments.endpoint));
   }
   TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(arguments.model, arguments.limit));
   const DType dtype = checkpoint.config().dtype;
@@ -135,8 +121,9 @@ Result<int> RunVerify(VerifyArguments arguments) {
   }
   if (!arguments.numerics.empty()) {
     if (!endpoint && options.target_file.empty())
-      return Err("numerics: expected --endpoint or --target, found neither: --dtype names the "
-                 "arithmetic of merope's own target");
+      return Err(
+          "numerics: expected --endpoint or --target, found neither: --dtype names the "
+          "arithmetic of merope's own target");
     TRY_ASSIGN(arguments.choices.numerics, ParseNumerics(arguments.numerics));
     options.target = arguments.choices.numerics->precision;
     options.target_rounding = arguments.choices.numerics->rounding;
@@ -199,19 +186,11 @@ void AddVerify(CLI::App& app, Action* chosen) {
               "Judge the logits in this file, which another device computed in the format of "
               "--dtype: whole rows or top-k (tools/dump_hf_logits.py)")
           ->excludes(against);
-  CLI::Option* endpoint =
-      AddText(
-          *verify, "--endpoint", &a->endpoint.url,
-          "Judge the model that this OpenAI-compatible server runs (http://host:port); MODEL is "
-          "the fp32 reference")
-          ->excludes(against)
-          ->excludes(target_file);
-  AddText(*verify, "--model", &a->endpoint.model,
-          "Name of the model on the server (default: the first that the server lists)")
-      ->needs(endpoint);
-  AddText(*verify, "--api-key-env", &a->api_key_env,
-          "Environment variable that holds the server's API key")
-      ->needs(endpoint);
+  CLI::Option* endpoint = AddEndpoint(
+      *verify, &a->endpoint,
+      "Judge the model that this OpenAI-compatible server runs (http://host:port); MODEL is the "
+      "fp32 reference");
+  endpoint->excludes(against)->excludes(target_file);
   verify
       ->add_option("--numerics", a->numerics,
                    "Arithmetic of the server or of the device of --target: bf16 (products in bf16, "
@@ -235,16 +214,10 @@ void AddVerify(CLI::App& app, Action* chosen) {
       ->capture_default_str()
       ->needs(endpoint);
   verify
-      ->add_option("--max-tokens-total", a->endpoint.max_tokens_total,
+      ->add_option("--max-tokens-total", a->endpoint.options.max_tokens_total,
                    "Stop before the requests, prompts included, take more tokens than this")
       ->check(AtLeast(1))
       ->default_str("no limit")
-      ->needs(endpoint);
-  verify
-      ->add_option("--timeout", a->endpoint.stall_seconds,
-                   "Seconds without a byte after which a request is tried again")
-      ->check(Between(1, 86'400))
-      ->capture_default_str()
       ->needs(endpoint);
   verify
       ->add_option("--answers", a->answers,

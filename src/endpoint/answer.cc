@@ -152,8 +152,12 @@ Status ReadPrompt(const Json& rows, std::span<const int32_t> ids, const std::str
 
 }  // namespace
 
-std::string RequestBody(const CompletionQuery& query, const std::string& model) {
+std::string RequestBody(const CompletionQuery& query, const std::string& model, bool stream) {
   OrderedJson body = {{"model", model}};
+  if (stream) {
+    body["stream"] = true;
+    body["stream_options"] = {{"include_usage", true}};
+  }
   if (query.text)
     body["prompt"] = *query.text;
   else

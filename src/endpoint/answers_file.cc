@@ -48,15 +48,23 @@ Result<std::unique_ptr<AnswersFile>> AnswersFile::Open(const std::string& path) 
   size_t begin = 0;
   for (int64_t number = 1; begin < text.size(); ++number) {
     const size_t end = text.find('\n', begin);
-    if (end == std::string::npos) break;  // cut off
+    if (end == std::string::npos) {
+      // A line of answers that was cut off goes; another file stays as it is.
+      constexpr std::string_view kStart = "{\"path\":";
+      const std::string_view rest = std::string_view(text).substr(begin, kStart.size());
+      if (!kStart.starts_with(rest))
+        return Err("{}: line {}: expected an answer of an endpoint, found another text", path,
+                   number);
+      if (ftruncate(file, static_cast<off_t>(begin)) != 0)
+        return Err("{}: {}", path, std::strerror(errno));
+      break;
+    }
     TRY_ASSIGN(Line line, ParseLine(std::string_view(text).substr(begin, end - begin),
                                     fmt::format("{}: line {}", path, number)));
     answers->answers_[{std::move(line.path), std::move(line.request)}] = {line.status,
                                                                           std::move(line.body)};
     begin = end + 1;
   }
-  if (begin < text.size() && ftruncate(file, static_cast<off_t>(begin)) != 0)
-    return Err("{}: {}", path, std::strerror(errno));
   return answers;
 }
 

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/stopwatch.h"
+#include "endpoint/event_stream.h"
 
 namespace merope {
 namespace {
@@ -51,6 +53,14 @@ Result<const Json*> ModelList(const Json& json, const std::string& where) {
 
 }  // namespace
 
+HttpRequest Endpoint::RequestTo(const std::string& path, const std::string& json) const {
+  HttpRequest request{.url = BaseUrl(options_.url) + path, .stall_seconds = options_.stall_seconds};
+  if (!json.empty()) request.json = json;
+  if (!options_.api_key.empty())
+    request.headers.push_back("Authorization: Bearer " + options_.api_key);
+  return request;
+}
+
 Result<HttpResponse> Endpoint::Ask(const std::string& path, const std::string& json,
                                    int64_t tokens) {
   if (options_.answers != nullptr)
@@ -61,10 +71,7 @@ Result<HttpResponse> Endpoint::Ask(const std::string& path, const std::string& j
         "more",
         facts_.url, options_.max_tokens_total);
   ++spent_->requests;
-  HttpRequest request{.url = BaseUrl(options_.url) + path, .stall_seconds = options_.stall_seconds};
-  if (!json.empty()) request.json = json;
-  if (!options_.api_key.empty())
-    request.headers.push_back("Authorization: Bearer " + options_.api_key);
+  const HttpRequest request = RequestTo(path, json);
   Backoff backoff;
   while (true) {
     TRY_ASSIGN(HttpResponse response, client_->Send(request));
@@ -148,6 +155,48 @@ Result<CompletionAnswer> Endpoint::Complete(const CompletionQuery& query) {
   const std::string where = facts_.url + "/v1/completions";
   if (!response.ok()) return Refused(where, response);
   return ParseAnswer(response.body, query, where);
+}
+
+StreamTimes Endpoint::Stream(const CompletionQuery& query) {
+  StreamTimes times{.n_prompt_tokens = std::ssize(query.ids)};
+  std::optional<int64_t> n_tokens;
+  EventStream events;
+  Stopwatch watch;
+  const auto take = [&](std::string_view data) -> Status {
+    const double now = watch.Seconds();
+    if (data == "[DONE]") return {};
+    TRY_ASSIGN(const Json json, ParseJson(data, "event"));
+    if (!json.is_object()) return Err("event: expected an object, found {}", Describe(json));
+    if (json.contains("error")) return Err("{}", ServerMessage(std::string(data)));
+    const auto choices = json.find("choices");
+    if (choices != json.end() && choices->is_array() && !choices->empty())
+      times.arrivals.push_back(now);
+    const auto usage = json.find("usage");
+    if (usage == json.end() || !usage->is_object()) return {};
+    const JsonFields fields(*usage, "event: usage");
+    constexpr int64_t kMost = int64_t{1} << 40;
+    TRY_ASSIGN(const auto completion, fields.Integer("completion_tokens", 0, kMost));
+    TRY_ASSIGN(const auto prompt, fields.Integer("prompt_tokens", 0, kMost));
+    if (completion) n_tokens = *completion;
+    if (prompt) times.n_prompt_tokens = *prompt;
+    return {};
+  };
+  HttpRequest request = RequestTo("/v1/completions", RequestBody(query, facts_.model, true));
+  request.sink = [&](const HttpResponse&, std::string_view bytes) {
+    return events.Feed(bytes, take);
+  };
+  ++spent_->requests;
+  watch = Stopwatch();
+  const auto response = client_->Send(request);
+  times.end = watch.Seconds();
+  if (!response)
+    times.failure = response.error().message;
+  else if (!response->ok())
+    times.failure = Refused(facts_.url, *response).error().message;
+  else if (times.arrivals.empty())
+    times.failure = fmt::format("{}: expected a streamed answer, found no event", facts_.url);
+  times.n_tokens = n_tokens.value_or(std::ssize(times.arrivals));
+  return times;
 }
 
 Result<std::optional<std::vector<int32_t>>> Endpoint::Tokenize(const std::string& text) {

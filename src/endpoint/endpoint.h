@@ -83,8 +83,19 @@ struct CompletionAnswer {
   std::optional<int64_t> n_prompt_tokens{}, n_tokens{};  // as the server counts
 };
 
+// The times of a streamed answer. Unit: seconds since the request was sent.
+struct StreamTimes {
+  std::vector<double>
+      arrivals{};               // of each chunk of text; the first is the time to the first token
+  double end = 0;               // of the whole answer
+  int64_t n_tokens = 0;         // as the server counts them, or else the number of chunks
+  int64_t n_prompt_tokens = 0;  // as the server counts them, or else those that were sent
+  std::string failure{};        // not empty: the exchange failed, and the rest has no meaning
+};
+
 // The JSON body of a request. model: the name of the model.
-std::string RequestBody(const CompletionQuery& query, const std::string& model);
+std::string RequestBody(const CompletionQuery& query, const std::string& model,
+                        bool stream = false);
 // Reads the body of the answer to `query`. where: the place, for errors. An answer that lacks a
 // field which merope can do without is no error. An answer about other ids than those of the query
 // is an error.
@@ -103,6 +114,8 @@ class Endpoint {
   // Sends the query. An exchange that breaks off, or a status that may pass, is tried again; an
   // answer is never replaced by another one. Other statuses are errors with the server's message.
   Result<CompletionAnswer> Complete(const CompletionQuery& query);
+  // Sends the query once and takes the times of its streamed answer. A failed exchange is no error.
+  StreamTimes Stream(const CompletionQuery& query);
   // The ids of a text by the server's own tokenizer (POST /tokenize); nullopt if the server has no
   // such path.
   Result<std::optional<std::vector<int32_t>>> Tokenize(const std::string& text);
@@ -116,6 +129,7 @@ class Endpoint {
  private:
   Endpoint(EndpointOptions options, ServerFacts facts, std::shared_ptr<Spent> spent)
       : options_(std::move(options)), facts_(std::move(facts)), spent_(std::move(spent)) {}
+  HttpRequest RequestTo(const std::string& path, const std::string& json) const;
   // json: empty for a GET. tokens: what the request may cost.
   Result<HttpResponse> Ask(const std::string& path, const std::string& json, int64_t tokens);
 

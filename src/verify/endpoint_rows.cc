@@ -8,6 +8,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -104,7 +105,12 @@ Status RunConcurrently(const Endpoint& endpoint, int64_t n, int64_t width,
   };
   {
     std::vector<std::jthread> threads;
-    for (int64_t i = 0; i < std::min(n, width); ++i) threads.emplace_back(run);
+    try {
+      for (int64_t i = 0; i < std::min(n, width); ++i) threads.emplace_back(run);
+    } catch (const std::system_error&) {
+      failed = true;  // the threads that exist end soon
+      throw;
+    }
   }
   if (error) return std::unexpected(*error);
   return {};

@@ -78,6 +78,7 @@ void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noi
     }
   }
   for (PromptSummary& summary : suite->by_prompt) {
+    if (summary.positions == 0) continue;  // another prompt begins with this one
     suite->expected_flips += summary.expected_flips;
     summary.mean_kl /= static_cast<double>(summary.positions);
     summary.mean_relative_l2 /= static_cast<double>(summary.positions);
@@ -152,18 +153,25 @@ double Bf16Noise::FlipChance(const RowMetrics& m) const {
   double chance = 0;
   for (const double error : relative_l2_quantiles)
     if (error > 0 && m.baseline_sigma > 0)
-      chance += NormalCdf(-m.gap / (std::sqrt(2.0) * error * m.baseline_sigma));
+      chance += NormalCdf(-m.gap / (std::sqrt(2.0) * gap_factor * error * m.baseline_sigma));
   return chance / static_cast<double>(relative_l2_quantiles.size());
 }
 
 Bf16Noise MeasureNoise(std::span<const ReferenceRecord> records) {
   Bf16Noise noise;
   std::vector<double> errors;
-  double squares = 0;
+  double squares = 0, gap_squares = 0, expected_squares = 0;
   for (const ReferenceRecord& r : records) {
-    errors.push_back(r.emulated.relative_l2);
-    squares += r.emulated.relative_l2 * r.emulated.relative_l2;
+    const RowMetrics& m = r.emulated;
+    errors.push_back(m.relative_l2);
+    squares += m.relative_l2 * m.relative_l2;
+    if (!m.gap_error) continue;
+    const double sigma = m.relative_l2 * m.baseline_sigma;
+    gap_squares += *m.gap_error * *m.gap_error;
+    expected_squares += 2 * sigma * sigma;
   }
+  if (expected_squares > 0)
+    noise.gap_factor = std::max(1.0, std::sqrt(gap_squares / expected_squares));
   noise.relative_l2 = std::sqrt(squares / static_cast<double>(records.size()));
   const double n = static_cast<double>(noise.relative_l2_quantiles.size());
   for (size_t i = 0; i < noise.relative_l2_quantiles.size(); ++i)

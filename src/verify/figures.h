@@ -40,11 +40,15 @@ struct Bf16Noise {
   // Quantiles of the relative L2 error over positions, at equal steps. One number is not enough:
   // some positions magnify rounding, most positions do not.
   std::array<double, 32> relative_l2_quantiles = {};
+  // The error of the difference of the two largest logits, over that of two average logits (RMS
+  // over positions). A format whose error grows with the logit has a factor above 1. At least 1: a
+  // format with smaller errors there has fewer flips than the model expects, which is no fault.
+  double gap_factor = 1;
   // σ_b of one logit at a position: relative_l2 times the standard deviation of the position's
   // baseline logits.
   double Sigma(const RowMetrics& m) const { return relative_l2 * m.baseline_sigma; }
   // The largest gap at which noise explains a flip: three σ_b for each of the two logits.
-  double Allowed(const RowMetrics& m) const { return 2 * 3 * Sigma(m); }
+  double Allowed(const RowMetrics& m) const { return 2 * 3 * gap_factor * Sigma(m); }
   // The probability that noise exchanges the order of the two largest logits: the mean over
   // relative_l2_quantiles.
   double FlipChance(const RowMetrics& m) const;

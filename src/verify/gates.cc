@@ -168,6 +168,7 @@ ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t 
   check.positions = std::ssize(records);
   const double n = static_cast<double>(records.size());
   const Bf16Noise noise = MeasureNoise(records);
+  check.gap_factor = noise.gap_factor;
   double emulated_squares = 0, target_squares = 0, mean_rounding = 0;
   for (const ReferenceRecord& r : records) {
     check.mean_relative_l2 += r.reference.relative_l2 / n;

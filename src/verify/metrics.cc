@@ -80,13 +80,18 @@ void LogitErrors(double dd, double zz, double dz, double n, RowMetrics* m) {
   m->baseline_sigma = std::sqrt(zz / n);
 }
 
-void FindTop(std::span<const float> baseline, RowMetrics* m) {
+// Finds the baseline's two largest logits. logit_of(id): the target's logit or logprob of a token;
+// nullopt if the target does not list the token.
+template <class LogitOf>
+void CompareTopTwo(std::span<const float> baseline, const LogitOf& logit_of, RowMetrics* m) {
   m->baseline_top1 = ArgMax(baseline);
-  float second = -std::numeric_limits<float>::infinity();
+  const auto first = static_cast<size_t>(m->baseline_top1);
+  size_t second = first == 0 ? 1 : 0;
   for (size_t i = 0; i < baseline.size(); ++i)
-    if (static_cast<int32_t>(i) != m->baseline_top1) second = std::max(second, baseline[i]);
-  m->gap = static_cast<double>(baseline[static_cast<size_t>(m->baseline_top1)]) -
-           static_cast<double>(second);
+    if (i != first && baseline[i] > baseline[second]) second = i;
+  m->gap = static_cast<double>(baseline[first]) - static_cast<double>(baseline[second]);
+  const std::optional<double> a = logit_of(first), b = logit_of(second);
+  if (a && b) m->gap_error = *a - *b - m->gap;
 }
 
 void SetNext(double ln_p, double ln_q, RowMetrics* m) {
@@ -188,7 +193,8 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, std::span<const
   Ranks(target, &rank_q_);
   m.spearman = Correlation(std::span<const uint32_t>(rank_p_), std::span<const uint32_t>(rank_q_));
 
-  FindTop(baseline, &m);
+  const auto logit_of = [&](size_t id) -> std::optional<double> { return target[id]; };
+  CompareTopTwo(baseline, logit_of, &m);
   m.target_top1 = ArgMax(target);
   if (next) {
     const size_t t = static_cast<size_t>(*next);
@@ -238,7 +244,12 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, const ListedRow
   Ranks(target.logprobs, &rank_q_);
   m.spearman = Correlation(std::span<const uint32_t>(rank_p_), std::span<const uint32_t>(rank_q_));
 
-  FindTop(baseline, &m);
+  const auto logit_of = [&](size_t id) -> std::optional<double> {
+    const auto at = std::ranges::find(target.ids, static_cast<int32_t>(id));
+    if (at == target.ids.end()) return std::nullopt;
+    return target.logprobs[static_cast<size_t>(at - target.ids.begin())];
+  };
+  CompareTopTwo(baseline, logit_of, &m);
   m.target_top1 = MostProbable(target);
   if (next)
     SetNext(ln_p_[static_cast<size_t>(*next)], static_cast<double>(target.next_logprob), &m);

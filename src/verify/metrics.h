@@ -30,6 +30,9 @@ struct RowMetrics {
   double baseline_sigma = 0;       // √ mean (z⁰ − mean)²
   double product = 0, square = 0;  // Σ (z⁰ − mean)(z − mean) and Σ (z⁰ − mean)²
   double gap = 0;                  // (7) difference of the baseline's two largest logits
+  // (7) The target's difference of the same two logits, minus the gap. Only a ListedRow may lack
+  // one of the two.
+  std::optional<double> gap_error;
   int32_t baseline_top1 = 0, target_top1 = 0;  // ties go to the smaller id
   // At the prompt's next token. has_next is false if there is no next token.
   bool has_next = false;

@@ -35,7 +35,6 @@ struct VerifyPrompt {
   // The first position whose logits are compared: an endpoint may give none for the prompt.
   int64_t first = 0;
 
-  int64_t positions() const { return std::ssize(ids) - first; }
   // The number of ids that were asked.
   int64_t asked() const { return std::ssize(ids) - generated; }
 };

@@ -119,6 +119,7 @@ struct ReferenceCheck {
   int64_t emulated_flips = 0;
   // The number of flips that the noise model predicts for the same positions. The comparison with
   // emulated_flips checks the noise model.
+  double gap_factor = 1;  // of the noise model (figures.h)
   double emulated_expected_flips = 0;
   double target_sigma = 0, target_kl = 0;  // of the target, on the same positions
 };

@@ -119,6 +119,7 @@ OrderedJson ToJson(const ReferenceCheck& c) {
           {"emulated_sigma", c.emulated_sigma},
           {"emulated_relative_l2", c.emulated_relative_l2},
           {"emulated_kl", c.emulated_kl},
+          {"gap_factor", c.gap_factor},
           {"emulated_flips", c.emulated_flips},
           {"emulated_expected_flips", c.emulated_expected_flips},
           {"target_sigma", c.target_sigma},

@@ -5,7 +5,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "base/stopwatch.h"
 #include "base/threads.h"
@@ -40,6 +42,23 @@ int64_t SuspectPositions(VerifyMode mode) {
   return mode == VerifyMode::kQuick ? 600 : mode == VerifyMode::kDefault ? 4000 : 20000;
 }
 
+// Which positions of a prompt to compare: those that have a row, and whose tokens so far do not
+// begin an earlier prompt, too. Such a position has the same row as before; counted again, it would
+// look like independent evidence. compared: hashes (FNV-1a, 64 bits) of the tokens up to each
+// position.
+std::vector<bool> FreshPositions(const VerifyPrompt& prompt,
+                                 std::unordered_set<uint64_t>* compared) {
+  std::vector<bool> fresh;
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const int32_t id : prompt.ids) {
+    for (int shift = 0; shift < 32; shift += 8)
+      hash = (hash ^ ((static_cast<uint32_t>(id) >> shift) & 0xff)) * 0x100000001b3u;
+    const bool has_row = std::ssize(fresh) >= prompt.first;
+    fresh.push_back(has_row && compared->insert(hash).second);
+  }
+  return fresh;
+}
+
 class Suite {
  public:
   Suite(const Checkpoint& checkpoint, const Tokenizer& tokenizer, const VerifyOptions& options)
@@ -72,9 +91,11 @@ class Suite {
       TRY(CheckPrompts());
     }
     for (const VerifyPrompt& p : prompts_) longest_ = std::max(longest_, std::ssize(p.ids));
+    std::unordered_set<uint64_t> compared;
+    for (const VerifyPrompt& p : prompts_) fresh_.push_back(FreshPositions(p, &compared));
     for (int64_t n = 0; n_reference_ < prompts_.size() && n < ReferencePositions(options_.mode);
          ++n_reference_)
-      n += prompts_[n_reference_].positions();
+      n += std::ranges::count(fresh_[n_reference_], true);
 
     if (!options_.against.empty()) {
       TRY_ASSIGN(baseline, OpenLogitsFile(options_.against, vocab_));
@@ -229,17 +250,18 @@ class Suite {
           TRY(Read(emulated_.get(), prompt, begin, end, &chunks.emulated));
           TRY(Read(rounded_.get(), prompt, begin, end, &chunks.rounded));
         }
+        std::vector<int64_t> todo;
+        for (int64_t i = begin; i < end; ++i)
+          if (fresh_[prompt][static_cast<size_t>(i)]) todo.push_back(i);
         const size_t first = positions_.size(), first_reference = references_.size();
-        const int64_t from = std::max(begin, std::min(end, prompts_[prompt].first));
-        positions_.resize(first + static_cast<size_t>(end - from));
-        if (referenced) references_.resize(first_reference + static_cast<size_t>(end - from));
+        positions_.resize(first + todo.size());
+        if (referenced) references_.resize(first_reference + todo.size());
         team.Run([&](int thread) {
-          for (int64_t i = from + thread; i < end; i += team.size()) {
-            const size_t row = static_cast<size_t>(i - from);
-            CompareRow(comparers[static_cast<size_t>(thread)], chunks, prompt, i, i - begin,
-                       &positions_[first + row],
-                       referenced ? &references_[first_reference + row] : nullptr);
-          }
+          for (size_t t = static_cast<size_t>(thread); t < todo.size();
+               t += static_cast<size_t>(team.size()))
+            CompareRow(comparers[static_cast<size_t>(thread)], chunks, prompt, todo[t],
+                       todo[t] - begin, &positions_[first + t],
+                       referenced ? &references_[first_reference + t] : nullptr);
         });
         const int64_t last = prompts_[prompt].asked() - 1;
         if (begin <= last && last < end && prompt < ReportPrompts().size())
@@ -369,6 +391,7 @@ class Suite {
   const VerifyOptions& options_;
   const int64_t vocab_;
   std::vector<VerifyPrompt> prompts_;
+  std::vector<std::vector<bool>> fresh_;  // FreshPositions of each prompt
   size_t n_reference_ = 0;  // the reference back end runs the first n_reference_ prompts
   int64_t longest_ = 0;     // tokens of the longest prompt
   // The rows of the reference prompts: fp32, the emulated format, and emulated bf16. If reference_

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <random>
 
 namespace merope {
@@ -97,6 +100,54 @@ TEST(Suite, Bf16NoisePasses) {
   EXPECT_GT(o.suite.flips.size(), 5u);
   EXPECT_NEAR(static_cast<double>(o.suite.flips.size()), o.suite.expected_flips,
               3 * std::sqrt(o.suite.expected_flips));
+}
+
+TEST(Suite, TheSlopeIsOneOverTheTemperature) {
+  EXPECT_NEAR(Judged({}).suite.slope, 1, 1e-4);
+  RowComparer comparer;
+  MadeUp made(3);
+  std::vector<PositionRecord> records;
+  std::vector<ReferenceRecord> references;
+  std::vector<VerifyPrompt> prompts = {{"a", "prose", "en", "", {}}, {"b", "prose", "en", "", {}}};
+  for (int32_t i = 0; i < 40; ++i) {
+    const std::vector<float> z = made.Baseline();
+    std::vector<float> warm = z;
+    for (float& value : warm) value = value / 1.25f + 7;
+    const RowMetrics m = comparer.Compare(z, warm, 3);
+    records.push_back({i / 20, i % 20, m});
+    const RowMetrics noise = comparer.Compare(z, made.Noisy(z, 0.02), 3);
+    references.push_back({i / 20, comparer.Compare(z, z, 3), noise, noise, m});
+  }
+  const PositionSuite suite =
+      JudgePositions(records, references, FindSuspects(records, references), prompts,
+                     JudgeReference(references, 64), false, [](int32_t) { return std::string(); });
+  EXPECT_NEAR(suite.slope, 0.8, 1e-6);
+  EXPECT_NEAR(suite.slope_interval.low, 0.8, 1e-6);
+  EXPECT_NEAR(suite.slope_interval.high, 0.8, 1e-6);
+}
+
+// A format whose errors are larger on the two largest logits has as many flips as they cause.
+TEST(Suite, TheFlipModelKnowsLargerErrorsOfTheTop) {
+  constexpr float kFactor = 3;
+  MadeUp made(5);
+  RowComparer comparer;
+  std::vector<ReferenceRecord> references;
+  for (int32_t i = 0; i < 3000; ++i) {
+    const std::vector<float> z = made.Baseline();
+    std::vector<float> noisy = made.Noisy(z, 0.1);
+    std::vector<size_t> order(kVocab);
+    std::iota(order.begin(), order.end(), 0u);
+    std::ranges::partial_sort(order, order.begin() + 2, std::greater(),
+                              [&](size_t j) { return z[j]; });
+    for (const size_t j : {order[0], order[1]}) noisy[j] = z[j] + kFactor * (noisy[j] - z[j]);
+    const RowMetrics m = comparer.Compare(z, noisy, std::nullopt);
+    references.push_back({i / 10, {}, m, m, m});
+  }
+  EXPECT_NEAR(MeasureNoise(references).gap_factor, kFactor, 0.15);
+  const ReferenceCheck check = JudgeReference(references, 64);
+  EXPECT_GT(check.emulated_flips, 100);
+  EXPECT_NEAR(static_cast<double>(check.emulated_flips), check.emulated_expected_flips,
+              3 * std::sqrt(check.emulated_expected_flips));
 }
 
 TEST(Suite, TheTargetItselfPassesExactly) {

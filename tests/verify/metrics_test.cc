@@ -40,6 +40,20 @@ TEST(RowMetrics, MatchesScipy) {
   EXPECT_EQ(m.baseline_top1, 3);
   EXPECT_EQ(m.target_top1, 7);
   EXPECT_DOUBLE_EQ(m.gap, 0.125);
+  EXPECT_NEAR(m.product, 17.3359375, kTight);
+  EXPECT_NEAR(m.square, 19.0234375, kTight);
+  ASSERT_TRUE(m.gap_error);
+  EXPECT_DOUBLE_EQ(*m.gap_error, -0.375);
+}
+
+TEST(RowMetrics, AListedRowHasAGapErrorIfItHasBothTokens) {
+  RowComparer comparer;
+  const std::vector<float> logprobs = {-0.5f, -1.5f, -3};
+  const std::vector<int32_t> both = {7, 3, 0}, one = {7, 2, 0};
+  const RowMetrics with = comparer.Compare(kBaseline, {both, logprobs, 0}, std::nullopt);
+  ASSERT_TRUE(with.gap_error);
+  EXPECT_DOUBLE_EQ(*with.gap_error, -1.5 + 0.5 - 0.125);
+  EXPECT_FALSE(comparer.Compare(kBaseline, {one, logprobs, 0}, std::nullopt).gap_error);
 }
 
 TEST(RowMetrics, EqualRowsGiveExactlyNothing) {

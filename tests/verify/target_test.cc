@@ -34,9 +34,9 @@ struct TopTensors {
 class TargetTest : public ::testing::Test {
  protected:
   TargetTest() : checkpoint_(Model("model", 10000)), tokenizer_(TokenizerOf()) {
-    options_.mode = VerifyMode::kQuick;
+    options_.mode = VerifyMode::kDefault;
     options_.threads = 2;
-    auto prompts = BuildPrompts(checkpoint_, tokenizer_, VerifyMode::kQuick);
+    auto prompts = BuildPrompts(checkpoint_, tokenizer_, VerifyMode::kDefault);
     EXPECT_TRUE(prompts) << ErrorOf(prompts);
     prompts_ = std::move(*prompts);
   }
@@ -272,6 +272,21 @@ TEST_F(TargetTest, PromptsOfTheUserAreAdded) {
   ASSERT_TRUE(result) << ErrorOf(result);
   EXPECT_EQ(result->positions.prompts, std::ssize(prompts_) + 2);
   EXPECT_EQ(result->positions.by_prompt.back().kind, "user");
+}
+
+// A position whose tokens so far begin an earlier prompt has that prompt's row, and is no further
+// evidence.
+TEST_F(TargetTest, ARepeatedPromptIsComparedOnce) {
+  const auto without = Verify(checkpoint_, tokenizer_, options_);
+  ASSERT_TRUE(without) << ErrorOf(without);
+  options_.prompts = directory_.File("own.txt");
+  ASSERT_TRUE(WriteFile(options_.prompts, std::string(ReportPrompts()[0]) + "\n"));
+  const auto with = Verify(checkpoint_, tokenizer_, options_);
+  ASSERT_TRUE(with) << ErrorOf(with);
+  EXPECT_EQ(with->positions.prompts, without->positions.prompts + 1);
+  EXPECT_EQ(with->positions.positions, without->positions.positions);
+  EXPECT_EQ(with->positions.by_prompt.back().positions, 0);
+  EXPECT_EQ(with->positions.by_prompt.back().mean_kl, 0);
 }
 
 TEST_F(TargetTest, BadPromptsAreNamedByLine) {

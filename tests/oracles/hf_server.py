@@ -1,62 +1,19 @@
-"""Servers for the tests of `merope verify --endpoint`: transformers behind the API of /v1/completions in vLLM's shape, and a proxy
-that lies.
-
-The model computes in bf16 and rounds the result of every op, as PyTorch does."""
+"""transformers behind the API of /v1/completions, in vLLM's shape. The model computes in bf16 and rounds the result of every op, as
+PyTorch does."""
 
 import copy
-import http.client
-import http.server
 import json
+import pathlib
+import sys
 import threading
-import urllib.parse
 
 import torch
 import transformers
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import endpoints  # noqa: E402
+
 TOKENS_AT_MOST = 4096
-
-
-class Server:
-    """An HTTP server of this process, until it is closed. `answer(method, path, body)` gives (status, object)."""
-
-    def __init__(self):
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
-            def do_GET(self):
-                self.reply(b"")
-
-            def do_POST(self):
-                self.reply(self.rfile.read(int(self.headers["Content-Length"])))
-
-            def reply(self, body):
-                status, answer = server.answer(self.command, self.path, body, self)
-                if status == 0:  # break the connection off
-                    self.close_connection = True
-                    return
-                data = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.http.shutdown()
-        self.http.server_close()
 
 
 def load(gguf):
@@ -71,12 +28,12 @@ def error(status, message):
     return status, {"error": {"message": message, "type": "BadRequestError", "param": None, "code": status}}
 
 
-class HfServer(Server):
+class HfServer(endpoints.Server):
     def __init__(self, model, tokenizer, name="model", most=20):
         self.model, self.tokenizer, self.name, self.most, self.lock = model, tokenizer, name, most, threading.Lock()
         super().__init__()
 
-    def answer(self, method, path, body, _):
+    def answer(self, method, path, body):
         if path == "/v1/models":
             context = self.model.config.max_position_embeddings
             return 200, {"object": "list", "data": [{"id": self.name, "owned_by": "transformers", "max_model_len": context}]}
@@ -190,90 +147,3 @@ def other_theta(factor):
     def change(model):
         model.model.rotary_emb.inv_freq /= factor ** torch.linspace(0, 1, len(model.model.rotary_emb.inv_freq))
     return change
-
-
-class Proxy(Server):
-    """Passes requests on to a server. `lie(request, ask, n)` may answer /v1/completions itself: it gets the request, a function
-    that asks a server, and the number of the request; it returns (status, object)."""
-
-    def __init__(self, upstream, lie):
-        self.upstream, self.lie, self.lock, self.n = upstream, lie, threading.Lock(), 0
-        super().__init__()
-
-    def answer(self, method, path, body, _):
-        if path != "/v1/completions":
-            return self.ask(method, path, body)
-        with self.lock:
-            self.n += 1
-            n = self.n
-        return self.lie(json.loads(body), lambda request, url=None: self.ask("POST", path, json.dumps(request).encode(), url), n)
-
-    def ask(self, method, path, body, url=None):
-        host = urllib.parse.urlparse(url or self.upstream).netloc
-        connection = http.client.HTTPConnection(host, timeout=600)
-        connection.request(method, path, body or None, {"Content-Type": "application/json"} if body else {})
-        response = connection.getresponse()
-        data = response.read()
-        connection.close()
-        return response.status, json.loads(data or b"null")
-
-
-def ignored_temperature(request, ask, _):
-    return ask({**request, "temperature": 0})
-
-
-def tempered_logprobs(temperature):
-    """The logprobs of the listed tokens after this temperature."""
-    def temper(row):
-        values = {name: entry["logprob"] if isinstance(entry, dict) else entry for name, entry in row.items()}
-        new = torch.log_softmax(torch.tensor(list(values.values())) / temperature, dim=0).tolist()
-        return {name: {**entry, "logprob": x} if isinstance(entry, dict) else x for (name, entry), x in zip(row.items(), new)}
-
-    def lie(request, ask, _):
-        status, answer = ask(request)
-        if status == 200:
-            choice = answer["choices"][0]
-            if choice.get("logprobs"):
-                choice["logprobs"]["top_logprobs"] = [temper(row) for row in choice["logprobs"]["top_logprobs"]]
-            if choice.get("prompt_logprobs"):
-                choice["prompt_logprobs"] = [row and temper(row) for row in choice["prompt_logprobs"]]
-        return status, answer
-    return lie
-
-
-def dropped_token(request, ask, _):
-    """The sixth generated token is lost, and the counts hide it."""
-    status, answer = ask({**request, "max_tokens": request["max_tokens"] + (request["max_tokens"] > 5)})
-    if status == 200 and request["max_tokens"] > 5:
-        choice = answer["choices"][0]
-        lists = [choice["token_ids"], *(choice["logprobs"] or {}).values()]
-        for values in lists:
-            del values[5]
-        answer["usage"]["completion_tokens"] -= 1
-    return status, answer
-
-
-def stale_cache():
-    """Every tenth answer has the generated part of an earlier one."""
-    last = {}
-
-    def lie(request, ask, n):
-        status, answer = ask(request)
-        if status == 200 and request["max_tokens"] > 3:
-            choice, key = answer["choices"][0], request["max_tokens"]
-            if n % 10 == 0 and key in last:
-                choice.update(last[key])
-            else:
-                last[key] = {name: choice[name] for name in ("text", "token_ids", "logprobs")}
-        return status, answer
-    return lie
-
-
-def every(count, other):
-    """Every count-th answer comes from another server."""
-    return lambda request, ask, n: ask(request, other.url) if n % count == 0 else ask(request)
-
-
-def broken(count):
-    """Every count-th exchange breaks off without an answer. Nothing is wrong with the answers."""
-    return lambda request, ask, n: (0, None) if n % count == 0 else ask(request)
