@@ -8,8 +8,7 @@
 namespace merope {
 namespace {
 
-constexpr int64_t kTokens = 16;  // of each generation
-constexpr double kHot = 2;       // a temperature at which a repetition of the greedy text is absurd
+constexpr double kHot = 2;  // a temperature at which a repetition of the greedy text is absurd
 constexpr int64_t kSamples = 3;
 constexpr int64_t kSteps = 12;
 
@@ -44,7 +43,7 @@ class Prober {
 
   CompletionQuery Query(double temperature = 0) const {
     return {.ids = prompt_.ids,
-            .max_tokens = kTokens,
+            .max_tokens = kProbeTokens,
             .temperature = temperature,
             .logprobs = probe_.top_k};
   }
@@ -149,7 +148,7 @@ class Prober {
     for (size_t i = 0; same && i < std::min(again.logprobs.size(), greedy_.logprobs.size()); ++i)
       largest = std::max(largest, std::abs(static_cast<double>(again.logprobs[i]) -
                                            static_cast<double>(greedy_.logprobs[i])));
-    Add("repetition", "the same greedy request gives the same tokens",
+    Add("repetition", "a repeated greedy request gives equal tokens",
         same ? Found::kYes : Found::kNo,
         same ? fmt::format("largest |Δ logprob| {:.2g}", largest) : "");
     return {};
@@ -170,10 +169,10 @@ class Prober {
     // An answer that says another number of tokens than it has lost one on the way.
     const int64_t counted = greedy_.n_tokens.value_or(std::ssize(*greedy_.tokens));
     const bool whole =
-        counted == std::ssize(*greedy_.tokens) && std::ssize(*greedy_.tokens) == kTokens;
+        counted == std::ssize(*greedy_.tokens) && std::ssize(*greedy_.tokens) == kProbeTokens;
     Add("whole_answers", "answers are whole", whole ? Found::kYes : Found::kWrong,
         whole ? ""
-              : fmt::format("{} tokens asked, {} counted, {} found", kTokens, counted,
+              : fmt::format("{} tokens asked, {} counted, {} found", kProbeTokens, counted,
                             greedy_.tokens->size()));
     return {};
   }
@@ -310,7 +309,7 @@ bool EndpointProbe::AnyWrong() const {
 
 int64_t ProbeTokens(const ProbePrompt& prompt) {
   constexpr int64_t kRequests = 16;
-  return kRequests * (std::ssize(prompt.ids) + kTokens) + std::ssize(prompt.text);
+  return kRequests * (std::ssize(prompt.ids) + kProbeTokens) + std::ssize(prompt.text);
 }
 
 Result<EndpointProbe> Probe(Endpoint& endpoint, const ProbePrompt& prompt, int64_t wanted,

@@ -33,6 +33,9 @@ struct EndpointProbe {
   bool AnyWrong() const;
 };
 
+// The tokens that each request of Probe generates at most.
+inline constexpr int64_t kProbeTokens = 16;
+
 struct ProbePrompt {
   std::string text;
   std::vector<int32_t> ids;  // of the text, by the reference's tokenizer

@@ -10,8 +10,7 @@ namespace merope {
 namespace {
 
 // A text whose continuation is ordinary prose in every model.
-constexpr std::string_view kProbeText =
-    "The lighthouse keeper climbed the stairs every evening, lit the lamp and wrote in his book";
+constexpr std::string_view kProbeText = "Every evening the keeper lit the lamp, and wrote";
 
 // The tokens to generate after each prompt. The 25 prompts of --quick are short; more tokens would
 // take the reference back end longer than all else.
@@ -45,6 +44,14 @@ Result<EndpointTarget> ProbeTarget(Endpoint endpoint, const TargetChoices& choic
 
   ProbePrompt prompt{.text = std::string(kProbeText), .ids = {}};
   TRY_ASSIGN(prompt.ids, EncodePrompt(tokenizer, prompt.text));
+  const int64_t longest = target.ask.context - kProbeTokens;
+  if (longest < 2)
+    return Err("{}: expected a context of at least {} tokens, found {}", facts.url,
+               kProbeTokens + 2, target.ask.context);
+  if (std::ssize(prompt.ids) > longest) {
+    prompt.ids.resize(static_cast<size_t>(longest));
+    TRY_ASSIGN(prompt.text, tokenizer.Decode(prompt.ids, true));
+  }
   const int64_t wanted = std::min(choices.top_k, checkpoint.config().vocab_size);
   TRY_ASSIGN(target.probe, Probe(target.endpoint, prompt, wanted, progress));
   target.ask.top_k = target.probe.top_k;

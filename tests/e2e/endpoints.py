@@ -16,7 +16,7 @@ import merope
 
 class Server:
     """An HTTP server in a thread of this process, until it is closed. `answer(method, path, body)` gives the status and an object
-    or bytes or a function that writes the answer; the status 0 breaks the connection off."""
+    or bytes or a function that writes the answer."""
 
     def __init__(self):
         server, self.log = self, []
@@ -36,9 +36,6 @@ class Server:
             def reply(self, body):
                 server.log.append((self.command, self.path, self.headers.get("Authorization"), body))
                 status, answer = server.answer(self.command, self.path, body)
-                if status == 0:  # break the connection off
-                    self.close_connection = True
-                    return
                 if callable(answer):  # it writes the answer itself
                     self.close_connection = True
                     answer(self)
@@ -200,5 +197,17 @@ def every(count, other):
 
 
 def broken(count):
-    """Every count-th exchange breaks off without an answer. Nothing is wrong with the answers."""
-    return lambda request, ask, n: (0, None) if n % count == 0 else ask(request)
+    """Every count-th answer breaks off in its middle. Nothing is wrong with the answers."""
+    def lie(request, ask, n):
+        status, answer = ask(request)
+        if n % count:
+            return status, answer
+        data = json.dumps(answer).encode()
+
+        def write(handler):
+            handler.send_response(status)
+            handler.send_header("Content-Length", str(len(data)))
+            handler.end_headers()
+            handler.wfile.write(data[:len(data) // 2])
+        return status, write
+    return lie
