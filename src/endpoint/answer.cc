@@ -93,16 +93,33 @@ std::optional<TopTokens> RowOfList(const Json& list) {
   return row;
 }
 
-// llama.cpp: "content" has one object for each token.
+// Whether the object has all bytes of its token, and no others. llama.cpp holds a token back that
+// ends inside a character of several bytes: it counts the token, gives it no object, and puts its
+// bytes into the next one. The list of the most probable tokens shows the token's own bytes.
+bool IsWhole(const Json& item, const Json& id, const Json* top) {
+  const Json* bytes = Member(item, "bytes");
+  if (bytes == nullptr || top == nullptr || !top->is_array()) return true;
+  for (const Json& other : *top) {
+    const Json* other_id = Member(other, "id");
+    const Json* other_bytes = Member(other, "bytes");
+    if (other_id != nullptr && *other_id == id && other_bytes != nullptr)
+      return *other_bytes == *bytes;
+  }
+  return true;
+}
+
+// llama.cpp: "content" has one object for each token. After a token that was held back, the tokens
+// cannot be placed, and are left out.
 void ReadContent(const Json& content, CompletionAnswer* answer) {
   std::vector<int32_t> ids;
   for (const Json& item : content) {
     const Json* id = Member(item, "id");
     const auto logprob = AsLogprob(Member(item, "logprob"));
     if (id == nullptr || !AsId(*id) || !logprob) return;
+    const Json* top = Member(item, "top_logprobs");
+    if (!IsWhole(item, *id, top)) break;
     ids.push_back(*AsId(*id));
     answer->logprobs.push_back(*logprob);
-    const Json* top = Member(item, "top_logprobs");
     if (auto row = top == nullptr ? std::nullopt : RowOfList(*top))
       answer->top.push_back(std::move(*row));
   }

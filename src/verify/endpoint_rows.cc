@@ -43,12 +43,20 @@ class AnswerRows : public LogitSource {
     TopRows rows;
     for (int64_t i = begin; i < end; ++i) {
       // A position without a row is not compared; it gets any row.
-      const auto at = static_cast<size_t>(std::max<int64_t>(0, i - kept.first));
+      if (i < kept.first) {
+        for (int32_t id = 0; id < top_k_; ++id) {
+          rows.ids.push_back(id);
+          rows.logprobs.push_back(kNoLogprob);
+        }
+        rows.next_logprob.push_back(0);
+        continue;
+      }
+      const auto at = static_cast<size_t>(i - kept.first);
       const TopTokens& row = kept.rows[at];
       rows.ids.insert(rows.ids.end(), row.ids.begin(), row.ids.begin() + top_k_);
       rows.logprobs.insert(rows.logprobs.end(), row.logprobs.begin(),
                            row.logprobs.begin() + top_k_);
-      rows.next_logprob.push_back(i >= kept.first && at < kept.next.size() ? kept.next[at] : 0.0f);
+      rows.next_logprob.push_back(at < kept.next.size() ? kept.next[at] : 0.0f);
     }
     return rows;
   }
@@ -58,6 +66,7 @@ class AnswerRows : public LogitSource {
   }
 
  private:
+  static constexpr float kNoLogprob = -100;
   struct Kept {
     int64_t first = 0;
     std::vector<TopTokens> rows;
@@ -153,12 +162,20 @@ Result<std::unique_ptr<LogitSource>> AskEndpoint(
     VerifyPrompt& prompt = (*prompts)[i];
     CompletionAnswer& answer = answers[i];
     const std::string where = fmt::format("{}: prompt {}", facts.url, prompt.id);
-    if (!answer.tokens || answer.tokens->empty() || answer.top.empty())
+    const int64_t asked = std::ssize(prompt.ids);
+    // The table (a) needs the row after each of its prompts. Another prompt may lack it: llama.cpp
+    // does not name a token that ends inside a character.
+    const bool has_rows = answer.tokens && !answer.tokens->empty() && !answer.top.empty();
+    if (!has_rows && (i < ReportPrompts().size() || ask.prompt_rows))
       return Err(
           "{}: expected the {} most probable tokens by id at each generated position, found "
           "none",
           where, ask.top_k);
-    const int64_t asked = std::ssize(prompt.ids);
+    if (!has_rows) {
+      prompt.first = asked;
+      source->Add(prompt, {}, {});
+      continue;
+    }
     if (ask.prompt_rows && std::ssize(answer.prompt_top) != asked - 1)
       return Err("{}: expected prompt_logprobs of {} positions, found {}", where, asked - 1,
                  answer.prompt_top.size());

@@ -59,6 +59,21 @@ TEST(Answer, OfLlamaCpp) {
   EXPECT_TRUE(answer->prompt_top.empty());
 }
 
+// llama.cpp counts a token that ends inside a character, and does not name it. The tokens after it
+// cannot be placed. Here the second of four tokens is such a token: the first byte of "é".
+TEST(Answer, OfLlamaCppInsideACharacter) {
+  const auto answer = ParseAnswer(R"({"choices": [{"text": "aéb", "logprobs": {"content": [
+      {"id": 7, "bytes": [97], "logprob": -0.5, "top_logprobs": [{"id": 7, "logprob": -0.5}]},
+      {"id": 9, "bytes": [195, 169], "logprob": -1, "top_logprobs": [{"id": 9, "bytes": [169], "logprob": -1}]},
+      {"id": 8, "bytes": [98], "logprob": -1, "top_logprobs": [{"id": 8, "logprob": -1}]}]}}],
+      "usage": {"completion_tokens": 4}})",
+                                  Ids({1}), "x");
+  ASSERT_TRUE(answer) << ErrorOf(answer);
+  EXPECT_EQ(answer->tokens, (std::vector<int32_t>{7}));
+  EXPECT_EQ(answer->top.size(), 1u);
+  EXPECT_EQ(answer->n_tokens, 4);
+}
+
 // OpenAI's own shape names tokens by their text, also where the text is a number.
 TEST(Answer, TokensByTextAreNoIds) {
   const auto answer = ParseAnswer(R"({"choices": [{"text": "12", "finish_reason": "length",

@@ -16,6 +16,10 @@ def write_hf(source, to):
     directory, file = os.path.split(os.path.abspath(source))
     transformers.AutoTokenizer.from_pretrained(directory, gguf_file=file).save_pretrained(to)
     model = transformers.AutoModelForCausalLM.from_pretrained(directory, gguf_file=file, dtype=torch.float32)
+    # transformers refuses to save a model that it thinks is quantized; it has dequantized this one.
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
     model.to(torch.bfloat16).save_pretrained(to)
 
 
