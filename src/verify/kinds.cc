@@ -131,7 +131,10 @@ constexpr FigureKind kFigures[] = {
     {.key = "same_top1_rate",
      .english = "same top-1",
      .chinese = "Top-1 相同比例",
-     .definition = "share of positions where baseline and target have the same most probable token",
+     .definition =
+         "share of positions where the target has no token that is more probable than the "
+         "baseline's most probable token; bf16 logits are often equal, and equal logits "
+         "contradict nothing",
      .number = "6",
      .unit = Unit::kShare,
      .suite = &Suite::same_top1_rate,

@@ -196,6 +196,8 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, std::span<const
   const auto logit_of = [&](size_t id) -> std::optional<double> { return target[id]; };
   CompareTopTwo(baseline, logit_of, &m);
   m.target_top1 = ArgMax(target);
+  if (target[static_cast<size_t>(m.baseline_top1)] == target[static_cast<size_t>(m.target_top1)])
+    m.target_top1 = m.baseline_top1;
   if (next) {
     const size_t t = static_cast<size_t>(*next);
     CHECK(t < baseline.size());
@@ -251,6 +253,8 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, const ListedRow
   };
   CompareTopTwo(baseline, logit_of, &m);
   m.target_top1 = MostProbable(target);
+  if (logit_of(static_cast<size_t>(m.baseline_top1)) == std::ranges::max(target.logprobs))
+    m.target_top1 = m.baseline_top1;
   if (next)
     SetNext(ln_p_[static_cast<size_t>(*next)], static_cast<double>(target.next_logprob), &m);
   return m;

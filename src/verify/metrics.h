@@ -33,7 +33,9 @@ struct RowMetrics {
   // (7) The target's difference of the same two logits, minus the gap. Only a ListedRow may lack
   // one of the two.
   std::optional<double> gap_error;
-  int32_t baseline_top1 = 0, target_top1 = 0;  // ties go to the smaller id
+  // Ties go to the smaller id, but a tie of the target that has the baseline's top-1 goes to it:
+  // the target then does not contradict the baseline.
+  int32_t baseline_top1 = 0, target_top1 = 0;
   // At the prompt's next token. has_next is false if there is no next token.
   bool has_next = false;
   double p_next = 0, q_next = 0;        // (8) probabilities

@@ -56,7 +56,8 @@ def vllm(model, log, eager=False, options=()):
     environment = {"LD_PRELOAD": ":".join(preload), "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
                    "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, sorted(os.sched_getaffinity(0)))),
                    "VLLM_CACHE_ROOT": f"{VLLM}/cache", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [f"{VLLM}/venv/bin/vllm", "serve", str(model), "--served-model-name", "smollm2", "--host", "127.0.0.1", "--port", str(port),
+    # `vllm serve` does not start: it looks for the package vllm, and this one is called vllm-cpu.
+    command = [f"{VLLM}/venv/bin/python", "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--served-model-name", "smollm2", "--host", "127.0.0.1", "--port", str(port),
                "--dtype", "bfloat16", "--max-model-len", "2048", *(["--enforce-eager"] if eager else []), *options]
     return running(command, f"http://127.0.0.1:{port}", log, environment)
 

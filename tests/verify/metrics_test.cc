@@ -46,6 +46,19 @@ TEST(RowMetrics, MatchesScipy) {
   EXPECT_DOUBLE_EQ(*m.gap_error, -0.375);
 }
 
+TEST(RowMetrics, ATieWithTheBaselinesTopIsNoFlip) {
+  RowComparer comparer;
+  std::vector<float> tied = kTarget;
+  tied[3] = tied[7];
+  EXPECT_EQ(comparer.Compare(kBaseline, tied, std::nullopt).target_top1, 3);
+  tied[0] = tied[7];  // a smaller id with the same logit
+  EXPECT_EQ(comparer.Compare(kBaseline, tied, std::nullopt).target_top1, 3);
+  const std::vector<int32_t> ids = {7, 3, 0};
+  const std::vector<float> equal = {-1, -1, -1}, lower = {-1, -1.5f, -1};
+  EXPECT_EQ(comparer.Compare(kBaseline, {ids, equal, 0}, std::nullopt).target_top1, 3);
+  EXPECT_EQ(comparer.Compare(kBaseline, {ids, lower, 0}, std::nullopt).target_top1, 0);
+}
+
 TEST(RowMetrics, AListedRowHasAGapErrorIfItHasBothTokens) {
   RowComparer comparer;
   const std::vector<float> logprobs = {-0.5f, -1.5f, -3};
