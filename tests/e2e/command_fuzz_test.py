@@ -24,7 +24,7 @@ import tiny
 
 SECONDS = float(os.environ.get("MEROPE_FUZZ_SECONDS", 600 if os.environ.get("MEROPE_WHOLE") else 60))
 SEED = int(os.environ.get("MEROPE_FUZZ_SEED", 1))
-COMMANDS = ["run", "batch", "inspect", "verify", "report", "bench latency", "bench throughput", "bench roofline", "tokenize",
+COMMANDS = ["run", "batch", "inspect", "verify", "report", "bench latency", "bench throughput", "bench serve", "bench roofline", "tokenize",
             "detokenize", "quantize", "synth", "pull"]
 VERDICTS = ("inspect", "verify", "report")  # only these commands end with 1 or 2
 LONGEST = 4  # seconds; a command that runs longer gets Ctrl-C
@@ -52,15 +52,18 @@ VALUES = {
     "--dtype": ["bf16", "fp32", "int8", "int4", "native", "stored", "auto", "f16", "f32", "bf16,fp32", "", ",", "BF16", "int3"],
     "--max-tokens": ["1", "5", "0", "16", "-1", "-2", "9223372036854775807", "9223372036854775808", "x"],
     **{name: MANY for name in ("--repeats", "--warmup", "--num-prompts", "--input-len", "--output-len", "--batch-size", "--context",
-                               "--num-prefixes", "--prefix-len")},
+                               "--num-prefixes", "--prefix-len", "--num-warmups", "--max-concurrency", "--concurrency", "--generate")},
     "--threads": ["1", "2", "3", "0", "-1", "1025", "99999999", "18446744073709551616", "x", ""],
     "-o": ["{out}", "{out}/new", "{scratch}/notes.txt", "/dev/null", "/dev/null/x", ""],
     "--output": ["{out}", "/dev/full"], "--dump-prompts": ["{out}/p", "/dev/null", "/dev/full", "{out}/no/p", ""],
     "--dump-logits": ["{out}/l", "/dev/null", "/dev/full", "{out}/no/l", ""],
+    **{name: ["http://127.0.0.1:9", "http://", "ftp://127.0.0.1/", "x", "", "http://a b", "http://127.0.0.1:99999"]
+       for name in ("--endpoint", "--endpoint-eager")},
+    "--answers": ["{out}/answers", "{scratch}/notes.txt", "/dev/null", "/dev/full", "{out}/no/answers", ""],
     "--lines": ["{scratch}/lines", "{scratch}/in.jsonl", "{scratch}", "{scratch}/none", "{model}"],
 }
 POSITIONALS = {
-    "run": ["{model}", "TEXT"], "batch": ["{model}", "{scratch}/in.jsonl", "{out}/results"], "bench roofline": [],
+    "run": ["{model}", "TEXT"], "batch": ["{model}", "{scratch}/in.jsonl", "{out}/results"], "bench roofline": [], "bench serve": [],
     "tokenize": ["{model}", "TEXT"], "detokenize": ["{model}", "NUMBER", "NUMBER"], "quantize": ["{model}", "{out}/quantized"],
     "synth": ["{out}/made"], "pull": ["TEXT"]}
 # Options that make a valid command line end soon. These options stand first, so that random options may follow.
@@ -68,6 +71,7 @@ BASIS = {
     "run": ["--max-tokens", "5"], "verify": ["--quick"], "report": ["-o", "{out}", "--quick", "--lang", "en"], "quantize": ["--dtype", "int8"],
     "synth": ["--like", "{scratch}/config.json"], "bench roofline": ["--seconds", "0.1"],
     "bench latency": ["--input-len", "4", "--output-len", "3", "--repeats", "1", "--warmup", "0"],
+    "bench serve": ["--endpoint", "http://127.0.0.1:9", "--num-prompts", "2"],
     "bench throughput": ["--num-prompts", "2", "--input-len", "8", "--output-len", "4", "--repeats", "1", "--warmup", "0"]}
 
 

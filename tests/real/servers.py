@@ -1,4 +1,5 @@
-"""Starts real servers: vLLM for CPUs (benchmarks/peers/run installs it) and llama.cpp's (in the oracles' package xllamacpp)."""
+"""Starts real servers on a model inside the project, named by its path from the project's root, so that no answer holds a path of a
+machine: vLLM for CPUs (benchmarks/peers/run installs it) and llama.cpp's (in the oracles' package xllamacpp)."""
 
 import contextlib
 import glob
@@ -24,7 +25,7 @@ def free_port():
 def running(command, url, log, environment=None, seconds=600):
     """Runs the command until the end of the block. The block begins when the server lists its models."""
     with open(log, "w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True,
+        process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True, cwd=ROOT,
                                    env={**os.environ, **(environment or {})})
     try:
         end = time.monotonic() + seconds
