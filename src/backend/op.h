@@ -14,6 +14,7 @@ namespace merope {
 enum class OpKind : uint8_t {
   kEmbed,
   kRmsNorm,
+  kHeadNorm,
   kLayerNorm,
   kMatMul,
   kRope,
@@ -46,11 +47,11 @@ struct Op {
 
 // "RmsNorm".
 constexpr std::string_view OpName(OpKind kind) {
-  constexpr std::string_view kNames[] = {
-      "Embed",     "RmsNorm", "LayerNorm", "MatMul",
-      "Rope",      "StoreKv", "Attention", "BidirectionalAttention",
-      "Hadamard",  "SwiGlu",  "Gelu",      "Add",
-      "GatherRows"};
+  constexpr std::string_view kNames[] = {"Embed",     "RmsNorm",   "HeadNorm",
+                                         "LayerNorm", "MatMul",    "Rope",
+                                         "StoreKv",   "Attention", "BidirectionalAttention",
+                                         "Hadamard",  "SwiGlu",    "Gelu",
+                                         "Add",       "GatherRows"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -70,6 +71,10 @@ class OpRunner {
   // out = x / sqrt(mean(x²) + eps) · weight, row by row.
   void RmsNorm(const Tensor& x, const Tensor& weight, float eps, const Tensor& out) {
     Run({.kind = OpKind::kRmsNorm, .x = x, .y = weight, .out = out, .value = eps});
+  }
+  // In place on x (n_tokens, heads · head_dim): RmsNorm of each head. The weight is (1, head_dim).
+  void HeadNorm(const Tensor& x, const Tensor& weight, float eps) {
+    Run({.kind = OpKind::kHeadNorm, .x = x, .y = weight, .value = eps});
   }
   // out = (x − mean(x)) / sqrt(variance(x) + eps) · weight + bias, row by row.
   void LayerNorm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,

@@ -47,6 +47,38 @@ TEST_P(ElementwiseTest, RmsNorm) {
   }
 }
 
+// On a part of the columns: the other columns keep their values.
+TEST_P(ElementwiseTest, HeadNorm) {
+  for (const int64_t d : {2, 6, 16, 34, 64, 80, 128}) {
+    SCOPED_TRACE(d);
+    const int64_t heads = 3, cols = (heads + 1) * d;
+    const auto x = RandomValues(kRows * cols, 1), gain = RandomValues(d, 2);
+    const MemoryTensor weight("norm", {d}, gain);
+    const auto run = [&](Backend& backend, const std::vector<float>& in) {
+      const Tensor all = ToBackend(backend, kRows, cols, in);
+      backend.HeadNorm(all.Cols(d, heads * d), *backend.LoadVector(weight.view()), 1e-5f);
+      return FromBackend(backend, all);
+    };
+    const auto expected = run(*reference_, x);
+    const auto normalized = [&](size_t i) { return static_cast<int64_t>(i) % cols >= d; };
+    // As for RmsNorm, over the values of one head.
+    const auto bound = [&](size_t i) {
+      return normalized(i) ? Gamma(static_cast<double>(d) + 8) * std::fabs(double{expected[i]}) : 0;
+    };
+    EXPECT_TRUE(Within(run(*cpu_, x), expected, bound));
+    for (size_t i = 0; i < x.size(); ++i) {
+      EXPECT_TRUE(normalized(i) || expected[i] == x[i]) << i;
+    }
+    auto dropped = x;
+    for (int64_t row = 0; row < kRows; ++row)
+      dropped[static_cast<size_t>((row + 1) * cols - 1)] = 0;
+    EXPECT_FALSE(Within(run(*cpu_, dropped), expected, bound));
+    auto neighbour = x;
+    std::copy_n(x.begin() + d, d, neighbour.begin() + 2 * d);
+    EXPECT_FALSE(Within(run(*cpu_, neighbour), expected, bound));
+  }
+}
+
 TEST_P(ElementwiseTest, SwiGlu) {
   for (const int64_t n : kSizes) {
     SCOPED_TRACE(n);

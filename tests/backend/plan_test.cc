@@ -31,6 +31,8 @@ class Machine {
         gate_up_weight_(Load({{kInner, kHidden}, {kInner, kHidden}}, Stacking::kPaired)),
         down_(Load({{kHidden, kInner}})),
         gain_(*backend_->LoadVector(MemoryTensor("gain", {kHidden}, Values(kHidden)).view())),
+        head_gain_(
+            *backend_->LoadVector(MemoryTensor("gain", {kHeadDim}, Values(kHeadDim)).view())),
         rows_(rows),
         logit_rows_(logit_rows) {
     for (Tensor& x : x_) x = *backend_->Allocate(rows, kHidden);
@@ -59,7 +61,7 @@ class Machine {
     };
     Backend& be = *backend_;
     const auto head = [](const Tensor& t, int64_t n) { return t.Rows(0, n); };
-    switch (pick(18)) {
+    switch (pick(20)) {
       case 0:
         return {[=, &be, this](int64_t n, int64_t) { be.Embed(*table_, head(a, n)); }, rows_of(a)};
       case 1:
@@ -144,6 +146,29 @@ class Machine {
                 },
                 rows_of(attended_)};
       }
+      // The same with norms of the heads of q and k.
+      case 17: {
+        *kv_state |= 2;
+        constexpr std::string_view kNorms[] = {"q", "k", "qk", "kq", "qq", "kkq"};
+        const std::string_view norms = kNorms[pick(std::size(kNorms))];
+        return {[=, &be, this](int64_t n, int64_t) {
+                  const Tensor q = head(qkv_.Cols(0, kQ), n), k = head(qkv_.Cols(kQ, kKv), n);
+                  be.RmsNorm(head(a, n), gain_, 1e-5f, head(b, n));
+                  be.MatMul(head(b, n), *qkv_weight_, head(qkv_, n));
+                  for (const char norm : norms)
+                    be.HeadNorm(norm == 'q' ? q : k, head_gain_, norm == 'q' ? 1e-5f : 1e-3f);
+                  be.Rope(head(qkv_.Cols(0, kQ + kKv), n), kHeadDim);
+                  be.StoreKv(1, k, head(qkv_.Cols(kQ + kKv, kKv), n));
+                  be.Attention(1, q, 0.25f, head(attended_, n));
+                },
+                rows_of(attended_)};
+      }
+      case 18: {
+        const Tensor part = pick(2) == 0 ? qkv_.Cols(0, kQ) : qkv_.Cols(kQ, kKv);
+        return {
+            [=, &be, this](int64_t n, int64_t) { be.HeadNorm(head(part, n), head_gain_, 1e-5f); },
+            rows_of(qkv_)};
+      }
       default: {
         const Tensor from = logits_[0], to = logits_[1];
         const auto rows_of_logits = [](const Tensor& t) {
@@ -204,7 +229,7 @@ class Machine {
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<KvMemory> kv_;
   const Matrix *table_, *square_, *qkv_weight_, *gate_up_weight_, *down_;
-  Tensor gain_;
+  Tensor gain_, head_gain_;
   int64_t rows_, logit_rows_;
   Tensor x_[3], logits_[2], qkv_, attended_, gate_up_, inner_;
 };

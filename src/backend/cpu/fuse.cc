@@ -128,9 +128,12 @@ class ProductMatcher {
     return FindAttention(product, step);
   }
 
-  // Rope(q, k), StoreKv(k, v), Attention(q). q and k are rotated where they are needed (plan.cc),
-  // so the product's output has its final values only after the attention.
+  // HeadNorm(q or k)…, Rope(q, k), StoreKv(k, v), Attention(q). q and k are normalized and rotated
+  // where they are needed (plan.cc), so the product's output has its final values only after the
+  // attention.
   std::optional<Match> FindAttention(const Op& product, FusedStep step) {
+    const size_t first_norm = n_;
+    while (At(Kind::kHeadNorm)) ++n_;
     if (ops_.size() < n_ + 3 || step.gathers || ops_[n_].kind != Kind::kRope ||
         ops_[n_ + 1].kind != Kind::kStoreKv || ops_[n_ + 2].kind != Kind::kAttention)
       return std::nullopt;
@@ -144,20 +147,36 @@ class ProductMatcher {
         rope.head_dim == head_dim_ && q.cols % k.cols == 0 && !Overlap(attention.out, out);
     if (!fits) return std::nullopt;
     step.then = Then::kRope;
-    step.rotated = rope.x;
+    step.q = q;
+    step.k = k;
     step.head_dim = rope.head_dim;
+    for (const Op& norm : ops_.subspan(first_norm, n_ - first_norm))
+      if (!TakeHeadNorm(norm, out, &step)) return std::nullopt;
     n_ += 3;
     return Match{.ops = n_,
                  .steps = {step,
                            {.kind = FusedStep::Kind::kAttention,
-                            .x = q,
                             .out = attention.out,
-                            .rotated = rope.x,
+                            .q = q,
+                            .k = k,
+                            .q_norm = step.q_norm,
+                            .k_norm = step.k_norm,
                             .head_dim = rope.head_dim,
                             .layer = store.layer,
-                            .k = k,
                             .v = v,
                             .scale = attention.value}}};
+  }
+
+  // The step takes one norm of q and one of k. Returns false if it cannot take this one.
+  bool TakeHeadNorm(const Op& norm, const Tensor& out, FusedStep* step) const {
+    HeadNorm* to = Same(norm.x, step->q)   ? &step->q_norm
+                   : Same(norm.x, step->k) ? &step->k_norm
+                                           : nullptr;
+    if (to == nullptr || to->weight.data != nullptr || norm.y.cols != head_dim_ ||
+        Overlap(norm.y, out))
+      return false;
+    *to = {norm.y, norm.value};
+    return true;
   }
 
   std::span<const Op> ops_;

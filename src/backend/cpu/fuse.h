@@ -4,7 +4,7 @@
 //
 // The fused patterns are
 //   [GatherRows] [RmsNorm | Hadamard]… MatMul [Add | SwiGlu]
-//   [RmsNorm | Hadamard]… MatMul Rope StoreKv Attention, as two steps
+//   [RmsNorm | Hadamard]… MatMul [HeadNorm]… Rope StoreKv Attention, as two steps
 // A fused step does not write the tensors that its ops pass to each other. Therefore no later op
 // may read these tensors before another op has written them again.
 #pragma once
@@ -28,6 +28,12 @@ struct RowTransform {
   bool inverse = false;
 };
 
+// A norm of each head of q or of k.
+struct HeadNorm {
+  Tensor weight = {};  // data is null: no norm
+  float eps = 0;
+};
+
 struct FusedStep {
   enum class Kind : uint8_t { kOp, kProduct, kAttention };
   enum class Then : uint8_t { kStore, kAdd, kRope, kSwiGlu };
@@ -43,11 +49,13 @@ struct FusedStep {
   const PackedMatrix* matrix = nullptr;
   Then then = Then::kStore;
   Tensor out = {};
-  Tensor rotated = {};  // kRope, and kAttention after kRope: the columns of out to rotate
+  // kRope, and kAttention after kRope: q and k, the columns of the product to normalize and rotate.
+  Tensor q = {}, k = {};
+  HeadNorm q_norm = {}, k_norm = {};
   int64_t head_dim = 0;
-  // kAttention: x is q.
+  // kAttention
   int64_t layer = 0;
-  Tensor k = {}, v = {};
+  Tensor v = {};
   float scale = 0;
 };
 

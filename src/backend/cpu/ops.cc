@@ -32,6 +32,8 @@ void Ops::RunRow(const Op& op, int64_t row) const {
       return EmbedRow(static_cast<const PackedMatrix&>(*op.matrix), row, op.out);
     case OpKind::kRmsNorm:
       return NormRow(at(op.x), op.y, op.value, at(op.out));
+    case OpKind::kHeadNorm:
+      return HeadNormRow(op.x, row, op.y, op.value);
     case OpKind::kRope:
       return RopeRow(op.x, row, op.head_dim);
     case OpKind::kSwiGlu:
@@ -61,6 +63,12 @@ void Ops::EmbedRow(const PackedMatrix& table, int64_t row, const Tensor& out) co
 
 void Ops::NormRow(const float* x, const Tensor& weight, float eps, float* out) const {
   elementwise_.rms_norm(x, weight.data, eps, weight.cols, out);
+}
+
+void Ops::HeadNormRow(const Tensor& x, int64_t row, const Tensor& weight, float eps) const {
+  float* values = x.data + row * x.stride;
+  for (int64_t at = 0; at < x.cols; at += weight.cols)
+    NormRow(values + at, weight, eps, values + at);
 }
 
 void Ops::PrepareRow(const float* x, const PackedMatrix& matrix, uint32_t* out) const {

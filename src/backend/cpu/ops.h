@@ -69,6 +69,8 @@ class Ops {
   void RunRow(const Op& op, int64_t row) const;
   void EmbedRow(const PackedMatrix& table, int64_t row, const Tensor& out) const;
   void NormRow(const float* x, const Tensor& weight, float eps, float* out) const;
+  // Normalizes all heads of x in one row. A head has as many values as the weight.
+  void HeadNormRow(const Tensor& x, int64_t row, const Tensor& weight, float eps) const;
   // Converts one row of x to the InputUnits() units that a product with this matrix takes.
   void PrepareRow(const float* x, const PackedMatrix& matrix, uint32_t* out) const;
   void HadamardRow(float* x, int64_t cols, int64_t block, const Tensor& signs, bool inverse) const;

@@ -55,7 +55,7 @@ CpuPlan::CpuPlan(const std::vector<Op>& recorded, const PlanLimits& limits, cons
       if (step.matrix->form == WeightForm::kPackedBf16)
         unpacked = std::max(unpacked, step.matrix->k_steps * step.matrix->panel);
     } else if (step.kind == FusedStep::Kind::kAttention) {
-      SetGroup(step.x, kv);
+      SetGroup(step.q, kv);
     } else if (step.op.kind == OpKind::kAttention) {
       SetGroup(step.op.x, kv);
     }
@@ -184,8 +184,7 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
   if (by_rows) {
     RunPanels(step, input, rows, {0, matrix.panels()}, scratch);
     if (step.then == Then::kRope)
-      for (int64_t row = rows.begin; row < rows.end; ++row)
-        ops_.RopeRow(step.rotated, row, step.head_dim);
+      for (int64_t row = rows.begin; row < rows.end; ++row) FinishHeads(step, step.q, step.k, row);
     return;
   }
   const int threads = team_.size();
@@ -199,7 +198,8 @@ void CpuPlan::RunProduct(const FusedStep& step, int thread) {
   }
 }
 
-// Computes these panels for these rows, and the op after the product, except a rotation.
+// Computes these panels for these rows, and the op after the product, except norms and rotations of
+// heads.
 void CpuPlan::RunPanels(const FusedStep& step, const ProductInput& input, Range rows, Range panels,
                         Scratch& scratch) {
   const PackedMatrix& matrix = *step.matrix;
@@ -216,24 +216,32 @@ void CpuPlan::RunPanels(const FusedStep& step, const ProductInput& input, Range 
   }
 }
 
-// Split by panels: each item rotates its q and k, stores its k and v, and attends. Split by rows: q
-// and k are already rotated; the threads store K and V by head, and then take items.
+void CpuPlan::FinishHeads(const FusedStep& step, const Tensor& q, const Tensor& k,
+                          int64_t row) const {
+  const auto finish = [&](const Tensor& x, const HeadNorm& norm) {
+    if (norm.weight.data != nullptr) ops_.HeadNormRow(x, row, norm.weight, norm.eps);
+    ops_.RopeRow(x, row, step.head_dim);
+  };
+  finish(q, step.q_norm);
+  finish(k, step.k_norm);
+}
+
+// Split by panels: each item finishes its q and k, stores its k and v, and attends. Split by rows:
+// q and k are already finished; the threads store K and V by head, and then take items.
 void CpuPlan::RunAttention(const FusedStep& step, int thread) {
   const auto nothing = [](const AttentionItem&) {};
   if (ByRows(step)) {
     StoreKv(step.layer, step.k, step.v, thread);
     team_.Sync();
-    return Attend(step, step.layer, step.x, step.scale, step.out, thread, nothing);
+    return Attend(step, step.layer, step.q, step.scale, step.out, thread, nothing);
   }
   const int64_t d = step.head_dim;
-  Attend(step, step.layer, step.x, step.scale, step.out, thread, [&](const AttentionItem& item) {
+  Attend(step, step.layer, step.q, step.scale, step.out, thread, [&](const AttentionItem& item) {
     const SequenceRows& sequence = *item.sequence;
     const int64_t column = item.kv_head * d, columns = item.n_heads * d;
-    for (int64_t r = 0; r < sequence.n_rows; ++r) {
-      const int64_t row = sequence.first_row + r;
-      ops_.RopeRow(step.x.Cols(column * group_, columns * group_), row, d);
-      ops_.RopeRow(step.k.Cols(column, columns), row, d);
-    }
+    for (int64_t r = 0; r < sequence.n_rows; ++r)
+      FinishHeads(step, step.q.Cols(column * group_, columns * group_),
+                  step.k.Cols(column, columns), sequence.first_row + r);
     ops_.StoreHeads(step.layer, sequence, {item.kv_head, item.kv_head + item.n_heads}, step.k,
                     step.v);
   });

@@ -44,6 +44,8 @@ class CpuPlan : public Plan {
   void RunPanels(const FusedStep& step, const ProductInput& input, Range rows, Range panels,
                  Scratch& scratch);
   void RunAttention(const FusedStep& step, int thread);
+  // Normalizes and rotates heads of q and k in one of the step's rows.
+  void FinishHeads(const FusedStep& step, const Tensor& q, const Tensor& k, int64_t row) const;
   void StoreKv(int64_t layer, const Tensor& k, const Tensor& v, int thread) const;
   // Takes the step's items that no other thread has taken. Calls prepare(item), then attention.
   template <class Prepare>

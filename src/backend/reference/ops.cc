@@ -60,6 +60,8 @@ void Ops::Compute(const Op& op) {
       return Embed(matrix(), op.out);
     case OpKind::kRmsNorm:
       return RmsNorm(op);
+    case OpKind::kHeadNorm:
+      return HeadNorm(op);
     case OpKind::kLayerNorm:
       return LayerNorm(op);
     case OpKind::kMatMul:
@@ -99,6 +101,14 @@ void Ops::RmsNorm(const Op& op) {
     const double scale = 1 / std::sqrt(mean_square + double{op.value});
     for (int64_t i = 0; i < x.cols; ++i)
       out.data[row * out.stride + i] = static_cast<float>(in[i] * scale * weight.data[i]);
+  }
+}
+
+void Ops::HeadNorm(const Op& op) {
+  for (int64_t begin = 0; begin < op.x.cols; begin += op.y.cols) {
+    Op head = op;
+    head.x = head.out = op.x.Cols(begin, op.y.cols);
+    RmsNorm(head);
   }
 }
 

@@ -55,6 +55,7 @@ class Ops {
   void Compute(const Op& op);
   void Embed(const DenseMatrix& table, const Tensor& out) const;
   static void RmsNorm(const Op& op);
+  static void HeadNorm(const Op& op);
   static void LayerNorm(const Op& op);
   void MatMul(const Tensor& x, const DenseMatrix& matrix, const Tensor& out);
   void Rope(const Tensor& x, int64_t head_dim) const;

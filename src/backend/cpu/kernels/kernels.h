@@ -129,6 +129,7 @@ const AttentionKernels& GetAttentionKernels();
 
 struct ElementwiseKernels {
   const char* target;  // Highway's name of the instruction set
+  // out may be x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* out);
   // out (n): silu(gate) · up.
   void (*swiglu)(const float* gate, const float* up, int64_t n, float* out);
