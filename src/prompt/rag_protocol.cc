@@ -43,7 +43,7 @@ class Protocol {
 }  // namespace
 
 bool HasRagProtocol(const Tokenizer& tokenizer) {
-  return tokenizer.TokenToId("<|query_start|>").has_value();
+  return tokenizer.TokenToId("<|query_start|>") && tokenizer.TokenToId("<|language_start|>");
 }
 
 Result<std::vector<int32_t>> EncodeRagPrompt(const Tokenizer& tokenizer, std::string_view query,

@@ -18,8 +18,9 @@
 
 namespace merope {
 
-// Whether the vocabulary has the protocol's tokens. If the vocabulary has only some of these
-// tokens, EncodeRagPrompt fails.
+// Whether the vocabulary has the protocol's tokens: those of the query and of the language. If the
+// vocabulary lacks another token, EncodeRagPrompt fails. Other RAG models mark queries with the
+// same tokens, but have no tokens of the language.
 bool HasRagProtocol(const Tokenizer& tokenizer);
 
 // The prompt begins with the tokenizer's own prefix. Sources are numbered from 1.

@@ -20,9 +20,8 @@
 namespace merope {
 namespace {
 
-// A byte-level vocabulary without merges: each token is a byte. protocol: adds the special tokens
-// of the RAG protocol.
-Tokenizer ByteTokenizer(bool protocol) {
+// A byte-level vocabulary without merges: each token is a byte. special: names of special tokens.
+Tokenizer ByteTokenizer(const std::vector<std::string>& special) {
   const auto utf8 = [](int c) {
     return c < 0x80 ? std::string(1, static_cast<char>(c))
                     : std::string{static_cast<char>(0xc0 | c >> 6),
@@ -34,19 +33,14 @@ Tokenizer ByteTokenizer(bool protocol) {
     vocab[utf8(printable ? byte : 256 + shifted)] = byte;
     shifted += !printable;
   }
-  if (protocol) {
-    int id = 256;
-    for (const char* name :
-         {"query_start", "query_end", "source_start", "source_id", "source_end", "language_start",
-          "language_end", "query_report_start", "query_report_end", "answer_start", "answer_end"})
-      added.push_back({{"id", id++},
-                       {"content", fmt::format("<|{}|>", name)},
-                       {"special", true},
-                       {"single_word", false},
-                       {"lstrip", false},
-                       {"rstrip", false},
-                       {"normalized", false}});
-  }
+  for (const std::string& name : special)
+    added.push_back({{"id", 256 + added.size()},
+                     {"content", fmt::format("<|{}|>", name)},
+                     {"special", true},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false}});
   const nlohmann::json json = {
       {"version", "1.0"},
       {"added_tokens", added},
@@ -66,6 +60,14 @@ Tokenizer ByteTokenizer(bool protocol) {
   auto tokenizer = Tokenizer::FromJson(json.dump(), "test");
   if (!tokenizer) ADD_FAILURE() << tokenizer.error().message;
   return std::move(*tokenizer);
+}
+
+// With or without the special tokens of the RAG protocol.
+Tokenizer ByteTokenizer(bool protocol) {
+  if (!protocol) return ByteTokenizer(std::vector<std::string>());
+  return ByteTokenizer({"query_start", "query_end", "source_start", "source_id", "source_end",
+                        "language_start", "language_end", "query_report_start", "query_report_end",
+                        "answer_start", "answer_end"});
 }
 
 int64_t Positions(const std::vector<VerifyPrompt>& prompts) {
@@ -210,6 +212,16 @@ TEST(Prompts, ProtocolPromptsWhereTheVocabularyHasTheTokens) {
       "<|source_start|><|source_id|>1 The ferry"))
       << first->text;
   EXPECT_TRUE(first->text.ends_with("<|source_end|>\n<|language_start|>\n")) << first->text;
+}
+
+// Other RAG models mark queries and sources with tokens of the same names.
+TEST(Prompts, OtherProtocolsGetNoProtocolPrompts) {
+  const auto prompts = Build(
+      ByteTokenizer({"query_start", "query_end", "source_start", "source_id", "source_end",
+                     "query_analysis_start", "reasoning_start", "status_start", "answer_start"}),
+      VerifyMode::kFull);
+  EXPECT_FALSE(prompts.empty());
+  EXPECT_EQ(std::ranges::count(prompts, "rag", &VerifyPrompt::kind), 0);
 }
 
 TEST(Prompts, AreTheSameOnAnyDay) {
