@@ -22,7 +22,7 @@ import sys
 import numpy as np
 import torch
 from safetensors.numpy import save_file
-from transformers import AutoModelForCausalLM, LlamaForCausalLM
+from transformers import AutoModelForCausalLM
 
 
 def load(path, dtype=torch.float32):
@@ -36,7 +36,7 @@ def load(path, dtype=torch.float32):
         if hasattr(config, "quantization_config"):
             del config.quantization_config
         config._attn_implementation = "eager"
-        model = LlamaForCausalLM(config)
+        model = AutoModelForCausalLM.from_config(config)
         model.load_state_dict(loaded.state_dict())
         model.tie_weights()
     else:

@@ -124,6 +124,8 @@ std::unexpected<Error> JsonFields::Fault(const char* field, fmt::format_string<A
 
 bool JsonFields::Has(const char* field) const { return Find(field) != nullptr; }
 
+bool JsonFields::Contains(const char* field) const { return object_.contains(field); }
+
 Result<std::optional<int64_t>> JsonFields::Integer(const char* field, int64_t min,
                                                    int64_t max) const {
   const Json* value = Find(field);

@@ -45,7 +45,8 @@ class JsonFields {
   // rope_scaling"). If where is empty, errors begin with the field.
   JsonFields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {}
 
-  bool Has(const char* field) const;
+  bool Has(const char* field) const;       // false for null
+  bool Contains(const char* field) const;  // true for null
   Result<std::optional<int64_t>> Integer(const char* field, int64_t min, int64_t max) const;
   Result<std::optional<double>> Number(const char* field) const;
   Result<std::optional<bool>> Bool(const char* field) const;

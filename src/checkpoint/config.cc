@@ -55,20 +55,31 @@ Result<std::vector<int32_t>> TokenIds(const JsonFields& fields, const char* fiel
   return ids;
 }
 
+// Reads architectures and model_type, which must agree. A file may lack one of them.
+Result<Architecture> ParseArchitecture(const JsonFields& fields) {
+  const std::string& where = fields.where();
+  std::optional<Architecture> named;
+  if (const Json* names = fields.Find("architectures")) {
+    const Json* name = names->is_array() && names->size() == 1 ? &names->front() : names;
+    if (name->is_string()) named = ArchitectureOfName(name->get_ref<const std::string&>());
+    if (!named || name == names)
+      return Err("{}: architectures: expected one of {}, found {}", where, ArchitectureNames(),
+                 Describe(*name));
+  }
+  TRY_ASSIGN(const auto type, fields.String("model_type"));
+  if (!type && named) return *named;
+  const auto architecture = ArchitectureOfType(type.value_or(""));
+  if (!architecture || (named && named != architecture))
+    return Err("{}: model_type: expected {}, found {}", where,
+               named ? fmt::format("\"{}\"", ModelType(*named)) : ModelTypes(),
+               type ? '"' + *type + '"' : "nothing");
+  return *architecture;
+}
+
 // Refuses every model that this engine does not compute. Without the refusal, the results would be
 // silently wrong.
 Status RefuseOthers(const JsonFields& fields) {
   const std::string& where = fields.where();
-  if (const Json* names = fields.Find("architectures")) {
-    if (!names->is_array() || names->size() != 1 || names->front() != "LlamaForCausalLM")
-      return Err(
-          "{}: architectures: expected [\"LlamaForCausalLM\"], found {}", where,
-          names->is_array() && names->size() == 1 ? Describe(names->front()) : Describe(*names));
-  }
-  TRY_ASSIGN(const auto type, fields.String("model_type"));
-  if (type ? *type != "llama" : !fields.Has("architectures"))
-    return Err("{}: model_type: expected \"llama\", found {}", where,
-               type ? '"' + *type + '"' : "nothing");
   TRY_ASSIGN(const auto activation, fields.String("hidden_act"));
   if (activation && *activation != "silu")
     return Err("{}: hidden_act: expected \"silu\", found \"{}\"", where, *activation);
@@ -215,23 +226,80 @@ Status ParseRope(const JsonFields& fields, ModelConfig* config) {
   return {};
 }
 
+// The values of absent fields are those of transformers.
 Status ParseSizes(const JsonFields& fields, ModelConfig* config) {
+  const bool qwen = config->architecture != Architecture::kLlama;
   TRY_ASSIGN(config->hidden_size, NeedInteger(fields, "hidden_size", kMaxDimension));
   TRY_ASSIGN(config->intermediate_size, NeedInteger(fields, "intermediate_size", kMaxDimension));
   TRY_ASSIGN(config->num_layers, NeedInteger(fields, "num_hidden_layers", kMaxLayers));
   TRY_ASSIGN(config->num_heads, NeedInteger(fields, "num_attention_heads", kMaxHeads));
   TRY_ASSIGN(config->vocab_size, NeedInteger(fields, "vocab_size", kMaxVocabulary));
   TRY_ASSIGN(const auto positions, fields.Integer("max_position_embeddings", 1, kMaxPositions));
-  config->max_position_embeddings = positions.value_or(2048);
+  config->max_position_embeddings = positions.value_or(qwen ? 32768 : 2048);
   TRY_ASSIGN(const auto kv_heads, fields.Integer("num_key_value_heads", 1, kMaxHeads));
-  config->num_kv_heads = kv_heads.value_or(config->num_heads);
-  TRY_ASSIGN(const auto head_dim, fields.Integer("head_dim", 1, kMaxDimension));
+  const bool absent = !fields.Contains("num_key_value_heads");  // null means num_attention_heads
+  config->num_kv_heads = kv_heads.value_or(qwen && absent ? 32 : config->num_heads);
+  TRY_ASSIGN(auto head_dim, fields.Integer("head_dim", 1, kMaxDimension));
+  if (!head_dim && config->architecture == Architecture::kQwen3) head_dim = 128;
   if (!head_dim && config->hidden_size % config->num_heads != 0)
     return Err("{}: hidden_size: expected a multiple of num_attention_heads ({}), found {}",
                fields.where(), config->num_heads, config->hidden_size);
   config->head_dim = head_dim.value_or(config->hidden_size / config->num_heads);
   return CheckHeads(*config, fields.where(),
                     {"num_attention_heads", "num_key_value_heads", "head_dim"});
+}
+
+// Whether some layer of a Qwen attends to a window only. As in transformers, layer_types names the
+// layers. Without layer_types, the layers from max_window_layers on have the window.
+Result<bool> HasWindowedLayers(const JsonFields& fields, int64_t num_layers) {
+  const Json* types = fields.Find("layer_types");
+  if (types == nullptr) {
+    TRY_ASSIGN(const auto first, fields.Integer("max_window_layers", 0, kMaxDimension));
+    return first.value_or(28) < num_layers;
+  }
+  if (!types->is_array() || std::ssize(*types) != num_layers)
+    return Err("{}: layer_types: expected an array of {}, found {}", fields.where(), num_layers,
+               Describe(*types));
+  bool windowed = false;
+  for (const Json& type : *types) {
+    if (type != "full_attention" && type != "sliding_attention")
+      return Err("{}: layer_types: expected full_attention or sliding_attention, found {}",
+                 fields.where(), Describe(type));
+    windowed |= type == "sliding_attention";
+  }
+  return windowed;
+}
+
+// Every layer attends to all earlier positions. Refuses a window that would leave some out.
+Status RefuseWindow(const JsonFields& fields, const ModelConfig& config) {
+  TRY_ASSIGN(const bool windowed, HasWindowedLayers(fields, config.num_layers));
+  TRY_ASSIGN(const auto used, fields.Bool("use_sliding_window"));
+  TRY_ASSIGN(const auto given, fields.Integer("sliding_window", 0, kMaxPositions));
+  if (!windowed) return {};
+  if (!used.value_or(false)) {
+    if (!fields.Has("layer_types")) return {};
+    return Err(
+        "{}: layer_types: expected full_attention where use_sliding_window is not true, "
+        "found sliding_attention",
+        fields.where());
+  }
+  // An explicit null means no window.
+  if (!given && fields.Contains("sliding_window")) return {};
+  const int64_t window = given.value_or(4096);
+  if (window >= config.max_position_embeddings) return {};
+  return Err(
+      "{}: sliding_window: a window is not supported: expected at least max_position_embeddings "
+      "({}) or no use_sliding_window, found {}",
+      fields.where(), config.max_position_embeddings, window);
+}
+
+Status ParseBiases(const JsonFields& fields, ModelConfig* config) {
+  TRY_ASSIGN(const auto attention_bias, fields.Bool("attention_bias"));
+  TRY_ASSIGN(const auto mlp_bias, fields.Bool("mlp_bias"));
+  config->attention_bias =
+      config->architecture == Architecture::kQwen2 || attention_bias.value_or(false);
+  config->mlp_bias = config->architecture == Architecture::kLlama && mlp_bias.value_or(false);
+  return {};
 }
 
 }  // namespace
@@ -259,8 +327,10 @@ Result<ModelConfig> ParseConfig(std::string_view config_json, const std::string&
   TRY_ASSIGN(const Json json, ParseJson(config_json, file));
   if (!json.is_object()) return Err("{}: expected an object, found {}", file, Describe(json));
   const JsonFields fields(json, file);
+  TRY_ASSIGN(const Architecture architecture, ParseArchitecture(fields));
   TRY(RefuseOthers(fields));
   ModelConfig config;
+  config.architecture = architecture;
   TRY(ParseSizes(fields, &config));
   TRY_ASSIGN(config.rms_norm_eps, NumberOr(fields, "rms_norm_eps", 1e-6, 0, 1));
   TRY(ParseRope(fields, &config));
@@ -268,15 +338,13 @@ Result<ModelConfig> ParseConfig(std::string_view config_json, const std::string&
   TRY(ParseQuantization(fields, &config));
   TRY_ASSIGN(const auto tied, fields.Bool("tie_word_embeddings"));
   config.tie_word_embeddings = tied.value_or(false);
-  TRY_ASSIGN(const auto attention_bias, fields.Bool("attention_bias"));
-  config.attention_bias = attention_bias.value_or(false);
-  TRY_ASSIGN(const auto mlp_bias, fields.Bool("mlp_bias"));
-  config.mlp_bias = mlp_bias.value_or(false);
+  TRY(ParseBiases(fields, &config));
+  if (architecture != Architecture::kLlama) TRY(RefuseWindow(fields, config));
 
   TRY_ASSIGN(config.eos_token_ids, TokenIds(fields, "eos_token_id"));
   config.eos_source = BaseName(file) + ": eos_token_id";
   if (!json.contains("eos_token_id")) {  // an explicit null means no EOS
-    config.eos_token_ids = {2};
+    if (architecture == Architecture::kLlama) config.eos_token_ids = {2};
     config.eos_source = "the default of transformers (" + BaseName(file) + " has no eos_token_id)";
   }
   TRY_ASSIGN(const auto bos, TokenIds(fields, "bos_token_id"));

@@ -1,6 +1,6 @@
-// The hyperparameters of a Llama-architecture checkpoint, as typed values. A ModelConfig has the
-// same form for every kind of file. The checkpoint readers fill in the ModelConfig on the loading
-// thread.
+// The hyperparameters of a checkpoint, as typed values. A ModelConfig has the same form for every
+// architecture and every kind of file. The checkpoint readers fill in the ModelConfig on the
+// loading thread.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 
 #include "base/dtype.h"
 #include "base/error.h"
+#include "checkpoint/architecture.h"
 
 namespace merope {
 
@@ -37,14 +38,17 @@ struct GenerationDefaults {
 };
 
 struct ModelConfig {
-  std::string architecture = "LlamaForCausalLM", model_type = "llama";  // as in config.json
+  Architecture architecture = Architecture::kLlama;
   int64_t hidden_size = 0, intermediate_size = 0, num_layers = 0;
   int64_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
   int64_t vocab_size = 0, max_position_embeddings = 0;
   double rms_norm_eps = 0, rope_theta = 0;
   RopeScaling rope;
   std::vector<float> rope_divisors;  // (head_dim / 2), from a GGUF's rope_freqs tensor; empty: none
-  bool tie_word_embeddings = false, attention_bias = false, mlp_bias = false;
+  bool tie_word_embeddings = false;
+  // attention_bias: q, k and v have biases, and o_proj has one if has_output_bias. A Qwen2 always
+  // has attention_bias, which its config.json does not say.
+  bool attention_bias = false, mlp_bias = false;
   // The dtype that config.json names (F32 if none), or the dtype with the largest number of
   // elements in a GGUF file.
   DType dtype = DType::kF32;
@@ -55,6 +59,10 @@ struct ModelConfig {
   std::string eos_source;              // the file and field of these ids
   std::optional<int32_t> bos_token_id;
   GenerationDefaults generation;
+
+  bool has_output_bias() const { return attention_bias && architecture != Architecture::kQwen2; }
+  // Whether q_norm and k_norm normalize the heads of q and k.
+  bool has_head_norms() const { return architecture == Architecture::kQwen3; }
 
   // Bytes of KV cache per token, for this many bytes per element.
   int64_t KvBytesPerToken(int64_t element_bytes) const {
@@ -67,8 +75,8 @@ inline constexpr int64_t kMaxDimension = 1 << 20, kMaxVocabulary = 1 << 22, kMax
                          kMaxHeads = 1 << 14, kMaxPositions = 1 << 26;
 
 // Parses config.json as transformers 4 and 5 write it. file: name of the source in errors. An error
-// names an architecture, activation or RoPE kind that is not supported, or a value that is out of
-// range.
+// names an architecture, activation, RoPE kind or attention window that is not supported, or a
+// value that is out of range.
 Result<ModelConfig> ParseConfig(std::string_view config_json, const std::string& file);
 // Adds generation_config.json: EOS ids, which replace the config's ids, and sampling defaults.
 Status ApplyGenerationConfig(std::string_view json, const std::string& file, ModelConfig* config);
@@ -76,7 +84,7 @@ Status ApplyGenerationConfig(std::string_view json, const std::string& file, Mod
 // Checks that hold for both kinds of files: num_kv_heads divides num_heads, head_dim is even, and
 // num_heads · head_dim is at most kMaxDimension. The errors name these fields of the file.
 struct HeadFields {
-  const char *heads, *kv_heads, *head_dim;
+  std::string heads, kv_heads, head_dim;
 };
 Status CheckHeads(const ModelConfig& config, const std::string& file, const HeadFields& fields);
 

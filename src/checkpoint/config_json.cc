@@ -49,7 +49,7 @@ OrderedJson BosJson(const ModelConfig& config) {
 }  // namespace
 
 OrderedJson ConfigJson(const ModelConfig& config) {
-  return {{"architectures", {config.architecture}},
+  return {{"architectures", {ArchitectureName(config.architecture)}},
           {"hidden_size", config.hidden_size},
           {"intermediate_size", config.intermediate_size},
           {"num_hidden_layers", config.num_layers},
@@ -70,14 +70,24 @@ OrderedJson ConfigJson(const ModelConfig& config) {
 
 Json ConfigFile(const ModelConfig& config, DType dtype) {
   Json file = ConfigJson(config);
+  const bool llama = config.architecture == Architecture::kLlama;
+  // Fields that the architecture's config.json does not have.
+  if (!llama) file.erase("mlp_bias");
+  if (config.architecture == Architecture::kQwen2) file.erase("attention_bias");
   file.update({{"attention_dropout", 0.0},
                {"hidden_act", "silu"},
                {"initializer_range", 0.02},
-               {"model_type", config.model_type},
-               {"pretraining_tp", 1},
+               {"model_type", ModelType(config.architecture)},
                {"torch_dtype", TorchName(dtype)},
                {"transformers_version", kTransformersVersion},
                {"use_cache", true}});
+  if (llama) {
+    file["pretraining_tp"] = 1;
+  } else {
+    file.update({{"max_window_layers", config.num_layers},
+                 {"sliding_window", nullptr},
+                 {"use_sliding_window", false}});
+  }
   return file;
 }
 

@@ -19,56 +19,94 @@ const GgufTensor* FindTensor(const GgufFile& gguf, std::string_view name) {
   return nullptr;
 }
 
-Result<int64_t> NeedInteger(const GgufFile& gguf, const char* key, int64_t max) {
-  TRY_ASSIGN(const auto value, gguf.Integer(key, 1, max));
-  if (!value) return Err("{}: {}: expected a whole number, found nothing", gguf.file(), key);
-  return *value;
+// The keys of a file's architecture: "attention.head_count" is "llama.attention.head_count".
+class ArchitectureKeys {
+ public:
+  ArchitectureKeys(const GgufFile& gguf, Architecture architecture)
+      : gguf_(gguf), prefix_(fmt::format("{}.", ModelType(architecture))) {}
+
+  const GgufFile& gguf() const { return gguf_; }
+  std::string Name(std::string_view key) const { return prefix_ + std::string(key); }
+  Result<std::optional<int64_t>> Integer(std::string_view key, int64_t min, int64_t max) const {
+    return gguf_.Integer(Name(key), min, max);
+  }
+  Result<std::optional<double>> Number(std::string_view key, double min, double max) const {
+    return gguf_.Number(Name(key), min, max);
+  }
+  Result<int64_t> NeedInteger(std::string_view key, int64_t max) const {
+    TRY_ASSIGN(const auto value, Integer(key, 1, max));
+    if (!value) return Fault(key, "expected a whole number, found nothing");
+    return *value;
+  }
+  template <class... Args>
+  std::unexpected<Error> Fault(std::string_view key, fmt::format_string<Args...> format,
+                               Args&&... args) const {
+    return Err("{}: {}: {}", gguf_.file(), Name(key),
+               fmt::format(format, std::forward<Args>(args)...));
+  }
+
+ private:
+  const GgufFile& gguf_;
+  std::string prefix_;
+};
+
+Result<Architecture> ReadArchitecture(const GgufFile& gguf) {
+  TRY_ASSIGN(const auto name, gguf.String("general.architecture"));
+  const auto architecture = ArchitectureOfType(name.value_or(""));
+  if (!architecture)
+    return Err("{}: general.architecture: expected {}, found {}", gguf.file(), ModelTypes(),
+               name ? '"' + *name + '"' : "nothing");
+  return *architecture;
 }
 
-Status RefuseOthers(const GgufFile& gguf) {
-  TRY_ASSIGN(const auto architecture, gguf.String("general.architecture"));
-  if (architecture != "llama")
-    return Err("{}: general.architecture: expected \"llama\", found {}", gguf.file(),
-               architecture ? '"' + *architecture + '"' : "nothing");
+Status RefuseOthers(const ArchitectureKeys& keys) {
+  const GgufFile& gguf = keys.gguf();
   TRY_ASSIGN(const auto parts, gguf.Integer("split.count", 0, kMaxId));
   if (parts.value_or(1) > 1)
     return Err(
         "{}: split.count: a model split into {} files is not supported: join them with "
         "llama-gguf-split --merge",
         gguf.file(), *parts);
-  TRY_ASSIGN(const auto experts, gguf.Integer("llama.expert_count", 0, kMaxId));
+  TRY_ASSIGN(const auto experts, keys.Integer("expert_count", 0, kMaxId));
   if (experts.value_or(0) > 0)
-    return Err("{}: llama.expert_count: expected a model without experts, found {}", gguf.file(),
-               *experts);
+    return keys.Fault("expert_count", "expected a model without experts, found {}", *experts);
   return {};
 }
 
-Status ReadSizes(const GgufFile& gguf, ModelConfig* config) {
-  TRY_ASSIGN(config->hidden_size, NeedInteger(gguf, "llama.embedding_length", kMaxDimension));
-  TRY_ASSIGN(config->intermediate_size,
-             NeedInteger(gguf, "llama.feed_forward_length", kMaxDimension));
-  TRY_ASSIGN(config->num_layers, NeedInteger(gguf, "llama.block_count", kMaxLayers));
-  TRY_ASSIGN(config->num_heads, NeedInteger(gguf, "llama.attention.head_count", kMaxHeads));
-  TRY_ASSIGN(config->max_position_embeddings,
-             NeedInteger(gguf, "llama.context_length", kMaxPositions));
-  TRY_ASSIGN(const auto kv_heads, gguf.Integer("llama.attention.head_count_kv", 1, kMaxHeads));
+// Every layer attends to all earlier positions. Refuses a Qwen's window that would leave some out.
+Status RefuseGgufWindow(const ArchitectureKeys& keys, const ModelConfig& config) {
+  if (config.architecture == Architecture::kLlama) return {};
+  TRY_ASSIGN(const auto window, keys.Integer("attention.sliding_window", 0, kMaxId));
+  if (window.value_or(0) > 0 && *window < config.max_position_embeddings)
+    return keys.Fault("attention.sliding_window",
+                      "a window is not supported: expected at least the context length ({}), "
+                      "found {}",
+                      config.max_position_embeddings, *window);
+  return {};
+}
+
+Status ReadSizes(const ArchitectureKeys& keys, ModelConfig* config) {
+  const GgufFile& gguf = keys.gguf();
+  TRY_ASSIGN(config->hidden_size, keys.NeedInteger("embedding_length", kMaxDimension));
+  TRY_ASSIGN(config->intermediate_size, keys.NeedInteger("feed_forward_length", kMaxDimension));
+  TRY_ASSIGN(config->num_layers, keys.NeedInteger("block_count", kMaxLayers));
+  TRY_ASSIGN(config->num_heads, keys.NeedInteger("attention.head_count", kMaxHeads));
+  TRY_ASSIGN(config->max_position_embeddings, keys.NeedInteger("context_length", kMaxPositions));
+  TRY_ASSIGN(const auto kv_heads, keys.Integer("attention.head_count_kv", 1, kMaxHeads));
   config->num_kv_heads = kv_heads.value_or(config->num_heads);
 
-  TRY_ASSIGN(const auto head_dim, gguf.Integer("llama.attention.key_length", 1, kMaxDimension));
+  TRY_ASSIGN(const auto head_dim, keys.Integer("attention.key_length", 1, kMaxDimension));
   if (!head_dim && config->hidden_size % config->num_heads != 0)
-    return Err(
-        "{}: llama.embedding_length: expected a multiple of llama.attention.head_count ({}), "
-        "found {}",
-        gguf.file(), config->num_heads, config->hidden_size);
+    return keys.Fault("embedding_length", "expected a multiple of {} ({}), found {}",
+                      keys.Name("attention.head_count"), config->num_heads, config->hidden_size);
   config->head_dim = head_dim.value_or(config->hidden_size / config->num_heads);
-  for (const char* key : {"llama.attention.value_length", "llama.rope.dimension_count"}) {
-    TRY_ASSIGN(const auto size, gguf.Integer(key, 1, kMaxDimension));
+  for (const char* key : {"attention.value_length", "rope.dimension_count"}) {
+    TRY_ASSIGN(const auto size, keys.Integer(key, 1, kMaxDimension));
     if (size.value_or(config->head_dim) != config->head_dim)
-      return Err("{}: {}: expected the size of a head ({}), found {}", gguf.file(), key,
-                 config->head_dim, *size);
+      return keys.Fault(key, "expected the size of a head ({}), found {}", config->head_dim, *size);
   }
 
-  TRY_ASSIGN(const auto vocab_size, gguf.Integer("llama.vocab_size", 1, kMaxVocabulary));
+  TRY_ASSIGN(const auto vocab_size, keys.Integer("vocab_size", 1, kMaxVocabulary));
   if (vocab_size) {
     config->vocab_size = *vocab_size;
   } else if (const GgufTensor* embedding = FindTensor(gguf, "token_embd.weight");
@@ -76,43 +114,41 @@ Status ReadSizes(const GgufFile& gguf, ModelConfig* config) {
              embedding->shape[0] <= kMaxVocabulary) {
     config->vocab_size = embedding->shape[0];
   } else {
-    return Err("{}: llama.vocab_size: expected a whole number, found nothing", gguf.file());
+    return keys.Fault("vocab_size", "expected a whole number, found nothing");
   }
   return CheckHeads(*config, gguf.file(),
-                    {"llama.attention.head_count", "llama.attention.head_count_kv",
-                     "llama.attention.key_length"});
+                    {keys.Name("attention.head_count"), keys.Name("attention.head_count_kv"),
+                     keys.Name("attention.key_length")});
 }
 
 // Reads the RoPE keys as llama.cpp applies them. Under yarn, attn_factor multiplies the amplitude
 // that follows from the factor.
-Status ReadRope(const GgufFile& gguf, ModelConfig* config) {
-  TRY_ASSIGN(const auto theta, gguf.Number("llama.rope.freq_base", 1e-3, 1e30));
+Status ReadRope(const ArchitectureKeys& keys, ModelConfig* config) {
+  const GgufFile& gguf = keys.gguf();
+  TRY_ASSIGN(const auto theta, keys.Number("rope.freq_base", 1e-3, 1e30));
   config->rope_theta = theta.value_or(10000);
   RopeScaling& rope = config->rope;
-  TRY_ASSIGN(auto factor, gguf.Number("llama.rope.scaling.factor", 0, 1e6));
+  TRY_ASSIGN(auto factor, keys.Number("rope.scaling.factor", 0, 1e6));
   if (!factor) {  // the older name of the key
-    TRY_ASSIGN(factor, gguf.Number("llama.rope.scale_linear", 0, 1e6));
+    TRY_ASSIGN(factor, keys.Number("rope.scale_linear", 0, 1e6));
   }
-  TRY_ASSIGN(const auto kind, gguf.String("llama.rope.scaling.type"));
+  TRY_ASSIGN(const auto kind, gguf.String(keys.Name("rope.scaling.type")));
   const bool scaled = factor.value_or(0) != 0 && *factor != 1;
   if (kind && *kind != "none" && *kind != "linear" && *kind != "yarn")
-    return Err("{}: llama.rope.scaling.type: expected none, linear or yarn, found \"{}\"",
-               gguf.file(), *kind);
+    return keys.Fault("rope.scaling.type", "expected none, linear or yarn, found \"{}\"", *kind);
   if (kind == "yarn") {
     rope.kind = RopeKind::kYarn;
-    if (!scaled)
-      return Err("{}: llama.rope.scaling.factor: expected a factor for yarn, found none",
-                 gguf.file());
+    if (!scaled) return keys.Fault("rope.scaling.factor", "expected a factor for yarn, found none");
     rope.factor = *factor;
     TRY_ASSIGN(const auto original,
-               gguf.Integer("llama.rope.scaling.original_context_length", 1, kMaxPositions));
+               keys.Integer("rope.scaling.original_context_length", 1, kMaxPositions));
     rope.original_max_position_embeddings = original.value_or(config->max_position_embeddings);
-    TRY_ASSIGN(const auto extra, gguf.Number("llama.rope.scaling.attn_factor", 0, 1e6));
-    TRY_ASSIGN(const auto yarn_extra, gguf.Number("llama.rope.scaling.yarn_attn_factor", 0, 1e6));
+    TRY_ASSIGN(const auto extra, keys.Number("rope.scaling.attn_factor", 0, 1e6));
+    TRY_ASSIGN(const auto yarn_extra, keys.Number("rope.scaling.yarn_attn_factor", 0, 1e6));
     rope.attention_factor =
         YarnAttentionFactor(rope.factor, 0, 0) * yarn_extra.value_or(extra.value_or(1));
-    TRY_ASSIGN(const auto fast, gguf.Number("llama.rope.scaling.yarn_beta_fast", 1e-3, 1e6));
-    TRY_ASSIGN(const auto slow, gguf.Number("llama.rope.scaling.yarn_beta_slow", 1e-3, 1e6));
+    TRY_ASSIGN(const auto fast, keys.Number("rope.scaling.yarn_beta_fast", 1e-3, 1e6));
+    TRY_ASSIGN(const auto slow, keys.Number("rope.scaling.yarn_beta_slow", 1e-3, 1e6));
     rope.beta_fast = fast.value_or(32);
     rope.beta_slow = slow.value_or(1);
   } else if (kind != "none" && scaled) {
@@ -168,8 +204,8 @@ Status ReadTokens(const GgufFile& gguf, ModelConfig* config) {
   return {};
 }
 
-// "blk.3.attn_q.weight" → "model.layers.3.self_attn.q_proj.weight". Empty if no llama tensor has
-// this name.
+// "blk.3.attn_q.weight" → "model.layers.3.self_attn.q_proj.weight". Empty if no tensor of a
+// supported architecture has this name.
 std::string HfName(std::string_view name) {
   using Pair = std::pair<std::string_view, std::string_view>;
   static constexpr Pair kOutside[] = {{"token_embd.weight", "model.embed_tokens.weight"},
@@ -179,6 +215,7 @@ std::string HfName(std::string_view name) {
       {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
       {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
       {"attn_output", "self_attn.o_proj"}, {"ffn_norm", "post_attention_layernorm"},
+      {"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"},
       {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
       {"ffn_down", "mlp.down_proj"}};
   for (const auto& [gguf, hf] : kOutside)
@@ -201,25 +238,30 @@ std::string HfName(std::string_view name) {
 }  // namespace
 
 Result<ModelConfig> GgufConfig(const GgufFile& gguf) {
-  TRY(RefuseOthers(gguf));
   ModelConfig config;
-  TRY(ReadSizes(gguf, &config));
-  TRY_ASSIGN(const auto eps, gguf.Number("llama.attention.layer_norm_rms_epsilon", 0, 1));
+  TRY_ASSIGN(config.architecture, ReadArchitecture(gguf));
+  const ArchitectureKeys keys(gguf, config.architecture);
+  TRY(RefuseOthers(keys));
+  TRY(ReadSizes(keys, &config));
+  TRY(RefuseGgufWindow(keys, config));
+  TRY_ASSIGN(const auto eps, keys.Number("attention.layer_norm_rms_epsilon", 0, 1));
   if (!eps)
-    return Err("{}: llama.attention.layer_norm_rms_epsilon: expected a number, found nothing",
-               gguf.file());
+    return keys.Fault("attention.layer_norm_rms_epsilon", "expected a number, found nothing");
   config.rms_norm_eps = *eps;
-  TRY(ReadRope(gguf, &config));
+  TRY(ReadRope(keys, &config));
   TRY(ReadTokens(gguf, &config));
   config.tie_word_embeddings = FindTensor(gguf, "output.weight") == nullptr;
-  config.attention_bias = FindTensor(gguf, "blk.0.attn_q.bias") != nullptr;
-  config.mlp_bias = FindTensor(gguf, "blk.0.ffn_up.bias") != nullptr;
+  config.attention_bias = config.architecture == Architecture::kQwen2 ||
+                          FindTensor(gguf, "blk.0.attn_q.bias") != nullptr;
+  config.mlp_bias = config.architecture == Architecture::kLlama &&
+                    FindTensor(gguf, "blk.0.ffn_up.bias") != nullptr;
   config.dtype = MostElements(gguf);
   return config;
 }
 
 std::vector<TensorView> GgufTensors(const GgufFile& gguf, const ModelConfig& config,
                                     std::vector<std::string>* ignored) {
+  const bool interleaved = config.architecture == Architecture::kLlama;
   std::vector<TensorView> views;
   for (const GgufTensor& tensor : gguf.tensors()) {
     if (tensor.name == kRopeFreqs) {
@@ -228,7 +270,8 @@ std::vector<TensorView> GgufTensors(const GgufFile& gguf, const ModelConfig& con
     }
     const std::string name = HfName(tensor.name);
     TensorView view{name.empty() ? tensor.name : name, tensor.dtype, tensor.shape, tensor.bytes};
-    const int64_t heads = name.find(".q_proj.") != name.npos   ? config.num_heads
+    const int64_t heads = !interleaved                         ? 0
+                          : name.find(".q_proj.") != name.npos ? config.num_heads
                           : name.find(".k_proj.") != name.npos ? config.num_kv_heads
                                                                : 0;
     // The rows of a tensor with another shape have no heads. The code that needs the tensor refuses

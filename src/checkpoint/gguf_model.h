@@ -1,4 +1,4 @@
-// Reads a llama model from a GGUF file: the hyperparameters, the tensors under HF's names, and the
+// Reads a model from a GGUF file: the hyperparameters, the tensors under HF's names, and the
 // vocabulary. Pure functions.
 #pragma once
 
@@ -13,11 +13,12 @@
 
 namespace merope {
 
-// Refuses split files, models with experts, and architectures other than llama. The error names the
-// reason.
+// Refuses split files, models with experts or with attention windows, and other architectures. The
+// error names the reason.
 Result<ModelConfig> GgufConfig(const GgufFile& gguf);
 // The tensors under HF's names. A tensor whose values the config holds (rope_freqs) is not
-// returned; its name is added to *ignored. A tensor that is not a llama tensor keeps its name.
+// returned; its name is added to *ignored. A tensor that no supported architecture has keeps its
+// name.
 std::vector<TensorView> GgufTensors(const GgufFile& gguf, const ModelConfig& config,
                                     std::vector<std::string>* ignored);
 // Also reads files of another architecture, and files with only a vocabulary.

@@ -17,9 +17,10 @@ struct TensorView {
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;  // outermost first: (out_features, in_features) or (n)
   std::span<const std::byte> bytes;
-  // GGUF interleaves the halves of the rows of each Q and K head: the order is (head_dim/2, 2)
-  // instead of (2, head_dim/2). permuted_heads is the number of heads that are stored in this
-  // order. 0: the rows lie in HF's order. weight_source.h converts rows to HF's order.
+  // A llama's GGUF interleaves the halves of the rows of each Q and K head: the order is
+  // (head_dim/2, 2) instead of (2, head_dim/2). permuted_heads is the number of heads that are
+  // stored in this order. 0: the rows lie in HF's order. weight_source.h converts rows to HF's
+  // order.
   int64_t permuted_heads = 0;
 
   int64_t rows() const {  // product of all dimensions but the last

@@ -138,7 +138,10 @@ std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config) {
     linear(prefix + "self_attn.q_proj", q, hidden, config.attention_bias);
     linear(prefix + "self_attn.k_proj", kv, hidden, config.attention_bias);
     linear(prefix + "self_attn.v_proj", kv, hidden, config.attention_bias);
-    linear(prefix + "self_attn.o_proj", hidden, q, config.attention_bias);
+    linear(prefix + "self_attn.o_proj", hidden, q, config.has_output_bias());
+    if (config.has_head_norms())
+      for (const char* norm : {"q_norm", "k_norm"})
+        tensors.push_back({fmt::format("{}self_attn.{}.weight", prefix, norm), {config.head_dim}});
     linear(prefix + "mlp.gate_proj", feed, hidden, config.mlp_bias);
     linear(prefix + "mlp.up_proj", feed, hidden, config.mlp_bias);
     linear(prefix + "mlp.down_proj", hidden, feed, config.mlp_bias);

@@ -236,23 +236,29 @@ void AddWeightLines(const WeightReport& weights, Lines* lines) {
   lines->Add("Weight check", "{}", weights.ok() ? "OK" : "FAILED");
 }
 
+const char* BiasText(const ModelConfig& config) {
+  if (config.attention_bias && !config.has_output_bias()) return "biases of q, k and v";
+  return config.attention_bias && config.mlp_bias ? "biases"
+         : config.attention_bias                  ? "biases in attention"
+         : config.mlp_bias                        ? "biases in the feed-forward part"
+                                                  : "no biases";
+}
+
 std::string ToText(const Checkpoint& checkpoint, const Inspection& found) {
   const ModelConfig& config = checkpoint.config();
   Lines lines;
   lines.Add("Model", "{} ({})", checkpoint.path(),
             checkpoint.format() == CheckpointFormat::kGguf ? "GGUF" : "safetensors");
-  lines.Add("Architecture", "{}, {} layers, hidden {}, feed-forward {}", config.architecture,
-            config.num_layers, config.hidden_size, config.intermediate_size);
+  lines.Add("Architecture", "{}, {} layers, hidden {}, feed-forward {}",
+            ArchitectureName(config.architecture), config.num_layers, config.hidden_size,
+            config.intermediate_size);
   lines.Add("", "{} heads of {}, {} KV heads, vocabulary {}, {} positions", config.num_heads,
             config.head_dim, config.num_kv_heads, Grouped(config.vocab_size),
             Grouped(config.max_position_embeddings));
-  lines.Add("", "{} head, {}, RMS norm epsilon {:g}",
-            config.tie_word_embeddings ? "tied" : "untied",
-            config.attention_bias && config.mlp_bias ? "biases"
-            : config.attention_bias                  ? "biases in attention"
-            : config.mlp_bias                        ? "biases in the feed-forward part"
-                                                     : "no biases",
-            static_cast<float>(config.rms_norm_eps));
+  lines.Add("", "{} head, {}, RMS norm epsilon {:g}{}",
+            config.tie_word_embeddings ? "tied" : "untied", BiasText(config),
+            static_cast<float>(config.rms_norm_eps),
+            config.has_head_norms() ? ", also on each head of q and k" : "");
   lines.Add("RoPE", "{}", RopeText(config));
   lines.Add("dtype", "{}, runs in {}", DTypeName(config.dtype),
             DescribePrecision(checkpoint, DefaultPrecision(checkpoint)));

@@ -131,7 +131,8 @@ Result<LoadedModel> LoadAndSay(ModelOptions options) {
   TRY_ASSIGN(options.load.path, FindModel(options.load.path));
   TRY_ASSIGN(LoadedModel loaded, LoadModel(options.load));
   Say("{}: {}, {} weights run in {}, {}; {:.0f} MB of weights, loaded in {:.2f} s",
-      loaded.checkpoint.path(), loaded.config().architecture, DTypeName(loaded.config().dtype),
+      loaded.checkpoint.path(), ArchitectureName(loaded.config().architecture),
+      DTypeName(loaded.config().dtype),
       DescribePrecision(loaded.checkpoint, loaded.backend().precision()), loaded.backend().name(),
       static_cast<double>(loaded.model().weight_bytes()) / 1e6, loaded.load_seconds);
   if (const WeightSummary weights = loaded.backend().weights(); weights.packed)

@@ -10,7 +10,8 @@
 namespace merope {
 namespace {
 
-// The ops that RunLayers issues. If the weights are rotated (int8), RunLayers also issues Hadamard.
+// The ops that RunLayers issues for every model. If the weights are rotated (int8), RunLayers also
+// issues Hadamard, and if the heads of q and k are normalized, HeadNorm.
 constexpr OpKind kOps[] = {OpKind::kEmbed,  OpKind::kRmsNorm, OpKind::kMatMul,
                            OpKind::kRope,   OpKind::kStoreKv, OpKind::kAttention,
                            OpKind::kSwiGlu, OpKind::kAdd,     OpKind::kGatherRows};
@@ -50,6 +51,7 @@ Result<std::unique_ptr<Llama>> Llama::Make(const ModelConfig& c, Backend& backen
   if (settled.kv_tokens == 0) settled.kv_tokens = settled.max_model_len;
   std::unique_ptr<Llama> model(new Llama(c, backend, settled));
   for (const OpKind op : kOps) TRY(CheckSupport(backend, op));
+  if (c.has_head_norms()) TRY(CheckSupport(backend, OpKind::kHeadNorm));
 
   TRY_ASSIGN(model->weights_, load());
   if (model->weights_.rotated) TRY(CheckSupport(backend, OpKind::kHadamard));
@@ -136,6 +138,12 @@ void Llama::RunLayers(int64_t n_tokens, int64_t n_logits) {
     Observe("self_attn.q_proj", i, q);
     Observe("self_attn.k_proj", i, k);
     Observe("self_attn.v_proj", i, v);
+    if (c.has_head_norms()) {
+      backend_.HeadNorm(q, layer.q_norm, eps);
+      Observe("self_attn.q_norm", i, q);
+      backend_.HeadNorm(k, layer.k_norm, eps);
+      Observe("self_attn.k_norm", i, k);
+    }
     backend_.Rope(qkv.Cols(0, q_width + kv_width), c.head_dim);
     Observe("self_attn.q_rotated", i, q);
     Observe("self_attn.k_rotated", i, k);

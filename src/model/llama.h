@@ -1,5 +1,6 @@
-// The Llama model: its weights in a back end, and the only forward pass, over one ragged batch of
-// sequences. Only one thread uses a Llama at a time: the engine's thread, if there is an engine.
+// The model, of any architecture: its weights in a back end, and the only forward pass, over one
+// ragged batch of sequences. Only one thread uses a Llama at a time: the engine's thread, if there
+// is an engine.
 #pragma once
 
 #include <cstdint>

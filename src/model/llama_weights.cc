@@ -89,7 +89,12 @@ Result<LlamaWeights> LoadLlamaWeights(const ModelConfig& c, const WeightSource& 
                                        {attention + "k_proj", kv, c.attention_bias},
                                        {attention + "v_proj", kv, c.attention_bias}},
                                       c.hidden_size));
-    TRY_ASSIGN(layer.o, loader.Load({{attention + "o_proj", c.hidden_size, c.attention_bias}}, q));
+    if (c.has_head_norms()) {
+      TRY_ASSIGN(layer.q_norm, loader.Vector(attention + "q_norm.weight", c.head_dim));
+      TRY_ASSIGN(layer.k_norm, loader.Vector(attention + "k_norm.weight", c.head_dim));
+    }
+    TRY_ASSIGN(layer.o,
+               loader.Load({{attention + "o_proj", c.hidden_size, c.has_output_bias()}}, q));
     TRY_ASSIGN(layer.post_attention_norm,
                loader.Vector(prefix + "post_attention_layernorm.weight", c.hidden_size));
     TRY_ASSIGN(layer.gate_up, loader.Load({{mlp + "gate_proj", c.intermediate_size, c.mlp_bias},

@@ -16,6 +16,7 @@ namespace merope {
 struct LlamaWeights {
   struct Layer {
     Tensor input_norm, post_attention_norm;  // (1, hidden)
+    Tensor q_norm, k_norm;                   // (1, d), if the heads are normalized
     const Matrix* qkv;                       // (heads · d + 2 · kv_heads · d, hidden)
     const Matrix* o;                         // (hidden, heads · d)
     const Matrix* gate_up;                   // (2 · intermediate, hidden)

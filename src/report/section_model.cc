@@ -47,6 +47,12 @@ std::string RopeText(const ModelConfig& config, const Words& say) {
   return text + fmt::format(", {} × {:g}", kind, rope.factor);
 }
 
+std::string_view FamilyName(Architecture architecture) {
+  return architecture == Architecture::kLlama   ? "Llama"
+         : architecture == Architecture::kQwen2 ? "Qwen2"
+                                                : "Qwen3";
+}
+
 std::string GroupName(std::string_view key, const Words& say) {
   const std::string_view name = key == "embedding"   ? say("Token embedding", "词嵌入")
                                 : key == "attention" ? say("Attention", "注意力")
@@ -152,17 +158,17 @@ void WriteIntroduction(Section s) {
           "个 query 头共享 {7} 个 "
           "key/value 头，RoPE 旋转位置编码，词表 {8}，上下文 "
           "{9}。本报告中的所有内容均读自模型文件，或由生成本报告的这次运行实测得到。"),
-      {data.identity.name, Thousands(total), Compact(total), c.architecture,
-       std::to_string(c.num_layers), Thousands(c.hidden_size), std::to_string(c.num_heads),
-       std::to_string(c.num_kv_heads), Thousands(c.vocab_size),
-       Thousands(c.max_position_embeddings)});
+      {data.identity.name, Thousands(total), Compact(total),
+       std::string(ArchitectureName(c.architecture)), std::to_string(c.num_layers),
+       Thousands(c.hidden_size), std::to_string(c.num_heads), std::to_string(c.num_kv_heads),
+       Thousands(c.vocab_size), Thousands(c.max_position_embeddings)});
   std::string eos;
   for (const int32_t id : c.eos_token_ids) eos += fmt::format("{}{}", eos.empty() ? "" : ", ", id);
   if (!c.eos_source.empty()) eos += fmt::format(" ({})", c.eos_source);
   out.Add(Facts(
       say, {{{say("Checkpoint", "模型文件")}, {Code(data.options.model)}},
             {{say("Parameters", "参数量")}, {Thousands(total)}},
-            {{say("Architecture", "架构")}, {c.architecture}},
+            {{say("Architecture", "架构")}, {std::string(ArchitectureName(c.architecture))}},
             {{say("Weight format", "权重格式")}, {FormatName(data, say)}},
             {{say("Tensor types", "张量类型")}, {DtypeMix(data.weights)}},
             {{say("Vocabulary (model, tokenizer)", "词表大小（模型，分词器）")},
@@ -255,17 +261,25 @@ void WriteArchitecture(Section s) {
           "SiLU。"),
       {Thousands(c.intermediate_size),
        Fixed(static_cast<double>(c.intermediate_size) / static_cast<double>(c.hidden_size), 2)}));
+  const Run attention_bias = c.attention_bias && !c.has_output_bias()
+                                 ? Run(std::string(say("q, k, v", "q、k、v")))
+                                 : say.Yes(c.attention_bias);
   list.items.push_back(
       Rich(say("**Biases**: attention {0}, MLP {1}. RMSNorm ε = {2}.",
                "**偏置**：注意力 {0}，MLP {1}。RMSNorm ε = {2}。"),
-           {say.Yes(c.attention_bias), say.Yes(c.mlp_bias), fmt::format("{:g}", c.rms_norm_eps)}));
+           {attention_bias, say.Yes(c.mlp_bias), fmt::format("{:g}", c.rms_norm_eps)}));
+  if (c.has_head_norms())
+    list.items.push_back(
+        Rich(say("**Head norms**: RMSNorm of each head of q and of k, before the rotation.",
+                 "**头归一化**：q 与 k 的每个头在 RoPE 之前各做一次 RMSNorm。"),
+             {}));
   out.Add(std::move(list));
-  out.Add(Note{
-      Style::kPlain,
-      Rich(say(
-          "**Conclusion.** This is the standard Llama architecture as merope's one forward pass "
-          "implements it; the model runs without a change to code.",
-          "**架构结论。** 标准 Llama 架构，merope 的前向计算原生支持，无需修改任何代码。"))});
+  out.Add(
+      Note{Style::kPlain,
+           Rich(say("**Conclusion.** This is the standard {0} architecture as merope's one forward "
+                    "pass implements it; the model runs without a change to code.",
+                    "**架构结论。** 标准 {0} 架构，merope 的前向计算原生支持，无需修改任何代码。"),
+                {std::string(FamilyName(c.architecture))})});
   out.AddHeading(2, say("Parameters", "参数分布"));
   WriteParameters(s);
   WriteKvCache(s);

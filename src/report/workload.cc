@@ -15,11 +15,12 @@ std::vector<ParameterGroup> CountParameters(const ModelConfig& config) {
     const auto has = [&](std::string_view part) {
       return tensor.name.find(part) != tensor.name.npos;
     };
-    const size_t group = has("embed_tokens") ? 0
-                         : has("self_attn")  ? 1
-                         : has(".mlp.")      ? 2
-                         : has("lm_head")    ? 4
-                                             : 3;
+    const size_t group = has("norm.weight")    ? 3
+                         : has("embed_tokens") ? 0
+                         : has("self_attn")    ? 1
+                         : has(".mlp.")        ? 2
+                         : has("lm_head")      ? 4
+                                               : 3;
     groups[group].parameters += n;
   }
   std::erase_if(groups, [](const ParameterGroup& group) { return group.parameters == 0; });

@@ -83,12 +83,25 @@ TEST(ConfigLimits, AtTheirBoundaries) {
            {{{"dtype", "torch.float16"}}, ""},
            {{{"torch_dtype", "float64"}},
             "f: torch_dtype: expected float32, float16 or bfloat16, found \"float64\""},
-           {{{"model_type", nullptr}}, "f: model_type: expected \"llama\", found nothing"},
+           {{{"model_type", nullptr}},
+            "f: model_type: expected llama, qwen2 or qwen3, found nothing"},
+           {{{"model_type", "gemma"}},
+            "f: model_type: expected llama, qwen2 or qwen3, found \"gemma\""},
            {{{"model_type", nullptr}, {"architectures", {"LlamaForCausalLM"}}}, ""},
            {{{"architectures", {"A", "B"}}},
-            "f: architectures: expected [\"LlamaForCausalLM\"], found an array of 2"},
+            "f: architectures: expected one of LlamaForCausalLM, Qwen2ForCausalLM or "
+            "Qwen3ForCausalLM, found an array of 2"},
            {{{"architectures", {"A"}}},
-            "f: architectures: expected [\"LlamaForCausalLM\"], found the string \"A\""},
+            "f: architectures: expected one of LlamaForCausalLM, Qwen2ForCausalLM or "
+            "Qwen3ForCausalLM, found the string \"A\""},
+           {{{"architectures", {3}}},
+            "f: architectures: expected one of LlamaForCausalLM, Qwen2ForCausalLM or "
+            "Qwen3ForCausalLM, found 3"},
+           {{{"architectures", "LlamaForCausalLM"}},
+            "f: architectures: expected one of LlamaForCausalLM, Qwen2ForCausalLM or "
+            "Qwen3ForCausalLM, found the string \"LlamaForCausalLM\""},
+           {{{"architectures", {"Qwen2ForCausalLM"}}, {"model_type", "qwen3"}},
+            "f: model_type: expected \"qwen2\", found \"qwen3\""},
            {{{"quantization_config", 3}}, "f: quantization_config: expected an object, found 3"},
            {{{"quantization_config", {{"quant_method", "merope"}}}},
             "f: quantization_config: version: expected 1, found nothing"},
@@ -115,6 +128,62 @@ TEST(ConfigLimits, AtTheirBoundaries) {
             "67108864, found 0"},
        })
     EXPECT_EQ(ConfigError(changes), *error == '\0' ? "(no error)" : error) << changes;
+}
+
+// A window is refused where a layer would not attend to all earlier positions.
+TEST(ConfigLimits, OfWindows) {
+  struct Case {
+    Json changes;
+    const char* error;  // "": no error
+  };
+  const Json types = {"full_attention", "full_attention", "sliding_attention"};
+  const char* refused =
+      "f: sliding_window: a window is not supported: expected at least max_position_embeddings "
+      "(4096) or no use_sliding_window, found ";
+  const std::string at_2048 = refused + std::string("2048"),
+                    at_4095 = refused + std::string("4095");
+  for (const auto& [changes, error] : std::vector<Case>{
+           {{{"sliding_window", 2048}, {"max_window_layers", 0}}, ""},
+           {{{"use_sliding_window", false}, {"sliding_window", 2048}, {"max_window_layers", 0}},
+            ""},
+           {{{"use_sliding_window", true}, {"sliding_window", 2048}, {"max_window_layers", 2}},
+            at_2048.c_str()},
+           {{{"use_sliding_window", true}, {"sliding_window", 2048}, {"max_window_layers", 3}}, ""},
+           {{{"use_sliding_window", true}, {"sliding_window", 2048}}, ""},  // from layer 28 on
+           {{{"use_sliding_window", true}, {"sliding_window", 4096}, {"max_window_layers", 0}}, ""},
+           {{{"use_sliding_window", true}, {"sliding_window", 4095}, {"max_window_layers", 0}},
+            at_4095.c_str()},
+           {{{"use_sliding_window", true}, {"max_window_layers", 0}}, ""},  // 4096
+           {{{"use_sliding_window", true}, {"sliding_window", nullptr}, {"max_window_layers", 0}},
+            ""},
+           {{{"use_sliding_window", true}, {"sliding_window", 2048}, {"layer_types", types}},
+            at_2048.c_str()},
+           {{{"use_sliding_window", true}, {"sliding_window", 4096}, {"layer_types", types}}, ""},
+           {{{"use_sliding_window", true},
+             {"sliding_window", 2048},
+             {"max_window_layers", 0},
+             {"layer_types", {"full_attention", "full_attention", "full_attention"}}},
+            ""},
+           {{{"layer_types", types}},
+            "f: layer_types: expected full_attention where use_sliding_window is not true, found "
+            "sliding_attention"},
+           {{{"layer_types", {"full_attention"}}},
+            "f: layer_types: expected an array of 3, found an array of 1"},
+           {{{"layer_types", "full_attention"}},
+            "f: layer_types: expected an array of 3, found the string \"full_attention\""},
+           {{{"layer_types", {"full_attention", "full_attention", "linear_attention"}}},
+            "f: layer_types: expected full_attention or sliding_attention, found the string "
+            "\"linear_attention\""},
+           {{{"use_sliding_window", 1}}, "f: use_sliding_window: expected true or false, found 1"}})
+    for (const char* type : {"qwen2", "qwen3"}) {
+      Json all = changes;
+      all["model_type"] = type;
+      EXPECT_EQ(ConfigError(all), *error == '\0' ? "(no error)" : error) << changes;
+    }
+  // A Llama has no windows: transformers does not read these fields.
+  EXPECT_EQ(ConfigError(
+                {{"use_sliding_window", true}, {"sliding_window", 2048}, {"max_window_layers", 0}}),
+            "(no error)");
 }
 
 TEST(ConfigLimits, OfGenerationDefaults) {

@@ -171,6 +171,90 @@ TEST(Config, YarnRope) {
   EXPECT_TRUE(Contains(ErrorWith("rope_parameters", yarn), "rope_parameters: factor: expected"));
 }
 
+// Qwen3-0.6B-Base, of which the OCC-RAG models are made, and Qwen2.5-0.5B.
+TEST(Config, QwensAsTheyArePublished) {
+  const Json three = {{"architectures", {"Qwen3ForCausalLM"}},
+                      {"attention_bias", false},
+                      {"attention_dropout", 0.0},
+                      {"bos_token_id", 151643},
+                      {"eos_token_id", 151643},
+                      {"head_dim", 128},
+                      {"hidden_act", "silu"},
+                      {"hidden_size", 1024},
+                      {"initializer_range", 0.02},
+                      {"intermediate_size", 3072},
+                      {"max_position_embeddings", 32768},
+                      {"max_window_layers", 28},
+                      {"model_type", "qwen3"},
+                      {"num_attention_heads", 16},
+                      {"num_hidden_layers", 28},
+                      {"num_key_value_heads", 8},
+                      {"rms_norm_eps", 1e-06},
+                      {"rope_scaling", nullptr},
+                      {"rope_theta", 1000000},
+                      {"sliding_window", nullptr},
+                      {"tie_word_embeddings", true},
+                      {"torch_dtype", "bfloat16"},
+                      {"transformers_version", "4.51.0"},
+                      {"use_cache", true},
+                      {"use_sliding_window", false},
+                      {"vocab_size", 151936}};
+  auto config = Parse(three);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->architecture, Architecture::kQwen3);
+  EXPECT_EQ(config->head_dim, 128);  // not 1024 / 16
+  EXPECT_EQ(config->rope_theta, 1e6);
+  EXPECT_TRUE(config->has_head_norms());
+  EXPECT_FALSE(config->attention_bias);
+  EXPECT_FALSE(config->has_output_bias());
+  EXPECT_TRUE(config->tie_word_embeddings);
+  EXPECT_EQ(config->dtype, DType::kBF16);
+  EXPECT_EQ(config->eos_token_ids, std::vector{151643});
+
+  Json two = three;
+  two.update({{"architectures", {"Qwen2ForCausalLM"}},
+              {"model_type", "qwen2"},
+              {"hidden_size", 896},
+              {"intermediate_size", 4864},
+              {"num_attention_heads", 14},
+              {"num_hidden_layers", 24},
+              {"num_key_value_heads", 2},
+              {"max_window_layers", 21},
+              {"sliding_window", 32768}});
+  two.erase("head_dim");
+  config = Parse(two);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->architecture, Architecture::kQwen2);
+  EXPECT_EQ(config->head_dim, 64);
+  EXPECT_FALSE(config->has_head_norms());
+  EXPECT_TRUE(config->attention_bias);  // whatever the file says
+  EXPECT_FALSE(config->has_output_bias());
+}
+
+TEST(Config, DefaultsOfQwensAreThoseOfTransformers) {
+  for (const char* type : {"qwen2", "qwen3"}) {
+    Json json = Base();
+    json["model_type"] = type;
+    json["num_attention_heads"] = 32;
+    json["mlp_bias"] = true;  // transformers does not read it
+    for (const char* field :
+         {"architectures", "num_key_value_heads", "max_position_embeddings", "eos_token_id"})
+      json.erase(field);
+    const auto config = Parse(json);
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->num_kv_heads, 32);
+    EXPECT_EQ(config->head_dim, type == std::string("qwen3") ? 128 : 2);
+    EXPECT_EQ(config->max_position_embeddings, 32768);
+    EXPECT_TRUE(config->eos_token_ids.empty());
+    EXPECT_FALSE(config->mlp_bias);
+    json["num_attention_heads"] = 16;
+    json["num_key_value_heads"] = nullptr;
+    EXPECT_EQ(Parse(json)->num_kv_heads, 16);
+    json["attention_bias"] = true;
+    EXPECT_EQ(Parse(json)->has_output_bias(), type == std::string("qwen3"));
+  }
+}
+
 TEST(Config, RefusesOtherRopesByName) {
   EXPECT_TRUE(
       Contains(ErrorWith("rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}), "\"dynamic\""));

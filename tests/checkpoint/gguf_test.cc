@@ -26,14 +26,22 @@ Result<ModelConfig> ConfigOf(const GgufWriter& writer) {
   return GgufConfig(gguf);
 }
 
-class GgufConversion : public testing::TestWithParam<std::pair<DType, bool>> {};
+struct Conversion {
+  DType dtype;
+  bool biases;
+  Architecture architecture = Architecture::kLlama;
+};
+class GgufConversion : public testing::TestWithParam<Conversion> {};
 
 // The GGUF file is converted from the safetensors file. Every row of every tensor is the same in
 // both files.
 TEST_P(GgufConversion, HoldsTheSameCheckpoint) {
-  const auto [dtype, biases] = GetParam();
+  const auto [dtype, biases, architecture] = GetParam();
+  const bool llama = architecture == Architecture::kLlama;
   ModelConfig config = TinyConfig();
-  config.attention_bias = config.mlp_bias = biases;
+  config.architecture = architecture;
+  config.attention_bias = biases;
+  config.mlp_bias = llama && biases;
   config.tie_word_embeddings = !biases;
   TempDir directory;
   ASSERT_TRUE(Synthesize(directory.path(), config, {.seed = 5, .dtype = dtype}));
@@ -44,7 +52,8 @@ TEST_P(GgufConversion, HoldsTheSameCheckpoint) {
   ASSERT_TRUE(converted) << converted.error().message;
   EXPECT_EQ(converted->format(), CheckpointFormat::kGguf);
   EXPECT_EQ(converted->config().attention_bias, biases);
-  EXPECT_EQ(converted->config().mlp_bias, biases);
+  EXPECT_EQ(converted->config().architecture, architecture);
+  EXPECT_EQ(converted->config().mlp_bias, llama && biases);
   EXPECT_EQ(converted->config().tie_word_embeddings, !biases);
   EXPECT_EQ(converted->config().head_dim, config.head_dim);
   EXPECT_EQ(converted->config().dtype, dtype);
@@ -68,17 +77,21 @@ TEST_P(GgufConversion, HoldsTheSameCheckpoint) {
     }
     order_differs = order_differs || !std::ranges::equal(tensor.bytes, other->bytes);
   }
-  EXPECT_TRUE(order_differs);  // otherwise the permutation is not tested
+  EXPECT_EQ(order_differs, llama);  // otherwise the permutation is not tested
   const auto report = CheckWeights(*converted);
   ASSERT_TRUE(report);
   EXPECT_TRUE(report->ok());
   EXPECT_EQ(report->parameters, CheckWeights(*original)->parameters);
 }
 INSTANTIATE_TEST_SUITE_P(DTypes, GgufConversion,
-                         testing::Values(std::pair{DType::kF32, false},
-                                         std::pair{DType::kF32, true}, std::pair{DType::kF16, true},
-                                         std::pair{DType::kBF16, false},
-                                         std::pair{DType::kBF16, true}));
+                         testing::Values(Conversion{DType::kF32, false},
+                                         Conversion{DType::kF32, true},
+                                         Conversion{DType::kF16, true},
+                                         Conversion{DType::kBF16, false},
+                                         Conversion{DType::kBF16, true},
+                                         Conversion{DType::kBF16, true, Architecture::kQwen2},
+                                         Conversion{DType::kF32, false, Architecture::kQwen3},
+                                         Conversion{DType::kF16, true, Architecture::kQwen3}));
 
 // Two heads of four rows. The value of a row is the row's number in HF order.
 TEST(WeightTensor, UndoesTheInterleavingOfHeads) {
@@ -99,7 +112,7 @@ TEST(WeightTensor, UndoesTheInterleavingOfHeads) {
 TEST(Gguf, VersionTwoReadsTheSame) {
   GgufWriter writer;
   writer.version = 2;
-  AddLlamaKeys(TinyConfig(), &writer);
+  AddModelKeys(TinyConfig(), &writer);
   const auto config = ConfigOf(writer);
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->hidden_size, 48);
@@ -107,14 +120,14 @@ TEST(Gguf, VersionTwoReadsTheSame) {
 
 TEST(Gguf, RopeScaling) {
   GgufWriter linear;
-  AddLlamaKeys(TinyConfig(), &linear);
+  AddModelKeys(TinyConfig(), &linear);
   linear.String("llama.rope.scaling.type", "linear");
   linear.Float32("llama.rope.scaling.factor", 4);
   EXPECT_EQ(ConfigOf(linear)->rope.kind, RopeKind::kLinear);
   EXPECT_EQ(ConfigOf(linear)->rope.factor, 4);
 
   GgufWriter yarn;
-  AddLlamaKeys(TinyConfig(), &yarn);
+  AddModelKeys(TinyConfig(), &yarn);
   yarn.String("llama.rope.scaling.type", "yarn");
   yarn.Float32("llama.rope.scaling.factor", 8);
   yarn.Uint32("llama.rope.scaling.original_context_length", 128);
@@ -125,7 +138,7 @@ TEST(Gguf, RopeScaling) {
   EXPECT_DOUBLE_EQ(ConfigOf(yarn)->rope.attention_factor, 2 * (0.1 * std::log(8.0) + 1));
 
   GgufWriter divided;
-  AddLlamaKeys(TinyConfig(), &divided);
+  AddModelKeys(TinyConfig(), &divided);
   const std::vector<float> divisors = {1, 2, 8};
   divided.Add({"rope_freqs.weight",
                0,
@@ -142,7 +155,7 @@ TEST(Gguf, KeysAtTheirBoundaries) {
     ModelConfig config = TinyConfig();
     GgufWriter writer;
     change(config, writer);
-    AddLlamaKeys(config, &writer);
+    AddModelKeys(config, &writer);
     return ErrorOf(ConfigOf(writer));
   };
   const auto sizes = [&](int64_t ModelConfig::* size, int64_t value) {
@@ -215,7 +228,7 @@ TEST(Gguf, NamesAndHeadsOfTensors) {
   ModelConfig config = TinyConfig();
   config.num_kv_heads = 1;
   GgufWriter writer;
-  AddLlamaKeys(config, &writer);
+  AddModelKeys(config, &writer);
   struct Case {
     const char *gguf, *hf;
     int64_t rows, heads;
@@ -276,10 +289,51 @@ TEST(Gguf, ATruncatedFileIsAnErrorWhereverItEnds) {
       "data (a truncated file?)");
 }
 
+// A Qwen's keys have its own prefix. Its Q and K are not interleaved.
+TEST(Gguf, Qwens) {
+  for (const auto& [architecture, prefix] :
+       {std::pair{Architecture::kQwen2, "qwen2"}, {Architecture::kQwen3, "qwen3"}}) {
+    ModelConfig config = TinyConfig();
+    config.architecture = architecture;
+    const auto error = [&](uint32_t window) {
+      GgufWriter writer;
+      AddModelKeys(config, &writer);
+      writer.Uint32(fmt::format("{}.attention.sliding_window", prefix), window);
+      return ErrorOf(ConfigOf(writer));
+    };
+    for (const uint32_t window : {0u, 256u, 300u}) EXPECT_EQ(error(window), "(no error)") << window;
+    EXPECT_EQ(error(255),
+              fmt::format("m.gguf: {}.attention.sliding_window: a window is not supported: "
+                          "expected at least the context length (256), found 255",
+                          prefix));
+    GgufWriter yarn;
+    AddModelKeys(config, &yarn);
+    yarn.String(fmt::format("{}.rope.scaling.type", prefix), "yarn");
+    yarn.Float32(fmt::format("{}.rope.scaling.factor", prefix), 4);
+    yarn.Add({"blk.3.attn_q.weight", 0, {24}, std::string(96, '\0')});
+    yarn.Add({"blk.3.attn_q_norm.weight", 0, {6}, std::string(24, '\0')});
+    yarn.Add({"blk.3.attn_k_norm.weight", 0, {6}, std::string(24, '\0')});
+    const auto read = ConfigOf(yarn);
+    ASSERT_TRUE(read) << ErrorOf(read);
+    EXPECT_EQ(read->architecture, architecture);
+    EXPECT_EQ(read->rope.kind, RopeKind::kYarn);
+    EXPECT_EQ(read->attention_bias, architecture == Architecture::kQwen2);
+    const std::string bytes = yarn.Bytes();
+    const auto gguf = GgufFile::Parse(AsBytes(bytes), "m.gguf");
+    ASSERT_TRUE(gguf) << ErrorOf(gguf);
+    std::vector<std::string> ignored;
+    const auto tensors = GgufTensors(*gguf, *read, &ignored);
+    ASSERT_EQ(tensors.size(), 3u);
+    EXPECT_EQ(tensors[0].permuted_heads, 0);
+    EXPECT_EQ(tensors[1].name, "model.layers.3.self_attn.q_norm.weight");
+    EXPECT_EQ(tensors[2].name, "model.layers.3.self_attn.k_norm.weight");
+  }
+}
+
 TEST(Gguf, DefaultsOfScaling) {
   const auto config = [](auto add) {
     GgufWriter writer;
-    AddLlamaKeys(TinyConfig(), &writer);
+    AddModelKeys(TinyConfig(), &writer);
     add(writer);
     const auto read = ConfigOf(writer);
     EXPECT_TRUE(read) << ErrorOf(read);
@@ -322,7 +376,7 @@ TEST(Gguf, DefaultsOfScaling) {
 TEST(Gguf, EveryEndOfTurnIdStops) {
   const auto ids = [](uint32_t eos, uint32_t eot, uint32_t eom) {
     GgufWriter writer;
-    AddLlamaKeys(TinyConfig(), &writer);
+    AddModelKeys(TinyConfig(), &writer);
     writer.Uint32("tokenizer.ggml.eos_token_id", eos);
     writer.Uint32("tokenizer.ggml.eot_token_id", eot);
     writer.Uint32("tokenizer.ggml.eom_token_id", eom);

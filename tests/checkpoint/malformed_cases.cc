@@ -49,7 +49,7 @@ constexpr const char* kNorm = "model.norm.weight";
 Make Gguf(const std::function<void(GgufWriter*)>& add) {
   return [=](const std::string& directory) {
     GgufWriter writer;
-    AddLlamaKeys(TinyConfig(), &writer);
+    AddModelKeys(TinyConfig(), &writer);
     add(&writer);
     const std::string path = directory + "/damaged.gguf";
     Write(path, writer.Bytes());
@@ -264,6 +264,8 @@ void AddGgufCases(std::vector<MalformedCase>* cases) {
         w->String("general.name", "b");
       }));
   add("GgufOtherArchitecture", "general.architecture",
+      BareGguf([](GgufWriter* w) { w->String("general.architecture", "mamba"); }));
+  add("GgufQwenSizesMissing", "qwen2.embedding_length",
       BareGguf([](GgufWriter* w) { w->String("general.architecture", "qwen2"); }));
   add("GgufNoArchitecture", "general.architecture", BareGguf([](GgufWriter*) {}));
   add("GgufSizesMissing", "llama.embedding_length",

@@ -127,7 +127,7 @@ TEST(Synth, ShardsHoldAtMostWhatWasAskedFor) {
 TEST(Synth, KnownConfigs) {
   const auto config = KnownConfig("pleias-rag-350m");
   ASSERT_TRUE(config);
-  EXPECT_EQ(config->architecture, "LlamaForCausalLM");
+  EXPECT_EQ(config->architecture, Architecture::kLlama);
   EXPECT_EQ(config->max_position_embeddings, 4096);
   EXPECT_EQ(config->rms_norm_eps, 1e-5);
   EXPECT_EQ(config->rope_theta, 10000);
@@ -176,6 +176,24 @@ TEST(Synth, EveryKindOfConfigComesBack) {
     EXPECT_EQ(read.rope.truncate, rope.truncate);
     EXPECT_EQ(read.eos_token_ids, (std::vector{2, 5}));
     EXPECT_EQ(read.dtype, DType::kF16);
+    EXPECT_TRUE(CheckWeights(*checkpoint)->ok());
+  }
+}
+
+TEST(Synth, EveryArchitectureComesBack) {
+  for (const auto& [architecture, biases] : {std::pair{Architecture::kLlama, true},
+                                             {Architecture::kQwen2, true},
+                                             {Architecture::kQwen3, false},
+                                             {Architecture::kQwen3, true}}) {
+    ModelConfig config = TinyConfig();
+    config.architecture = architecture;
+    config.attention_bias = biases;
+    TempDir directory;
+    ASSERT_TRUE(Synthesize(directory.path(), config, {}));
+    const auto checkpoint = Checkpoint::Open(directory.path());
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+    EXPECT_EQ(checkpoint->config().architecture, architecture);
+    EXPECT_EQ(checkpoint->config().attention_bias, biases);
     EXPECT_TRUE(CheckWeights(*checkpoint)->ok());
   }
 }

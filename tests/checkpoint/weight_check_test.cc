@@ -84,6 +84,41 @@ TEST_F(WeightCheck, BiasesAndTiedHeadsChangeWhatIsExpected) {
   EXPECT_TRUE(report.tied);
 }
 
+TEST_F(WeightCheck, QwensHaveTheirOwnTensors) {
+  ModelConfig config = TinyConfig();
+  config.architecture = Architecture::kQwen2;
+  config.attention_bias = true;
+  Make(config);
+  const std::string bias = "model.layers.1.self_attn.k_proj.bias";
+  header_["model.layers.1.self_attn.o_proj.bias"] = header_[bias];
+  header_.erase(bias);
+  WeightReport report = Check();
+  EXPECT_EQ(report.expected_tensors, 21 + 2 * 3);
+  EXPECT_EQ(report.missing, std::vector{bias + ": expected shape (12), found nothing"});
+  EXPECT_EQ(report.extra, std::vector<std::string>{"model.layers.1.self_attn.o_proj.bias: expected "
+                                                   "nothing, found shape (12)"});
+
+  config.architecture = Architecture::kQwen3;
+  config.attention_bias = false;
+  ASSERT_TRUE(Synthesize(directory_.path(), config, {.dtype = DType::kF32, .force = true}));
+  EXPECT_TRUE(CheckWeights(*Checkpoint::Open(directory_.path()))->ok());
+}
+
+TEST_F(WeightCheck, NormsOfHeadsHaveTheShapeOfAHead) {
+  ModelConfig config = TinyConfig();
+  config.architecture = Architecture::kQwen3;
+  Make(config);
+  EXPECT_TRUE(Check().ok());
+  const std::string q = "model.layers.0.self_attn.q_norm.weight";
+  const std::string k = "model.layers.1.self_attn.k_norm.weight";
+  header_[q]["shape"] = {2, 3};
+  header_.erase(k);
+  const WeightReport report = Check();
+  EXPECT_EQ(report.expected_tensors, 21 + 2 * 2);
+  EXPECT_EQ(report.wrong_shape, std::vector{q + ": expected shape (6), found (2, 3)"});
+  EXPECT_EQ(report.missing, std::vector{k + ": expected shape (6), found nothing"});
+}
+
 TEST_F(WeightCheck, MissingExtraAndMisShapedAreNamed) {
   Make(TinyConfig());
   const std::string gate = "model.layers.0.mlp.gate_proj.weight";
@@ -178,7 +213,7 @@ TEST_F(WeightCheck, QuantizedBlocksAreNotFiniteByTheirScales) {
   Make(TinyConfig());
   Write(directory_.File("model.safetensors"), Safetensors(header_.dump(), data_));
   GgufWriter writer;
-  AddLlamaKeys(TinyConfig(), &writer);
+  AddModelKeys(TinyConfig(), &writer);
   std::string block(34, '\1');
   block[0] = '\0', block[1] = '\x7c';  // an infinite scale: 32 infinite values
   writer.Add({"token_embd.weight", 8, {32, 2}, block + std::string(34, '\1')});
@@ -190,7 +225,7 @@ TEST_F(WeightCheck, QuantizedBlocksAreNotFiniteByTheirScales) {
   EXPECT_EQ(report->nan_count, 0);
   block[0] = '\1';  // a NaN as scale: 32 NaN values
   GgufWriter with_nan;
-  AddLlamaKeys(TinyConfig(), &with_nan);
+  AddModelKeys(TinyConfig(), &with_nan);
   with_nan.Add({"token_embd.weight", 8, {32, 2}, block + std::string(34, '\1')});
   Write(directory_.File("m.gguf"), with_nan.Bytes());
   const auto again = Checkpoint::Open(directory_.File("m.gguf"));

@@ -103,6 +103,50 @@ TEST_F(Commands, InspectEndsWithOneWhenTheCheckFails) {
   EXPECT_EQ(nlohmann::json::parse(parsed.out)["weights"]["missing"].size(), 9u);
 }
 
+TEST_F(Commands, InspectNamesWhatAQwenLacks) {
+  const std::string like = directory_.File("qwen3.json"), config = Model() + "/config.json";
+  auto json = nlohmann::json::parse(kConfig);
+  json.update({{"architectures", {"Qwen3ForCausalLM"}}, {"model_type", "qwen3"}, {"head_dim", 8}});
+  ASSERT_TRUE(WriteFile(like, json.dump()));
+  ASSERT_EQ(Command({"synth", "--like", like, Model(), "--force"}).code, 0);
+  Outcome text = Command({"inspect", Model()});
+  EXPECT_EQ(text.code, 0) << text.err;
+  for (const char* part : {"Qwen3ForCausalLM, 2 layers, hidden 32", "no biases",
+                           ", also on each head of q and k", "24 tensors found, 24 expected"})
+    EXPECT_TRUE(Contains(text.out, part)) << part << "\n" << text.out;
+
+  // Fewer, larger heads: only the norms of the heads have other shapes.
+  const auto made = nlohmann::json::parse(*ReadFile(config));
+  json = made;
+  json.update({{"num_attention_heads", 2}, {"num_key_value_heads", 1}, {"head_dim", 16}});
+  ASSERT_TRUE(WriteFile(config, json.dump()));
+  text = Command({"inspect", Model()});
+  EXPECT_EQ(text.code, kExitCheckFailed);
+  EXPECT_TRUE(Contains(text.out,
+                       "wrong shape model.layers.1.self_attn.k_norm.weight: expected "
+                       "shape (16), found (8)"))
+      << text.out;
+
+  json = made;
+  json.update({{"architectures", {"Qwen2ForCausalLM"}}, {"model_type", "qwen2"}});
+  ASSERT_TRUE(WriteFile(config, json.dump()));
+  text = Command({"inspect", Model()});
+  EXPECT_EQ(text.code, kExitCheckFailed);
+  for (const char* part :
+       {"Qwen2ForCausalLM", "biases of q, k and v",
+        "missing     model.layers.0.self_attn.k_proj.bias: expected shape (16), found nothing",
+        "extra       model.layers.0.self_attn.q_norm.weight: expected nothing, found shape (8)"})
+    EXPECT_TRUE(Contains(text.out, part)) << part << "\n" << text.out;
+
+  json = made;
+  json.update({{"use_sliding_window", true}, {"sliding_window", 256}, {"max_window_layers", 1}});
+  ASSERT_TRUE(WriteFile(config, json.dump()));
+  text = Command({"inspect", Model()});
+  EXPECT_EQ(text.code, kExitError);
+  EXPECT_TRUE(Contains(text.err, "config.json: sliding_window: a window is not supported"))
+      << text.err;
+}
+
 TEST_F(Commands, ErrorsGoToStandardErrorWithTheirCode) {
   const Outcome missing = Command({"inspect", directory_.File("nowhere")});
   EXPECT_EQ(missing.code, kExitError);

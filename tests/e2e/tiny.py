@@ -17,10 +17,11 @@ SHORT, LONG = 128, 131072
 
 
 class Kind:
-    """A kind of model: format ("hf" or "gguf"), type of weights, context length, tied head, chat template, EOS token."""
+    """A kind of model: format ("hf" or "gguf"), type of weights, context length, tied head, chat template, EOS token,
+    architecture ("llama", "qwen2" or "qwen3")."""
 
-    def __init__(self, name, form, weights, context=SHORT, tied=False, chat=True, eos=True):
-        self.name, self.form, self.weights, self.context = name, form, weights, context
+    def __init__(self, name, form, weights, context=SHORT, tied=False, chat=True, eos=True, model="llama"):
+        self.name, self.form, self.weights, self.context, self.model = name, form, weights, context, model
         self.tied, self.chat, self.eos = tied, chat, eos
         self.quantized = weights not in ("bf16", "f16", "F16")
 
@@ -28,14 +29,14 @@ class Kind:
 KINDS = [
     Kind("hf-f16", "hf", "f16"),
     Kind("hf-bf16-tied-long", "hf", "bf16", context=LONG, tied=True),
-    Kind("hf-f16-without-chat", "hf", "f16", context=LONG, chat=False),
+    Kind("hf-f16-without-chat-qwen2", "hf", "f16", context=LONG, chat=False, model="qwen2"),
     Kind("hf-bf16-without-eos", "hf", "bf16", tied=True, eos=False),
-    Kind("hf-int8", "hf", "int8"),
+    Kind("hf-int8-qwen3", "hf", "int8", model="qwen3"),
     Kind("hf-int4-tied-long", "hf", "int4", context=LONG, tied=True),
     Kind("gguf-f16-long", "gguf", "F16", context=LONG),
     Kind("gguf-f16-without-eos", "gguf", "F16", tied=True, eos=False, chat=False),
-    Kind("gguf-q8_0-tied", "gguf", "Q8_0", tied=True),
-    Kind("gguf-q4_0-long", "gguf", "Q4_0", context=LONG),
+    Kind("gguf-q8_0-tied-qwen3", "gguf", "Q8_0", tied=True, model="qwen3"),
+    Kind("gguf-q4_0-long-qwen2", "gguf", "Q4_0", context=LONG, model="qwen2"),
     Kind("gguf-legacy-mixed", "gguf", "Q4_1 Q5_0 Q5_1", tied=True, chat=False),
     Kind("gguf-k-mixed-long", "gguf", "Q4_K Q5_K Q6_K", context=LONG, eos=False),
 ]
@@ -71,12 +72,13 @@ def gguf(kind):
     chance, types = random.Random(kind.name), kind.weights.split()
     hidden, wide = (256, 512) if "K" in kind.weights else (64, 96)
     kv, tokens = hidden // 2, [*seeds.byte_alphabet(), "ab", "Ġa", "<|begin|>", "<|end|>"]
+    own = {
+        "block_count": 2, "context_length": kind.context, "embedding_length": hidden, "feed_forward_length": wide,
+        "attention.head_count": 4, "attention.head_count_kv": 2, "rope.freq_base": 10000.0, "vocab_size": len(tokens),
+        "attention.layer_norm_rms_epsilon": 1e-5}
     keys = {
-        "general.architecture": "llama", "llama.block_count": 2, "llama.context_length": kind.context,
-        "llama.embedding_length": hidden, "llama.feed_forward_length": wide, "llama.attention.head_count": 4,
-        "llama.attention.head_count_kv": 2, "llama.rope.freq_base": 10000.0, "llama.vocab_size": len(tokens),
-        "llama.attention.layer_norm_rms_epsilon": 1e-5, "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "smollm",
-        "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": [1] * (len(tokens) - 2) + [3, 3],
+        "general.architecture": kind.model, **{f"{kind.model}.{name}": value for name, value in own.items()},
+        "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "smollm", "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": [1] * (len(tokens) - 2) + [3, 3],
         "tokenizer.ggml.merges": ["a b", "Ġ a"], "tokenizer.ggml.add_bos_token": False}
     if kind.eos:
         keys |= {"tokenizer.ggml.bos_token_id": len(tokens) - 2, "tokenizer.ggml.eos_token_id": len(tokens) - 1}
@@ -88,19 +90,25 @@ def gguf(kind):
         number, content = matrix(types[len(tensors) % len(types)], columns, rows, chance)
         tensors.append((name, number, [columns, rows], content))
 
-    def norm(name):
-        tensors.append((name, 0, [hidden], struct.pack("<f", 1) * hidden))
+    def vector(name, value=1, size=hidden):
+        tensors.append((name, 0, [size], struct.pack("<f", value) * size))
 
     add("token_embd.weight", hidden, len(tokens))
     for layer in range(2):
         block = f"blk.{layer}."
-        norm(block + "attn_norm.weight")
-        norm(block + "ffn_norm.weight")
+        vector(block + "attn_norm.weight")
+        vector(block + "ffn_norm.weight")
+        if kind.model == "qwen3":
+            vector(block + "attn_q_norm.weight", size=hidden // 4)
+            vector(block + "attn_k_norm.weight", size=hidden // 4)
+        if kind.model == "qwen2":
+            for name, rows in (("attn_q", hidden), ("attn_k", kv), ("attn_v", kv)):
+                vector(f"{block}{name}.bias", value=0.125, size=rows)
         for name, columns, rows in (("attn_q", hidden, hidden), ("attn_k", hidden, kv), ("attn_v", hidden, kv),
                                     ("attn_output", hidden, hidden), ("ffn_gate", hidden, wide), ("ffn_up", hidden, wide),
                                     ("ffn_down", wide, hidden)):
             add(f"{block}{name}.weight", columns, rows)
-    norm("output_norm.weight")
+    vector("output_norm.weight")
     if not kind.tied:
         add("output.weight", hidden, len(tokens))
     return seeds.gguf(keys, tensors)
@@ -122,7 +130,10 @@ def hugging_face(kind, directory):
     own = kind.weights in ("int8", "int4")
     plain = directory.with_name(directory.name + "-plain") if own else directory
     like = directory.with_name(directory.name + ".json")
-    like.write_text(json.dumps({**merope.CONFIG, "max_position_embeddings": kind.context, "tie_word_embeddings": kind.tied}))
+    name = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}[kind.model]
+    like.write_text(json.dumps({
+        **merope.CONFIG, "architectures": [name], "model_type": kind.model, "head_dim": 16,
+        "max_position_embeddings": kind.context, "tie_word_embeddings": kind.tied}))
     command("synth", "--like", like, plain, "--dtype", "bf16" if own else kind.weights)
     if kind.chat:
         (plain / "chat_template.jinja").write_text(CHAT)

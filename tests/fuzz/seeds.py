@@ -90,6 +90,10 @@ CONFIGS = [
         "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32,
         "beta_fast": 32, "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 0.5, "truncate": False}},
     {**CONFIG, "rope_scaling": {"type": "linear", "factor": 2.0}, "mlp_bias": True},
+    {**CONFIG, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "head_dim": 32, "use_sliding_window": True,
+     "sliding_window": 128, "layer_types": ["full_attention", "sliding_attention"]},
+    {**CONFIG, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "use_sliding_window": True, "sliding_window": 64,
+     "max_window_layers": 2},
 ]
 GENERATION = {"eos_token_id": [2, 3], "temperature": 0.6, "top_p": 0.9, "top_k": 40, "do_sample": True,
               "max_new_tokens": 10}

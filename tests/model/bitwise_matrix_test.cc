@@ -24,9 +24,11 @@ constexpr int64_t kMostSequences = 33;
 
 bool WholeMatrix() { return std::getenv("MEROPE_WHOLE") != nullptr; }
 
-// odd: no vector, group or page divides the sizes. Otherwise they do.
-ModelConfig Shape(bool odd, bool stored) {
-  if (!odd)
+// kCommon: vectors, groups and pages divide the sizes. Otherwise they do not.
+enum class Shape : uint8_t { kCommon, kOdd, kQwen2, kQwen3 };
+
+ModelConfig ConfigOf(Shape shape, bool stored) {
+  if (shape == Shape::kCommon)
     return LlamaConfig(
         {.hidden = 256, .intermediate = 512, .head_dim = 64, .vocabulary = 512, .context = 1500});
   ModelConfig config = LlamaConfig({.hidden = stored ? 96 : 84,  // stored integers: blocks of 32
@@ -35,7 +37,10 @@ ModelConfig Shape(bool odd, bool stored) {
                                     .head_dim = 18,
                                     .vocabulary = 301,
                                     .context = 1500});
-  config.attention_bias = true;
+  config.architecture = shape == Shape::kQwen2   ? Architecture::kQwen2
+                        : shape == Shape::kQwen3 ? Architecture::kQwen3
+                                                 : Architecture::kLlama;
+  config.attention_bias = shape != Shape::kQwen3;
   return config;
 }
 
@@ -52,7 +57,7 @@ std::string Name(const Form& form) {
   return form.kv == KvStorage::kInt8 ? name + "_int8_kv" : name;
 }
 
-class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, bool>> {
+class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, Shape>> {
  protected:
   struct Engine {
     std::unique_ptr<Backend> backend;
@@ -60,9 +65,10 @@ class BitwiseMatrixTest : public testing::TestWithParam<std::tuple<Form, bool>> 
   };
 
   void SetUp() override {
-    odd_ = std::get<1>(GetParam());
+    const Shape shape = std::get<1>(GetParam());
+    odd_ = shape != Shape::kCommon;
     const bool stored = std::get<0>(GetParam()).precision == Precision::kNative;
-    const ModelConfig config = Shape(odd_, stored);
+    const ModelConfig config = ConfigOf(shape, stored);
     const float std_dev = odd_ ? 0.2f : 0.1f;
     path_ = directory_.path();
     if (stored) {
@@ -193,6 +199,14 @@ TEST_P(BitwiseMatrixTest, AnotherTokenIsSeen) {
   EXPECT_NE(LastLogits(*engine.model, tokens, 1000), expected_[7]);
 }
 
+std::string CaseName(const testing::TestParamInfo<std::tuple<Form, Shape>>& suite_info) {
+  const Shape shape = std::get<1>(suite_info.param);
+  return Name(std::get<0>(suite_info.param)) + (shape == Shape::kCommon  ? "_common"
+                                                : shape == Shape::kOdd   ? "_odd"
+                                                : shape == Shape::kQwen2 ? "_qwen2"
+                                                                         : "_qwen3");
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Forms, BitwiseMatrixTest,
     testing::Combine(testing::Values(Form{Precision::kFp32, WeightStorage::kPlain},
@@ -203,11 +217,18 @@ INSTANTIATE_TEST_SUITE_P(
                                           KvStorage::kInt8},
                                      Form{Precision::kInt4, WeightStorage::kPlain},
                                      Form{Precision::kNative, WeightStorage::kPlain}),
-                     testing::Bool()),
-    [](const auto& suite_info) {
-      return Name(std::get<0>(suite_info.param)) +
-             (std::get<1>(suite_info.param) ? "_odd" : "_common");
-    });
+                     testing::Values(Shape::kCommon, Shape::kOdd)),
+    CaseName);
+
+// Kernels and sums are those of a Llama, so fewer forms are enough.
+INSTANTIATE_TEST_SUITE_P(
+    Qwen, BitwiseMatrixTest,
+    testing::Combine(testing::Values(Form{Precision::kBf16, WeightStorage::kPacked},
+                                     Form{Precision::kInt8, WeightStorage::kPlain,
+                                          KvStorage::kInt8},
+                                     Form{Precision::kNative, WeightStorage::kPlain}),
+                     testing::Values(Shape::kQwen2, Shape::kQwen3)),
+    CaseName);
 
 }  // namespace
 }  // namespace merope

@@ -3,7 +3,7 @@
 
 scripts/test runs this script with MEROPE_BIN (the program) and MEROPE_SMOLLM2 (SmolLM2-135M-Instruct as .gguf) in the
 environment. The script needs a Python that has torch, transformers, safetensors, gguf and accelerate. The checks run on
-SmolLM2, and on a tiny random Llama for each variant of config.json:
+SmolLM2, and on a tiny random Llama, Qwen2 or Qwen3 for each variant of config.json, some also as a GGUF file:
 
 - The relative L2 error of the centred logits, over all positions, is at most 5e-6 in the mean and at most 2e-5 at any position.
 - The top-1 token is the same wherever HF's margin exceeds 1e-4.
@@ -22,11 +22,12 @@ import sys
 import tempfile
 import unittest
 
+import gguf
 import numpy as np
 import torch
 import transformers
 from safetensors.numpy import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "tools"))
 import dump_hf_logits  # noqa: E402
@@ -138,7 +139,10 @@ class SmolLM2(unittest.TestCase):
 BASE = dict(vocab_size=320, hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5, tie_word_embeddings=True, rope_theta=10000.0)
 
-# The differences of each variant from BASE. "rope" goes to rope_parameters.
+CLASSES = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM),
+           "qwen3": (Qwen3Config, Qwen3ForCausalLM)}
+
+# The differences of each variant from BASE. "rope" goes to rope_parameters. "model" is a key of CLASSES (default: "llama").
 VARIANTS = {
     "plain": {},
     "untied": dict(tie_word_embeddings=False),
@@ -161,16 +165,31 @@ VARIANTS = {
     "rope-yarn-mscale": dict(rope=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64, mscale=1.0,
                                        mscale_all_dim=0.5)),
     "rope-yarn-exact": dict(rope=dict(rope_type="yarn", factor=3.0, original_max_position_embeddings=64, truncate=False)),
+    "qwen2": dict(model="qwen2"),
+    "qwen2-untied-no-gqa": dict(model="qwen2", tie_word_embeddings=False, num_key_value_heads=4),
+    "qwen2-yarn": dict(model="qwen2", rope=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64)),
+    "qwen2-unused-window": dict(model="qwen2", use_sliding_window=False, sliding_window=16, max_window_layers=0),
+    "qwen3": dict(model="qwen3", head_dim=32),
+    "qwen3-untied-gqa-4": dict(model="qwen3", head_dim=8, tie_word_embeddings=False, num_attention_heads=8, num_key_value_heads=2,
+                               rms_norm_eps=1e-6, rope_theta=1000000.0),
+    "qwen3-attention-bias": dict(model="qwen3", head_dim=16, attention_bias=True),
+    "qwen3-odd-sizes": dict(model="qwen3", vocab_size=331, hidden_size=72, intermediate_size=117, num_attention_heads=6,
+                            num_key_value_heads=3, head_dim=10),
+    # The window is as long as the context, so it leaves nothing out.
+    "qwen3-window": dict(model="qwen3", head_dim=32, use_sliding_window=True, sliding_window=256, max_window_layers=1),
 }
+# The variants that are also written as a GGUF file.
+GGUF_VARIANTS = ["untied", "head-dim-larger", "qwen2", "qwen2-untied-no-gqa", "qwen3", "qwen3-untied-gqa-4", "qwen3-attention-bias"]
 
 
 def make(variant):
-    fields = BASE | {k: v for k, v in variant.items() if k != "rope"}
+    fields = BASE | {k: v for k, v in variant.items() if k not in ("rope", "model")}
     theta = fields.pop("rope_theta")
-    config = LlamaConfig(**fields, rope_parameters={"rope_type": "default", "rope_theta": theta} | variant.get("rope", {}),
+    make_config, make_model = CLASSES[variant.get("model", "llama")]
+    config = make_config(**fields, rope_parameters={"rope_type": "default", "rope_theta": theta} | variant.get("rope", {}),
                          bos_token_id=1, eos_token_id=2, attn_implementation="eager")
     torch.manual_seed(3)
-    model = LlamaForCausalLM(config).eval()
+    model = make_model(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             # Weights large enough that attention and logits matter, norms that are not all 1, biases that are not 0.
@@ -195,7 +214,46 @@ def rewrite_as_v4(directory):
         json.dump(config, file, indent=2)
 
 
-class TinyRandomLlama(unittest.TestCase):
+def write_gguf(model, path):
+    """Writes the model with the names of the gguf package. As llama.cpp's converter does, permutes q and k of a Llama alone."""
+    config, kind = model.config, model.config.model_type
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    writer = gguf.GGUFWriter(path, kind)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    architecture = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}[kind]
+    names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        values = tensor.numpy()
+        heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(name.split(".")[-2])
+        if kind == "llama" and heads:
+            values = values.reshape(heads, 2, head_dim // 2, -1).swapaxes(1, 2).reshape(values.shape)
+        writer.add_tensor(names.get_name(name, (".weight", ".bias")), np.ascontiguousarray(values))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def our_logits(model_path, prompts, directory):
+    prompts_path, logits_path = os.path.join(directory, "prompts.json"), os.path.join(directory, "ours")
+    with open(prompts_path, "w", encoding="utf-8") as file:
+        json.dump({"prompts": prompts}, file)
+    merope("verify", model_path, "--prompts", prompts_path, "--dump-logits", logits_path, "--dtype", "fp32")
+    return load_file(logits_path)
+
+
+class TinyRandomModels(unittest.TestCase):
     def test_variants(self):
         for name, variant in VARIANTS.items():
             model = make(variant)
@@ -206,11 +264,17 @@ class TinyRandomLlama(unittest.TestCase):
                     model.save_pretrained(directory)
                     if style == "4":
                         rewrite_as_v4(directory)
-                    prompts_path, logits_path = os.path.join(directory, "prompts.json"), os.path.join(directory, "ours")
-                    with open(prompts_path, "w", encoding="utf-8") as file:
-                        json.dump({"prompts": prompts}, file)
-                    merope("verify", directory, "--prompts", prompts_path, "--dump-logits", logits_path, "--dtype", "fp32")
-                    compare(self, f"{name} (transformers {style} config)", load_file(logits_path), hf, prompts)
+                    ours = our_logits(directory, prompts, directory)
+                    compare(self, f"{name} (transformers {style} config)", ours, hf, prompts)
+
+    def test_gguf(self):
+        for name in GGUF_VARIANTS:
+            model = make(VARIANTS[name])
+            prompts = self.prompts(model.config.vocab_size)
+            with self.subTest(variant=name), tempfile.TemporaryDirectory() as directory:
+                path = os.path.join(directory, "model.gguf")
+                write_gguf(model, path)
+                compare(self, f"{name} (GGUF)", our_logits(path, prompts, directory), dump_hf_logits.dump(model, prompts), prompts)
 
     @staticmethod
     def prompts(vocab):

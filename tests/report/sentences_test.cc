@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <tuple>
 
 #include "report/report_json.h"
 #include "report/sections.h"
@@ -46,6 +47,21 @@ TEST(Sentences, ParametersAndTheirShares) {
     EXPECT_DOUBLE_EQ(plot->series[0].points[i].y, shares[i]);
   }
   EXPECT_DOUBLE_EQ(plot->y.max, 54);
+}
+
+TEST(Sentences, EachArchitectureByItsName) {
+  ReportData data = GoldenReport();
+  data.config.attention_bias = true;
+  for (const auto& [architecture, conclusion, biases] :
+       {std::tuple{Architecture::kLlama, "the standard Llama architecture", "attention yes, MLP"},
+        {Architecture::kQwen2, "the standard Qwen2 architecture", "attention q, k, v, MLP"},
+        {Architecture::kQwen3, "the standard Qwen3 architecture", "attention yes, MLP"}}) {
+    data.config.architecture = architecture;
+    const std::string text = Text(data);
+    EXPECT_TRUE(Contains(text, conclusion));
+    EXPECT_TRUE(Contains(text, biases)) << conclusion;
+    EXPECT_EQ(bool{Contains(text, "**Head norms**")}, architecture == Architecture::kQwen3);
+  }
 }
 
 TEST(Sentences, TheConfigurationAndItsCache) {

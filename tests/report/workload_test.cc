@@ -34,6 +34,15 @@ TEST(CountParameters, ByHand) {
   config.tie_word_embeddings = true;
   expected.pop_back();
   EXPECT_EQ(counts(), expected);
+  // A Qwen3 has norms of the heads of q and k. A Qwen2 has biases of q, k and v.
+  config.architecture = Architecture::kQwen3;
+  expected[3].second += 3 * 2 * 2;
+  EXPECT_EQ(counts(), expected);
+  config.architecture = Architecture::kQwen2;
+  config.attention_bias = true;
+  expected[1].second += 3 * (8 + 2 * 4);
+  expected[3].second = 7 * 8;
+  EXPECT_EQ(counts(), expected);
 }
 
 TEST(ReportGrid, IsTheReferenceReportsWhereItFits) {

@@ -1,4 +1,4 @@
-// Converts a safetensors checkpoint of a Llama to a GGUF file, as llama.cpp's converter does.
+// Converts a safetensors checkpoint to a GGUF file, as llama.cpp's converter does.
 #pragma once
 
 #include <functional>
@@ -11,26 +11,30 @@
 
 namespace merope {
 
-// Writes the llama keys of a config. Of the kinds of RoPE scaling, only linear is supported.
-inline void AddLlamaKeys(const ModelConfig& config, GgufWriter* writer) {
-  const auto u32 = [](int64_t value) { return static_cast<uint32_t>(value); };
-  writer->String("general.architecture", "llama");
-  writer->Uint32("llama.block_count", u32(config.num_layers));
-  writer->Uint32("llama.context_length", u32(config.max_position_embeddings));
-  writer->Uint32("llama.embedding_length", u32(config.hidden_size));
-  writer->Uint32("llama.feed_forward_length", u32(config.intermediate_size));
-  writer->Uint32("llama.attention.head_count", u32(config.num_heads));
-  writer->Uint32("llama.attention.head_count_kv", u32(config.num_kv_heads));
-  writer->Uint32("llama.attention.key_length", u32(config.head_dim));
-  writer->Uint32("llama.attention.value_length", u32(config.head_dim));
-  writer->Uint32("llama.rope.dimension_count", u32(config.head_dim));
-  writer->Uint32("llama.vocab_size", u32(config.vocab_size));
-  writer->Float32("llama.rope.freq_base", static_cast<float>(config.rope_theta));
-  writer->Float32("llama.attention.layer_norm_rms_epsilon",
-                  static_cast<float>(config.rms_norm_eps));
+// Writes the architecture's keys of a config. Of the kinds of RoPE scaling, only linear is
+// supported.
+inline void AddModelKeys(const ModelConfig& config, GgufWriter* writer) {
+  const std::string type(ModelType(config.architecture));
+  const auto key = [&type](const char* name) { return type + "." + name; };
+  const auto u32 = [&](const char* name, int64_t value) {
+    writer->Uint32(key(name), static_cast<uint32_t>(value));
+  };
+  writer->String("general.architecture", type);
+  u32("block_count", config.num_layers);
+  u32("context_length", config.max_position_embeddings);
+  u32("embedding_length", config.hidden_size);
+  u32("feed_forward_length", config.intermediate_size);
+  u32("attention.head_count", config.num_heads);
+  u32("attention.head_count_kv", config.num_kv_heads);
+  u32("attention.key_length", config.head_dim);
+  u32("attention.value_length", config.head_dim);
+  u32("rope.dimension_count", config.head_dim);
+  u32("vocab_size", config.vocab_size);
+  writer->Float32(key("rope.freq_base"), static_cast<float>(config.rope_theta));
+  writer->Float32(key("attention.layer_norm_rms_epsilon"), static_cast<float>(config.rms_norm_eps));
   if (config.rope.kind == RopeKind::kLinear) {
-    writer->String("llama.rope.scaling.type", "linear");
-    writer->Float32("llama.rope.scaling.factor", static_cast<float>(config.rope.factor));
+    writer->String(key("rope.scaling.type"), "linear");
+    writer->Float32(key("rope.scaling.factor"), static_cast<float>(config.rope.factor));
   }
 }
 
@@ -45,8 +49,10 @@ inline std::string GgufName(std::string name) {
   replace("lm_head", "output");
   replace("input_layernorm", "attn_norm");
   replace("post_attention_layernorm", "ffn_norm");
-  for (const char* letter : {"q", "k", "v"})
+  for (const char* letter : {"q", "k", "v"}) {
     replace(std::string("self_attn.") + letter + "_proj", std::string("attn_") + letter);
+    replace(std::string("self_attn.") + letter + "_norm", std::string("attn_") + letter + "_norm");
+  }
   replace("self_attn.o_proj", "attn_output");
   for (const char* part : {"gate", "up", "down"})
     replace(std::string("mlp.") + part + "_proj", std::string("ffn_") + part);
@@ -61,13 +67,13 @@ struct GgufMatrix {
 
 // Converts a safetensors checkpoint to a GGUF file with the same weights. F32, F16 and BF16 tensors
 // keep their type. If replace(matrix) returns a value, that value takes the place of the matrix.
-// Permutes the rows of q_proj and k_proj.
+// Permutes the rows of q_proj and k_proj of a Llama.
 inline GgufWriter ConvertToGguf(
     const Checkpoint& checkpoint,
     const std::function<std::optional<GgufMatrix>(const TensorView&)>& replace = {}) {
   const ModelConfig& config = checkpoint.config();
   GgufWriter writer;
-  AddLlamaKeys(config, &writer);
+  AddModelKeys(config, &writer);
   if (!config.eos_token_ids.empty())
     writer.Uint32("tokenizer.ggml.eos_token_id",
                   static_cast<uint32_t>(config.eos_token_ids.front()));
@@ -82,7 +88,9 @@ inline GgufWriter ConvertToGguf(
       out.type = matrix->type;
       stored = std::move(matrix->rows);
     }
-    const int64_t heads = tensor.name.find("q_proj") != tensor.name.npos   ? config.num_heads
+    const bool llama = config.architecture == Architecture::kLlama;
+    const int64_t heads = !llama                                           ? 0
+                          : tensor.name.find("q_proj") != tensor.name.npos ? config.num_heads
                           : tensor.name.find("k_proj") != tensor.name.npos ? config.num_kv_heads
                                                                            : 0;
     if (heads == 0) {
