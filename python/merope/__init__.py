@@ -1,4 +1,4 @@
-"""Runs small language models of the Llama architecture on CPUs, with vLLM's names.
+"""Runs small language models (Llama, Qwen2, Qwen3) on CPUs, with vLLM's names.
 
     from merope import LLM, SamplingParams
 
