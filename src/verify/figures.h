@@ -71,8 +71,9 @@ std::vector<Suspect> FindSuspects(std::span<const PositionRecord> records,
 // filled table->rows.
 void JudgeFirstToken(FirstTokenTable* table);
 
-// longest_sum: the number of terms of the longest inner product (the largest of hidden size,
-// intermediate size and the longest prompt). The error bound of fp32 depends on longest_sum.
+// longest_sum: the number of terms of the longest inner product (the largest of hidden size, the
+// width of all heads, intermediate size and the longest prompt). The error bound of fp32 depends on
+// longest_sum.
 ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t longest_sum);
 
 // Whether the target's format has fewer than 16 bits. The limits of gates 1 and 9 are made for 16

@@ -157,8 +157,9 @@ class Suite {
     const ModelConfig& config = checkpoint_.config();
     result.first_token = std::move(first_token_);
     JudgeFirstToken(&result.first_token);
-    result.reference = JudgeReference(
-        references_, std::max({config.hidden_size, config.intermediate_size, longest_}));
+    const int64_t longest_sum = std::max({config.hidden_size, config.num_heads * config.head_dim,
+                                          config.intermediate_size, longest_});
+    result.reference = JudgeReference(references_, longest_sum);
     result.positions =
         JudgePositions(positions_, references_, suspects_, prompts_, result.reference,
                        IsNarrow(options_.target) || options_.target_rounding != OpRounding::kNone,

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "checkpoint/weight_check.h"
 #include "tests/support/expect.h"
 
 namespace merope {
@@ -33,6 +34,16 @@ Result<ModelConfig> ParseWith(const char* field, const Json& value) {
 }
 std::string ErrorWith(const char* field, const Json& value) {
   return ErrorOf(ParseWith(field, value));
+}
+
+int64_t Parameters(const ModelConfig& config) {
+  int64_t parameters = 0;
+  for (const ExpectedTensor& tensor : ExpectedTensors(config)) {
+    int64_t elements = 1;
+    for (const int64_t size : tensor.shape) elements *= size;
+    parameters += elements;
+  }
+  return parameters;
 }
 
 TEST(Config, Sizes) {
@@ -210,6 +221,10 @@ TEST(Config, QwensAsTheyArePublished) {
   EXPECT_TRUE(config->tie_word_embeddings);
   EXPECT_EQ(config->dtype, DType::kBF16);
   EXPECT_EQ(config->eos_token_ids, std::vector{151643});
+  EXPECT_EQ(Parameters(*config), 596'049'920);  // OCC-RAG-0.6B, as published
+  Json larger = three;
+  larger.update({{"hidden_size", 2048}, {"intermediate_size", 6144}});
+  EXPECT_EQ(Parameters(*Parse(larger)), 1'720'574'976);  // OCC-RAG-1.7B
 
   Json two = three;
   two.update({{"architectures", {"Qwen2ForCausalLM"}},

@@ -127,7 +127,7 @@ TEST_P(Architectures, HeadsAreNormalizedBeforeTheRotation) {
       for (size_t i = 0; i < gain.size(); ++i) squares += std::pow(double{before[head + i]}, 2);
       const double scale =
           1 / std::sqrt(squares / static_cast<double>(gain.size()) + config_.rms_norm_eps);
-      for (size_t i = 0; i < gain.size(); ++i)
+      for (size_t i = 0; i < gain.size(); ++i)  // one rounding of a value below 8
         EXPECT_NEAR(after[head + i], before[head + i] * scale * gain[i], 1e-6);
     }
   }
