@@ -112,6 +112,7 @@ TEST_F(WeightCheck, NormsOfHeadsHaveTheShapeOfAHead) {
   const std::string q = "model.layers.0.self_attn.q_norm.weight";
   const std::string k = "model.layers.1.self_attn.k_norm.weight";
   header_[q]["shape"] = {2, 3};
+  header_["k_norm.weight"] = header_[k];
   header_.erase(k);
   const WeightReport report = Check();
   EXPECT_EQ(report.expected_tensors, 21 + 2 * 2);

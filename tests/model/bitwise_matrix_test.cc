@@ -223,9 +223,11 @@ INSTANTIATE_TEST_SUITE_P(
 // Kernels and sums are those of a Llama, so fewer forms are enough.
 INSTANTIATE_TEST_SUITE_P(
     Qwen, BitwiseMatrixTest,
-    testing::Combine(testing::Values(Form{Precision::kBf16, WeightStorage::kPacked},
+    testing::Combine(testing::Values(Form{Precision::kFp32, WeightStorage::kPlain},
+                                     Form{Precision::kBf16, WeightStorage::kPacked},
                                      Form{Precision::kInt8, WeightStorage::kPlain,
                                           KvStorage::kInt8},
+                                     Form{Precision::kInt4, WeightStorage::kPlain},
                                      Form{Precision::kNative, WeightStorage::kPlain}),
                      testing::Values(Shape::kQwen2, Shape::kQwen3)),
     CaseName);
