@@ -251,7 +251,9 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
       [](const RowMetrics& m) { return m.sigma_d * m.sigma_d; }, true));
   if (std::ranges::find(suite.figures, "tv_most", &PositionFigure::key) != suite.figures.end()) {
     if (auto bound = BoundGate(references, bootstrap, n_prompts)) add(std::move(*bound));
-    add(judged(gate("temperature_slope", suite.slope, suite.slope_interval)));
+    const Interval slope = suite.slope_interval;
+    add(judged(
+        gate("temperature_slope", suite.slope - 1, Interval{slope.low - 1, slope.high - 1})));
   }
   add(Either(judged(gate("same_top1", suite.same_top1_rate, suite.same_top1_interval)),
              judged(DeficitGate(suite))));

@@ -60,7 +60,7 @@ class VerifyTest(ServedCase):
         # The server computes what the emulation computes, but for the order of its sums.
         self.assertAlmostEqual(gates["kl_ratio"]["value"], 1, delta=0.05)
         self.assertAlmostEqual(gates["sigma_ratio"]["value"], 1, delta=0.05)
-        self.assertAlmostEqual(gates["temperature_slope"]["value"], 1, delta=0.01)
+        self.assertAlmostEqual(gates["temperature_slope"]["value"], 0, delta=0.01)
         self.assertEqual(result["endpoint"]["top_k"], 20)
         self.assertTrue(result["endpoint"]["prompt_logprobs"])
         asked = [json.loads(body) for _, path, _, body in server.log if path == "/v1/completions"]
@@ -76,7 +76,7 @@ class VerifyTest(ServedCase):
     def test_the_table_names_what_was_found(self):
         server = self.serve(endpoints.MeropeServer(self.model, "--dtype", "bf16"))
         done = self.good("verify", self.model, *QUICK, "--endpoint", server.url)
-        for words in ("temperature is applied", "probe: PASS", "The most probable tokens at", "slope of logits", "(a): PASS", "(b): PASS"):
+        for words in ("temperature is applied", "probe: PASS", "The most probable tokens at", "slope of logits, minus 1", "(a): PASS", "(b): PASS"):
             self.assertIn(words, done.stdout.decode())
         self.assertIn("requests of", done.stderr.decode())
 

@@ -64,6 +64,7 @@ inline VerifyResult GoldenVerify() {
   PositionSuite& s = r.positions;
   s.prompts = distinct.Count();
   s.positions = distinct.Count();
+  s.next_positions = distinct.Count();
   for (const FigureKind& kind : FigureKinds()) {
     if (kind.position != nullptr) {
       PositionFigure f;
