@@ -34,6 +34,9 @@ struct BackendOptions {
   WeightStorage weights = WeightStorage::kAuto;
   KvStorage kv = KvStorage::kAuto;
   OpRounding op_rounding = OpRounding::kNone;
+  // Not 0, with op_rounding: results are rounded up or down at random (stochastic rounding), the
+  // same way for the same seed. Each seed is another sample of the format's noise.
+  uint64_t rounding_seed = 0;
 };
 
 // Back ends by name: kCpuBackend, kReferenceBackend and the registered back ends.

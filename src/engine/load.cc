@@ -134,7 +134,11 @@ Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& 
   Runtime runtime;
   runtime.threads = options.threads > 0 ? options.threads : DefaultThreads();
   const BackendOptions made{options.precision.value_or(DefaultPrecision(checkpoint)),
-                            runtime.threads, options.weights, options.kv, options.op_rounding};
+                            runtime.threads,
+                            options.weights,
+                            options.kv,
+                            options.op_rounding,
+                            options.rounding_seed};
   if (made.precision == Precision::kNative && QuantizedTypes(checkpoint).empty())
     return Err("{}: dtype native: expected a GGUF file's quantized weights, found {}",
                checkpoint.path(), DTypeName(checkpoint.config().dtype));

@@ -24,6 +24,7 @@ struct RuntimeOptions {
   WeightStorage weights = WeightStorage::kAuto;
   KvStorage kv = KvStorage::kAuto;
   OpRounding op_rounding = OpRounding::kNone;
+  uint64_t rounding_seed = 0;
   // The size of the KV cache. If llama.kv_tokens is 0, the cache is made for these bytes. Otherwise
   // these bytes must hold kv_tokens. nullopt with kv_tokens 0: the cache gets a share of the memory
   // that this process may still use, but no more than max_num_seqs sequences of max_model_len need.

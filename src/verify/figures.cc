@@ -34,6 +34,8 @@ PositionFigure Summarize(const FigureKind& kind, const Series& series,
 // The limit of the Bhattacharyya coefficient: a position below the limit is an outlier.
 constexpr double kCloseEnough = 0.99;
 
+double AllowedGap(const RowMetrics& emulated) { return 6 * emulated.sigma_d; }
+
 // Fills by_prompt, flips, outliers and expected_flips of the suite. Each flip and each outlier is
 // marked as explained or not explained.
 void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noise,
@@ -60,7 +62,7 @@ void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noi
     suspect += suspected;
     if (m.baseline_top1 != m.target_top1) {
       ++summary.flips;
-      const double allowed = std::max(noise.Allowed(m), emulated ? 6 * emulated->sigma_d : 0);
+      const double allowed = std::max(noise.Allowed(m), emulated ? AllowedGap(*emulated) : 0);
       suite->flips.push_back({id, records[i].position, token_text(m.baseline_top1),
                               token_text(m.target_top1), m.gap, allowed, m.gap <= allowed});
     }
@@ -68,11 +70,8 @@ void CountByPrompt(std::span<const PositionRecord> records, const Bf16Noise& noi
       Outlier outlier{
           .prompt_id = id, .position = records[i].position, .bhattacharyya = 1 - m.hellinger2};
       if (emulated) {
-        // The divergence grows as the square of the error. The limit on the error is three times
-        // the error of the emulated format, as for flips. Therefore the limit on the divergence has
-        // the factor 9.
         outlier.emulated_bhattacharyya = 1 - emulated->hellinger2;
-        outlier.explained = m.hellinger2 <= 9 * emulated->hellinger2;
+        outlier.explained = ExplainsOutlier(*emulated, m);
       }
       suite->outliers.push_back(std::move(outlier));
     }
@@ -148,6 +147,21 @@ void NextToken(std::span<const PositionRecord> records, const ClusterBootstrap& 
 }
 
 }  // namespace
+
+bool ExplainsFlip(const RowMetrics& emulated, const RowMetrics& target) {
+  return target.gap <= AllowedGap(emulated);
+}
+
+bool ExplainsOutlier(const RowMetrics& emulated, const RowMetrics& target) {
+  return target.hellinger2 <= 9 * emulated.hellinger2;
+}
+
+bool Explains(const RowMetrics& emulated, const RowMetrics& target) {
+  const bool flip = target.baseline_top1 != target.target_top1;
+  const bool outlier = 1 - target.hellinger2 < kCloseEnough;
+  return (!flip || ExplainsFlip(emulated, target)) &&
+         (!outlier || ExplainsOutlier(emulated, target));
+}
 
 double Bf16Noise::FlipChance(const RowMetrics& m) const {
   double chance = 0;

@@ -67,6 +67,14 @@ struct Suspect {
 std::vector<Suspect> FindSuspects(std::span<const PositionRecord> records,
                                   std::span<const ReferenceRecord> references);
 
+// Whether the emulated error at a position explains the target's flip or outlier there: it permits
+// a gap of 6 σ_d, and a divergence of nine times its own. The divergence grows as the square of the
+// error, so both limits are three times the error.
+bool ExplainsFlip(const RowMetrics& emulated, const RowMetrics& target);
+bool ExplainsOutlier(const RowMetrics& emulated, const RowMetrics& target);
+// Both, as far as the target's position is a flip or an outlier.
+bool Explains(const RowMetrics& emulated, const RowMetrics& target);
+
 // Fills the means, the gates and the verdict of the reference report's table. The caller must have
 // filled table->rows.
 void JudgeFirstToken(FirstTokenTable* table);

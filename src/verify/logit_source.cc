@@ -40,11 +40,12 @@ class ModelLogits : public LogitSource {
 Result<std::unique_ptr<LogitSource>> LoadLogitSource(const Checkpoint& checkpoint,
                                                      std::string_view backend, Precision precision,
                                                      KvStorage kv, int threads, int64_t kv_tokens,
-                                                     OpRounding rounding) {
+                                                     OpRounding rounding, uint64_t rounding_seed) {
   RuntimeOptions options;
   options.precision = precision;
   options.kv = kv;
   options.op_rounding = rounding;
+  options.rounding_seed = rounding_seed;
   options.backend = backend;
   options.threads = threads;
   options.llama.max_batch_tokens = kLogitChunk;

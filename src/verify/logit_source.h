@@ -44,11 +44,12 @@ class LogitSource {
 inline constexpr int64_t kLogitChunk = 64;
 
 // Returns a source that owns a newly loaded model and runs the model teacher-forced on the prompts.
-// kv_tokens: the number of tokens of the longest prompt. rounding: only for the reference. The
-// error is that of LoadRuntime.
+// kv_tokens: the number of tokens of the longest prompt. rounding and rounding_seed
+// (BackendOptions): only for the reference. The error is that of LoadRuntime.
 Result<std::unique_ptr<LogitSource>> LoadLogitSource(const Checkpoint& checkpoint,
                                                      std::string_view backend, Precision precision,
                                                      KvStorage kv, int threads, int64_t kv_tokens,
-                                                     OpRounding rounding = OpRounding::kNone);
+                                                     OpRounding rounding = OpRounding::kNone,
+                                                     uint64_t rounding_seed = 0);
 
 }  // namespace merope

@@ -92,6 +92,42 @@ INSTANTIATE_TEST_SUITE_P(Formats, OpRoundingTest,
                            return suite_info.param == OpRounding::kBf16 ? "bf16" : "fp16";
                          });
 
+// Random rounding goes to one of the two neighbours, to each with the probability that keeps the
+// mean.
+TEST(OpRounding, AtRandomKeepsTheMean) {
+  constexpr int64_t kValues = 40'000;
+  const auto rounded = [](float value, OpRounding rounding, uint64_t seed) {
+    const auto backend = MakeReferenceBackend({.precision = Precision::kBf16,
+                                               .threads = 1,
+                                               .op_rounding = rounding,
+                                               .rounding_seed = seed});
+    const Tensor x = ToBackend(*backend, 1, kValues, std::vector<float>(kValues, value));
+    backend->Add(x, ToBackend(*backend, 1, kValues, std::vector<float>(kValues, 0)));
+    return FromBackend(*backend, x);
+  };
+  const struct {
+    float value, low, high;
+    OpRounding rounding;
+  } cases[] = {{1 + 0x1p-9f, 1, 1 + 0x1p-7f, OpRounding::kBf16},
+               {-1 - 0x1p-9f, -1 - 0x1p-7f, -1, OpRounding::kBf16},
+               {1 - 0x1p-10f, 1 - 0x1p-8f, 1, OpRounding::kBf16},
+               {3 + 0x1p-10f, 3, 3 + 0x1p-9f, OpRounding::kFp16}};
+  for (const auto& c : cases) {
+    const std::vector<float> found = rounded(c.value, c.rounding, 7);
+    const double share = (double{c.value} - double{c.low}) / (double{c.high} - double{c.low});
+    const auto high = std::ranges::count(found, c.high);
+    EXPECT_EQ(high + std::ranges::count(found, c.low), kValues) << c.value;
+    // Five standard deviations of a binomial.
+    EXPECT_NEAR(static_cast<double>(high), share * kValues,
+                5 * std::sqrt(share * (1 - share) * kValues))
+        << c.value;
+    EXPECT_EQ(rounded(c.value, c.rounding, 7), found);
+    EXPECT_NE(rounded(c.value, c.rounding, 8), found);
+  }
+  for (const float exact : {0.0f, 1.5f, -2.0f, HUGE_VALF})
+    EXPECT_EQ(rounded(exact, OpRounding::kBf16, 7), std::vector<float>(kValues, exact));
+}
+
 TEST(OpRounding, IsNotOfTheCpuBackEnd) {
   const auto backend = MakeBackend(kCpuBackend, {.op_rounding = OpRounding::kBf16});
   ASSERT_FALSE(backend);

@@ -48,7 +48,27 @@ void Ops::Run(const Op& op) {
   for (int64_t row = 0; row < result.rows; ++row)
     for (float& value :
          std::span(result.data + row * result.stride, static_cast<size_t>(result.cols)))
-      value = Rounded(value);
+      value = at_random_ ? RoundedAtRandom(value) : Rounded(value);
+}
+
+float Ops::RoundedAtRandom(float value) {
+  const float nearest = Rounded(value), error = value - nearest;
+  if (error == 0 || !std::isfinite(error)) return nearest;
+  const float other = Neighbour(nearest, error > 0);
+  const double share = double{error} / (double{other} - double{nearest});  // in (0, 1/2]
+  constexpr double kScale = 0x1p-64;
+  return static_cast<double>(random_()) * kScale < share ? other : nearest;
+}
+
+float Ops::Neighbour(float value, bool above) const {
+  const bool half = rounding_ == OpRounding::kFp16;
+  uint16_t bits = half ? F32ToF16(value) : F32ToBF16(value);
+  if (value == 0) {
+    bits = above ? 0x0001 : 0x8001;
+  } else {
+    bits = static_cast<uint16_t>(above == (value > 0) ? bits + 1 : bits - 1);
+  }
+  return half ? F16ToF32(bits) : BF16ToF32(bits);
 }
 
 void Ops::Compute(const Op& op) {

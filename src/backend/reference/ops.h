@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <random>
 #include <span>
 #include <vector>
 
@@ -39,6 +40,8 @@ class Ops {
       : precision_(options.precision),
         int8_kv_(options.kv == KvStorage::kInt8),
         rounding_(options.op_rounding),
+        random_(options.rounding_seed),
+        at_random_(options.rounding_seed != 0),
         team_(threads) {}
 
   Precision precision() const { return precision_; }
@@ -53,6 +56,10 @@ class Ops {
 
  private:
   void Compute(const Op& op);
+  // One of the two neighbours in the type of the activations, the nearer one more often.
+  float RoundedAtRandom(float value);
+  // The next value of the type of the activations, above or below.
+  float Neighbour(float value, bool above) const;
   void Embed(const DenseMatrix& table, const Tensor& out) const;
   static void RmsNorm(const Op& op);
   static void HeadNorm(const Op& op);
@@ -86,6 +93,8 @@ class Ops {
   Precision precision_;
   bool int8_kv_;
   OpRounding rounding_;
+  std::mt19937_64 random_;
+  bool at_random_;
   ThreadTeam team_;
   Step step_;
 };
