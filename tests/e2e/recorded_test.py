@@ -95,14 +95,14 @@ class RecordedTest(merope.Case):
             n, vocab = header[f"{name}.logits"]["shape"]
             cls.baseline.append((tuple(tensor(f"{name}.ids", "i")), tensor(f"{name}.logits", "f", (n - 1) * vocab * 4).tolist()))
 
-    def check(self, name, numerics):
+    def check(self, name, numerics, codes=(0,)):
         text = lzma.decompress((DATA / f"{name}.jsonl.xz").read_bytes()).decode()
         answers = self.scratch / f"{name}.jsonl"
         answers.write_text(text)
-        done = self.good("verify", SMOLLM2, "--quick", "--endpoint", "http://recorded.invalid", "--answers", answers, "--numerics", numerics,
-                         "--json")
+        done = merope.run("verify", SMOLLM2, "--quick", "--endpoint", "http://recorded.invalid", "--answers", answers, "--numerics", numerics,
+                          "--json")
+        self.assertIn(done.returncode, codes, done.stderr.decode())
         result = json.loads(done.stdout)
-        self.assertEqual(result["verdict"], "PASS")
         self.assertEqual(result["endpoint"]["requests"], 0)
         self.assertEqual({f["key"] for f in result["endpoint"]["probe"] if f["found"] == "WRONG"}, set())
         rows = first_tokens(text)
@@ -118,7 +118,11 @@ class RecordedTest(merope.Case):
 
     @unittest.skipUnless(os.environ.get("MEROPE_WHOLE"), "only with MEROPE_WHOLE=1: the same code as test_vllm")
     def test_vllm_eager(self):
-        self.check("vllm-eager", "bf16-ops")
+        # --quick has too few positions for one gate here. At one position of this recording huge activations cancel; only several
+        # samples of the format's noise show that the model is as sensitive there as the server's answer says.
+        result = self.check("vllm-eager", "bf16-ops", codes=(0, 2))
+        self.assertEqual([o["explained"] for o in result["positions"]["outliers"]], [True])
+        self.assertAlmostEqual(next(g["value"] for g in result["positions"]["gates"] if g["key"] == "sigma_ratio"), 1, delta=0.1)
 
     def test_llamacpp(self):
         result = self.check("llamacpp", "bf16")
