@@ -41,7 +41,8 @@ TEST_F(AnswersFileTest, GivesWhatItWasGivenAlsoAfterACutLine) {
 
 TEST_F(AnswersFileTest, OtherFilesAreRefusedAndKept) {
   for (const char* text :
-       {"no JSON\n", "no JSON", "[]\n", "{}\n", "{\"path\": \"a\", \"request\": \"\", \"body\": \"\"}\n",
+       {"no JSON\n", "no JSON", "[]\n", "{}\n",
+        "{\"path\": \"a\", \"request\": \"\", \"body\": \"\"}\n",
         "{\"path\": 3, \"request\": \"\", \"body\": \"\", \"status\": 200}\n",
         "{\"path\": \"a\", \"request\": \"\", \"body\": \"\", \"status\": 0}\n"}) {
     ASSERT_TRUE(WriteFile(path_, text));
