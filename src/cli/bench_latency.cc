@@ -251,6 +251,7 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
       "of MODEL; with MODEL, the random prompts are of MODEL's vocabulary");
   AddText(*command, "--endpoint-eager", &arguments->endpoint_eager,
           "A second server that runs the same model without compilation; the runs alternate")
+      ->check(ServerUrl())
       ->needs(endpoint);
   const auto list = [command](const char* name, auto& values, const char* help) {
     return command->add_option(name, values, help)->delimiter(',')->capture_default_str();

@@ -8,8 +8,19 @@
 
 namespace merope {
 
+CLI::Validator ServerUrl() {
+  return {[](const std::string& text) -> std::string {
+            for (const std::string_view scheme : {"http://", "https://"})
+              if (text.starts_with(scheme) && text.size() > scheme.size()) return "";
+            return fmt::format("expected http://HOST:PORT or https://HOST:PORT, found \"{}\"",
+                               text);
+          },
+          ""};
+}
+
 CLI::Option* AddEndpoint(CLI::App& command, EndpointArguments* arguments, const std::string& help) {
-  CLI::Option* endpoint = AddText(command, "--endpoint", &arguments->options.url, help);
+  CLI::Option* endpoint =
+      AddText(command, "--endpoint", &arguments->options.url, help)->check(ServerUrl());
   AddText(command, "--model", &arguments->options.model,
           "Name of the model on the server (default: the first that the server lists)")
       ->needs(endpoint);

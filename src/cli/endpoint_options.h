@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <CLI/Validators.hpp>
 #include <string>
 
 #include "base/error.h"
@@ -17,6 +18,8 @@ struct EndpointArguments {
   bool given() const { return !options.url.empty(); }
 };
 
+// A check of a server's URL.
+CLI::Validator ServerUrl();
 // Adds --endpoint with this help, --model, --api-key-env and --timeout. Returns --endpoint.
 CLI::Option* AddEndpoint(CLI::App& command, EndpointArguments* arguments, const std::string& help);
 

@@ -159,8 +159,9 @@ class FaultsTest(ServedCase):
         start = time.monotonic()
         self.error("http://127.0.0.1:9", "http://127.0.0.1:9/v1/models: ")
         self.assertLess(time.monotonic() - start, 30)
-        self.error("ftp://127.0.0.1", "ftp")
-        self.error("nonsense://", "nonsense")
+        for url in ("ftp://127.0.0.1", "http://", "127.0.0.1:8000", ""):
+            self.refused(64, "expected http://HOST:PORT", "verify", self.model, *QUICK, "--endpoint", url)
+        self.refused(64, "expected http://HOST:PORT", "bench", "latency", "--endpoint", "http://x", "--endpoint-eager", "")
 
     def test_models(self):
         def unused(_):
