@@ -113,12 +113,12 @@ Result<Endpoint> Endpoint::Open(EndpointOptions options) {
   facts.model = *id;
   constexpr int64_t kMost = int64_t{1} << 40;
   const auto length = fields.Integer("max_model_len", 1, kMost);
-  if (length && *length) facts.context = **length;
+  if (length && *length) facts.context = *length;
   const auto owner = fields.String("owned_by");
   const std::string owned_by = owner && *owner ? **owner : "";
   if (const Json* meta = fields.Find("meta"); meta != nullptr && meta->is_object()) {
     const auto trained = JsonFields(*meta, where).Integer("n_ctx_train", 1, kMost);
-    if (!facts.context && trained && *trained) facts.context = **trained;
+    if (!facts.context && trained && *trained) facts.context = *trained;
   }
 
   facts.software = owned_by == "vllm"       ? "vLLM"
@@ -141,7 +141,7 @@ Result<Endpoint> Endpoint::Open(EndpointOptions options) {
     if (const auto settings = member("/props", "default_generation_settings");
         settings && settings->is_object()) {
       const auto slot = JsonFields(*settings, "/props").Integer("n_ctx", 1, kMost);
-      if (slot && *slot) facts.context = **slot;
+      if (slot && *slot) facts.context = *slot;
     }
   }
   return endpoint;
@@ -177,7 +177,7 @@ StreamTimes Endpoint::Stream(const CompletionQuery& query) {
     constexpr int64_t kMost = int64_t{1} << 40;
     TRY_ASSIGN(const auto completion, fields.Integer("completion_tokens", 0, kMost));
     TRY_ASSIGN(const auto prompt, fields.Integer("prompt_tokens", 0, kMost));
-    if (completion) n_tokens = *completion;
+    if (completion) n_tokens = completion;
     if (prompt) times.n_prompt_tokens = *prompt;
     return {};
   };

@@ -279,10 +279,7 @@ class Prober {
     }
     const double slope = xx > 0 ? xy / xx : 0;
     const bool raw = std::abs(slope - 1) < 0.1, processed = std::abs(slope - 1 / kHot) < 0.1;
-    Add("logprobs_mode", "logprobs are those before temperature",
-        raw         ? Found::kYes
-        : processed ? Found::kNo
-                    : Found::kNo,
+    Add("logprobs_mode", "logprobs are those before temperature", raw ? Found::kYes : Found::kNo,
         raw         ? ""
         : processed ? "they are those after temperature; merope asks at temperature 0"
                     : fmt::format("the slope over the greedy ones is {:.2f}", slope));
