@@ -188,10 +188,6 @@ std::string RequestBody(const CompletionQuery& query, const std::string& model, 
   if (query.ignore_eos) body["ignore_eos"] = true;
   if (!query.stop.empty()) body["stop"] = query.stop;
   for (const auto& [id, bias] : query.logit_bias) body["logit_bias"][std::to_string(id)] = bias;
-  if (!query.cache_salt.empty()) {
-    body["cache_salt"] = query.cache_salt;
-    body["cache_prompt"] = false;  // llama.cpp's word for it
-  }
   if (query.repeat > 0) body["user"] = fmt::format("repeat {}", query.repeat);
   // vLLM's fields. Other servers ignore them.
   body["return_token_ids"] = true;

@@ -167,7 +167,11 @@ StreamTimes Endpoint::Stream(const CompletionQuery& query) {
     if (data == "[DONE]") return {};
     TRY_ASSIGN(const Json json, ParseJson(data, "event"));
     if (!json.is_object()) return Err("event: expected an object, found {}", Describe(json));
-    if (json.contains("error")) return Err("{}", ServerMessage(std::string(data)));
+    if (json.contains("error")) {
+      const std::string message = ServerMessage(std::string(data));
+      return Err("{}: expected a chunk of text, found an error: {}", facts_.url,
+                 message.empty() ? "without a message" : message);
+    }
     const auto choices = json.find("choices");
     if (choices != json.end() && choices->is_array() && !choices->empty())
       times.arrivals.push_back(now);

@@ -58,7 +58,6 @@ struct CompletionQuery {
   bool ignore_eos = true;
   std::vector<std::string> stop = {};
   std::vector<std::pair<int32_t, double>> logit_bias = {};
-  std::string cache_salt = {};  // vLLM: prompts with different salts share no cached prefix
   // Distinguishes questions that are asked again on purpose; sent as "user".
   int repeat = 0;
 };

@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kHot = 2;  // a temperature at which a repetition of the greedy text is absurd
 constexpr int64_t kSamples = 3;
-constexpr int64_t kSteps = 12;
+constexpr int64_t kFindings = 13;
 
 class Prober {
  public:
@@ -34,11 +34,9 @@ class Prober {
   }
 
  private:
-  using Tokens = std::vector<int32_t>;
-
   void Add(std::string key, std::string label, Found found, std::string detail = "") {
     probe_.findings.push_back({std::move(key), std::move(label), found, std::move(detail)});
-    progress_(std::ssize(probe_.findings), kSteps);
+    progress_(std::ssize(probe_.findings), kFindings);
   }
 
   CompletionQuery Query(double temperature = 0) const {
@@ -302,11 +300,6 @@ std::string_view FoundName(Found found) {
 
 bool EndpointProbe::AnyWrong() const {
   return std::ranges::find(findings, Found::kWrong, &ProbeFinding::found) != findings.end();
-}
-
-int64_t ProbeTokens(const ProbePrompt& prompt) {
-  constexpr int64_t kRequests = 16;
-  return kRequests * (std::ssize(prompt.ids) + kProbeTokens) + std::ssize(prompt.text);
 }
 
 Result<EndpointProbe> Probe(Endpoint& endpoint, const ProbePrompt& prompt, int64_t wanted,

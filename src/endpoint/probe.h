@@ -41,9 +41,6 @@ struct ProbePrompt {
   std::vector<int32_t> ids;  // of the text, by the reference's tokenizer
 };
 
-// The tokens that Probe takes at most, for this prompt.
-int64_t ProbeTokens(const ProbePrompt& prompt);
-
 // wanted: the number of tokens with logprobs that the caller would like, at least 2. Errors: a
 // server that refuses token ids as a prompt, or every number of logprobs.
 Result<EndpointProbe> Probe(Endpoint& endpoint, const ProbePrompt& prompt, int64_t wanted,

@@ -78,8 +78,25 @@ class BenchTest(merope.Case):
         self.assertEqual(result["completed"] + result["failed"], 9)
         self.assertEqual(result["failed"], 3)
         self.assertIn("busy", result["first_failure"])
+        erring = self.serve(Erring(0.01, 0.001)).url
+        self.refused(3, "found an error: without a message", "bench", "serve", "--endpoint", erring, "--num-prompts", 2, "--input-len", 4)
+        self.refused(3, "found an error: without a message", "bench", "latency", "--endpoint", erring, "--input-len", 4, "--output-len", 2)
         self.refused(3, "ignore_eos", "bench", "latency", "--endpoint", self.serve(Short(0.01, 0.001)).url, "--input-len", 4,
                      "--output-len", 9)
+
+
+class Erring(endpoints.TimedServer):
+    """Streams an error without a message in place of the text."""
+
+    def answer(self, method, path, body):
+        if path != "/v1/completions":
+            return super().answer(method, path, body)
+
+        def write(handler):
+            handler.send_response(200)
+            handler.end_headers()
+            handler.wfile.write(b'data: {"error": {}}\n\n')
+        return 200, write
 
 
 class Short(endpoints.TimedServer):
