@@ -4,6 +4,8 @@
 #include <random>
 #include <utility>
 
+#include "bench/latency.h"
+
 namespace merope {
 namespace {
 
@@ -48,8 +50,15 @@ std::vector<int32_t> RandomIds(int64_t length, int64_t vocab_size, uint64_t seed
   return ids;
 }
 
+Status Validate(const EndpointLatencyOptions& options) {
+  TRY(CheckValues("input-len", options.input_lengths, 1, kMaxPositions));
+  TRY(CheckValues("output-len", options.output_lengths, 1, kMaxPositions));
+  return CheckRuns(options.warmup, options.repeats);
+}
+
 Result<std::vector<EndpointLatencyCase>> MeasureEndpointLatency(
     Endpoint& endpoint, Endpoint* eager, const EndpointLatencyOptions& options) {
+  TRY(Validate(options));
   const int runs = options.warmup + options.repeats;
   const int64_t modes = eager == nullptr ? 1 : 2;
   const int64_t total = static_cast<int64_t>(options.input_lengths.size()) *

@@ -40,9 +40,13 @@ struct EndpointLatencyCase {
   std::optional<MeanRatio> speedup{};
 };
 
+// Checks the lengths and the counts; its error names the option.
+Status Validate(const EndpointLatencyOptions& options);
+
 // Streams greedy generations that EOS does not end. `eager`: a second server, which runs the same
-// model without compilation; its runs alternate with those of the first. nullptr: none. Errors: a
-// failed request; an answer with another number of tokens than asked.
+// model without compilation; its runs alternate with those of the first. nullptr: none. Errors:
+// options that Validate refuses; a failed request; an answer with another number of tokens than
+// asked.
 Result<std::vector<EndpointLatencyCase>> MeasureEndpointLatency(
     Endpoint& endpoint, Endpoint* eager, const EndpointLatencyOptions& options);
 

@@ -38,13 +38,14 @@ class Batch {
     return {};
   }
 
-  Result<TokenTimes> Run(int64_t output_length) {
+  Result<TokenTimes> Run(int64_t output_length, const StopFlag& stop) {
     for (const auto& sequence : sequences_) sequence->Truncate(context_);
     const Stopwatch watch;
     TokenTimes times;
     TRY(Prefill());
     times.push_back(watch.Seconds());
     while (std::ssize(times) < output_length) {
+      TRY(stop.Check());
       TRY(Decode());
       times.push_back(watch.Seconds());
     }
@@ -162,33 +163,35 @@ std::vector<std::vector<int32_t>> RandomPrompts(const LatencyCase& shape, int64_
 
 }  // namespace
 
+Status CheckValues(std::string_view option, std::span<const int64_t> values, int64_t least,
+                   int64_t most) {
+  if (values.empty()) return FieldErr(option, "expected at least one, found none");
+  for (const int64_t value : values)
+    if (value < least || value > most)
+      return FieldErr(option, "expected {} to {}, found {}", least, most, value);
+  return {};
+}
+
+Status CheckRuns(int warmup, int repeats) {
+  if (warmup < 0) return FieldErr("warmup", "expected 0 or more runs, found {}", warmup);
+  if (repeats < 1) return FieldErr("repeats", "expected 1 or more runs, found {}", repeats);
+  return {};
+}
+
 Status Validate(const LatencyOptions& options, int64_t max_model_len) {
   if (options.threads < 0 || options.threads > 1024)
-    return Err("threads: expected 0 (the usable cores) to 1024, found {}", options.threads);
-  const struct {
-    const char* name;
-    const std::vector<int64_t>& values;
-    int64_t least, most;
-  } lists[] = {{"input-len", options.input_lengths, 1, kMaxPositions},
-               {"output-len", options.output_lengths, 1, kMaxPositions},
-               {"context", options.contexts, 0, kMaxPositions},
-               {"batch-size", options.batch_sizes, 1, kMaxBatchSize}};
-  for (const auto& list : lists) {
-    if (list.values.empty()) return Err("{}: expected at least one, found none", list.name);
-    for (const int64_t value : list.values)
-      if (value < list.least || value > list.most)
-        return Err("{}: expected {} to {}, found {}", list.name, list.least, list.most, value);
-  }
+    return FieldErr("threads", "expected 0 (the usable cores) to 1024, found {}", options.threads);
+  TRY(CheckValues("input-len", options.input_lengths, 1, kMaxPositions));
+  TRY(CheckValues("output-len", options.output_lengths, 1, kMaxPositions));
+  TRY(CheckValues("context", options.contexts, 0, kMaxPositions));
+  TRY(CheckValues("batch-size", options.batch_sizes, 1, kMaxBatchSize));
   if (LongestSequence(options) > max_model_len)
     return Err(
         "context {} with input-len {} and output-len {}: expected at most {} tokens together (the "
         "model's context)",
         std::ranges::max(options.contexts), std::ranges::max(options.input_lengths),
         std::ranges::max(options.output_lengths), max_model_len);
-  if (options.warmup < 0) return Err("warmup: expected 0 or more runs, found {}", options.warmup);
-  if (options.repeats < 1)
-    return Err("repeats: expected 1 or more runs, found {}", options.repeats);
-  return {};
+  return CheckRuns(options.warmup, options.repeats);
 }
 
 int64_t KvTokens(const LatencyOptions& options) {
@@ -228,6 +231,7 @@ Result<LatencyResult> MeasureLatency(Llama& model, const LatencyOptions& options
   int64_t done = 0;
   for (const LatencyCase& shape : grid) {
     Batch batch(model, RandomPrompts(shape, model.config().vocab_size, random), shape.context);
+    TRY(options.stop.Check());
     TRY(batch.FillContext());
     LatencySamples samples[2];  // eager, compiled
     for (int64_t run = 0; run < runs; ++run) {
@@ -238,7 +242,7 @@ Result<LatencyResult> MeasureLatency(Llama& model, const LatencyOptions& options
         const bool eager = both ? turn == run % 2 : !compiled;
         if (counts && probes.empty()) probes.Measure();
         if (both) model.set_eager(eager);
-        const auto times = batch.Run(shape.output_length);
+        const auto times = batch.Run(shape.output_length, options.stop);
         if (both) model.set_eager(false);
         if (!times) return std::unexpected(times.error());
         if (counts) {

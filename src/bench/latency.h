@@ -11,9 +11,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "base/stop.h"
 #include "bench/distribution.h"
 #include "model/llama.h"
 
@@ -30,12 +32,18 @@ struct LatencyOptions {
   // Also run op by op (eager), alternately with the compiled runs. Eager runs form separate cases.
   bool eager_too = false;
   int threads = 0;  // threads of the probes, as many as the model has; 0: DefaultThreads()
+  StopFlag stop{};  // ends the benchmark with an error, after the present step
   std::function<void(int64_t done, int64_t total)> progress;  // in runs
 };
 inline constexpr int64_t kMaxBatchSize = 128;
 // Validate checks the lengths, the counts and the model's context; its error names the option.
 // KvTokens returns the KV cache capacity, in tokens, that the grid needs.
 Status Validate(const LatencyOptions& options, int64_t max_model_len);
+// Checks the values of one option that is a list.
+Status CheckValues(std::string_view option, std::span<const int64_t> values, int64_t least,
+                   int64_t most);
+// Checks the numbers of runs.
+Status CheckRuns(int warmup, int repeats);
 int64_t KvTokens(const LatencyOptions& options);
 
 // One point of the grid. Units: seconds, and tokens of the whole batch per second.

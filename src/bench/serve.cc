@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <chrono>
+#include <cmath>
 #include <mutex>
 #include <new>
 #include <random>
@@ -12,6 +14,7 @@
 
 #include "base/stopwatch.h"
 #include "bench/endpoint_latency.h"
+#include "checkpoint/config.h"
 
 namespace merope {
 namespace {
@@ -36,6 +39,12 @@ std::vector<double> Arrivals(const ServeBenchOptions& options) {
   return arrivals;
 }
 
+// The most requests at the same time.
+int64_t Width(const ServeBenchOptions& options) {
+  return options.max_concurrency > 0 ? std::min(options.max_concurrency, options.num_prompts)
+                                     : options.num_prompts;
+}
+
 std::optional<Distribution> SummarizeAny(std::vector<double> values) {
   if (values.empty()) return std::nullopt;
   return Summarize(std::move(values));
@@ -53,6 +62,17 @@ bool IsGood(const StreamTimes& times, const Goodput& limits) {
   };
   return within(limits.ttft, times.arrivals.front()) &&
          within(limits.tpot, TimePerToken(times).value_or(0)) && within(limits.e2el, times.end);
+}
+
+// Waits until this time of the watch. A raised stop ends a wait that it can end.
+void WaitUntil(double seconds, const Stopwatch& watch, const StopFlag& stop) {
+  constexpr double kLook = 0.25;
+  while (!stop.raised()) {
+    const double wait = seconds - watch.Seconds();
+    if (wait <= 0) return;
+    std::this_thread::sleep_for(
+        std::chrono::duration<double>(stop.armed() ? std::min(wait, kLook) : wait));
+  }
 }
 
 // The most values that lie in one whole second.
@@ -117,20 +137,71 @@ ServeBenchResult Evaluate(const std::vector<Served>& served, double duration,
 
 }  // namespace
 
+Result<double> ParseRate(std::string_view text) {
+  if (text == "inf") return std::numeric_limits<double>::infinity();
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !(value > 0) ||
+      !std::isfinite(value))
+    return FieldErr("request-rate", "expected a positive number or inf, found \"{}\"", text);
+  return value;
+}
+
+Status ParseGoodput(std::string_view text, Goodput* goodput) {
+  const size_t colon = text.find(':');
+  const std::string_view name = text.substr(0, colon);
+  std::optional<double>* limit = name == "ttft"   ? &goodput->ttft
+                                 : name == "tpot" ? &goodput->tpot
+                                 : name == "e2el" ? &goodput->e2el
+                                                  : nullptr;
+  const std::string_view number = colon == std::string_view::npos ? "" : text.substr(colon + 1);
+  double milliseconds = 0;
+  const auto [end, error] =
+      std::from_chars(number.data(), number.data() + number.size(), milliseconds);
+  if (limit == nullptr || error != std::errc() || end != number.data() + number.size() ||
+      !(milliseconds > 0))
+    return FieldErr("goodput", "expected ttft:MS, tpot:MS or e2el:MS, found \"{}\"", text);
+  *limit = milliseconds / 1e3;
+  return {};
+}
+
+Status Validate(const ServeBenchOptions& options) {
+  const struct {
+    const char* name;
+    double value, least, most;
+  } ranges[] = {
+      {"num-prompts", static_cast<double>(options.num_prompts), 1, kMaxServePrompts},
+      {"input-len", static_cast<double>(options.input_length), 1, kMaxPositions},
+      {"output-len", static_cast<double>(options.output_length), 1, kMaxPositions},
+      {"burstiness", options.burstiness, kLeastBurstiness, kMostBurstiness},
+      {"max-concurrency", static_cast<double>(options.max_concurrency), 0, kMaxServeThreads},
+      {"num-warmups", static_cast<double>(options.num_warmups), 0, kMaxServeWarmups},
+      {"temperature", options.temperature, 0, kMaxTemperature}};
+  for (const auto& [name, value, least, most] : ranges)
+    if (!(value >= least && value <= most))
+      return FieldErr(name, "expected {} to {}, found {}", least, most, value);
+  if (!(options.request_rate > 0))
+    return FieldErr("request-rate", "expected a positive number or inf, found {}",
+                    options.request_rate);
+  if (Width(options) > kMaxServeThreads)
+    return FieldErr("max-concurrency", "expected at most {} requests at the same time, found {}",
+                    kMaxServeThreads, Width(options));
+  return {};
+}
+
 Result<ServeBenchResult> MeasureServing(Endpoint& endpoint, const ServeBenchOptions& options) {
-  const int64_t width = options.max_concurrency > 0
-                            ? std::min(options.max_concurrency, options.num_prompts)
-                            : options.num_prompts;
-  if (width > kMaxServeThreads)
-    return Err("max-concurrency: expected at most {} requests at the same time, found {}",
-               kMaxServeThreads, width);
+  TRY(Validate(options));
+  const int64_t width = Width(options);
   const auto query = [&](int64_t i) {
     return CompletionQuery{.ids = RandomIds(options.input_length, options.vocab_size,
                                             (options.seed << 20) + static_cast<uint64_t>(i)),
                            .max_tokens = options.output_length,
                            .temperature = options.temperature};
   };
-  for (int64_t i = 0; i < options.num_warmups; ++i) endpoint.Stream(query(options.num_prompts + i));
+  for (int64_t i = 0; i < options.num_warmups; ++i) {
+    endpoint.Stream(query(options.num_prompts + i));
+    TRY(options.stop.Check());
+  }
 
   const std::vector<double> arrivals = Arrivals(options);
   std::vector<Served> served(arrivals.size());
@@ -144,8 +215,8 @@ Result<ServeBenchResult> MeasureServing(Endpoint& endpoint, const ServeBenchOpti
     for (int64_t i = next++; i < options.num_prompts; i = next++) {
       Served& mine = served[static_cast<size_t>(i)];
       const CompletionQuery mine_query = query(i);
-      const double wait = arrivals[static_cast<size_t>(i)] - watch.Seconds();
-      if (wait > 0) std::this_thread::sleep_for(std::chrono::duration<double>(wait));
+      WaitUntil(arrivals[static_cast<size_t>(i)], watch, options.stop);
+      if (options.stop.raised()) return;
       mine.start = watch.Seconds();
       try {
         mine.times = client.Stream(mine_query);
@@ -165,6 +236,7 @@ Result<ServeBenchResult> MeasureServing(Endpoint& endpoint, const ServeBenchOpti
       throw;
     }
   }
+  TRY(options.stop.Check());
   return Evaluate(served, watch.Seconds(), options);
 }
 

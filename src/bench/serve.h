@@ -8,9 +8,11 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "base/stop.h"
 #include "bench/distribution.h"
 #include "endpoint/endpoint.h"
 
@@ -35,9 +37,18 @@ struct ServeBenchOptions {
   uint64_t seed = 0;
   int64_t vocab_size = 1000;  // prompts have random token ids in [0, vocab_size)
   Goodput goodput{};
+  StopFlag stop{};  // ends the benchmark with an error; the requests end by the endpoint's own
   std::function<void(int64_t done, int64_t total)> progress{};  // in requests
 };
-inline constexpr int64_t kMaxServeThreads = 1024;
+inline constexpr int64_t kMaxServeThreads = 1024, kMaxServePrompts = 1'000'000,
+                         kMaxServeWarmups = 10'000;
+inline constexpr double kLeastBurstiness = 1e-3, kMostBurstiness = 1e6, kMaxTemperature = 2;
+// Checks every option; its error names the option.
+Status Validate(const ServeBenchOptions& options);
+// Reads "inf" or a positive number.
+Result<double> ParseRate(std::string_view text);
+// Reads "ttft:200", "tpot:50" or "e2el:4000", in milliseconds, into the limit of this name.
+Status ParseGoodput(std::string_view text, Goodput* goodput);
 
 // Units: seconds, and tokens or requests per second. The distributions are over the requests; that
 // of itl is over the times between two chunks of all requests.
@@ -53,7 +64,7 @@ struct ServeBenchResult {
   std::optional<Distribution> ttft{}, tpot{}, itl{}, e2el{};  // nullopt: no request has such a time
 };
 
-// Errors: more than kMaxServeThreads at the same time. A failed request is counted.
+// Errors: options that Validate refuses. A failed request is counted.
 Result<ServeBenchResult> MeasureServing(Endpoint& endpoint, const ServeBenchOptions& options);
 
 }  // namespace merope

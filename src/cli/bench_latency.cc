@@ -1,42 +1,26 @@
 // merope bench latency: measures the latency of one batch. Compares decode with the memory
 // bandwidth, and prefill with the multiply-add peak.
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/progress.h"
-#include "base/stopwatch.h"
-#include "bench/bench_json.h"
-#include "bench/endpoint_latency.h"
-#include "bench/latency.h"
+#include "bench/run.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/endpoint_options.h"
 #include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/table.h"
-#include "engine/load.h"
 
 namespace merope {
 namespace {
 
 struct LatencyArguments {
-  std::string model;
-  std::vector<std::string> dtypes = {"auto"}, modes = {"eager", "compiled"};
-  std::string weights = "auto", kv = "auto";
-  bool json = false;
-  LatencyOptions latency;
-  int64_t max_model_len = 0;
-  std::optional<uint64_t> kv_cache_bytes;
-  EndpointArguments endpoint;
+  LatencyRequest request;
+  EndpointOptions endpoint;
   std::string endpoint_eager;  // the URL of a second server
-};
-
-// The figures of one dtype, and the load time of the model.
-struct Loaded {
-  double load_seconds = 0;
-  LatencyResult result;
+  bool json = false;
 };
 
 std::string Mib(int64_t bytes) {
@@ -65,7 +49,7 @@ void Add(Rows* rows, std::vector<std::string> row, const std::vector<std::string
   rows->push_back(std::move(row));
 }
 
-void PrintLoads(const std::vector<Loaded>& all) {
+void PrintLoads(const std::vector<LatencyOfDtype>& all) {
   Rows rows = {{"dtype", "load s", "weights", "read by a decode step", "peak memory"}};
   for (const auto& [load_seconds, r] : all)
     rows.push_back({r.precision, fmt::format("{:.2f}", load_seconds), Mib(r.weight_bytes),
@@ -73,7 +57,7 @@ void PrintLoads(const std::vector<Loaded>& all) {
   PrintTable(rows, 1);
 }
 
-void PrintGrid(const std::vector<Loaded>& all) {
+void PrintGrid(const std::vector<LatencyOfDtype>& all) {
   Rows rows;
   Add(&rows, RowHeader(),
       {"latency s", "tok/s", "latency/output ms", "TTFT ms", "TPOT ms", "prefill tok/s",
@@ -89,7 +73,7 @@ void PrintGrid(const std::vector<Loaded>& all) {
   PrintTable(rows, kLeftColumns);
 }
 
-void PrintPercentiles(const std::vector<Loaded>& all) {
+void PrintPercentiles(const std::vector<LatencyOfDtype>& all) {
   Rows rows;
   Add(&rows, RowHeader(), {"ms", "p10", "p50", "p90", "p99", "max"});
   for (const auto& [load_seconds, r] : all)
@@ -105,9 +89,10 @@ void PrintPercentiles(const std::vector<Loaded>& all) {
   PrintTable(rows, kLeftColumns);
 }
 
-void Print(const Checkpoint& checkpoint, double open_seconds, const std::vector<Loaded>& all) {
+void PrintLatency(const LatencyRun& run) {
+  const std::vector<LatencyOfDtype>& all = run.dtypes;
   const LatencyResult& first = all.front().result;
-  fmt::print("{}\n  {}; opened in {:.2f} s\n\n", checkpoint.path(), first.backend, open_seconds);
+  fmt::print("{}\n  {}; opened in {:.2f} s\n\n", run.model, first.backend, run.open_seconds);
   PrintLoads(all);
   fmt::print("\n  medians of {} runs a row after {} of warm-up, seed {}\n", first.repeats,
              first.warmup, first.seed);
@@ -124,41 +109,14 @@ void Print(const Checkpoint& checkpoint, double open_seconds, const std::vector<
       "  latencies is a geometric mean with its 95 % interval.\n");
 }
 
-// Resets the Linux kernel's record of the process's peak memory, so that each dtype has a peak of
-// its own.
-void RestartPeakMemory() { std::ofstream("/proc/self/clear_refs") << "5"; }
-
-Result<Loaded> Measure(const Checkpoint& checkpoint, const std::string& dtype,
-                       const LatencyArguments& arguments) {
-  LatencyOptions latency = arguments.latency;
-  RuntimeOptions options;
-  TRY_ASSIGN(options.precision, ParsePrecision(dtype));
-  TRY_ASSIGN(options.weights, ParseWeightStorage(arguments.weights));
-  TRY_ASSIGN(options.kv, ParseKvStorage(arguments.kv));
-  options.llama.eager = arguments.modes == std::vector<std::string>{"eager"};
-  latency.eager_too = arguments.modes.size() > 1;
-  options.threads = latency.threads;
-  options.llama.kv_tokens = KvTokens(latency);
-  options.llama.max_model_len = arguments.max_model_len;
-  options.kv_cache_bytes = arguments.kv_cache_bytes;
-  RestartPeakMemory();
-  TRY_ASSIGN(const Runtime runtime, LoadRuntime(checkpoint, options));
-  latency.threads = runtime.threads;
-  ProgressBar bar("measuring");
-  latency.progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
-  Loaded loaded{.load_seconds = runtime.load_seconds, .result = {}};
-  TRY_ASSIGN(loaded.result, MeasureLatency(*runtime.model, latency));
-  return loaded;
-}
-
-void PrintEndpoint(const ServerFacts& facts, const EndpointLatencyOptions& options,
-                   const std::vector<EndpointLatencyCase>& cases) {
+void PrintEndpoint(const EndpointLatencyRun& run) {
+  const ServerFacts& facts = run.server;
   fmt::print("{} at {}, model {}\n\n  medians of {} runs a row after {} of warm-up, seed {}\n",
              facts.software.empty() ? "server" : facts.software, facts.url, facts.model,
-             options.repeats, options.warmup, options.seed);
+             run.grid.repeats, run.grid.warmup, run.grid.seed);
   Rows rows = {{"mode", "input", "output", "latency s", "tok/s", "latency/output ms", "TTFT ms",
                 "TTFT p99", "TPOT ms", "TPOT p99", "eager / compiled"}};
-  for (const EndpointLatencyCase& c : cases)
+  for (const EndpointLatencyCase& c : run.cases)
     rows.push_back({c.mode, std::to_string(c.input_length), std::to_string(c.output_length),
                     fmt::format("{:.3f}", c.latency.p50), fmt::format("{:.1f}", c.throughput.p50),
                     Ms(c.report_tpot.p50), Ms(c.ttft.p50), Ms(c.ttft.p99), Ms(c.tpot.p50),
@@ -166,71 +124,47 @@ void PrintEndpoint(const ServerFacts& facts, const EndpointLatencyOptions& optio
   PrintTable(rows, 1);
 }
 
-// Measures a server in place of a model in this process.
-Result<int> RunEndpointLatency(const LatencyArguments& arguments) {
-  const LatencyOptions& grid = arguments.latency;
-  EndpointLatencyOptions options{.input_lengths = grid.input_lengths,
-                                 .output_lengths = grid.output_lengths,
-                                 .warmup = grid.warmup,
-                                 .repeats = grid.repeats,
-                                 .seed = grid.seed};
-  if (!arguments.model.empty()) {
-    TRY_ASSIGN(const std::string model, FindModel(arguments.model));
-    TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(model));
-    options.vocab_size = checkpoint.config().vocab_size;
+// Runs the benchmark under bars, and prints its result.
+template <class Run, class Print>
+Status Show(bool json, int phases, const Run& run, const Print& print) {
+  PhaseBars bars(phases);
+  TRY_ASSIGN(const auto result, run([&bars](std::string_view phase, int64_t done, int64_t total) {
+               bars.Update(phase, done, total);
+             }));
+  bars.Clear();
+  if (json) {
+    fmt::print("{}\n", DumpJson(ToJson(result), 2));
+  } else {
+    print(result);
   }
-  TRY_ASSIGN(Endpoint endpoint, OpenEndpoint(arguments.endpoint));
-  std::optional<Endpoint> eager;
-  if (!arguments.endpoint_eager.empty()) {
-    TRY_ASSIGN(eager, OpenEndpoint(arguments.endpoint, arguments.endpoint_eager));
-  }
-  std::vector<EndpointLatencyCase> cases;
-  {
-    ProgressBar bar("measuring");
-    options.progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
-    TRY_ASSIGN(cases, MeasureEndpointLatency(endpoint, eager ? &*eager : nullptr, options));
-  }
-  const ServerFacts& facts = endpoint.facts();
-  if (!arguments.json) {
-    PrintEndpoint(facts, options, cases);
-    return 0;
-  }
-  Json list = Json::array();
-  for (const EndpointLatencyCase& c : cases) list.push_back(ToJson(c));
-  const Json json = {{"endpoint", facts.url},    {"software", facts.software},
-                     {"model", facts.model},     {"version", MEROPE_VERSION},
-                     {"warmup", options.warmup}, {"repeats", options.repeats},
-                     {"seed", options.seed},     {"cases", list}};
-  fmt::print("{}\n", json.dump(2));
-  return 0;
+  return {};
 }
 
-Result<int> RunLatency(const LatencyArguments& arguments) {
-  if (arguments.endpoint.given()) return RunEndpointLatency(arguments);
-  TRY_ASSIGN(const std::string model, FindModel(arguments.model));
-  const Stopwatch open_watch;
-  TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(model, {arguments.max_model_len, {}}));
-  const double open_seconds = open_watch.Seconds();
-  TRY(Validate(arguments.latency, checkpoint.config().max_position_embeddings));
-  std::vector<Loaded> all;
-  for (const std::string& dtype : arguments.dtypes) {
-    TRY_ASSIGN(Loaded loaded, Measure(checkpoint, dtype, arguments));
-    all.push_back(std::move(loaded));
+Result<int> RunLatencyCommand(LatencyArguments arguments) {
+  LatencyRequest& request = arguments.request;
+  if (!request.model.empty()) {
+    TRY_ASSIGN(request.model, FindModel(request.model));
   }
-  if (!arguments.json) {
-    Print(checkpoint, open_seconds, all);
+  if (arguments.endpoint.url.empty()) {
+    TRY(Show(
+        arguments.json, static_cast<int>(request.dtypes.size()),
+        [&](const BenchProgress& progress) { return RunLatency(request, progress); },
+        PrintLatency));
     return 0;
   }
-  Json results = Json::array();
-  for (const Loaded& loaded : all) {
-    Json& json = results.emplace_back(ToJson(loaded.result));
-    json["load_s"] = loaded.load_seconds;
-  }
-  const Json json = {{"model", checkpoint.path()},
-                     {"open_s", open_seconds},
-                     {"version", MEROPE_VERSION},
-                     {"results", results}};
-  fmt::print("{}\n", json.dump(2));
+  const LatencyOptions& grid = request.grid;
+  const EndpointLatencyRequest endpoint{.model = request.model,
+                                        .endpoint = arguments.endpoint,
+                                        .eager_url = arguments.endpoint_eager,
+                                        .grid = {.input_lengths = grid.input_lengths,
+                                                 .output_lengths = grid.output_lengths,
+                                                 .warmup = grid.warmup,
+                                                 .repeats = grid.repeats,
+                                                 .seed = grid.seed}};
+  TRY(Show(
+      arguments.json, 1,
+      [&](const BenchProgress& progress) { return RunEndpointLatency(endpoint, progress); },
+      PrintEndpoint));
   return 0;
 }
 
@@ -243,8 +177,9 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
       "sizes, context depths and lengths), and compare the speeds with the memory bandwidth and "
       "the multiply-add peak");
   const auto arguments = std::make_shared<LatencyArguments>();
-  LatencyOptions& latency = arguments->latency;
-  CLI::Option* model = AddModel(*command, &arguments->model)->required(false);
+  LatencyRequest& request = arguments->request;
+  LatencyOptions& latency = request.grid;
+  CLI::Option* model = AddModel(*command, &request.model)->required(false);
   CLI::Option* endpoint = AddEndpoint(
       *command, &arguments->endpoint,
       "Measure this OpenAI-compatible server (http://host:port), one request at a time, in place "
@@ -268,20 +203,19 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
   list("--context", latency.contexts,
        "Numbers of tokens in the KV cache before the prompt, comma-separated; not timed")
       ->check(Between(0, kMaxPositions));
-  list("--dtype", arguments->dtypes,
+  list("--dtype", request.dtypes,
        "Dtypes to measure, comma-separated: auto (the checkpoint's), native, fp32, bf16, int8 or "
        "int4; each dtype is loaded after the measurement of the previous dtype")
       ->check(Parses(ParsePrecision))
       ->transform(OldDtype());
-  list("--mode", arguments->modes, "Run modes: eager, compiled, or both alternately");
+  list("--mode", request.modes, "Run modes: eager, compiled, or both alternately");
   command->get_option("--mode")->check(CLI::IsMember({"eager", "compiled"}));
   command
-      ->add_option("--weights", arguments->weights,
-                   "Storage of bf16 weights: plain, packed or auto")
+      ->add_option("--weights", request.weights, "Storage of bf16 weights: plain, packed or auto")
       ->check(Parses(ParseWeightStorage))
       ->capture_default_str();
   command
-      ->add_option("--kv-dtype", arguments->kv,
+      ->add_option("--kv-dtype", request.kv,
                    "Type of keys and values: int8, or auto (the type that belongs to the dtype)")
       ->check(Parses(ParseKvStorage))
       ->capture_default_str();
@@ -290,8 +224,8 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
   number("--seed", latency.seed, "Seed of the random prompts");
   number("--threads", latency.threads, "Number of threads (0: the usable cores)");
   command->get_option("--threads")->check(CLI::Range(0, 1024));
-  AddMaxModelLen(*command, &arguments->max_model_len);
-  AddKvCacheMemory(*command, &arguments->kv_cache_bytes, "; the whole grid must fit");
+  AddMaxModelLen(*command, &request.max_model_len);
+  AddKvCacheMemory(*command, &request.kv_cache_bytes, "; the whole grid must fit");
   command->add_flag("--json", arguments->json, "Print JSON");
   for (const char* own : {"--batch-size", "--context", "--dtype", "--mode", "--weights",
                           "--kv-dtype", "--threads", "--max-model-len", "--kv-cache-memory"})
@@ -301,9 +235,9 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
       "         merope bench latency --endpoint http://localhost:8000 --endpoint-eager "
       "http://localhost:8001");
   command->callback([arguments, chosen, model] {
-    if (model->count() == 0 && !arguments->endpoint.given())
+    if (model->count() == 0 && arguments->endpoint.url.empty())
       throw CLI::RequiredError("MODEL or --endpoint");
-    *chosen = [arguments] { return RunLatency(*arguments); };
+    *chosen = [arguments] { return RunLatencyCommand(*arguments); };
   });
 }
 

@@ -1,16 +1,12 @@
 // merope bench serve: measures a server under load, as vllm bench serve does.
-#include <charconv>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/progress.h"
-#include "bench/bench_json.h"
-#include "bench/serve.h"
-#include "checkpoint/checkpoint.h"
+#include "bench/run.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/endpoint_options.h"
@@ -20,43 +16,11 @@ namespace merope {
 namespace {
 
 struct ServeArguments {
-  std::string model;
-  EndpointArguments endpoint;
-  ServeBenchOptions options;
+  ServeRequest request;
   std::string rate = "inf";
   std::vector<std::string> goodput;
   bool json = false;
 };
-
-// Reads "inf" or a positive number.
-Result<double> ParseRate(std::string_view text) {
-  if (text == "inf") return std::numeric_limits<double>::infinity();
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !(value > 0) ||
-      !std::isfinite(value))
-    return FieldErr("request-rate", "expected a positive number or inf, found \"{}\"", text);
-  return value;
-}
-
-// Reads "ttft:200", in milliseconds, into the limit of this name.
-Status ParseGoodput(std::string_view text, Goodput* goodput) {
-  const size_t colon = text.find(':');
-  const std::string_view name = text.substr(0, colon);
-  std::optional<double>* limit = name == "ttft"   ? &goodput->ttft
-                                 : name == "tpot" ? &goodput->tpot
-                                 : name == "e2el" ? &goodput->e2el
-                                                  : nullptr;
-  const std::string_view number = colon == std::string_view::npos ? "" : text.substr(colon + 1);
-  double milliseconds = 0;
-  const auto [end, error] =
-      std::from_chars(number.data(), number.data() + number.size(), milliseconds);
-  if (limit == nullptr || error != std::errc() || end != number.data() + number.size() ||
-      !(milliseconds > 0))
-    return FieldErr("goodput", "expected ttft:MS, tpot:MS or e2el:MS, found \"{}\"", text);
-  *limit = milliseconds / 1e3;
-  return {};
-}
 
 // The table of vllm bench serve: 50 columns.
 constexpr int kWidth = 50;
@@ -78,15 +42,15 @@ void PrintTimes(std::string_view name, std::string_view title,
   row("P99", times->p99);
 }
 
-void Print(const ServeArguments& arguments, const ServeBenchResult& r) {
+void Print(const ServeBenchOptions& options, const ServeBenchResult& r) {
   const auto fixed = [](double value) { return fmt::format("{:.2f}", value); };
   fmt::print("{:=^{}}\n", " Serving Benchmark Result ", kWidth);
   PrintValue("Successful requests:", std::to_string(r.completed));
   PrintValue("Failed requests:", std::to_string(r.failed));
-  if (arguments.options.max_concurrency > 0)
-    PrintValue("Maximum request concurrency:", std::to_string(arguments.options.max_concurrency));
-  if (std::isfinite(arguments.options.request_rate))
-    PrintValue("Request rate configured (RPS):", fixed(arguments.options.request_rate));
+  if (options.max_concurrency > 0)
+    PrintValue("Maximum request concurrency:", std::to_string(options.max_concurrency));
+  if (std::isfinite(options.request_rate))
+    PrintValue("Request rate configured (RPS):", fixed(options.request_rate));
   PrintValue("Benchmark duration (s):", fixed(r.duration));
   PrintValue("Total input tokens:", std::to_string(r.input_tokens));
   PrintValue("Total generated tokens:", std::to_string(r.output_tokens));
@@ -104,33 +68,26 @@ void Print(const ServeArguments& arguments, const ServeBenchResult& r) {
   if (r.failed > 0) fmt::print("The first failure: {}\n", r.first_failure);
 }
 
-Result<int> RunServe(ServeArguments arguments) {
-  ServeBenchOptions& options = arguments.options;
-  TRY_ASSIGN(options.request_rate, ParseRate(arguments.rate));
-  for (const std::string& limit : arguments.goodput) TRY(ParseGoodput(limit, &options.goodput));
-  if (!arguments.model.empty()) {
-    TRY_ASSIGN(const std::string model, FindModel(arguments.model));
-    TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::Open(model));
-    options.vocab_size = checkpoint.config().vocab_size;
+Result<int> RunServeCommand(ServeArguments arguments) {
+  ServeRequest& request = arguments.request;
+  TRY_ASSIGN(request.options.request_rate, ParseRate(arguments.rate));
+  for (const std::string& limit : arguments.goodput)
+    TRY(ParseGoodput(limit, &request.options.goodput));
+  if (!request.model.empty()) {
+    TRY_ASSIGN(request.model, FindModel(request.model));
   }
-  TRY_ASSIGN(Endpoint endpoint, OpenEndpoint(arguments.endpoint));
-  ServeBenchResult result;
-  {
-    ProgressBar bar("requests");
-    options.progress = [&bar](int64_t done, int64_t total) { bar.Update(done, total); };
-    TRY_ASSIGN(result, MeasureServing(endpoint, options));
-  }
+  PhaseBars bars(1);
+  TRY_ASSIGN(const ServeRun run,
+             RunServe(request, [&bars](std::string_view phase, int64_t done, int64_t total) {
+               bars.Update(phase, done, total);
+             }));
+  bars.Clear();
   if (arguments.json) {
-    Json json = ToJson(result);
-    json["endpoint"] = endpoint.facts().url;
-    json["software"] = endpoint.facts().software;
-    json["model"] = endpoint.facts().model;
-    json["version"] = MEROPE_VERSION;
-    fmt::print("{}\n", json.dump(2));
+    fmt::print("{}\n", DumpJson(ToJson(run), 2));
   } else {
-    Print(arguments, result);
+    Print(request.options, run.result);
   }
-  if (result.completed == 0) return Err("{}", result.first_failure);
+  if (run.result.completed == 0) return Err("{}", run.result.first_failure);
   return 0;
 }
 
@@ -140,15 +97,16 @@ void AddBenchServe(CLI::App& bench, Action* chosen) {
   CLI::App* command = bench.add_subcommand(
       "serve", "Measure an OpenAI-compatible server under load, as vllm bench serve does");
   const auto arguments = std::make_shared<ServeArguments>();
-  ServeBenchOptions& options = arguments->options;
-  AddModel(*command, &arguments->model)
+  ServeBenchOptions& options = arguments->request.options;
+  AddModel(*command, &arguments->request.model)
       ->required(false)
       ->description("Model whose vocabulary the random prompts use (default: the ids below 1000)");
-  AddEndpoint(*command, &arguments->endpoint, "The server (http://host:port)")->required();
+  AddEndpoint(*command, &arguments->request.endpoint, "The server (http://host:port)")->required();
   const auto number = [command](const char* name, auto& value, const char* help) {
     return command->add_option(name, value, help)->capture_default_str();
   };
-  number("--num-prompts", options.num_prompts, "Number of requests")->check(Between(1, 1'000'000));
+  number("--num-prompts", options.num_prompts, "Number of requests")
+      ->check(Between(1, kMaxServePrompts));
   number("--input-len", options.input_length, "Random tokens per prompt")
       ->check(Between(1, kMaxPositions));
   number("--output-len", options.output_length, "Tokens to generate per request; EOS ends none")
@@ -161,13 +119,14 @@ void AddBenchServe(CLI::App& bench, Action* chosen) {
   number("--burstiness", options.burstiness,
          "Shape of the gamma distribution of the times between requests; 1 is a Poisson process, "
          "less is burstier")
-      ->check(CLI::Range(1e-3, 1e6));
+      ->check(CLI::Range(kLeastBurstiness, kMostBurstiness));
   number("--max-concurrency", options.max_concurrency,
          "Maximum number of requests at the same time (0: no limit)")
       ->check(Between(0, kMaxServeThreads));
   number("--num-warmups", options.num_warmups, "Requests before the measurement")
-      ->check(Between(0, 10'000));
-  number("--temperature", options.temperature, "Sampling temperature")->check(CLI::Range(0.0, 2.0));
+      ->check(Between(0, kMaxServeWarmups));
+  number("--temperature", options.temperature, "Sampling temperature")
+      ->check(CLI::Range(0.0, kMaxTemperature));
   number("--seed", options.seed, "Seed of the random prompts and of the times");
   command
       ->add_option("--goodput", arguments->goodput,
@@ -187,7 +146,7 @@ void AddBenchServe(CLI::App& bench, Action* chosen) {
       "         merope bench serve --endpoint http://localhost:8000 --request-rate 4 "
       "--goodput ttft:500,tpot:50");
   command->callback(
-      [arguments, chosen] { *chosen = [arguments] { return RunServe(*arguments); }; });
+      [arguments, chosen] { *chosen = [arguments] { return RunServeCommand(*arguments); }; });
 }
 
 }  // namespace merope

@@ -6,25 +6,14 @@
 #include <CLI/Validators.hpp>
 #include <string>
 
-#include "base/error.h"
-#include "endpoint/endpoint.h"
+#include "endpoint/options.h"
 
 namespace merope {
 
-struct EndpointArguments {
-  EndpointOptions options;  // url empty: no endpoint
-  std::string api_key_env;
-
-  bool given() const { return !options.url.empty(); }
-};
-
 // A check of a server's URL.
 CLI::Validator ServerUrl();
-// Adds --endpoint with this help, --model, --api-key-env and --timeout. Returns --endpoint.
-CLI::Option* AddEndpoint(CLI::App& command, EndpointArguments* arguments, const std::string& help);
-
-// Opens the server, with the key from the environment. url: replaces that of the arguments, unless
-// empty.
-Result<Endpoint> OpenEndpoint(const EndpointArguments& arguments, const std::string& url = "");
+// Adds --endpoint with this help, --model, --api-key-env and --timeout; long waits will be told on
+// standard error. Without --endpoint, options->url stays empty. Returns --endpoint.
+CLI::Option* AddEndpoint(CLI::App& command, EndpointOptions* options, const std::string& help);
 
 }  // namespace merope

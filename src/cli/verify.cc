@@ -1,6 +1,6 @@
+#include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <utility>
 
 #include "base/json.h"
 #include "base/progress.h"
@@ -12,41 +12,22 @@
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "cli/verify_table.h"
-#include "engine/load.h"
-#include "verify/endpoint_target.h"
 #include "verify/logits_file.h"
 #include "verify/result_json.h"
-#include "verify/suite.h"
-#include "verify/user_prompts.h"
+#include "verify/verification.h"
 
 namespace merope {
 namespace {
 
 struct VerifyArguments {
-  std::string model, original, dtype, kv = "auto", dump_prompts, dump_logits;
-  VerifyOptions options;
-  ContextLimit limit;
-  EndpointArguments endpoint;
-  TargetChoices choices;
-  std::string numerics, answers;
+  VerifyRequest request;
+  EndpointOptions endpoint;
+  std::string dump_prompts, dump_logits;
   bool quick = false, full = false, json = false, reference = false;
 };
 
-// The prompts of a .json file; or else the prompts of the mode and the user's own prompts.
-Result<std::vector<VerifyPrompt>> Prompts(const VerifyArguments& arguments,
-                                          const Checkpoint& checkpoint) {
-  const std::string& own = arguments.options.prompts;
-  if (own.ends_with(".json")) return ReadPrompts(own, checkpoint.config().vocab_size);
-  TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
-  TRY_ASSIGN(std::vector<VerifyPrompt> prompts,
-             BuildPrompts(checkpoint, tokenizer, arguments.options.mode));
-  if (!own.empty())
-    TRY(AddUserPrompts(own, tokenizer, checkpoint.config().max_position_embeddings, &prompts));
-  return prompts;
-}
-
-Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint) {
-  TRY_ASSIGN(const std::vector<VerifyPrompt> prompts, Prompts(arguments, checkpoint));
+Result<int> Dump(const VerifyArguments& arguments, const Verification& verification) {
+  TRY_ASSIGN(const std::vector<VerifyPrompt> prompts, verification.Prompts());
   if (!arguments.dump_prompts.empty()) {
     TRY(WritePrompts(arguments.dump_prompts, prompts));
     std::fprintf(stderr, "%s: %zu prompts written\n", arguments.dump_prompts.c_str(),
@@ -55,10 +36,11 @@ Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint)
   if (arguments.dump_logits.empty()) return 0;
   int64_t longest = 0;
   for (const VerifyPrompt& p : prompts) longest = std::max(longest, std::ssize(p.ids));
+  const Checkpoint& checkpoint = verification.checkpoint();
+  const VerifyOptions& options = verification.options();
   TRY_ASSIGN(const std::unique_ptr<LogitSource> source,
              LoadLogitSource(checkpoint, arguments.reference ? kReferenceBackend : kCpuBackend,
-                             arguments.options.target, arguments.options.target_kv,
-                             arguments.options.threads, longest));
+                             options.target, options.target_kv, options.threads, longest));
   ProgressBar bar("logits");
   TRY(WriteLogits(arguments.dump_logits, *source, prompts, checkpoint.config().vocab_size,
                   [&bar](int64_t done, int64_t total) { bar.Update(done, total); }));
@@ -67,80 +49,34 @@ Result<int> Dump(const VerifyArguments& arguments, const Checkpoint& checkpoint)
   return 0;
 }
 
-Result<EndpointTarget> ProbeWithBar(Endpoint endpoint, const VerifyArguments& arguments,
-                                    const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
-  ProgressBar bar("probing the endpoint");
-  return ProbeTarget(std::move(endpoint), arguments.choices, checkpoint, tokenizer,
-                     arguments.options.mode,
-                     [&bar](int64_t done, int64_t total) { bar.Update(done, total); });
-}
-
-// Says what the verification will ask for.
-Status SayCost(const EndpointTarget& target, const VerifyArguments& arguments,
-               const Checkpoint& checkpoint) {
-  TRY_ASSIGN(const std::vector<VerifyPrompt> prompts, Prompts(arguments, checkpoint));
-  const ServerFacts& facts = target.endpoint.facts();
-  std::fprintf(stderr, "%s at %s, model %s: %zu requests of %lld tokens in all, numerics %s\n",
-               facts.software.empty() ? "server" : facts.software.c_str(), facts.url.c_str(),
-               facts.model.c_str(), prompts.size(),
-               static_cast<long long>(TokensToAsk(target.ask, prompts)),
-               NumericsName(target.numerics.precision, target.numerics.rounding).c_str());
-  return {};
-}
-
 Result<int> RunVerify(VerifyArguments arguments) {
-  TRY_ASSIGN(const std::optional<Precision> precision,
-             ParsePrecision(arguments.dtype.empty() ? "auto" : arguments.dtype));
-  VerifyOptions& options = arguments.options;
-  options.mode = arguments.quick  ? VerifyMode::kQuick
-                 : arguments.full ? VerifyMode::kFull
-                                  : VerifyMode::kDefault;
-  TRY_ASSIGN(options.target_kv, ParseKvStorage(arguments.kv));
-  TRY_ASSIGN(arguments.model, FindModel(arguments.model));
-  std::optional<Endpoint> endpoint;
-  if (arguments.endpoint.given()) {
-    if (!arguments.answers.empty()) {
-      TRY_ASSIGN(arguments.endpoint.options.answers, AnswersFile::Open(arguments.answers));
-    }
-    TRY_ASSIGN(endpoint, OpenEndpoint(arguments.endpoint));
+  VerifyRequest& request = arguments.request;
+  request.options.mode = arguments.quick  ? VerifyMode::kQuick
+                         : arguments.full ? VerifyMode::kFull
+                                          : VerifyMode::kDefault;
+  if (!arguments.endpoint.url.empty()) request.endpoint = arguments.endpoint;
+  TRY_ASSIGN(request.model, FindModel(request.model));
+  if (!request.original.empty()) {
+    TRY_ASSIGN(request.original, FindModel(request.original));
   }
-  TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(arguments.model, arguments.limit));
-  const DType dtype = checkpoint.config().dtype;
-  options.target = arguments.dtype.empty() && (!IsOwnInteger(dtype) || !options.target_file.empty())
-                       ? Precision::kBf16
-                       : precision.value_or(DefaultPrecision(checkpoint));
+  TRY_ASSIGN(Verification verification, Verification::Open(request));
   if (!arguments.dump_prompts.empty() || !arguments.dump_logits.empty())
-    return Dump(arguments, checkpoint);
+    return Dump(arguments, verification);
 
-  TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
-  std::optional<Checkpoint> original;
-  if (!arguments.original.empty()) {
-    TRY_ASSIGN(const std::string path, FindModel(arguments.original));
-    TRY_ASSIGN(original, Checkpoint::Open(path));
-    options.original = &*original;
-  }
-  if (!arguments.numerics.empty()) {
-    if (!endpoint && options.target_file.empty())
-      return Err(
-          "numerics: expected --endpoint or --target, found neither: --dtype names the "
-          "arithmetic of merope's own target");
-    TRY_ASSIGN(arguments.choices.numerics, ParseNumerics(arguments.numerics));
-    options.target = arguments.choices.numerics->precision;
-    options.target_rounding = arguments.choices.numerics->rounding;
-  }
-  std::optional<EndpointTarget> target;
-  if (endpoint) {
-    TRY_ASSIGN(target, ProbeWithBar(std::move(*endpoint), arguments, checkpoint, tokenizer));
-    TRY(SayCost(*target, arguments, checkpoint));
-    options.endpoint = &*target;
-    options.target = target->numerics.precision;
-    options.target_rounding = target->numerics.rounding;
-  }
-  PhaseBars bars(VerifyPhases(options));
-  options.progress = [&bars](std::string_view phase, int64_t done, int64_t total) {
-    bars.Update(phase, done, total);
+  const auto shown_on = [](PhaseBars& bars) {
+    return [&bars](std::string_view phase, int64_t done, int64_t total) {
+      bars.Update(phase, done, total);
+    };
   };
-  TRY_ASSIGN(const VerifyResult result, Verify(checkpoint, tokenizer, options));
+  {
+    PhaseBars probing;
+    TRY(verification.Prepare(shown_on(probing), [&probing](const std::string& line) {
+      probing.Clear();
+      std::fprintf(stderr, "%s\n", line.c_str());
+    }));
+  }
+  PhaseBars bars(verification.phases());
+  TRY_ASSIGN(const VerifyResult result, verification.Run(shown_on(bars)));
   bars.Clear();
   TRY_ASSIGN(const bool written,
              WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
@@ -155,17 +91,18 @@ void AddVerify(CLI::App& app, Action* chosen) {
   CLI::App* verify =
       app.add_subcommand("verify", "Compare a model's precision with fp32, and give verdicts");
   auto a = std::make_shared<VerifyArguments>();
-  AddModel(*verify, &a->model);
+  VerifyRequest& request = a->request;
+  AddModel(*verify, &request.model);
   verify
       ->add_option(
-          "--dtype", a->dtype,
+          "--dtype", request.dtype,
           "Dtype to verify: bf16, int8, int4, native (a GGUF's own integers), fp32 (against the "
           "double-precision reference) or auto (default: bf16, or the integers of a model that "
           "quantize wrote)")
       ->check(Parses(ParsePrecision))
       ->transform(OldDtype());
   verify
-      ->add_option("--kv-dtype", a->kv,
+      ->add_option("--kv-dtype", request.kv,
                    "Type of the target's keys and values: int8, or auto (the type that belongs to "
                    "the dtype)")
       ->check(Parses(ParseKvStorage))
@@ -177,12 +114,12 @@ void AddVerify(CLI::App& app, Action* chosen) {
   verify->add_flag("--full", a->full, "Use all built-in prompts, up to 4,096 tokens long")
       ->excludes(quick);
   auto* against =
-      verify->add_option("--against", a->options.against,
+      verify->add_option("--against", request.options.against,
                          "Take the baseline from this file of logits (tools/dump_hf_logits.py)");
   auto* target_file =
       verify
           ->add_option(
-              "--target", a->options.target_file,
+              "--target", request.options.target_file,
               "Judge the logits in this file, which another device computed in the format of "
               "--dtype: whole rows or top-k (tools/dump_hf_logits.py)")
           ->excludes(against);
@@ -192,48 +129,48 @@ void AddVerify(CLI::App& app, Action* chosen) {
       "fp32 reference");
   endpoint->excludes(against)->excludes(target_file);
   verify
-      ->add_option("--numerics", a->numerics,
+      ->add_option("--numerics", request.numerics,
                    "Arithmetic of the server or of the device of --target: bf16 (products in bf16, "
                    "the rest in fp32), bf16-ops or fp16-ops (every op's result is rounded, as in "
                    "PyTorch), fp32, int8, int4 or native (default: by the server's software)")
       ->check(Parses(ParseNumerics));
   verify
-      ->add_option("--generate", a->choices.generate,
+      ->add_option("--generate", request.choices.generate,
                    "Tokens that the server generates after each prompt (default: 64; 16 with "
                    "--quick)")
-      ->check(Between(1, 4096))
+      ->check(Between(1, kMaxGenerate))
       ->needs(endpoint);
   verify
-      ->add_option("--top-logprobs", a->choices.top_k,
+      ->add_option("--top-logprobs", request.choices.top_k,
                    "Tokens with logprobs to ask for at each position")
-      ->check(Between(2, 1'000'000))
+      ->check(Between(2, kMaxTopLogprobs))
       ->capture_default_str()
       ->needs(endpoint);
-  verify->add_option("--concurrency", a->choices.concurrency, "Requests at the same time")
-      ->check(Between(1, 256))
+  verify->add_option("--concurrency", request.choices.concurrency, "Requests at the same time")
+      ->check(Between(1, kMaxConcurrency))
       ->capture_default_str()
       ->needs(endpoint);
   verify
-      ->add_option("--max-tokens-total", a->endpoint.options.max_tokens_total,
+      ->add_option("--max-tokens-total", a->endpoint.max_tokens_total,
                    "Stop before the requests, prompts included, take more tokens than this")
       ->check(AtLeast(1))
       ->default_str("no limit")
       ->needs(endpoint);
   verify
-      ->add_option("--answers", a->answers,
+      ->add_option("--answers", request.answers,
                    "Keep the server's answers in this file (JSON lines), and do not ask again for "
                    "the answers that it has")
       ->needs(endpoint);
-  verify->add_option("--prompts", a->options.prompts,
+  verify->add_option("--prompts", request.options.prompts,
                      "File of your own prompts to verify in addition: .jsonl with {\"prompt\": "
                      "\"…\"} on each line, or one prompt per line; with --dump-logits, a .json "
                      "file that --dump-prompts wrote replaces all prompts");
   verify
-      ->add_option("--baseline", a->original,
+      ->add_option("--baseline", request.original,
                    "Take the fp32 baseline from this model: the original of a quantized one")
       ->excludes("--against");
-  AddContextLimit(*verify, &a->limit);
-  AddThreads(*verify, &a->options.threads);
+  AddContextLimit(*verify, &request.limit);
+  AddThreads(*verify, &request.options.threads);
   verify->add_flag("--json", a->json, "Print the result as one JSON object");
   verify->add_option("--dump-prompts", a->dump_prompts,
                      "Only write the prompts of the mode to this file, as token ids (JSON)");

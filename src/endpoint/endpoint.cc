@@ -54,10 +54,11 @@ Result<const Json*> ModelList(const Json& json, const std::string& where) {
 }  // namespace
 
 HttpRequest Endpoint::RequestTo(const std::string& path, const std::string& json) const {
-  HttpRequest request{.url = BaseUrl(options_.url) + path, .stall_seconds = options_.stall_seconds};
+  HttpRequest request{.url = BaseUrl(options_.url) + path,
+                      .stall_seconds = options_.stall_seconds,
+                      .stop = options_.stop};
   if (!json.empty()) request.json = json;
-  if (!options_.api_key.empty())
-    request.headers.push_back("Authorization: Bearer " + options_.api_key);
+  if (!key_.empty()) request.headers.push_back("Authorization: Bearer " + key_);
   return request;
 }
 
@@ -80,13 +81,14 @@ Result<HttpResponse> Endpoint::Ask(const std::string& path, const std::string& j
       if (options_.answers != nullptr) TRY(options_.answers->Add(path, json, response));
       return response;
     }
-    if (!backoff.Wait(response, options_.say)) return response;
+    if (!backoff.Wait(response, options_.say, options_.stop)) return response;
     ++spent_->repeated_tries;
   }
 }
 
 Result<Endpoint> Endpoint::Open(EndpointOptions options) {
-  Endpoint endpoint(std::move(options), {}, std::make_shared<Spent>());
+  TRY_ASSIGN(std::string key, CheckOptions(options));
+  Endpoint endpoint(std::move(options), std::move(key), {}, std::make_shared<Spent>());
   ServerFacts& facts = endpoint.facts_;
   facts.url = PublicUrl(BaseUrl(endpoint.options_.url));
   const std::string where = facts.url + "/v1/models";

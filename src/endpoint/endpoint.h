@@ -8,8 +8,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,24 +16,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "endpoint/answers_file.h"
+#include "endpoint/options.h"
 #include "http/http_client.h"
 
 namespace merope {
-
-struct EndpointOptions {
-  std::string url;           // "http://host:8000", with or without /v1
-  std::string model = {};    // the name that requests give; empty: the first of the server's list
-  std::string api_key = {};  // sent as a bearer token; never part of a message
-  // An exchange breaks off if no byte arrives for this time. Unit: seconds.
-  int stall_seconds = 600;
-  // Keeps all answers, and gives the answers that it has; nullptr: none are kept.
-  std::shared_ptr<AnswersFile> answers = {};
-  // The most tokens, of prompts and of answers, that all clients of this server may ask for.
-  int64_t max_tokens_total = std::numeric_limits<int64_t>::max();
-  // Told of long waits between tries; may be empty.
-  std::function<void(const std::string&)> say = {};
-};
 
 // What the server says of itself.
 struct ServerFacts {
@@ -103,10 +87,11 @@ Result<CompletionAnswer> ParseAnswer(std::string_view body, const CompletionQuer
 
 class Endpoint {
  public:
-  // Asks for the list of models and the version. Errors: no server, no such model.
+  // Asks for the list of models and the version. Errors: an option that is out of its range, no
+  // key, no server, no such model.
   static Result<Endpoint> Open(EndpointOptions options);
   // Another client of the same server, with connections of its own.
-  Endpoint Again() const { return Endpoint(options_, facts_, spent_); }
+  Endpoint Again() const { return Endpoint(options_, key_, facts_, spent_); }
 
   const ServerFacts& facts() const { return facts_; }
 
@@ -126,13 +111,18 @@ class Endpoint {
   const Spent& spent() const { return *spent_; }
 
  private:
-  Endpoint(EndpointOptions options, ServerFacts facts, std::shared_ptr<Spent> spent)
-      : options_(std::move(options)), facts_(std::move(facts)), spent_(std::move(spent)) {}
+  Endpoint(EndpointOptions options, std::string key, ServerFacts facts,
+           std::shared_ptr<Spent> spent)
+      : options_(std::move(options)),
+        key_(std::move(key)),
+        facts_(std::move(facts)),
+        spent_(std::move(spent)) {}
   HttpRequest RequestTo(const std::string& path, const std::string& json) const;
   // json: empty for a GET. tokens: what the request may cost.
   Result<HttpResponse> Ask(const std::string& path, const std::string& json, int64_t tokens);
 
   EndpointOptions options_;
+  std::string key_;
   ServerFacts facts_;
   std::shared_ptr<Spent> spent_;
   std::unique_ptr<HttpClient> client_ = std::make_unique<HttpClient>();

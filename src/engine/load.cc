@@ -102,8 +102,9 @@ Result<std::optional<Precision>> ParsePrecision(std::string_view name) {
   if (name == "bfloat16") return Precision::kBf16;
   if (name == "float32" || name == "float" || name == "float16" || name == "half")
     return Precision::kFp32;
-  return Err(
-      "dtype: expected auto, native, fp32 (float32, float, float16, half), bf16 (bfloat16), int8 "
+  return FieldErr(
+      "dtype",
+      "expected auto, native, fp32 (float32, float, float16, half), bf16 (bfloat16), int8 "
       "or int4, found \"{}\"",
       name);
 }
@@ -120,13 +121,13 @@ Result<WeightStorage> ParseWeightStorage(std::string_view name) {
   if (name == "auto") return WeightStorage::kAuto;
   if (name == "plain") return WeightStorage::kPlain;
   if (name == "packed") return WeightStorage::kPacked;
-  return Err("weights: expected auto, plain or packed, found \"{}\"", name);
+  return FieldErr("weights", "expected auto, plain or packed, found \"{}\"", name);
 }
 
 Result<KvStorage> ParseKvStorage(std::string_view name) {
   if (name == "auto") return KvStorage::kAuto;
   if (name == "int8") return KvStorage::kInt8;
-  return Err("kv-dtype: expected auto or int8, found \"{}\"", name);
+  return FieldErr("kv-dtype", "expected auto or int8, found \"{}\"", name);
 }
 
 Result<Runtime> LoadRuntime(const Checkpoint& checkpoint, const RuntimeOptions& options) {

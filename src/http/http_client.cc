@@ -71,6 +71,11 @@ size_t TakeBody(const char* data, size_t size, size_t count, void* user) {
   return bytes.size();
 }
 
+// libcurl calls it about once a second, and ends the exchange if it returns another value than 0.
+int LookForStop(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return static_cast<const StopFlag*>(user)->raised() ? 1 : 0;
+}
+
 // Failures that a later try does not mend.
 bool IsFinal(CURLcode code) {
   switch (code) {
@@ -186,10 +191,17 @@ Result<HttpResponse> HttpClient::Send(const HttpRequest& request) {
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &exchange);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, TakeBody);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &exchange);
+  if (request.stop.armed()) {
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, LookForStop);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &request.stop);
+  }
   if (const char* file = FirstOf({"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}))
     curl_easy_setopt(curl, CURLOPT_CAINFO, file);
 
+  TRY(request.stop.Check());
   const CURLcode code = curl_easy_perform(curl);
+  TRY(request.stop.Check());
   if (exchange.error) return std::unexpected(std::move(*exchange.error));
   HttpResponse& response = exchange.response;
   if (code == CURLE_OK) {
@@ -206,9 +218,9 @@ Result<HttpResponse> HttpClient::Send(const HttpRequest& request) {
   return std::move(response);
 }
 
-bool Backoff::Wait(const HttpResponse& response,
-                   const std::function<void(const std::string&)>& say) {
-  constexpr double kFirst = 0.5, kMost = 300;
+bool Backoff::Wait(const HttpResponse& response, const std::function<void(const std::string&)>& say,
+                   const StopFlag& stop) {
+  constexpr double kFirst = 0.5, kMost = 300, kLook = 0.25;
   if (tries_ >= kTries) return false;
   double seconds = kFirst * (1 << (tries_ - 1));
   int asked = 0;
@@ -219,8 +231,9 @@ bool Backoff::Wait(const HttpResponse& response,
   ++tries_;
   if (seconds > 2 && say)
     say(fmt::format("{}; the next try is in {:.0f} s", response.Describe(), seconds));
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-  return true;
+  for (; seconds > 0 && !stop.raised(); seconds -= kLook)
+    std::this_thread::sleep_for(std::chrono::duration<double>(std::min(seconds, kLook)));
+  return !stop.raised();
 }
 
 Result<HttpResponse> SendPatiently(HttpClient& client, const HttpRequest& request,
@@ -228,7 +241,7 @@ Result<HttpResponse> SendPatiently(HttpClient& client, const HttpRequest& reques
   Backoff backoff;
   while (true) {
     TRY_ASSIGN(HttpResponse response, client.Send(request));
-    if (!response.transient() || !backoff.Wait(response, say)) return response;
+    if (!response.transient() || !backoff.Wait(response, say, request.stop)) return response;
   }
 }
 

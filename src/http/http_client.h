@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/stop.h"
 
 namespace merope {
 
@@ -43,6 +44,7 @@ struct HttpRequest {
   std::function<Status(const HttpResponse& head, std::string_view bytes)> sink = {};
   // The exchange breaks off if no byte arrives for this time. Unit: seconds.
   int stall_seconds = 30;
+  StopFlag stop = {};  // ends the exchange, and the wait before its next try, within a second
 };
 
 class HttpClient {
@@ -53,7 +55,7 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
 
   // Errors are those that no later try mends: an unusable URL, too many redirects, a certificate
-  // that is not trusted, a body beyond 64 MiB without a sink, or the sink's error.
+  // that is not trusted, a body beyond 64 MiB without a sink, the sink's error, or a raised stop.
   Result<HttpResponse> Send(const HttpRequest& request);
 
  private:
@@ -68,9 +70,10 @@ class HttpClient {
 class Backoff {
  public:
   static constexpr int kTries = 5;
-  // Waits before the next try. Returns false if all tries are spent, or if Retry-After is longer.
-  // say: told of waits over two seconds.
-  bool Wait(const HttpResponse& response, const std::function<void(const std::string&)>& say);
+  // Waits before the next try. Returns false if all tries are spent, if Retry-After is longer, or
+  // once stop is raised. say: told of waits over two seconds.
+  bool Wait(const HttpResponse& response, const std::function<void(const std::string&)>& say,
+            const StopFlag& stop = {});
   void Reset() { tries_ = 1; }  // the last try has made progress
   int tries() const { return tries_; }
 

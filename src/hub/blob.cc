@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 #include "base/digest.h"
 
@@ -154,13 +156,19 @@ std::unexpected<Error> Blob::Fault(const char* what) const {
   return Err("{}: {}: {}", path_, what, std::strerror(errno));
 }
 
-Result<FileLock> FileLock::Take(const std::string& path, const std::function<void()>& waiting) {
+Result<FileLock> FileLock::Take(const std::string& path, const std::function<void()>& waiting,
+                                const StopFlag& stop) {
   const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor < 0) return Err("{}: cannot open: {}", path, std::strerror(errno));
   FileLock lock(descriptor);
   if (flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return lock;
   waiting();
-  while (flock(descriptor, LOCK_EX) != 0 && errno == EINTR) {
+  while (stop.armed() && flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return lock;
+    TRY(stop.Check());
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  while (!stop.armed() && flock(descriptor, LOCK_EX) != 0 && errno == EINTR) {
   }
   return lock;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/stop.h"
 #include "hub/listing.h"
 
 namespace merope {
@@ -56,8 +57,9 @@ class Blob {
 class FileLock {
  public:
   // waiting: called once if another process has the lock. On a file system without locks there is
-  // no lock: the hash of the contents still decides.
-  static Result<FileLock> Take(const std::string& path, const std::function<void()>& waiting);
+  // no lock: the hash of the contents still decides. stop: ends the wait with an error.
+  static Result<FileLock> Take(const std::string& path, const std::function<void()>& waiting,
+                               const StopFlag& stop = {});
   FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
   FileLock& operator=(FileLock&&) = delete;
   ~FileLock();

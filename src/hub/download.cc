@@ -125,8 +125,10 @@ class Fetcher {
     while (transfer.at < transfer.range.last && !Failed()) {
       const int64_t before = transfer.at;
       transfer.checked = false;
-      HttpRequest request{
-          .url = file.url, .headers = hub_.headers, .stall_seconds = hub_.stall_seconds};
+      HttpRequest request{.url = file.url,
+                          .headers = hub_.headers,
+                          .stall_seconds = hub_.stall_seconds,
+                          .stop = hub_.stop};
       if (transfer.at > 0 || transfer.range.last < file.size)
         request.headers.push_back(
             fmt::format("Range: bytes={}-{}", transfer.at, transfer.range.last - 1));
@@ -144,7 +146,7 @@ class Fetcher {
       if (!response->transient())
         return Err("{}: {} ({})", file.path, response->Describe(), PublicUrl(file.url));
       if (transfer.at > before) backoff.Reset();
-      if (!backoff.Wait(*response, events_.say))
+      if (!backoff.Wait(*response, events_.say, hub_.stop))
         return Err("{}: {} (tries: {}; {}); the fetched bytes are kept", file.path,
                    response->Describe(), backoff.tries(), PublicUrl(file.url));
     }
@@ -242,10 +244,14 @@ Result<int64_t> Download(const HubAccess& hub, const RepoCache& repo, const std:
     total += file->size;
     if (repo.HasBlob(*file)) continue;
     TRY_ASSIGN(
-        FileLock lock, FileLock::Take(repo.LockPath(*file), [&] {
-          if (events.say)
-            events.say(fmt::format("waiting for another program that fetches {}", file->path));
-        }));
+        FileLock lock,
+        FileLock::Take(
+            repo.LockPath(*file),
+            [&] {
+              if (events.say)
+                events.say(fmt::format("waiting for another program that fetches {}", file->path));
+            },
+            hub.stop));
     if (repo.HasBlob(*file)) continue;  // the other program has fetched it
     TRY_ASSIGN(Blob blob, Blob::Open(*file, repo.BlobPath(*file)));
     missing += blob.missing_bytes();

@@ -26,7 +26,8 @@ struct Query {
 Result<HttpResponse> Ask(const Query& query, const std::string& path) {
   const HttpRequest request{.url = query.hub.endpoint + path,
                             .headers = query.hub.headers,
-                            .stall_seconds = query.hub.stall_seconds};
+                            .stall_seconds = query.hub.stall_seconds,
+                            .stop = query.hub.stop};
   return SendPatiently(query.client, request, query.say);
 }
 
@@ -56,7 +57,8 @@ std::string NearNames(const Query& query) {
                                 : "/openapi/v1/models?page_size=5&search=" + EscapeComponent(words);
     const HttpRequest request{.url = query.hub.endpoint + path,
                               .headers = query.hub.headers,
-                              .stall_seconds = query.hub.stall_seconds};
+                              .stall_seconds = query.hub.stall_seconds,
+                              .stop = query.hub.stop};
     const auto response = query.client.Send(request);
     if (!response || !response->ok()) continue;
     const auto json = ParseJson(response->body, path);
@@ -255,7 +257,8 @@ HubAccess AccessTo(HubKind kind, const HubSettings& settings) {
                 .headers = {},
                 .token_variable = hf ? "HF_TOKEN" : "MODELSCOPE_API_TOKEN",
                 .has_token = !token.empty(),
-                .stall_seconds = settings.stall_seconds};
+                .stall_seconds = settings.stall_seconds,
+                .stop = settings.stop};
   if (hub.has_token) hub.headers.push_back("Authorization: Bearer " + token);
   if (hub.has_token && !hf) hub.headers.push_back("Cookie: m_session_id=" + token);
   return hub;

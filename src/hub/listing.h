@@ -43,6 +43,7 @@ struct HubAccess {
   std::string token_variable;        // for messages
   bool has_token;
   int stall_seconds;
+  StopFlag stop = {};
 };
 HubAccess AccessTo(HubKind kind, const HubSettings& settings);
 

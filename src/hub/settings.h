@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/stop.h"
+
 namespace merope {
 
 struct HubSettings {
@@ -20,6 +22,7 @@ struct HubSettings {
   // HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE. The name of the variable, for messages; empty: online.
   std::string offline;
   int stall_seconds = 30;  // HF_HUB_DOWNLOAD_TIMEOUT
+  StopFlag stop = {};      // not of the environment: ends a pull with an error
 };
 
 HubSettings SettingsOfEnvironment();

@@ -33,6 +33,7 @@ struct TargetChoices {
   int64_t top_k = 20;
   int64_t concurrency = 4;
 };
+inline constexpr int64_t kMaxGenerate = 4096, kMaxTopLogprobs = 1'000'000, kMaxConcurrency = 256;
 
 // Probes the opened endpoint. Numerics by the server's software: vLLM rounds every op to bf16;
 // llama.cpp computes a quantized GGUF with integer activations, and other files with products in 16

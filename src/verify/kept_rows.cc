@@ -15,6 +15,10 @@
 namespace merope {
 namespace {
 
+// Few rows at a time, so that a slow source is stopped soon.
+constexpr int64_t kKeptChunk = 16;
+static_assert(kKeptChunk <= kLogitChunk);
+
 class KeptRows : public LogitSource {
  public:
   KeptRows(std::string name, std::string place, int file, int64_t vocab)
@@ -71,7 +75,7 @@ class KeptRows : public LogitSource {
 
 Result<std::unique_ptr<LogitSource>> KeepRows(LogitSource& source,
                                               std::span<const VerifyPrompt> prompts, int64_t vocab,
-                                              const std::function<void(int64_t)>& positions) {
+                                              const std::function<Status(int64_t)>& positions) {
   const char* chosen = std::getenv("TMPDIR");
   const std::string place = chosen != nullptr && *chosen != '\0' ? chosen : "/var/tmp";
   std::string path = place + "/merope-logits-XXXXXX";
@@ -86,12 +90,12 @@ Result<std::unique_ptr<LogitSource>> KeepRows(LogitSource& source,
   for (const VerifyPrompt& prompt : prompts) {
     kept->Begin(prompt);
     const int64_t n = std::ssize(prompt.ids);
-    for (int64_t begin = 0; begin < n; begin += kLogitChunk) {
-      const int64_t end = std::min(n, begin + kLogitChunk);
+    for (int64_t begin = 0; begin < n; begin += kKeptChunk) {
+      const int64_t end = std::min(n, begin + kKeptChunk);
       rows.resize(static_cast<size_t>((end - begin) * vocab));
       TRY(source.Rows(prompt, begin, end, rows));
       TRY(kept->Append(rows));
-      positions(done += end - begin);
+      TRY(positions(done += end - begin));
     }
   }
   return kept;

@@ -11,10 +11,10 @@ Result<Numerics> ParseNumerics(std::string_view name) {
     if (name == NumericsName(Precision::kBf16, rounding)) return Numerics{.rounding = rounding};
   const auto precision = ParsePrecision(name);
   if (name == "auto" || !precision)
-    return Err(
-        "numerics: expected bf16, bf16-ops, fp16-ops, fp32, int8, int4 or native, found "
-        "\"{}\"",
-        name);
+    return FieldErr("numerics",
+                    "expected bf16, bf16-ops, fp16-ops, fp32, int8, int4 or native, found "
+                    "\"{}\"",
+                    name);
   return Numerics{.precision = **precision};
 }
 

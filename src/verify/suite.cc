@@ -226,8 +226,10 @@ class Suite {
     TRY_ASSIGN(const std::unique_ptr<LogitSource> source,
                LoadLogitSource(checkpoint, kReferenceBackend, precision, kv, options_.threads,
                                longest_, rounding));
-    return KeepRows(*source, ReferencePrompts(), vocab_,
-                    [&](int64_t done) { Progress(phase, done, total); });
+    return KeepRows(*source, ReferencePrompts(), vocab_, [&](int64_t done) {
+      Progress(phase, done, total);
+      return options_.stop.Check();
+    });
   }
 
   struct Chunks {
@@ -351,6 +353,7 @@ class Suite {
 
   Status Read(LogitSource* source, size_t prompt, int64_t begin, int64_t end,
               LogitChunk* chunk) const {
+    TRY(options_.stop.Check());
     return source == nullptr ? Status()
                              : ReadChunk(*source, prompts_[prompt], begin, end, vocab_, chunk);
   }

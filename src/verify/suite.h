@@ -10,6 +10,7 @@
 
 #include "backend/registry.h"
 #include "base/error.h"
+#include "base/stop.h"
 #include "checkpoint/checkpoint.h"
 #include "text/tokenizer.h"
 #include "verify/endpoint_target.h"
@@ -41,6 +42,7 @@ struct VerifyOptions {
   // The checkpoint whose fp32 is the baseline; must have the same vocabulary size. nullptr: the
   // verified checkpoint.
   const Checkpoint* original = nullptr;
+  StopFlag stop{};  // ends the verification with an error, after the present chunk of positions
   // Called with the name of the current phase ("fp32 reference", "comparing") and its positions.
   std::function<void(std::string_view phase, int64_t done, int64_t total)> progress;
 };

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 namespace merope {
 namespace {
 
@@ -57,6 +60,27 @@ TEST(Backoff, EndsAfterItsTriesAndBeforeALongWait) {
   EXPECT_EQ(two.tries(), 2);
   two.Reset();
   EXPECT_EQ(two.tries(), 1);
+}
+
+TEST(Stop, EndsWaitsAndExchanges) {
+  const StopFlag stop = StopFlag::Make();
+  EXPECT_TRUE(stop.Check());
+  std::thread raiser([&stop] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    stop.Raise();
+  });
+  Backoff backoff;
+  const HttpResponse long_wait{.status = 429, .headers = {{"retry-after", "60"}}};
+  EXPECT_FALSE(backoff.Wait(long_wait, {}, stop));  // after 0.5 s, not after 60 s
+  raiser.join();
+  EXPECT_FALSE(stop.Check());
+  HttpClient client;
+  const auto response = client.Send({.url = "http://127.0.0.1:9/", .stop = stop});
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().message, stop.Check().error().message);
+  EXPECT_FALSE(StopFlag().raised());
+  StopFlag().Raise();  // nobody has it: no effect
+  EXPECT_TRUE(client.Send({.url = "http://127.0.0.1:9/"}));
 }
 
 }  // namespace

@@ -1,0 +1,77 @@
+// A verification from the user's choices to the result: opens the model and the server, chooses the
+// arithmetic that is judged, probes the server, and runs the suite. Called by `merope verify` and
+// by Python's merope.verify, on the caller's thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "checkpoint/checkpoint.h"
+#include "endpoint/endpoint.h"
+#include "engine/load.h"
+#include "text/tokenizer.h"
+#include "verify/endpoint_target.h"
+#include "verify/prompts.h"
+#include "verify/suite.h"
+
+namespace merope {
+
+// The choices, as the user gave them. Models are paths.
+struct VerifyRequest {
+  std::string model;
+  std::string original;  // the model whose fp32 is the baseline; empty: `model`
+  // As ParsePrecision reads it. Empty: bf16, or the integers of a model that `merope quantize`
+  // wrote. An endpoint's arithmetic is that of `numerics`.
+  std::string dtype;
+  std::string kv = "auto";  // as ParseKvStorage reads it
+  // As ParseNumerics reads it; only for an endpoint or a file of the target's logits. Empty: by the
+  // server's software, or that of `dtype`.
+  std::string numerics;
+  ContextLimit limit;
+  std::optional<EndpointOptions> endpoint;
+  std::string answers;  // the file of the endpoint's answers; empty: none is kept
+  TargetChoices choices;
+  // The others: mode, threads, against, target_file, prompts, stop. Verification sets the rest.
+  VerifyOptions options;
+};
+
+using PhaseProgress = std::function<void(std::string_view phase, int64_t done, int64_t total)>;
+
+class Verification {
+ public:
+  // Checks the choices, and opens the server and the model. An error about a choice names it as the
+  // option of the command line, without the dashes before it.
+  static Result<Verification> Open(VerifyRequest request);
+
+  const Checkpoint& checkpoint() const { return checkpoint_; }
+  const VerifyOptions& options() const { return request_.options; }
+  // The prompts of a .json file; or else the prompts of the mode and the user's own prompts.
+  Result<std::vector<VerifyPrompt>> Prompts() const;
+
+  // Probes the server, if there is one. say: told what the verification will ask the server for.
+  Status Prepare(const PhaseProgress& progress, const std::function<void(const std::string&)>& say);
+  // After Prepare: the number of phases that Run's progress will see.
+  int phases() const;
+  // After Prepare, once.
+  Result<VerifyResult> Run(const PhaseProgress& progress);
+
+ private:
+  Verification(VerifyRequest request, Checkpoint checkpoint)
+      : request_(std::move(request)), checkpoint_(std::move(checkpoint)) {}
+
+  VerifyOptions Complete() const;
+
+  VerifyRequest request_;
+  Checkpoint checkpoint_;
+  std::optional<Checkpoint> original_;
+  std::optional<Tokenizer> tokenizer_;
+  std::optional<Endpoint> endpoint_;  // until Prepare moves it into target_
+  mutable std::optional<EndpointTarget> target_;
+};
+
+}  // namespace merope
