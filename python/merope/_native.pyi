@@ -7,6 +7,39 @@ __version__: str
 def synthesize(directory: str, config_path: str, seed: int = 0) -> None:
     """Writes a checkpoint of random weights in the shape of a config.json."""
 
+def find_model(model: str) -> Job:
+    """The result is the path of a model that is given as a path or as ORG/NAME[@REVISION]. The job
+    fetches the model if the cache does not have it."""
+
+def verify(fields: dict[str, object]) -> Job:
+    """The result is the JSON of `merope verify`. fields: the arguments of merope.verify.verify. Raises
+    a TypeError or a ValueError that names the argument; so do the next functions."""
+
+def latency(fields: dict[str, object]) -> Job:
+    """The result is the JSON of `merope bench latency` of a model."""
+
+def endpoint_latency(fields: dict[str, object]) -> Job:
+    """The result is the JSON of `merope bench latency` of servers."""
+
+def serve(fields: dict[str, object]) -> Job:
+    """The result is the JSON of `merope bench serve`."""
+
+@final
+class Job:
+    """Long work on a thread of its own."""
+
+    def fileno(self) -> int:
+        """Returns a file descriptor, which is readable when take() would return something, and when the
+        job has finished."""
+    def take(self) -> tuple[list[str], list[tuple[str, int, int]]]:
+        """Returns the lines for people, and the steps (phase, done, total), since the last call."""
+    def stop(self) -> None:
+        """Asks the job to finish early. Returns at once."""
+    @property
+    def finished(self) -> bool: ...
+    def result(self) -> str:
+        """What the job has made. Raises its error. The job must have finished."""
+
 @final
 class Params:
     """The parameters of a request, in the form that the engine takes."""

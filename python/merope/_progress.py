@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -12,6 +13,16 @@ class Progress(Protocol):
 
     def update(self, n: int) -> object: ...
     def close(self) -> object: ...
+
+
+UseTqdm = bool | Callable[..., Progress]
+
+
+def make_bar(use_tqdm: UseTqdm, total: int, desc: str) -> Progress:
+    """merope's own bar; or what a callable such as tqdm makes."""
+    if callable(use_tqdm):
+        return use_tqdm(total=total, desc=desc)
+    return Bar(total, desc, hidden=not use_tqdm)
 
 
 class Bar:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import _native
+from ._job import check_ranges, local_model
 from .outputs import OutputBuilder
 from .sampling_params import SamplingParams
 from .tokenizer import Tokenizer
@@ -59,7 +60,8 @@ class Parsed:
 class Engine:
     """A loaded model with its own engine thread.
 
-    model: a Hugging Face directory or a .gguf file.
+    model: a Hugging Face directory, a .gguf file, or ORG/NAME[@REVISION], a model on Hugging Face, which
+        is fetched if the cache does not have it. A line of the log then says what is fetched.
     dtype: "auto" (chosen for the checkpoint), "bfloat16", "float32", "int8", "int4", or "native"
         (the integers of a GGUF file). "float16" and "half" run in float32, which holds all their
         values; merope logs a note once.
@@ -121,20 +123,13 @@ class Engine:
         if scheduling_policy not in ("fcfs", "priority"):
             raise ValueError('scheduling_policy: expected "fcfs" or "priority", found '
                              f"{scheduling_policy!r}")
-        for name, value, least, most in (
-                ("max_model_len", max_model_len, 1, 2**31 - 1),
-                ("max_num_seqs", max_num_seqs, 1, 2**20),
-                ("max_num_batched_tokens", max_num_batched_tokens, 1, 2**20),
-                ("kv_cache_memory_bytes", kv_cache_memory_bytes, 1, 2**63 - 1),
-                ("num_threads", num_threads, 1, 1024), ("max_logprobs", max_logprobs, -1, 2**31 - 1)):
-            if value is None:
-                continue
-            if not isinstance(value, int):
-                raise TypeError(f"{name}: expected an int, found {value!r}")
-            if not least <= value <= most:
-                raise ValueError(f"{name}: expected {least} to {most}, found {value}")
+        check_ranges(("max_model_len", max_model_len, 1, 2**31 - 1),
+                     ("max_num_seqs", max_num_seqs, 1, 2**20),
+                     ("max_num_batched_tokens", max_num_batched_tokens, 1, 2**20),
+                     ("kv_cache_memory_bytes", kv_cache_memory_bytes, 1, 2**63 - 1),
+                     ("num_threads", num_threads, 1, 1024), ("max_logprobs", max_logprobs, -1, 2**31 - 1))
         self._model = _native.Model(
-            os.fspath(model), dtype=_dtype(type(self).__name__, dtype), kv_cache_dtype=kv_cache_dtype,
+            local_model(model), dtype=_dtype(type(self).__name__, dtype), kv_cache_dtype=kv_cache_dtype,
             enforce_eager=bool(enforce_eager), num_threads=num_threads or 0,
             max_model_len=max_model_len or 0, max_num_seqs=max_num_seqs or 256,
             max_num_batched_tokens=max_num_batched_tokens or 0,

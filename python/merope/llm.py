@@ -5,19 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 import select
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from . import _native
-from ._progress import Bar, Progress
+from ._progress import UseTqdm, make_bar
 from .beam_search import search
 from .engine import Engine, Parsed, Prompt
 from .outputs import BeamSearchOutput, OutputBuilder, RequestOutput
 from .sampling_params import BeamSearchParams, SamplingParams, one_for_each
 from .tokenizer import Conversation, Tokenizer
 from .vllm_arguments import take_request_arguments
-
-UseTqdm = bool | Callable[..., Progress]
 
 
 class LLM(Engine):
@@ -105,7 +103,7 @@ class LLM(Engine):
                                   None)
 
         parsed = [self._parse(prompt) for prompt in _listed(prompts)]
-        bar = _bar(use_tqdm, params.max_tokens, "Beam search")
+        bar = make_bar(use_tqdm, params.max_tokens, "Beam search")
         try:
             return search([prompt.token_ids for prompt in parsed], params, step, self._tokenizer,
                           set(self._model.eos_token_ids), self.max_model_len, bar)
@@ -144,7 +142,7 @@ class LLM(Engine):
         builders: list[OutputBuilder] = []
         outputs: list[RequestOutput | None] = [None] * len(prompts)
         ids: list[int] = []
-        bar = _bar(use_tqdm, len(prompts), "Processed prompts")
+        bar = make_bar(use_tqdm, len(prompts), "Processed prompts")
         try:
             for tag, (prompt, params) in enumerate(zip(prompts, all_params)):
                 builders.append(self._builder(str(next(self._request_ids)), prompt, params))
@@ -176,9 +174,3 @@ def _listed(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
     if len(prompts) > 0 and hasattr(prompts[0], "__index__"):
         return [cast("Sequence[int]", prompts)]
     return cast("Sequence[Prompt]", prompts)
-
-
-def _bar(use_tqdm: UseTqdm, total: int, desc: str) -> Progress:
-    if callable(use_tqdm):
-        return use_tqdm(total=total, desc=desc)
-    return Bar(total, desc, hidden=not use_tqdm)

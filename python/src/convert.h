@@ -28,5 +28,7 @@ void BindParams(nb::module_& m);
 void BindTokenizer(nb::module_& m);
 void BindEvents(nb::module_& m);
 void BindModel(nb::module_& m);
+void BindJob(nb::module_& m);
+void BindMeasure(nb::module_& m);
 
 }  // namespace merope::python

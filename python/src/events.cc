@@ -1,16 +1,13 @@
 #include "events.h"
 
-#include <fcntl.h>
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -32,41 +29,6 @@ nb::list ToPython(const std::vector<PositionLogprobs>& positions) {
 }
 
 }  // namespace
-
-Events::Bell::Bell() {
-  int ends[2];
-  if (pipe(ends) != 0) {
-    PyErr_SetFromErrno(PyExc_OSError);
-    throw nb::python_error();
-  }
-  read_ = ends[0];
-  write_ = ends[1];
-  for (const int end : ends) {
-    fcntl(end, F_SETFD, FD_CLOEXEC);
-    fcntl(end, F_SETFL, O_NONBLOCK);
-  }
-}
-
-Events::Bell::~Bell() {
-  close(read_);
-  close(write_);
-}
-
-// Makes the descriptor readable. The caller has already put the event into the queue.
-void Events::Bell::Ring() {
-  if (rung_.exchange(true)) return;
-  while (write(write_, "", 1) < 0 && errno == EINTR) {
-  }
-}
-
-// Makes the descriptor unreadable. The caller empties the queue only afterwards. An event that
-// arrives from now on makes the descriptor readable again.
-void Events::Bell::Still() {
-  char bytes[16];
-  while (read(read_, bytes, sizeof bytes) > 0) {
-  }
-  rung_ = false;
-}
 
 Events::Events() = default;
 

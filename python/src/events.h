@@ -4,10 +4,10 @@
 // engine's thread calls the sinks. One thread reads.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <vector>
 
+#include "bell.h"
 #include "engine/event_queue.h"
 
 namespace merope::python {
@@ -22,24 +22,8 @@ class Events {
   std::vector<TaggedEvent> Take();
 
  private:
-  // A pipe that contains a byte while there are events. The sinks share ownership of the pipe.
-  class Bell {
-   public:
-    Bell();
-    ~Bell();
-    Bell(const Bell&) = delete;
-    Bell& operator=(const Bell&) = delete;
-    void Ring();
-    void Still();
-    int fileno() const { return read_; }
-
-   private:
-    int read_ = -1, write_ = -1;
-    std::atomic<bool> rung_{false};
-  };
-
   EventQueue queue_;
-  std::shared_ptr<Bell> bell_ = std::make_shared<Bell>();
+  std::shared_ptr<Bell> bell_ = std::make_shared<Bell>();  // the sinks share it
 };
 
 }  // namespace merope::python

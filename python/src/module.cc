@@ -12,4 +12,6 @@ NB_MODULE(_native, m) {
   merope::python::BindTokenizer(m);
   merope::python::BindEvents(m);
   merope::python::BindModel(m);
+  merope::python::BindJob(m);
+  merope::python::BindMeasure(m);
 }

@@ -13,49 +13,12 @@
 
 #include "convert.h"
 #include "engine/sampling_params.h"
+#include "fields.h"
 
 namespace merope::python {
 namespace {
 
-template <class T>
-struct IsOptional : std::false_type {};
-template <class T>
-struct IsOptional<std::optional<T>> : std::true_type {};
-
-// Sets target to object[name]. `expected` describes the expected type, for errors.
-template <class T>
-void Read(const nb::dict& object, const char* name, const char* expected, T* target) {
-  const nb::object value = object[name];
-  if constexpr (!IsOptional<T>::value) {
-    if (nb::try_cast(value, *target)) return;
-  } else {
-    typename T::value_type found;
-    target->reset();
-    if (value.is_none()) return;
-    if (nb::try_cast(value, found)) {
-      *target = std::move(found);
-      return;
-    }
-  }
-  const std::string type = nb::cast<std::string>(nb::repr(value));
-  throw nb::type_error(fmt::format("{}: expected {}, found {}", name, expected, type).c_str());
-}
-
-// Describes the expected type of a field, for errors.
-const char* Expected(const int64_t*) { return "an int"; }
-const char* Expected(const std::optional<int64_t>*) { return "an int or None"; }
-const char* Expected(const double*) { return "a number"; }
-const char* Expected(const bool*) { return "a bool"; }
-const char* Expected(const std::vector<std::string>*) { return "a list of strings"; }
-const char* Expected(const std::vector<int32_t>*) { return "a list of ints"; }
-const char* Expected(const std::optional<std::vector<int32_t>>*) {
-  return "a list of ints or None";
-}
-
-template <class T>
-void ReadField(const nb::dict& object, const char* name, T* target) {
-  Read(object, name, Expected(target), target);
-}
+using python::ReadField;
 
 void ReadField(const nb::dict& object, const char* name, OutputKind* kind) {
   int64_t number = 0;

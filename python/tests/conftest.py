@@ -1,12 +1,18 @@
-"""Fixtures: a tiny random checkpoint that all tests share, and SmolLM2 if MEROPE_SMOLLM2 is set."""
+"""Fixtures: a tiny random checkpoint that all tests share, SmolLM2 if MEROPE_SMOLLM2 is set, the program if it is built, and
+servers."""
 
 import json
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
 from merope import LLM, _native
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test uses the network
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
@@ -39,3 +45,32 @@ def smollm2() -> LLM:
     if not os.environ.get("MEROPE_SMOLLM2"):
         pytest.skip("MEROPE_SMOLLM2 is not set (scripts/test sets it)")
     return LLM(os.environ["MEROPE_SMOLLM2"], dtype="bfloat16", max_model_len=1024)
+
+
+@pytest.fixture(scope="session")
+def program():
+    """Runs the program, and returns what has ended."""
+    path = os.environ.get("MEROPE_BIN", str(ROOT / "build/release/merope"))
+    if not os.access(path, os.X_OK):
+        pytest.skip(f"{path} is not built, and MEROPE_BIN names no other")
+
+    def run(*arguments, codes=(0, 1, 2)):
+        done = subprocess.run([path, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+        assert done.returncode in codes, done.stderr
+        return done
+    return run
+
+
+@pytest.fixture
+def start_server():
+    """Starts a server of tests/e2e/endpoints.py, and returns its URL."""
+    running = []
+
+    def start(*arguments):
+        process = subprocess.Popen([sys.executable, ROOT / "tests/e2e/endpoints.py", *map(str, arguments)], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        return process.stdout.readline().strip()
+    yield start
+    for process in running:
+        process.communicate()

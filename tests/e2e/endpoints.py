@@ -6,6 +6,7 @@ import http.server
 import json
 import math
 import pathlib
+import sys
 import tempfile
 import threading
 import time
@@ -113,6 +114,17 @@ class TimedServer(Server):
         return 200, write
 
 
+class StreamingServer(MeropeServer):
+    """Streams tokens without a meaning, like TimedServer; all else is merope's."""
+
+    ttft, tpot = 0.002, 0.0002
+
+    def answer(self, method, path, body):
+        if path == "/v1/completions" and json.loads(body).get("stream"):
+            return TimedServer.answer(self, method, path, body)
+        return super().answer(method, path, body)
+
+
 class Proxy(Server):
     """Passes requests on to a server. `lie(request, ask, n)` may answer /v1/completions itself: it gets the request, a function
     that asks a server, and the number of the request; it returns (status, object)."""
@@ -211,3 +223,16 @@ def broken(count):
             handler.wfile.write(data[:len(data) // 2])
         return status, write
     return lie
+
+
+def main():
+    """Serves until standard input ends: endpoints.py TimedServer TTFT TPOT, or endpoints.py StreamingServer MODEL [OPTION...]. Prints
+    the URL. For tests in which `merope` is the Python package."""
+    kind, *arguments = sys.argv[1:]
+    server = TimedServer(*map(float, arguments)) if kind == "TimedServer" else StreamingServer(*arguments)
+    print(server.url, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
