@@ -42,6 +42,7 @@ constexpr std::string_view kReport[] = {
     "What is the future of retrieval-augmented generation?"};
 
 // Random draws that are the same on every platform: the C++ standard fixes the generator's output.
+// It does not fix the order of a call's arguments, so a call has at most one draw among them.
 class Draws {
  public:
   explicit Draws(uint32_t seed) : random_(seed) {}
@@ -63,10 +64,13 @@ std::string Inventory(uint32_t seed) {
       "candles", "flower pots",   "fuses",      "tent pegs",     "sacks of lime"};
   Draws draws(seed);
   std::string text = fmt::format("Inventory of shed {}, {} items:\n", draws.Below(90) + 1, 12);
-  for (int i = 1; i <= 12; ++i)
-    text += fmt::format("{}. {} {} {} (shelf {}{})\n", i, draws.Below(480) + 2, draws.Pick(kKinds),
-                        draws.Pick(kThings), static_cast<char>('A' + draws.Below(8)),
-                        draws.Below(20) + 1);
+  for (int i = 1; i <= 12; ++i) {
+    const uint32_t place = draws.Below(20) + 1;
+    const auto shelf = static_cast<char>('A' + draws.Below(8));
+    const std::string_view thing = draws.Pick(kThings), kind = draws.Pick(kKinds);
+    text += fmt::format("{}. {} {} {} (shelf {}{})\n", i, draws.Below(480) + 2, kind, thing, shelf,
+                        place);
+  }
   return text + "\n";
 }
 
@@ -75,10 +79,14 @@ std::string Readings(uint32_t seed) {
                                             "old-bridge"};
   Draws draws(seed);
   std::string text = "| date | station | level (cm) | flow (m3/s) |\n|---|---|---|---|\n";
-  for (int i = 0; i < 10; ++i)
-    text += fmt::format("| {}-{:02}-{:02} | {} | {} | {}.{} |\n", 1990 + draws.Below(35),
-                        draws.Below(12) + 1, draws.Below(28) + 1, draws.Pick(kStations),
-                        draws.Below(400) + 80, draws.Below(95) + 3, draws.Below(10));
+  for (int i = 0; i < 10; ++i) {
+    const uint32_t tenths = draws.Below(10), flow = draws.Below(95) + 3;
+    const uint32_t level = draws.Below(400) + 80;
+    const std::string_view station = draws.Pick(kStations);
+    const uint32_t day = draws.Below(28) + 1, month = draws.Below(12) + 1;
+    text += fmt::format("| {}-{:02}-{:02} | {} | {} | {}.{} |\n", 1990 + draws.Below(35), month,
+                        day, station, level, flow, tenths);
+  }
   return text + "\n";
 }
 
