@@ -202,6 +202,47 @@ class ProbeFinding:
 
 
 @dataclass
+class StabilityCondition:
+    """One condition beside one request at a time."""
+
+    key: Literal["again", "salted", "company"]
+    label: str
+    different: int  # prompts with another answer
+    prefill_delta: float  # the largest |Δ logprob| of the first generated token
+    decode_delta: float  # and of the others, after the same tokens
+
+
+@dataclass
+class Stability:
+    """The same prompts in several conditions."""
+
+    prompts: int
+    tokens: int  # after each prompt
+    company: int  # requests at the same time
+    lengths: list[int]  # of the prompts that are cut to a length
+    conditions: list[StabilityCondition]
+    most_distinct: int  # answers to one prompt
+    most_distinct_prompt: str
+
+
+@dataclass
+class ServerPair:
+    """A second server of the device beside the first, position by position."""
+
+    url: str
+    software: str
+    prompts: int
+    same_texts: int
+    positions: int
+    flips: int  # positions with another most probable token
+    widest_flip: float  # the largest gap of the two tokens, in the first server's logprobs
+    sigma: float  # of the difference of logprobs
+    max_delta: float  # the largest |Δ logprob|
+    worst_prompt: str
+    worst_position: int
+
+
+@dataclass
 class EndpointResult:
     """The server that was the target."""
 
@@ -218,6 +259,8 @@ class EndpointResult:
     tokens: int
     repeated_tries: int
     probe: list[ProbeFinding]
+    stability: Stability | None  # only if it was asked for
+    eager: ServerPair | None  # only with a second server
     verdict: Verdict
 
 
@@ -256,6 +299,8 @@ def verify(
     numerics: str | None = None,
     endpoint: str | None = None,
     endpoint_model: str | None = None,
+    endpoint_eager: str | None = None,
+    stability: bool = False,
     api_key_env: str | None = None,
     timeout: int = 600,
     generate: int | None = None,
@@ -285,6 +330,10 @@ def verify(
     endpoint: the URL of an OpenAI-compatible server whose model is judged (http://host:8000); model is
         then the fp32 reference. The next arguments belong to it.
     endpoint_model: name of the model on the server. None: the first that the server lists.
+    endpoint_eager: the URL of a second server of the same device that runs the model without compilation;
+        its answers are compared with the first server's, position by position.
+    stability: also ask for some prompts one at a time, again, without cached prefix, and all at the same
+        time, and count the answers that differ.
     api_key_env: the environment variable that holds the server's key.
     timeout: seconds without a byte after which a request has failed.
     generate: tokens that the server generates after each prompt. None: 64, or 16 with quick.
@@ -304,8 +353,9 @@ def verify(
     check_ranges(("max_model_len", max_model_len, 1, 2**31 - 1),
                  ("kv_cache_memory_bytes", kv_cache_memory_bytes, 1, 2**63 - 1),
                  ("num_threads", num_threads, 1, 1024))
-    needs_endpoint = {"endpoint_model": endpoint_model, "api_key_env": api_key_env, "generate": generate,
-                      "max_tokens_total": max_tokens_total, "answers": answers}
+    needs_endpoint = {"endpoint_model": endpoint_model, "endpoint_eager": endpoint_eager, "stability": stability or None,
+                      "api_key_env": api_key_env, "generate": generate, "max_tokens_total": max_tokens_total,
+                      "answers": answers}
     for name, value in needs_endpoint.items():
         if value is not None and endpoint is None:
             raise ValueError(f"{name}: expected an endpoint, found none")
@@ -314,7 +364,8 @@ def verify(
         "dtype": None if dtype is None else str(dtype).removeprefix("torch."),
         "kv_cache_dtype": kv_cache_dtype, "baseline": _path(baseline), "against": _path(against),
         "target": _path(target), "prompts": _path(prompts), "numerics": numerics, "endpoint": endpoint,
-        "endpoint_model": endpoint_model, "api_key_env": api_key_env, "timeout": timeout,
+        "endpoint_model": endpoint_model, "endpoint_eager": endpoint_eager, "stability": stability,
+        "api_key_env": api_key_env, "timeout": timeout,
         "generate": generate, "top_logprobs": top_logprobs, "concurrency": concurrency,
         "max_tokens_total": max_tokens_total, "answers": _path(answers),
         "max_model_len": max_model_len or 0, "kv_cache_memory_bytes": kv_cache_memory_bytes,

@@ -53,19 +53,24 @@ VerifyRequest ReadVerify(const nb::dict& fields) {
   ReadText(fields, "baseline", &request.original);
   ReadText(fields, "dtype", &request.dtype);
   ReadField(fields, "kv_cache_dtype", &request.kv);
-  ReadText(fields, "numerics", &request.numerics);
   ReadField(fields, "max_model_len", &request.limit.max_model_len);
   ReadField(fields, "kv_cache_memory_bytes", &request.limit.kv_cache_bytes);
-  request.endpoint = ReadEndpoint(fields);
-  if (request.endpoint) {
+  TargetRequest& target = request.target;
+  ReadText(fields, "numerics", &target.numerics);
+  if (std::optional<EndpointOptions> endpoint = ReadEndpoint(fields)) {
+    Unwrap(CheckServerUrl("endpoint", endpoint->url));
+    target.endpoint = *std::move(endpoint);
     std::optional<int64_t> most;
     ReadField(fields, "max_tokens_total", &most);
-    if (most) request.endpoint->max_tokens_total = *most;
+    if (most) target.endpoint.max_tokens_total = *most;
   }
-  ReadText(fields, "answers", &request.answers);
-  ReadField(fields, "generate", &request.choices.generate);
-  ReadField(fields, "top_logprobs", &request.choices.top_k);
-  ReadField(fields, "concurrency", &request.choices.concurrency);
+  ReadText(fields, "endpoint_eager", &target.eager_url);
+  if (!target.eager_url.empty()) Unwrap(CheckServerUrl("endpoint_eager", target.eager_url));
+  ReadField(fields, "stability", &target.stability);
+  ReadText(fields, "answers", &target.answers);
+  ReadField(fields, "generate", &target.choices.generate);
+  ReadField(fields, "top_logprobs", &target.choices.top_k);
+  ReadField(fields, "concurrency", &target.choices.concurrency);
   VerifyOptions& options = request.options;
   bool quick = false, full = false;
   ReadField(fields, "quick", &quick);
@@ -81,7 +86,7 @@ VerifyRequest ReadVerify(const nb::dict& fields) {
 
 Result<std::string> RunVerify(VerifyRequest request, const JobReport& report) {
   request.options.stop = report.stop;
-  if (request.endpoint) Report(&*request.endpoint, report);
+  Report(&request.target.endpoint, report);
   TRY_ASSIGN(request.model, FindModel(request.model, report));
   if (!request.original.empty()) {
     TRY_ASSIGN(request.original, FindModel(request.original, report));

@@ -84,6 +84,7 @@ Result<EndpointLatencyRun> RunEndpointLatency(EndpointLatencyRequest request,
   std::optional<Endpoint> eager;
   if (!request.eager_url.empty()) {
     request.endpoint.url = request.eager_url;
+    request.endpoint.label = "second ";
     TRY_ASSIGN(eager, Endpoint::Open(request.endpoint));
   }
   request.grid.progress = [&](int64_t done, int64_t total) {

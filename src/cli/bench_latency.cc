@@ -184,9 +184,9 @@ void AddBenchLatency(CLI::App& bench, Action* chosen) {
       *command, &arguments->endpoint,
       "Measure this OpenAI-compatible server (http://host:port), one request at a time, in place "
       "of MODEL; with MODEL, the random prompts are of MODEL's vocabulary");
-  AddText(*command, "--endpoint-eager", &arguments->endpoint_eager,
-          "A second server that runs the same model without compilation; the runs alternate")
-      ->check(ServerUrl())
+  AddEndpointEager(*command, &arguments->endpoint_eager,
+                   "A second server that runs the same model without compilation; the runs "
+                   "alternate")
       ->needs(endpoint);
   const auto list = [command](const char* name, auto& values, const char* help) {
     return command->add_option(name, values, help)->delimiter(',')->capture_default_str();

@@ -6,12 +6,18 @@
 
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/endpoint_options.h"
 #include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
+#include "cli/verify_table.h"
 #include "engine/load.h"
+#include "report/collect.h"
+#include "report/self_check.h"
 #include "report/write_report.h"
+#include "verify/user_prompts.h"
 
 namespace merope {
 namespace {
@@ -19,7 +25,9 @@ namespace {
 struct ReportArguments {
   std::string directory, lang = "both";
   std::vector<std::string> dtypes = {"bf16"};
+  std::string environment, layout = "report";
   bool quick = false, full = false, json = false;
+  TargetRequest target;
   ReportOptions options;
 };
 
@@ -29,12 +37,15 @@ std::string ToText(const ReportData& data, const std::string& directory, const F
   std::string text;
   for (const std::string& file : files)
     if (!file.ends_with(".svg")) text += fmt::format("{}/{}\n", directory, file);
-  return text + fmt::format(
-                    "weights: {}\n(a) the reference report's table: {}\n(b) every position, full "
-                    "vocabulary: {}\n",
-                    VerdictName(data.weights.ok() ? Verdict::kPass : Verdict::kFail),
-                    VerdictName(data.verify.first_token.verdict),
-                    VerdictName(data.verify.positions.verdict));
+  text +=
+      fmt::format("weights: {}\n(a) the reference report's table: {}\n(b) every position, {}: {}\n",
+                  VerdictName(data.weights.ok() ? Verdict::kPass : Verdict::kFail),
+                  VerdictName(data.verify.first_token.verdict),
+                  data.server ? "most probable tokens" : "full vocabulary",
+                  VerdictName(data.verify.positions.verdict));
+  if (data.verify.endpoint)
+    text += fmt::format("probe of the server: {}\n", VerdictName(data.verify.endpoint->verdict));
+  return text;
 }
 
 std::string ToJson(const ReportData& data, const std::string& directory, const Files& files) {
@@ -42,7 +53,16 @@ std::string ToJson(const ReportData& data, const std::string& directory, const F
                    {"files", files},
                    {"first_token", VerdictName(data.verify.first_token.verdict)},
                    {"positions", VerdictName(data.verify.positions.verdict)},
+                   {"probe", data.verify.endpoint ? Json(VerdictName(data.verify.endpoint->verdict))
+                                                  : Json(nullptr)},
                    {"weights_ok", data.weights.ok()}});
+}
+
+// The prompts of the verification, as they were before a server's answers.
+Result<std::vector<VerifyPrompt>> ReportedPrompts(const ReportOptions& options) {
+  TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(options.model, options.limit));
+  TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
+  return SuitePrompts(checkpoint, tokenizer, options.mode, options.prompts);
 }
 
 Result<int> RunReport(ReportArguments arguments) {
@@ -66,12 +86,33 @@ Result<int> RunReport(ReportArguments arguments) {
   TRY_ASSIGN(options.model, FindModel(options.model));
 
   PhaseBars bars;
-  TRY_ASSIGN(const ReportData data,
-             Collect(options, {[&bars](std::string_view phase, int64_t done, int64_t total) {
-                       bars.Update(phase, done, total);
-                     }}));
-  TRY_ASSIGN(const std::vector<std::string> files,
-             WriteReport(data, arguments.directory, languages));
+  const ReportProgress progress{[&bars](std::string_view phase, int64_t done, int64_t total) {
+    bars.Update(phase, done, total);
+  }};
+  const bool server = arguments.target.given();
+  TRY_ASSIGN(const ReportData data, server ? CollectServer(options,
+                                                           {.target = arguments.target,
+                                                            .environment = arguments.environment,
+                                                            .say =
+                                                                [&bars](const std::string& line) {
+                                                                  bars.Clear();
+                                                                  std::fprintf(stderr, "%s\n",
+                                                                               line.c_str());
+                                                                }},
+                                                           progress)
+                                           : Collect(options, progress));
+  bars.Clear();
+  TRY(CheckVerdicts(data));
+  std::vector<std::string> files;
+  if (arguments.layout == "gitcode") {
+    RepositoryFiles more{.verify_table = VerifyTable(data.verify, false),
+                         .answers = arguments.target.answers,
+                         .prompts = {}};
+    TRY_ASSIGN(more.prompts, ReportedPrompts(options));
+    TRY_ASSIGN(files, WriteRepository(data, more, arguments.directory, languages));
+  } else {
+    TRY_ASSIGN(files, WriteReport(data, arguments.directory, languages));
+  }
 
   TRY(WriteOutput(arguments.json ? ToJson(data, arguments.directory, files)
                                  : ToText(data, arguments.directory, files)));
@@ -86,6 +127,13 @@ void AddReport(CLI::App& app, Action* chosen) {
   const auto a = std::make_shared<ReportArguments>();
   AddModel(*report, &a->options.model);
   report->add_option("-o,--output", a->directory, "Directory to write the report into")->required();
+  report
+      ->add_option(
+          "--layout", a->layout,
+          "Files to write: report (report.*.md, report.*.html), or gitcode (the folder of "
+          "a repository: README.md, verification_report.*, scripts/, prompts.jsonl, logs/)")
+      ->check(CLI::IsMember({"report", "gitcode"}))
+      ->capture_default_str();
   report->add_option("--lang", a->lang, "Language of the report: en, zh or both")
       ->check(CLI::IsMember({"en", "zh", "both"}))
       ->capture_default_str();
@@ -93,6 +141,14 @@ void AddReport(CLI::App& app, Action* chosen) {
       "--quick", a->quick, "Use fewer prompts and runs; takes a few minutes for a small model");
   report->add_flag("--full", a->full, "Use all built-in prompts, up to 4,096 tokens long")
       ->excludes(quick);
+  CLI::Option* endpoint = AddTarget(
+      *report, &a->target,
+      "Report on the model that this OpenAI-compatible server runs (http://host:port); MODEL is "
+      "the fp32 reference. The report measures the server's speed, too.");
+  report->get_option("--numerics")->needs(endpoint);
+  AddText(*report, "--environment", &a->environment,
+          "YAML file that states what a server does not tell: device, driver, cann, host_cpu, …")
+      ->needs(endpoint);
   report
       ->add_option(
           "--dtype", a->dtypes,
@@ -103,7 +159,8 @@ void AddReport(CLI::App& app, Action* chosen) {
       ->check(CLI::IsMember({"bf16", "bfloat16", "fp32", "float32", "float", "float16", "half",
                              "int8", "int4", "native"}))
       ->transform(OldDtype())
-      ->delimiter(',');
+      ->delimiter(',')
+      ->excludes(endpoint);
   report->add_option(
       "--prompts", a->options.prompts,
       "File of your own prompts to verify in addition: .jsonl with {\"prompt\": \"…\"} on each "
@@ -112,13 +169,18 @@ void AddReport(CLI::App& app, Action* chosen) {
   AddThreads(*report, &a->options.threads);
   report->add_flag("--json", a->json, "Print one JSON object with the files and the verdicts");
   report->footer(
-      "Writes report.{en,zh}.{md,html}, figures/ and report.json.\n"
+      "Writes report.{en,zh}.{md,html}, figures/ and report.json (--layout report).\n"
       "Exit code, as for verify: 0 PASS; 1 FAIL, or the weights do not match the configuration;\n"
       "2 INCONCLUSIVE. The worst of three verdicts sets the exit code: the weight check, (a) the\n"
       "reference report's table, and (b) the full suite.\n"
       "The reference report is the public adaptation report of Pleias-RAG-350M on an Ascend\n"
       "NPU.\n\n"
-      "Example: merope report SmolLM2-135M-Instruct.gguf -o report --quick");
+      "Examples:\n"
+      "  merope report SmolLM2-135M-Instruct.gguf -o report --quick\n"
+      "  merope report SmolLM2-135M-Instruct.gguf -o report --endpoint http://npu-host:8000 "
+      "\\\n"
+      "    --endpoint-eager http://npu-host:8001 --environment npu.yaml --layout gitcode\n"
+      "docs/endpoints.md describes the report of a server and the fields of --environment.");
   report->callback([a, chosen] { *chosen = [a] { return RunReport(*a); }; });
 }
 

@@ -21,7 +21,6 @@ namespace {
 
 struct VerifyArguments {
   VerifyRequest request;
-  EndpointOptions endpoint;
   std::string dump_prompts, dump_logits;
   bool quick = false, full = false, json = false, reference = false;
 };
@@ -54,7 +53,6 @@ Result<int> RunVerify(VerifyArguments arguments) {
   request.options.mode = arguments.quick  ? VerifyMode::kQuick
                          : arguments.full ? VerifyMode::kFull
                                           : VerifyMode::kDefault;
-  if (!arguments.endpoint.url.empty()) request.endpoint = arguments.endpoint;
   TRY_ASSIGN(request.model, FindModel(request.model));
   if (!request.original.empty()) {
     TRY_ASSIGN(request.original, FindModel(request.original));
@@ -63,21 +61,18 @@ Result<int> RunVerify(VerifyArguments arguments) {
   if (!arguments.dump_prompts.empty() || !arguments.dump_logits.empty())
     return Dump(arguments, verification);
 
-  const auto shown_on = [](PhaseBars& bars) {
-    return [&bars](std::string_view phase, int64_t done, int64_t total) {
-      bars.Update(phase, done, total);
-    };
+  std::optional<PhaseBars> bars;
+  bars.emplace();
+  const auto show = [&bars](std::string_view phase, int64_t done, int64_t total) {
+    bars->Update(phase, done, total);
   };
-  {
-    PhaseBars probing;
-    TRY(verification.Prepare(shown_on(probing), [&probing](const std::string& line) {
-      probing.Clear();
-      std::fprintf(stderr, "%s\n", line.c_str());
-    }));
-  }
-  PhaseBars bars(verification.phases());
-  TRY_ASSIGN(const VerifyResult result, verification.Run(shown_on(bars)));
-  bars.Clear();
+  TRY(verification.Prepare(show, [&bars](const std::string& line) {
+    bars->Clear();
+    std::fprintf(stderr, "%s\n", line.c_str());
+  }));
+  bars.emplace(verification.phases());
+  TRY_ASSIGN(const VerifyResult result, verification.Run(show));
+  bars.reset();
   TRY_ASSIGN(const bool written,
              WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
                                         : VerifyTable(result, OutputIsTerminal() && WantColor())));
@@ -123,43 +118,15 @@ void AddVerify(CLI::App& app, Action* chosen) {
               "Judge the logits in this file, which another device computed in the format of "
               "--dtype: whole rows or top-k (tools/dump_hf_logits.py)")
           ->excludes(against);
-  CLI::Option* endpoint = AddEndpoint(
-      *verify, &a->endpoint,
+  CLI::Option* endpoint = AddTarget(
+      *verify, &request.target,
       "Judge the model that this OpenAI-compatible server runs (http://host:port); MODEL is the "
       "fp32 reference");
   endpoint->excludes(against)->excludes(target_file);
   verify
-      ->add_option("--numerics", request.numerics,
-                   "Arithmetic of the server or of the device of --target: bf16 (products in bf16, "
-                   "the rest in fp32), bf16-ops or fp16-ops (every op's result is rounded, as in "
-                   "PyTorch), fp32, int8, int4 or native (default: by the server's software)")
-      ->check(Parses(ParseNumerics));
-  verify
-      ->add_option("--generate", request.choices.generate,
-                   "Tokens that the server generates after each prompt (default: 64; 16 with "
-                   "--quick)")
-      ->check(Between(1, kMaxGenerate))
-      ->needs(endpoint);
-  verify
-      ->add_option("--top-logprobs", request.choices.top_k,
-                   "Tokens with logprobs to ask for at each position")
-      ->check(Between(2, kMaxTopLogprobs))
-      ->capture_default_str()
-      ->needs(endpoint);
-  verify->add_option("--concurrency", request.choices.concurrency, "Requests at the same time")
-      ->check(Between(1, kMaxConcurrency))
-      ->capture_default_str()
-      ->needs(endpoint);
-  verify
-      ->add_option("--max-tokens-total", a->endpoint.max_tokens_total,
-                   "Stop before the requests, prompts included, take more tokens than this")
-      ->check(AtLeast(1))
-      ->default_str("no limit")
-      ->needs(endpoint);
-  verify
-      ->add_option("--answers", request.answers,
-                   "Keep the server's answers in this file (JSON lines), and do not ask again for "
-                   "the answers that it has")
+      ->add_flag("--stability", request.target.stability,
+                 "Also ask for some prompts one at a time, again, without cached prefix, and all "
+                 "at the same time, and count the answers that differ")
       ->needs(endpoint);
   verify->add_option("--prompts", request.options.prompts,
                      "File of your own prompts to verify in addition: .jsonl with {\"prompt\": "

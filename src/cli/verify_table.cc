@@ -115,6 +115,32 @@ std::string Positions(const VerifyResult& result, bool color) {
          fmt::format("\n  (b): {}\n\n", Colored(suite.verdict, color));
 }
 
+std::string StabilityTable(const Stability& s) {
+  std::string text = fmt::format(
+      "Stability: {} prompts, {} tokens each, beside one request at a time\n\n  {} different  "
+      "prefill |Δ logprob|  decode |Δ logprob|\n",
+      s.prompts, s.tokens, FitWidth("", 52));
+  for (const StabilityRow& row : s.rows)
+    text += fmt::format("  {} {} {} {}\n", FitWidth(StabilityLabel(row.key), 52),
+                        FitWidth(fmt::format("{} of {}", row.different, s.prompts), 10),
+                        FitWidth(Number(row.prefill_delta), 19), Number(row.decode_delta));
+  text += fmt::format("  {} {} {} {}\n", FitWidth("(vllm-ascend's own test allows)", 52),
+                      FitWidth("", 10), FitWidth(Number(Stability::kPrefillYardstick), 19),
+                      Number(Stability::kDecodeYardstick));
+  return text + fmt::format("\n  most distinct answers to one prompt: {} ({})\n\n", s.most_distinct,
+                            s.most_distinct_prompt);
+}
+
+std::string PairTable(const ServerPair& p, double emulated_sigma) {
+  return fmt::format(
+      "The second endpoint, {} at {}, beside the first, position by position\n\n"
+      "  equal texts: {} of {}; other top-1: {} of {} positions, with a gap of at most {}\n"
+      "  logprobs: σ {} (the format's own σ beside fp32: {}), largest |Δ| {} ({}, position {})\n\n",
+      p.second.software.empty() ? "server" : p.second.software, p.second.url, p.same_texts,
+      p.prompts, p.flips, p.positions, Number(p.widest_flip), Number(p.sigma),
+      Number(emulated_sigma), Number(p.max_delta), p.worst_prompt, p.worst_position);
+}
+
 std::string EndpointFindings(const EndpointResult& endpoint, bool color) {
   std::string text =
       fmt::format("The endpoint: {} requests, {} tokens, {} repeated tries; numerics {}{}\n\n",
@@ -136,6 +162,10 @@ std::string VerifyTable(const VerifyResult& result, bool color) {
                   VerifyModeName(result.mode), result.model, result.baseline, result.target);
   if (result.endpoint) text += EndpointFindings(*result.endpoint, color);
   text += FirstToken(result.first_token, color) + Positions(result, color);
+  if (result.endpoint && result.endpoint->eager)
+    text += PairTable(*result.endpoint->eager, result.reference.emulated_sigma);
+  if (result.endpoint && result.endpoint->stability)
+    text += StabilityTable(*result.endpoint->stability);
   if (result.verdict == Verdict::kInconclusive) {
     const NextStep step = WhatSettles(result);
     text += fmt::format(

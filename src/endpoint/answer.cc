@@ -189,6 +189,10 @@ std::string RequestBody(const CompletionQuery& query, const std::string& model, 
   if (!query.stop.empty()) body["stop"] = query.stop;
   for (const auto& [id, bias] : query.logit_bias) body["logit_bias"][std::to_string(id)] = bias;
   if (query.repeat > 0) body["user"] = fmt::format("repeat {}", query.repeat);
+  if (!query.salt.empty()) {
+    body["cache_salt"] = query.salt;
+    body["cache_prompt"] = false;
+  }
   // vLLM's fields. Other servers ignore them.
   body["return_token_ids"] = true;
   body["return_tokens_as_token_ids"] = true;

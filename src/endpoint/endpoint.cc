@@ -65,7 +65,7 @@ HttpRequest Endpoint::RequestTo(const std::string& path, const std::string& json
 Result<HttpResponse> Endpoint::Ask(const std::string& path, const std::string& json,
                                    int64_t tokens) {
   if (options_.answers != nullptr)
-    if (auto kept = options_.answers->Find(path, json)) return std::move(*kept);
+    if (auto kept = options_.answers->Find(options_.label + path, json)) return std::move(*kept);
   if (spent_->tokens.fetch_add(tokens) + tokens > options_.max_tokens_total)
     return Err(
         "{}: max-tokens-total: expected at most {} tokens, and the next request would take "
@@ -78,7 +78,8 @@ Result<HttpResponse> Endpoint::Ask(const std::string& path, const std::string& j
     TRY_ASSIGN(HttpResponse response, client_->Send(request));
     // 501 says that the server has no such path or feature: a later try does not help.
     if (!response.transient() || response.status == 501) {
-      if (options_.answers != nullptr) TRY(options_.answers->Add(path, json, response));
+      if (options_.answers != nullptr)
+        TRY(options_.answers->Add(options_.label + path, json, response));
       return response;
     }
     if (!backoff.Wait(response, options_.say, options_.stop)) return response;

@@ -44,6 +44,9 @@ struct CompletionQuery {
   std::vector<std::pair<int32_t, double>> logit_bias = {};
   // Distinguishes questions that are asked again on purpose; sent as "user".
   int repeat = 0;
+  // Not empty: the server must compute the whole prompt, although its cache may have the beginning.
+  // vLLM caches by this salt (cache_salt); llama.cpp is told not to use its cache (cache_prompt).
+  std::string salt = {};
 };
 
 // The most probable tokens of one position, in descending order of probability.

@@ -25,6 +25,8 @@ struct EndpointOptions {
   int stall_seconds = 600;
   // Keeps all answers, and gives the answers that it has; nullptr: none are kept.
   std::shared_ptr<AnswersFile> answers = {};
+  // Begins the paths in the file of answers, so that one file can hold those of two servers.
+  std::string label = {};
   // The most tokens, of prompts and of answers, that all clients of this server may ask for.
   int64_t max_tokens_total = std::numeric_limits<int64_t>::max();
   // Told of long waits between tries; may be empty.

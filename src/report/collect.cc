@@ -1,3 +1,5 @@
+#include "report/collect.h"
+
 #include <algorithm>
 #include <ctime>
 
@@ -6,7 +8,6 @@
 #include "prompt/encode_prompt.h"
 #include "report/generation.h"
 #include "report/identity.h"
-#include "report/report_data.h"
 #include "report/workload.h"
 #include "verify/prompts.h"
 #include "verify/user_prompts.h"
@@ -84,6 +85,32 @@ Result<DtypeRow> MeasureDtype(const Checkpoint& checkpoint, const LatencyOptions
 
 }  // namespace
 
+Status ReadModel(const Checkpoint& checkpoint, const Tokenizer& tokenizer,
+                 const ReportOptions& options, ReportData* data) {
+  data->options = options;
+  data->date = Now();
+  data->machine = ReadMachine();
+  data->config = checkpoint.config();
+  if (!options.prompts.empty()) {  // reports a bad prompts file now, not after minutes of work
+    std::vector<VerifyPrompt> own;
+    TRY(AddUserPrompts(options.prompts, tokenizer, data->config.max_position_embeddings, &own));
+  }
+  data->format = checkpoint.format();
+  data->prefix_rule = checkpoint.bos_rule();
+  for (const int32_t id : tokenizer.PrefixIds())
+    data->prefix.emplace_back(tokenizer.IdToToken(id), id);
+  data->tokenizer_vocab = tokenizer.vocab_size();
+  data->parameters = CountParameters(data->config);
+  TRY_ASSIGN(data->identity, ReadIdentity(checkpoint));
+  TRY_ASSIGN(const std::optional<ChatTemplate> chat, LoadChatTemplate(checkpoint));
+  data->has_chat_template = chat.has_value();
+  return {};
+}
+
+std::span<const std::string_view> Questions(VerifyMode mode) {
+  return std::span(kQuestions).first(mode == VerifyMode::kQuick ? 3 : std::size(kQuestions));
+}
+
 Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& progress) {
   const Stopwatch watch;
   const auto phase = [&](std::string_view name) {
@@ -93,10 +120,6 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   };
   const bool quick = options.mode == VerifyMode::kQuick;
   ReportData data;
-  data.options = options;
-  data.date = Now();
-  data.machine = ReadMachine();
-
   // Loads first, so that the load time and the memory figures contain no other work.
   const Stopwatch open_watch;
   TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(options.model, options.limit));
@@ -105,20 +128,7 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
   const Stopwatch tokenizer_watch;
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
   data.load.tokenizer_seconds = tokenizer_watch.Seconds();
-  data.config = checkpoint.config();
-  if (!options.prompts.empty()) {  // reports a bad prompts file now, not after minutes of work
-    std::vector<VerifyPrompt> own;
-    TRY(AddUserPrompts(options.prompts, tokenizer, data.config.max_position_embeddings, &own));
-  }
-  data.format = checkpoint.format();
-  data.prefix_rule = checkpoint.bos_rule();
-  for (const int32_t id : tokenizer.PrefixIds())
-    data.prefix.emplace_back(tokenizer.IdToToken(id), id);
-  data.tokenizer_vocab = tokenizer.vocab_size();
-  data.parameters = CountParameters(data.config);
-  TRY_ASSIGN(data.identity, ReadIdentity(checkpoint));
-  TRY_ASSIGN(const std::optional<ChatTemplate> chat, LoadChatTemplate(checkpoint));
-  data.has_chat_template = chat.has_value();
+  TRY(ReadModel(checkpoint, tokenizer, options, &data));
 
   LatencyOptions grid = ReportGrid(data.config.max_position_embeddings, quick);
   RuntimeOptions runtime_options;
@@ -164,11 +174,9 @@ Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& p
       TRY_ASSIGN(data.comparison,
                  CompareSpeed(*baseline.model, *target.model, grid, phase("comparison")));
     }
-    const ComparisonSetup setup{checkpoint, tokenizer, *baseline.model, *target.model};
-    const std::span<const std::string_view> questions =
-        std::span(kQuestions).first(quick ? 3 : std::size(kQuestions));
     TRY_ASSIGN(data.generation,
-               CompareGeneration(setup, questions, quick ? 48 : 96, phase("generation")));
+               CompareGeneration({checkpoint, tokenizer, *baseline.model}, *target.model,
+                                 Questions(options.mode), quick ? 48 : 96, phase("generation")));
     std::vector<std::vector<int32_t>> prompts;
     for (const std::string_view text : ReportPrompts()) {
       TRY_ASSIGN(std::vector<int32_t> ids, EncodePrompt(tokenizer, text));

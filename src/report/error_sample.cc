@@ -2,29 +2,30 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace merope {
 namespace {
 
-// p = softmax(logits) and ln p.
-struct Softmax {
-  std::vector<double> p, ln;
-
-  explicit Softmax(std::span<const float> logits) : p(logits.size()), ln(logits.size()) {
-    const double top = *std::ranges::max_element(logits);
-    double sum = 0;
-    for (const float logit : logits) sum += std::exp(logit - top);
-    const double shift = top + std::log(sum);
-    for (size_t i = 0; i < logits.size(); ++i) {
-      ln[i] = logits[i] - shift;
-      p[i] = std::exp(ln[i]);
-    }
-  }
-};
-
-double Mean(std::span<const float> values) {
+// ln softmax(logits) at the ids, or at all of them if there is no list.
+std::vector<double> LogSoftmax(std::span<const float> logits,
+                               std::optional<std::span<const int32_t>> ids = {}) {
+  const double top = *std::ranges::max_element(logits);
   double sum = 0;
-  for (const float value : values) sum += value;
+  for (const float logit : logits) sum += std::exp(logit - top);
+  const double shift = top + std::log(sum);
+  std::vector<double> ln;
+  if (ids) {
+    for (const int32_t id : *ids) ln.push_back(logits[static_cast<size_t>(id)] - shift);
+  } else {
+    for (const float logit : logits) ln.push_back(logit - shift);
+  }
+  return ln;
+}
+
+double Mean(std::span<const double> values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
   return sum / static_cast<double>(values.size());
 }
 
@@ -45,10 +46,17 @@ void ErrorCollector::Add(std::span<const float> baseline, std::span<const float>
     return;
   }
   const RowMetrics metrics = comparer_.Compare(baseline, target, std::nullopt);
-  ++sample_.positions;
-  AddMetrics(metrics);
-  AddDistributions(baseline, target);
-  AddLogits(baseline, target, metrics);
+  AddPairs({LogSoftmax(baseline), LogSoftmax(target)}, metrics);
+}
+
+void ErrorCollector::Add(std::span<const float> baseline, const ListedRow& target) {
+  if (!std::ranges::all_of(baseline, [](float logit) { return std::isfinite(logit); })) {
+    ++sample_.not_finite;
+    return;
+  }
+  const RowMetrics metrics = comparer_.Compare(baseline, target, std::nullopt);
+  AddPairs({LogSoftmax(baseline, target.ids), {target.logprobs.begin(), target.logprobs.end()}},
+           metrics);
 }
 
 ErrorSample ErrorCollector::Finish() {
@@ -81,49 +89,51 @@ void ErrorCollector::AddMetrics(const RowMetrics& m) {
   sample_.max_kl = std::max(sample_.max_kl, m.kl);
 }
 
-void ErrorCollector::AddDistributions(std::span<const float> baseline,
-                                      std::span<const float> target) {
-  const Softmax b(baseline), t(target);
-  double norm = 0, difference = 0, mean = 0, square = 0;
-  for (size_t i = 0; i < b.p.size(); ++i) {
-    const double p = b.p[i], q = t.p[i], d = t.ln[i] - b.ln[i];
+void ErrorCollector::AddPairs(const Pairs& pairs, const RowMetrics& metrics) {
+  ++sample_.positions;
+  AddMetrics(metrics);
+  AddPoint(metrics);
+  double norm = 0, difference = 0, mean = 0, square = 0, rest_p = 1, rest_q = 1;
+  const double shift = Mean(pairs.ln_q) - Mean(pairs.ln_p);
+  for (size_t i = 0; i < pairs.ln_p.size(); ++i) {
+    const double p = std::exp(pairs.ln_p[i]), q = std::exp(pairs.ln_q[i]);
+    const double d = pairs.ln_q[i] - pairs.ln_p[i];
     norm += p * p;
     difference += (q - p) * (q - p);
+    rest_p -= p;
+    rest_q -= q;
     mean += p * d;
     square += p * d * d;
     const int at =
-        std::clamp(static_cast<int>(-b.ln[i] / std::log(10.0)), 0, ErrorSample::kBins - 1);
+        std::clamp(static_cast<int>(-pairs.ln_p[i] / std::log(10.0)), 0, ErrorSample::kBins - 1);
     ProbabilityBin& bin = sample_.bins[static_cast<size_t>(at)];
     ++bin.tokens;
     bin.mass += p;
     bin.mean_relative_error += std::abs(std::expm1(d));
     bin.mean_log_error += std::abs(d);
+    const double error = metrics.sigma_d > 0 ? (d - shift) / metrics.sigma_d : 0;
+    if (std::abs(error) >= 4)
+      ++sample_.beyond_4_sigma;
+    else
+      ++sample_.histogram[static_cast<size_t>((error + 4) / kStep)];
   }
+  if (!(norm > 0)) return;  // fp32 gives the listed tokens no probability that a double can hold
   const double relative = std::sqrt(difference / norm);
   sample_.mean_probability_l2 += relative;
   sample_.max_probability_l2 = std::max(sample_.max_probability_l2, relative);
+  // The unlisted tokens count as one. kRounding: what the sums of a whole row may leave of 1.
+  constexpr double kRounding = 1e-9;
+  if (rest_p > kRounding && rest_q > kRounding) {
+    const double d = std::log(rest_q / rest_p);
+    mean += rest_p * d;
+    square += rest_p * d * d;
+  }
   sample_.mean_kl_predicted += (square - mean * mean) / 2;
 }
 
-void ErrorCollector::AddLogits(std::span<const float> baseline, std::span<const float> target,
-                               const RowMetrics& metrics) {
-  const double shift = Mean(target) - Mean(baseline);
-  for (size_t i = 0; i < baseline.size(); ++i) {
-    const double error = static_cast<double>(target[i]) - baseline[i] - shift;
-    const double at = metrics.sigma_d > 0 ? error / metrics.sigma_d : 0;
-    if (std::abs(at) >= 4)
-      ++sample_.beyond_4_sigma;
-    else
-      ++sample_.histogram[static_cast<size_t>((at + 4) / kStep)];
-  }
-  const auto first = static_cast<size_t>(metrics.baseline_top1);
-  size_t second = first == 0 ? 1 : 0;
-  for (size_t i = 0; i < baseline.size(); ++i)
-    if (i != first && baseline[i] > baseline[second]) second = i;
-  const double margin = static_cast<double>(baseline[first]) - baseline[second];
-  const double after = static_cast<double>(target[first]) - target[second];
+void ErrorCollector::AddPoint(const RowMetrics& metrics) {
   const bool flip = metrics.baseline_top1 != metrics.target_top1;
-  sample_.points.push_back({margin, after - margin, flip});
+  if (metrics.gap_error) sample_.points.push_back({metrics.gap, *metrics.gap_error, flip});
   sample_.flips += flip;
 }
 

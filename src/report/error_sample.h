@@ -1,6 +1,7 @@
 // Measures how the target's logits differ from the fp32 logits at each position, for the error
-// analysis (section 7 of the report). Both models read the same prompts. All figures cover the
-// whole vocabulary. Called by Collect, on the caller's thread.
+// analysis (section 7 of the report). Both models read the same prompts. The figures cover the
+// whole vocabulary, or the tokens that a server lists. Called by Collect and CollectServer, on the
+// caller's thread.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,8 @@ struct ErrorPosition {
 struct ErrorSample {
   static constexpr int kBins = 8;        // the last bin takes all smaller probabilities
   static constexpr int kHistogram = 40;  // cells of (centred logit error) / σ, from −4 to 4
-  int64_t positions = 0, vocab_size = 0;
+  int64_t positions = 0;
+  int64_t vocab_size = 0;  // tokens compared at each position
   int64_t not_finite = 0;  // further positions with a NaN or infinite logit; not in the figures
   std::vector<ProbabilityBin> bins;
   std::vector<double> histogram;  // share of the errors, per unit of σ
@@ -51,19 +53,23 @@ struct ErrorSample {
   double mean_kl_predicted = 0;  // ½ Var_p(d): the KL of the logit errors d, to second order
 };
 
-// Add takes both models' logits (vocab_size) of one position. Finish returns the sample; call
-// Finish once, after the last Add.
+// Add takes both models' logits of one position, or the tokens that the target lists there; these
+// must be `vocab_size` tokens. Finish returns the sample; call Finish once, after the last Add.
 class ErrorCollector {
  public:
   explicit ErrorCollector(int64_t vocab_size);
   void Add(std::span<const float> baseline, std::span<const float> target);
+  void Add(std::span<const float> baseline, const ListedRow& target);
   ErrorSample Finish();
 
  private:
+  // The compared tokens of a row. p, q: probabilities, ln p and ln q: their logarithms.
+  struct Pairs {
+    std::vector<double> ln_p, ln_q;
+  };
   void AddMetrics(const RowMetrics& m);
-  void AddDistributions(std::span<const float> baseline, std::span<const float> target);
-  void AddLogits(std::span<const float> baseline, std::span<const float> target,
-                 const RowMetrics& metrics);
+  void AddPairs(const Pairs& pairs, const RowMetrics& metrics);
+  void AddPoint(const RowMetrics& metrics);
 
   RowComparer comparer_;
   ErrorSample sample_;

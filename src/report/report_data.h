@@ -1,9 +1,8 @@
-// All data of a report, from one run. Collect measures and fills the data on the caller's thread.
-// The sections only turn the data into text. Plain values.
+// All data of a report, from one run. Collect (collect.h) measures and fills the data. The sections
+// only turn the data into text. Plain values.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,7 +10,9 @@
 
 #include "base/error.h"
 #include "base/machine.h"
+#include "bench/endpoint_latency.h"
 #include "bench/latency.h"
+#include "bench/serve.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/weight_check.h"
 #include "engine/load.h"
@@ -28,6 +29,9 @@ struct ReportOptions {
   int threads = 0;                     // 0: DefaultThreads()
   std::string prompts = {};  // a file of the user's own prompts, added to the suite; or empty
   ContextLimit limit = {};
+  // As in the commands that the report shows, without credentials; empty: no such server.
+  // CollectServer sets them.
+  std::string endpoint_url = {}, eager_url = {};
 };
 
 // The name and the licence of the model, as ReadIdentity finds them.
@@ -61,9 +65,10 @@ struct GenerationPair {
   // models' logits at this position.
   int64_t first_difference = -1;
   std::string baseline_token, target_token;
-  double margin = 0;         // in fp32: logit of baseline_token minus logit of target_token
-  double target_margin = 0;  // the same difference in the target
-  double sigma = 0;          // RMS of the centred logit error
+  double margin = 0;  // in fp32: logit of baseline_token minus logit of target_token
+  // The same difference in the target; nullopt: a server does not list both tokens.
+  std::optional<double> target_margin = {};
+  double sigma = 0;  // RMS of the centred logit error
 };
 
 // Runs of one case, alternately in fp32 and in the target.
@@ -85,6 +90,24 @@ struct DtypeRow {
   VerifyResult verify;
   int64_t weight_bytes = 0;  // resident
   double prefill_tokens_per_second = 0, decode_tokens_per_second = 0;
+};
+
+// The figures of a server at one number of requests at the same time.
+struct ServingLevel {
+  int64_t concurrency = 0;
+  ServeBenchResult result;
+};
+
+// The subject of the report, if it is a server. The fields of ReportData that describe a model in
+// this process (load, latency, modes, comparison, dtypes) are then not set.
+struct ServerReport {
+  std::string name;  // a short name: the device, or else the software
+  // What --environment states, in the order of the file.
+  std::vector<std::pair<std::string, std::string>> environment;
+  EndpointLatencyOptions grid;
+  std::vector<EndpointLatencyCase> latency;
+  int64_t serving_input = 0, serving_output = 0;  // tokens of each request
+  std::vector<ServingLevel> serving;
 };
 
 struct ReportData {
@@ -111,20 +134,15 @@ struct ReportData {
   SpeedComparison comparison;
   VerifyResult verify;
   std::vector<DtypeRow> dtypes;  // the target and options.others; empty if others is empty
+  std::optional<ServerReport> server{};
 
   // The worst of the weight check and the two precision suites.
   Verdict verdict() const {
     return Worse(weights.ok() ? Verdict::kPass : Verdict::kFail, verify.verdict);
   }
-  std::string_view target_name() const { return PrecisionName(options.target); }
+  std::string_view target_name() const {
+    return server ? std::string_view(server->name) : PrecisionName(options.target);
+  }
 };
-
-struct ReportProgress {
-  // phase: "weights", "performance", "generation", "errors", "verify: …" and others. Called on
-  // the thread that runs Collect.
-  std::function<void(std::string_view phase, int64_t done, int64_t total)> update;
-};
-
-Result<ReportData> Collect(const ReportOptions& options, const ReportProgress& progress);
 
 }  // namespace merope

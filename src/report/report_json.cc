@@ -88,7 +88,7 @@ OrderedJson ToJson(const GenerationPair& g) {
     json["fp32_token"] = g.baseline_token;
     json["target_token"] = g.target_token;
     json["margin"] = g.margin;
-    json["target_margin"] = g.target_margin;
+    json["target_margin"] = g.target_margin ? OrderedJson(*g.target_margin) : OrderedJson(nullptr);
     json["sigma"] = g.sigma;
   }
   return json;
@@ -137,6 +137,46 @@ OrderedJson ToJson(const SpeedComparison& c) {
           {"ratio_most", c.ratio.max}};
 }
 
+OrderedJson ToJson(const ServerReport& server) {
+  OrderedJson environment = OrderedJson::object(), latency = OrderedJson::array(),
+              serving = OrderedJson::array();
+  for (const auto& [name, value] : server.environment) environment[name] = value;
+  for (const EndpointLatencyCase& c : server.latency) latency.push_back(OrderedJson(ToJson(c)));
+  for (const ServingLevel& level : server.serving) {
+    OrderedJson row = {{"concurrency", level.concurrency}};
+    row.update(OrderedJson(ToJson(level.result)));
+    serving.push_back(std::move(row));
+  }
+  return {{"name", server.name},
+          {"environment", environment},
+          {"latency",
+           {{"warmup", server.grid.warmup},
+            {"repeats", server.grid.repeats},
+            {"seed", server.grid.seed},
+            {"cases", latency}}},
+          {"serving",
+           {{"input_len", server.serving_input},
+            {"output_len", server.serving_output},
+            {"levels", serving}}}};
+}
+
+// What only the report of a model in this process has.
+void AddOwn(const ReportData& data, OrderedJson* json) {
+  OrderedJson dtypes = OrderedJson::array();
+  for (const DtypeRow& row : data.dtypes)
+    dtypes.push_back({{"dtype", PrecisionName(row.precision)},
+                      {"weight_bytes", row.weight_bytes},
+                      {"prefill_tokens_per_second", row.prefill_tokens_per_second},
+                      {"decode_tokens_per_second", row.decode_tokens_per_second},
+                      {"verify", ToJson(row.verify)}});
+  json->update({{"load", ToJson(data.load)},
+                {"dtypes", dtypes},
+                {"latency", OrderedJson(ToJson(data.latency))},
+                {"eager_beside_compiled", OrderedJson(ToJson(data.modes))},
+                {"speedup", data.comparison.ratios},
+                {"fp32_beside_target", ToJson(data.comparison)}});
+}
+
 }  // namespace
 
 OrderedJson ToJson(const ReportData& data) {
@@ -145,39 +185,33 @@ OrderedJson ToJson(const ReportData& data) {
   OrderedJson prefix = OrderedJson::array();
   for (const auto& [token, id] : data.prefix) prefix.push_back({{"token", token}, {"id", id}});
   for (const GenerationPair& pair : data.generation) generation.push_back(ToJson(pair));
-  OrderedJson dtypes = OrderedJson::array();
-  for (const DtypeRow& row : data.dtypes)
-    dtypes.push_back({{"dtype", PrecisionName(row.precision)},
-                      {"weight_bytes", row.weight_bytes},
-                      {"prefill_tokens_per_second", row.prefill_tokens_per_second},
-                      {"decode_tokens_per_second", row.decode_tokens_per_second},
-                      {"verify", ToJson(row.verify)}});
-  return {{"model", data.options.model},
-          {"name", data.identity.name},
-          {"license", data.identity.license.empty() ? OrderedJson(nullptr)
-                                                    : OrderedJson(data.identity.license)},
-          {"prefix", {{"rule", data.prefix_rule}, {"tokens", prefix}}},
-          {"date", data.date},
-          {"seconds", data.seconds},
-          {"mode", VerifyModeName(data.options.mode)},
-          {"prompts",
-           data.options.prompts.empty() ? OrderedJson(nullptr) : OrderedJson(data.options.prompts)},
-          {"target", data.target_name()},
-          {"machine", ToJson(data.machine)},
-          {"config", ToJson(data.config)},
-          {"parameters", parameters},
-          {"weights", ToJson(data.weights)},
-          {"weight_rounding_rms", data.weight_rounding},
-          {"load", ToJson(data.load)},
-          {"generation", generation},
-          {"verify", ToJson(data.verify)},
-          {"dtypes", dtypes},
-          {"latency", OrderedJson(ToJson(data.latency))},
-          {"eager_beside_compiled", OrderedJson(ToJson(data.modes))},
-          {"speedup", data.comparison.ratios},
-          {"fp32_beside_target", ToJson(data.comparison)},
-          {"verdict", VerdictName(data.verdict())},
-          {"errors", ToJson(data.errors)}};
+  OrderedJson json = {
+      {"model", data.options.model},
+      {"name", data.identity.name},
+      {"license",
+       data.identity.license.empty() ? OrderedJson(nullptr) : OrderedJson(data.identity.license)},
+      {"prefix", {{"rule", data.prefix_rule}, {"tokens", prefix}}},
+      {"date", data.date},
+      {"seconds", data.seconds},
+      {"mode", VerifyModeName(data.options.mode)},
+      {"prompts",
+       data.options.prompts.empty() ? OrderedJson(nullptr) : OrderedJson(data.options.prompts)},
+      {"target", data.target_name()},
+      {"machine", ToJson(data.machine)},
+      {"config", ToJson(data.config)},
+      {"parameters", parameters},
+      {"weights", ToJson(data.weights)},
+      {"weight_rounding_rms", data.weight_rounding},
+      {"generation", generation},
+      {"verify", ToJson(data.verify)},
+      {"verdict", VerdictName(data.verdict())},
+      {"errors", ToJson(data.errors)}};
+  if (data.server) {
+    json["server"] = ToJson(*data.server);
+  } else {
+    AddOwn(data, &json);
+  }
+  return json;
 }
 
 }  // namespace merope

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "report/sections.h"
+#include "verify/numerics.h"
 
 namespace merope {
 namespace {
@@ -121,10 +122,10 @@ std::string_view FormName(const Section& s, std::string_view form) {
 }
 
 // The largest margin that the noise explains: 6 σ, because each of two logits can be wrong by 3 σ
-// in the worst direction. For a bf16 target, σ is the σ of emulated bf16; for others, the measured
-// σ of the target.
+// in the worst direction. For a server and a bf16 target, σ is the σ of the emulated format; for
+// others, the measured σ of the target.
 double Allowed(const ReportData& data) {
-  const double sigma = data.options.target == Precision::kBf16
+  const double sigma = data.server || data.options.target == Precision::kBf16
                            ? data.verify.reference.emulated_sigma
                            : data.errors.sigma;
   return 6 * sigma;
@@ -140,28 +141,29 @@ void WriteDifference(const Section& s, const GenerationPair& pair) {
     return;
   }
   const bool explained = pair.margin <= Allowed(data);
-  out.Add(
-      Note{explained ? Style::kPlain : Style::kFail,
-           Rich(explained ? say("The first {0} tokens are the same. There fp32 prefers {1} to "
-                                "{2} by {3} of a logit, {4} × the error's σ at that "
-                                "place ({5}); in {6} the difference is {7}. It lies within the "
-                                "{8} that bf16 noise allows (6 σ): a near tie, "
-                                "which rounding decides.",
-                                "前 {0} 个 token 完全一致。此处 fp32 对 {1} 的 logit 只比 {2} "
-                                "高 {3}，为该处误差 σ（{5}）的 {4} 倍；{6} 下二者相差 {7}。"
-                                "它在 bf16 噪声允许的 {8}（6 σ）之内：属于近乎平局，由舍入决定。")
-                          : say("The first {0} tokens are the same. There fp32 prefers {1} to "
-                                "{2} by {3} of a logit, {4} × the error's σ at that "
-                                "place ({5}); in {6} the difference is {7}. That is more than "
-                                "the {8} that bf16 noise allows (6 σ): rounding "
-                                "does not explain it.",
-                                "前 {0} 个 token 完全一致。此处 fp32 对 {1} 的 logit 比 {2} 高 "
-                                "{3}，为该处误差 σ（{5}）的 {4} 倍；{6} 下二者相差 {7}。"
-                                "它超过 bf16 噪声允许的 {8}（6 σ）：无法用舍入解释。"),
-                {std::to_string(pair.first_difference), Code(pair.baseline_token),
-                 Code(pair.target_token), Number(pair.margin),
-                 Number(pair.sigma > 0 ? pair.margin / pair.sigma : 0, 2), Number(pair.sigma),
-                 target, Number(pair.target_margin), Number(Allowed(data))})});
+  out.Add(Note{
+      explained ? Style::kPlain : Style::kFail,
+      Rich(explained ? say("The first {0} tokens are the same. There fp32 prefers {1} to "
+                           "{2} by {3} of a logit, {4} × the error's σ at that "
+                           "place ({5}); in {6} the difference is {7}. It lies within the "
+                           "{8} that {9} noise allows (6 σ): a near tie, "
+                           "which rounding decides.",
+                           "前 {0} 个 token 完全一致。此处 fp32 对 {1} 的 logit 只比 {2} "
+                           "高 {3}，为该处误差 σ（{5}）的 {4} 倍；{6} 下二者相差 {7}。"
+                           "它在 {9} 噪声允许的 {8}（6 σ）之内：属于近乎平局，由舍入决定。")
+                     : say("The first {0} tokens are the same. There fp32 prefers {1} to "
+                           "{2} by {3} of a logit, {4} × the error's σ at that "
+                           "place ({5}); in {6} the difference is {7}. That is more than "
+                           "the {8} that {9} noise allows (6 σ): rounding "
+                           "does not explain it.",
+                           "前 {0} 个 token 完全一致。此处 fp32 对 {1} 的 logit 比 {2} 高 "
+                           "{3}，为该处误差 σ（{5}）的 {4} 倍；{6} 下二者相差 {7}。"
+                           "它超过 {9} 噪声允许的 {8}（6 σ）：无法用舍入解释。"),
+           {std::to_string(pair.first_difference), Code(pair.baseline_token),
+            Code(pair.target_token), Number(pair.margin),
+            Number(pair.sigma > 0 ? pair.margin / pair.sigma : 0, 2), Number(pair.sigma), target,
+            pair.target_margin ? Number(*pair.target_margin) : "—", Number(Allowed(data)),
+            NumericsName(data.verify.target_precision, data.verify.target_rounding)})});
 }
 
 void WriteGeneration(const Section& s) {
@@ -214,13 +216,22 @@ void WriteAdaptation(Section s) {
   out.AddHeading(1, say("Adaptation", "适配流程"));
   WriteFiles(s);
   WriteWeightCheck(s);
-  WriteLoad(s);
+  if (data.server) {
+    WriteServerStart(s);
+  } else {
+    WriteLoad(s);
+  }
   WriteGeneration(s);
   out.AddHeading(2, say("Stage C: verification", "Stage C — 精度验证"));
   const VerifyResult& v = data.verify;
+  const std::string compared =
+      data.server
+          ? fmt::format(fmt::runtime(say("the {} most probable tokens", "概率最高的 {} 个 token")),
+                        v.endpoint->probe.top_k)
+          : std::string(say("the full vocabulary", "完整词表"));
   out.AddParagraph(
       say("Two suites, in mode `{0}`: (a) the reference report's 25 prompts, first token, top 20; "
-          "(b) the full vocabulary at {1} "
+          "(b) {4} at {1} "
           "teacher-forced positions of {2} prompts, with confidence intervals. The fp32 baseline "
           "was itself checked against sums in "
           "double precision at {3} positions. Section 5 gives the outcome. The reference report is "
@@ -228,11 +239,11 @@ void WriteAdaptation(Section s) {
           "public adaptation report of Pleias-RAG-350M on an Ascend NPU.",
           "两套测试，模式 `{0}`：（a） 参考报告的 25 个提示词，首个 token，Top-20；（b） {2} "
           "个提示词共 {1} "
-          "个 teacher-forced 位置的完整词表，"
+          "个 teacher-forced 位置（{4}），"
           "附置信区间。fp32 基线本身也在 {3} 个位置上与双精度求和的参考后端核对。结果见第 5 节。"
           "参考报告是指 Pleias-RAG-350M 在昇腾 NPU 上的公开适配报告。"),
       {std::string(VerifyModeName(v.mode)), Thousands(v.positions.positions),
-       Thousands(v.positions.prompts), Thousands(v.reference.positions)});
+       Thousands(v.positions.prompts), Thousands(v.reference.positions), compared});
 }
 
 }  // namespace merope

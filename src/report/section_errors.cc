@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "report/sections.h"
+#include "verify/numerics.h"
 #include "verify/statistics.h"
 
 namespace merope {
@@ -18,6 +19,8 @@ void WriteSources(const Section& s) {
   const ErrorSample& e = data.errors;
   const ReferenceCheck& r = data.verify.reference;
   const bool bf16 = data.options.target == Precision::kBf16;
+  const std::string numerics =
+      NumericsName(data.verify.target_precision, data.verify.target_rounding);
   out.AddHeading(2, say("Sources of error", "误差来源分析"));
   if (e.not_finite > 0)
     out.Add(Note{Style::kFail,
@@ -47,10 +50,13 @@ void WriteSources(const Section& s) {
                                      "{} 与 fp32（中心化 logit 相对 L2）")),
                     data.target_name())},
        {Percent(e.mean_relative_l2, 3)},
-       {bf16 ? say("rounding the inputs of every matrix product, through all layers",
-                   "每个矩阵乘的输入舍入，经所有层累积")
-             : say("the fast path against the double-precision reference",
-                   "快速路径与双精度参考")}});
+       {data.verify.target_rounding != OpRounding::kNone
+            ? say("rounding the result of every op, through all layers",
+                  "每个算子的结果舍入，经所有层累积")
+        : bf16 ? say("rounding the inputs of every matrix product, through all layers",
+                     "每个矩阵乘的输入舍入，经所有层累积")
+               : say("the fast path against the double-precision reference",
+                     "快速路径与双精度参考")}});
   table.rows.push_back({{say("fp32 against the double-precision reference (relative L2)",
                              "fp32 与双精度参考（相对 L2）")},
                         {Number(r.mean_relative_l2)},
@@ -58,7 +64,9 @@ void WriteSources(const Section& s) {
                              "基线自身误差：比较的分辨下限")}});
   if (bf16 && r.emulated_sigma > 0)
     table.rows.push_back(
-        {{say("Target's σ over that of emulated bf16", "目标 σ 与模拟 bf16 的 σ 之比")},
+        {{fmt::format(
+             fmt::runtime(say("Target's σ over that of emulated {}", "目标 σ 与模拟 {} 的 σ 之比")),
+             numerics)},
          {Number(r.target_sigma / r.emulated_sigma)},
          {say("1 means that there is rounding and nothing else", "为 1 表示除舍入外别无误差")}});
   table.rows.push_back({{say("Sampling", "采样")},
@@ -71,13 +79,17 @@ void WriteSize(const Section& s) {
   const auto& [data, say, out] = s;
   const ErrorSample& e = data.errors;
   out.AddHeading(2, say("How large it is", "误差大小"));
+  const std::string logits =
+      say.chinese() ? (data.server ? "概率最高的" : "全部")
+                    : fmt::format(fmt::runtime(data.server ? "the {} largest" : "all {}"),
+                                  Thousands(e.vocab_size));
   out.AddParagraph(
-      say("Over {0} positions of the 25 prompts and all {1} logits of each, the error of a logit "
+      say("Over {0} positions of the 25 prompts and {9} logits of each, the error of a logit "
           "(both rows centred) has σ = **{2}**, where "
           "the logits themselves spread with σ = {3}: {4} in the mean, {5} at the worst position. "
           "To second order an error d costs "
           "KL ≈ ½ Var_p(d); that predicts {6} nat, and {7} was measured (worst position {8}).",
-          "在 25 个提示词的 {0} 个位置、每个位置全部 {1} 个 logit 上，（两侧中心化后）logit 误差的 "
+          "在 25 个提示词的 {0} 个位置、每个位置{9} {1} 个 logit 上，（两侧中心化后）logit 误差的 "
           "σ "
           "= **{2}**，而 logit 自身的 σ = {3}："
           "相对误差均值 {4}，最差位置 {5}。按二阶近似，误差 d 的代价为 KL ≈ ½ Var_p（d），预测为 "
@@ -85,7 +97,7 @@ void WriteSize(const Section& s) {
           "nat，实测 {7}（最差位置 {8}）。"),
       {Thousands(e.positions), Thousands(e.vocab_size), Number(e.sigma), Number(e.logit_sigma),
        Percent(e.mean_relative_l2, 3), Percent(e.max_relative_l2, 3), Number(e.mean_kl_predicted),
-       Number(e.mean_kl), Number(e.max_kl)});
+       Number(e.mean_kl), Number(e.max_kl), logits});
   if (e.sigma == 0) return;
   Plot plot{.id = "error-histogram",
             .title = std::string(say("Logit errors over their σ", "logit 误差分布（以 σ 为单位）")),
@@ -127,13 +139,14 @@ void WriteFlips(const Section& s) {
       say("A flip is a position where the target's most probable token is another than fp32's. "
           "Rounding can only cause one where fp32's two "
           "largest logits lie close together. In suite (b), {0} of {1} positions flip, where noise "
-          "of bf16's size should flip {2}; {3} "
+          "of {4}'s size should flip {2}; {3} "
           "of them have a margin beyond 6 σ_b and would need another explanation.",
           "翻转指目标的 Top-1 与 fp32 不同的位置。只有当 fp32 最大的两个 logit "
           "十分接近时，舍入才可能造成翻转。套件 (b) 的 {1} 个位置中有 {0} 个"
-          "翻转，而 bf16 量级的噪声预期造成 {2} 个；其中 {3} 个的间隔超过 6 σ_b，需要另作解释。"),
+          "翻转，而 {4} 量级的噪声预期造成 {2} 个；其中 {3} 个的间隔超过 6 σ_b，需要另作解释。"),
       {Thousands(std::ssize(p.flips)), Thousands(p.positions), Fixed(p.expected_flips, 1),
-       Thousands(unexplained)});
+       Thousands(unexplained),
+       NumericsName(data.verify.target_precision, data.verify.target_rounding)});
   if (e.sigma > 0) {
     Plot plot{
         .id = "margins",
@@ -263,16 +276,18 @@ void WriteCosine(const Section& s) {
           "at that angle differ by at least "
           "√(1 − cos²) of the first. The mean cosine of suite (a), {0}, gives 1 − cos = {1}, and "
           "yet a relative error of at least **{2}**; "
-          "for the worst prompt, {3}. Measured directly over every position and the full "
-          "vocabulary, ‖q − p‖ / ‖p‖ is {4} in the mean and "
+          "for the worst prompt, {3}. Measured directly over every position and {6}, ‖q − p‖ / ‖p‖ "
+          "is {4} in the mean and "
           "{5} at worst.",
           "误差较小时 1 − cos θ ≈ θ²/2，是误差的二次方。夹角为 θ "
           "的两个向量，无论长度如何，其差至少是前者的 √（1 − cos²）。套件 (a) 的平均余弦 {0} 对应 "
           "1 − cos = {1}，而相对误差却至少为 **{2}**；最差的提示词为 "
-          "{3}。在全部位置和完整词表上直接测量，‖q − p‖ / ‖p‖ 均值为 {4}，最差 {5}。"),
+          "{3}。在全部位置和{6}上直接测量，‖q − p‖ / ‖p‖ 均值为 {4}，最差 {5}。"),
       {Fixed(t.cosine, 6), Percent(t.one_minus_cosine, 4), Percent(bound),
        Percent(std::sqrt(std::max(0.0, 1 - worst * worst))), Percent(e.mean_probability_l2),
-       Percent(e.max_probability_l2)});
+       Percent(e.max_probability_l2),
+       std::string(data.server ? say("the listed tokens", "列出的 token")
+                               : say("the full vocabulary", "完整词表"))});
 }
 
 void WriteEvidence(const Section& s) {
@@ -319,7 +334,7 @@ void WriteCriteria(const Section& s) {
     return fmt::format("{} / {}", std::ranges::count(gates, Verdict::kPass, &GateResult::verdict),
                        gates.size());
   };
-  out.Add(Table{
+  Table table{
       "",
       {{std::string(say("Suite", "套件"))},
        {std::string(say("Gates passed", "通过门限")), Align::kRight},
@@ -332,7 +347,11 @@ void WriteCriteria(const Section& s) {
         {Badge(v.positions.verdict)}},
        {{say("fp32 baseline against the double-precision reference", "fp32 基线与双精度参考")},
         {"—"},
-        {Badge(v.reference.verdict)}}}});
+        {Badge(v.reference.verdict)}}}};
+  if (v.endpoint)
+    table.rows.push_back(
+        {{say("probe of the server", "服务探测")}, {"—"}, {Badge(v.endpoint->verdict)}});
+  out.Add(std::move(table));
 }
 
 }  // namespace

@@ -136,6 +136,7 @@ void WriteKvCache(const Section& s) {
                                               "{} token 请求的最大并发")),
                              Thousands(request))},
                 {Thousands(tokens / request)}}};
+  if (data.server) rows.resize(4);  // this machine does not hold the server's cache
   out.Add(Facts(say, std::move(rows)));
 }
 
@@ -150,18 +151,26 @@ void WriteIntroduction(Section s) {
       say("**{0}** is a causal language model of {1} parameters ({2}) on the `{3}` "
           "architecture: {4} layers of width {5}, "
           "{6} query heads over {7} key/value heads, rotary position embeddings, a vocabulary of "
-          "{8} tokens and a context of {9}. "
-          "Everything in this report was read from the checkpoint or measured in the run that "
-          "wrote it.",
+          "{8} tokens and a context of {9}. {10}",
           "**{0}** 是一个 {1} 参数（{2}）的因果语言模型，采用 `{3}` 架构：{4} 层，隐藏维度 "
           "{5}，{6} "
           "个 query 头共享 {7} 个 "
-          "key/value 头，RoPE 旋转位置编码，词表 {8}，上下文 "
-          "{9}。本报告中的所有内容均读自模型文件，或由生成本报告的这次运行实测得到。"),
+          "key/value 头，RoPE 旋转位置编码，词表 {8}，上下文 {9}。{10}"),
       {data.identity.name, Thousands(total), Compact(total),
        std::string(ArchitectureName(c.architecture)), std::to_string(c.num_layers),
        Thousands(c.hidden_size), std::to_string(c.num_heads), std::to_string(c.num_kv_heads),
-       Thousands(c.vocab_size), Thousands(c.max_position_embeddings)});
+       Thousands(c.vocab_size), Thousands(c.max_position_embeddings),
+       std::string(
+           data.server
+               ? say("Everything in this report was read from the checkpoint, said by the server "
+                     "or "
+                     "by the file of `--environment`, or measured in the run that wrote it.",
+                     "本报告中的所有内容均读自模型文件，由服务端或 `--environment` "
+                     "文件说明，或由生成本报告的这次运行实测得到。")
+               : say("Everything in this report was read from the checkpoint or measured in the "
+                     "run "
+                     "that wrote it.",
+                     "本报告中的所有内容均读自模型文件，或由生成本报告的这次运行实测得到。"))});
   std::string eos;
   for (const int32_t id : c.eos_token_ids) eos += fmt::format("{}{}", eos.empty() ? "" : ", ", id);
   if (!c.eos_source.empty()) eos += fmt::format(" ({})", c.eos_source);
@@ -187,27 +196,33 @@ void WriteEnvironment(Section s) {
   const auto& [data, say, out] = s;
   const Machine& m = data.machine;
   out.AddHeading(1, say("Environment", "环境信息"));
-  out.AddHeading(2, say("Hardware", "硬件"));
+  if (data.server) WriteServerEnvironment(s);
+  out.AddHeading(2, data.server ? say("The fp32 reference: hardware", "fp32 参考：硬件")
+                                : say("Hardware", "硬件"));
   std::string flags;
   for (const std::string& name : m.instruction_sets) flags += (flags.empty() ? "" : " ") + name;
   const std::string cpus =
       fmt::format(fmt::runtime(say("{} logical, {} cores used", "{} 个逻辑核，使用 {} 个核心")),
-                  m.logical_cpus, data.latency.threads);
-  out.Add(
-      Facts(say, {{{say("CPU", "CPU")}, {m.cpu}},
-                  {{say("Architecture", "架构")}, {m.architecture}},
-                  {{say("CPUs", "核心数")}, {cpus}},
-                  {{say("SIMD extensions", "SIMD 扩展")}, {Code(flags)}},
-                  {{say("In use (back end)", "实际使用（后端）")}, {data.load.backend}},
-                  {{say("L2 cache a core, L3 cache", "每核 L2，L3 缓存")},
-                   {fmt::format("{}, {}", Size(m.l2_bytes), Size(m.l3_bytes))}},
-                  {{say("Memory, available at the start", "内存，启动时可用")},
-                   {fmt::format("{}, {}", Size(m.memory_total), Size(m.memory_available))}},
-                  {{say("Memory limit (cgroup)", "内存限制（cgroup）")},
-                   {m.memory_limit > 0 ? Run(Size(m.memory_limit)) : Run(say("none", "无"))}},
-                  {{say("Memory read bandwidth, median of the probes", "内存读带宽（探测中位数）")},
-                   {Rate(data.latency.cases.front().bandwidth.p50)}}}));
-  out.AddHeading(2, say("Software", "软件栈"));
+                  m.logical_cpus, data.verify.threads);
+  Rows hardware = {{{say("CPU", "CPU")}, {m.cpu}},
+                   {{say("Architecture", "架构")}, {m.architecture}},
+                   {{say("CPUs", "核心数")}, {cpus}},
+                   {{say("SIMD extensions", "SIMD 扩展")}, {Code(flags)}},
+                   {{say("In use (back end)", "实际使用（后端）")},
+                    {data.server ? data.verify.baseline : data.load.backend}},
+                   {{say("L2 cache a core, L3 cache", "每核 L2，L3 缓存")},
+                    {fmt::format("{}, {}", Size(m.l2_bytes), Size(m.l3_bytes))}},
+                   {{say("Memory, available at the start", "内存，启动时可用")},
+                    {fmt::format("{}, {}", Size(m.memory_total), Size(m.memory_available))}},
+                   {{say("Memory limit (cgroup)", "内存限制（cgroup）")},
+                    {m.memory_limit > 0 ? Run(Size(m.memory_limit)) : Run(say("none", "无"))}}};
+  if (!data.server)
+    hardware.push_back(
+        {{say("Memory read bandwidth, median of the probes", "内存读带宽（探测中位数）")},
+         {Rate(data.latency.cases.front().bandwidth.p50)}});
+  out.Add(Facts(say, std::move(hardware)));
+  out.AddHeading(2, data.server ? say("The fp32 reference: software", "fp32 参考：软件栈")
+                                : say("Software", "软件栈"));
   out.Add(Facts(say, {{{say("Operating system", "操作系统")}, {m.os}},
                       {{say("Kernel", "内核")}, {m.kernel}},
                       {{say("C library", "C 运行库")}, {m.libc}},

@@ -231,6 +231,10 @@ void WriteSpeedSummary(const Section& s) {
 }  // namespace
 
 void WritePerformance(Section s) {
+  if (s.data.server) {
+    WriteServerPerformance(s);
+    return;
+  }
   s.out.AddHeading(1, s.say("Performance", "性能基准测试"));
   WriteConditions(s);
   WriteGrid(s);

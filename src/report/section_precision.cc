@@ -5,6 +5,7 @@
 #include "report/sections.h"
 #include "verify/kinds.h"
 #include "verify/next_step.h"
+#include "verify/numerics.h"
 #include "verify/statistics.h"
 
 namespace merope {
@@ -13,6 +14,25 @@ namespace {
 template <class Kind>
 std::string Label(const Words& say, const Kind& kind) {
   return std::string(say(kind.english, kind.chinese));
+}
+
+// The target's arithmetic, and whether the server's software told it.
+std::string TargetArithmetic(const Section& s) {
+  const auto& [data, say, out] = s;
+  if (!data.server) return std::string(data.target_name());
+  const EndpointResult& endpoint = *data.verify.endpoint;
+  return endpoint.numerics +
+         std::string(endpoint.numerics_assumed ? say(" (assumed)", "（假定）") : "");
+}
+
+// What suite (b) reads of the target.
+std::string Compared(const Section& s) {
+  const auto& [data, say, out] = s;
+  if (!data.server)
+    return std::string(say("all logits at every position", "每个位置的全部 logits"));
+  return fmt::format(fmt::runtime(say("logprobs of the {} most probable tokens at every position",
+                                      "每个位置概率最高的 {} 个 token 的 logprob")),
+                     data.verify.endpoint->probe.top_k);
 }
 
 void WriteMethod(const Section& s) {
@@ -28,17 +48,26 @@ void WriteMethod(const Section& s) {
                  {std::string(say("Baseline", "基线"))},
                  {std::string(say("Target", "测试对象"))}},
                 {{{say("Back end", "后端")}, {v.baseline}, {v.target}},
-                 {{say("Arithmetic", "数据类型")}, {"fp32"}, {std::string(data.target_name())}},
+                 {{say("Arithmetic", "数据类型")}, {"fp32"}, {TargetArithmetic(s)}},
                  {{say("Decoding", "采样方式")}, {forced}, {forced}},
                  {{say("Rate, with all logits", "速度（含全部 logits）")},
                   {speed(v.baseline_tokens_per_second)},
-                  {speed(v.target_tokens_per_second)}},
+                  {data.server ? "—" : speed(v.target_tokens_per_second)}},
                  {{say("(a) compared", "(a) 对比内容")},
                   {say("first token, 20 most probable", "首个 token，概率最高的 20 个")},
                   {say("the same tokens' probabilities", "同一批 token 的概率")}},
                  {{say("(b) compared", "(b) 对比内容")},
                   {say("all logits at every position", "每个位置的全部 logits")},
-                  {say("all logits at every position", "每个位置的全部 logits")}}}});
+                  {Compared(s)}}}});
+  if (data.server)
+    out.AddParagraph(
+        say("Nothing is renormalised: the unlisted mass counts as one token, so that KL and TV are "
+            "lower bounds. TV has an upper bound, too, and the verdict stands on it, on margins "
+            "and on flips. A generated token is the server's own, so that both models read the "
+            "same tokens at every position.",
+            "不做重新归一化：未列出的概率质量计为一个 token，因此 KL 与 TV 为下界；TV "
+            "另有上界，判定依据上界、间隔与翻转。生成的 token "
+            "取自服务端，因此两侧在每个位置读取相同的 token。"));
 }
 
 void WriteFirstTokens(const Section& s) {
@@ -129,7 +158,10 @@ void WriteAggregates(const Section& s) {
 void WritePositions(const Section& s) {
   const auto& [data, say, out] = s;
   const PositionSuite& p = data.verify.positions;
-  out.AddHeading(2, say("(b) Every position, full vocabulary", "(b) 全部位置，完整词表"));
+  out.AddHeading(
+      2, data.server
+             ? say("(b) Every position, most probable tokens", "(b) 全部位置，最可能的 token")
+             : say("(b) Every position, full vocabulary", "(b) 全部位置，完整词表"));
   out.AddParagraph(
       say("{0} positions of {1} prompts. Intervals are 95 %, from {2} bootstrap draws of whole "
           "prompts, because positions of "
@@ -253,33 +285,39 @@ void WriteKinds(const Section& s) {
 void WriteReference(const Section& s) {
   const auto& [data, say, out] = s;
   const ReferenceCheck& r = data.verify.reference;
-  out.AddHeading(
-      2, say("The baseline itself, and bf16's own noise", "基线自身的核对与 bf16 自身噪声"));
+  // Beside an fp32 target, the reference back end emulates bf16.
+  const std::string numerics =
+      data.verify.target_precision == Precision::kFp32
+          ? "bf16"
+          : NumericsName(data.verify.target_precision, data.verify.target_rounding);
+  out.AddHeading(2, fmt::format(fmt::runtime(say("The baseline itself, and {}'s own noise",
+                                                 "基线自身的核对与 {} 自身噪声")),
+                                numerics));
   out.AddParagraph(
       say("The fast fp32 path was compared with plain loops that sum in double precision, at {0} "
           "positions: relative L2 error of the "
           "centred logits {1} in the mean, {2} at worst; {3} top-1 differences beyond what that "
-          "error explains. The same plain "
-          "loops with every product's inputs rounded to bf16 show what bf16 must cost, whoever "
-          "computes it:",
+          "error explains. The same plain loops with the roundings of {4} show what {4} must cost, "
+          "whoever computes it:",
           "快速 fp32 路径与双精度求和的朴素循环在 {0} 个位置上比较：中心化 logit 的相对 L2 "
           "误差均值 "
           "{1}，最差 {2}；超出该误差解释范围的 "
-          "Top-1 差异 {3} 处。同样的朴素循环把每个乘积的输入舍入为 bf16，给出 bf16 "
-          "不可避免的代价："),
+          "Top-1 差异 {3} 处。同样的朴素循环按 {4} 舍入，给出 {4} 不可避免的代价："),
       {Thousands(r.positions), Number(r.mean_relative_l2), Number(r.max_relative_l2),
-       Thousands(r.top1_differences)});
+       Thousands(r.top1_differences), numerics});
   const std::string target(data.target_name());
-  out.Add(Table{"",
-                {{std::string(say("On the same positions", "相同位置上"))},
-                 {std::string(say("σ of the logit error", "logit 误差 σ")), Align::kRight},
-                 {std::string(say("KL, mean (nat)", "KL 均值（nat）")), Align::kRight}},
-                {{{say("bf16, emulated by the reference", "参考后端模拟的 bf16")},
-                  {Number(r.emulated_sigma)},
-                  {Number(r.emulated_kl)}},
-                 {{fmt::format(fmt::runtime(say("{}, as run", "实际运行的 {}")), target)},
-                  {Number(r.target_sigma)},
-                  {Number(r.target_kl)}}}});
+  out.Add(
+      Table{"",
+            {{std::string(say("On the same positions", "相同位置上"))},
+             {std::string(say("σ of the logit error", "logit 误差 σ")), Align::kRight},
+             {std::string(say("KL, mean (nat)", "KL 均值（nat）")), Align::kRight}},
+            {{{fmt::format(fmt::runtime(say("{}, emulated by the reference", "参考后端模拟的 {}")),
+                           numerics)},
+              {Number(r.emulated_sigma)},
+              {Number(r.emulated_kl)}},
+             {{fmt::format(fmt::runtime(say("{}, as run", "实际运行的 {}")), target)},
+              {Number(r.target_sigma)},
+              {Number(r.target_kl)}}}});
 }
 
 // A table of all dtypes, one row per dtype.
@@ -333,6 +371,7 @@ void WritePrecision(Section s) {
   WriteKinds(s);
   WriteReference(s);
   WriteDtypes(s);
+  if (data.server) WriteServerStability(s);
 }
 
 }  // namespace merope

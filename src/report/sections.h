@@ -23,7 +23,14 @@ void WritePrecision(Section section);     // 5
 void WritePerformance(Section section);   // 6
 void WriteErrors(Section section);        // 7
 void WriteUsage(Section section);         // 8, 9: usage, licence
+// Parts of 2, 4, 5 and all of 6, if the subject is a server.
+void WriteServerEnvironment(Section section);
+void WriteServerStart(Section section);
+void WriteServerStability(Section section);
+void WriteServerPerformance(Section section);
 
 Document BuildReport(const ReportData& data, Language language);
+// The summary, and sections 5 and 7 alone.
+Document BuildVerificationReport(const ReportData& data, Language language);
 
 }  // namespace merope

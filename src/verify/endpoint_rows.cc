@@ -1,16 +1,12 @@
 #include "verify/endpoint_rows.h"
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
 #include <map>
-#include <mutex>
-#include <new>
-#include <optional>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
+
+#include "endpoint/ask_all.h"
+#include "verify/top_row.h"
 
 namespace merope {
 namespace {
@@ -77,54 +73,6 @@ class AnswerRows : public LogitSource {
   std::map<std::string, Kept> kept_;
 };
 
-// Checks that a row is one of the vocabulary's, with probabilities.
-Status CheckRow(const TopTokens& row, int64_t vocab, const std::string& where) {
-  constexpr double kSlack = 1e-3;  // logprobs are rounded
-  double mass = 0;
-  for (size_t i = 0; i < row.ids.size(); ++i) {
-    if (row.ids[i] >= vocab)
-      return Err("{}: expected token ids from 0 to {}, found {}", where, vocab - 1, row.ids[i]);
-    mass += std::exp(static_cast<double>(row.logprobs[i]));
-  }
-  if (!(mass <= 1 + kSlack))
-    return Err("{}: expected logarithms of probabilities of at most 1 together, found {:.6g}",
-               where, mass);
-  return {};
-}
-
-// Runs work(i) for i in [0, n) on up to `width` threads, each with a client of its own. Returns the
-// first error.
-Status RunConcurrently(const Endpoint& endpoint, int64_t n, int64_t width,
-                       const std::function<Status(Endpoint&, int64_t)>& work) {
-  std::atomic<int64_t> next = 0;
-  std::atomic<bool> failed = false;
-  std::mutex mutex;
-  std::optional<Error> error;
-  const auto run = [&] {
-    Status status;
-    try {
-      Endpoint client = endpoint.Again();
-      for (int64_t i = next++; i < n && !failed && status; i = next++) status = work(client, i);
-    } catch (const std::bad_alloc&) {
-      status = Err("{}: expected memory for an answer, found none", endpoint.facts().url);
-    }
-    if (status || failed.exchange(true)) return;
-    const std::scoped_lock lock(mutex);
-    error = status.error();
-  };
-  {
-    std::vector<std::jthread> threads;
-    try {
-      for (int64_t i = 0; i < std::min(n, width); ++i) threads.emplace_back(run);
-    } catch (const std::system_error&) {
-      failed = true;  // the threads that exist end soon
-      throw;
-    }
-  }
-  if (error) return std::unexpected(*error);
-  return {};
-}
-
 }  // namespace
 
 int64_t TokensToAsk(const EndpointAsk& ask, const std::vector<VerifyPrompt>& prompts) {
@@ -134,26 +82,23 @@ int64_t TokensToAsk(const EndpointAsk& ask, const std::vector<VerifyPrompt>& pro
   return total;
 }
 
-Result<std::unique_ptr<LogitSource>> AskEndpoint(
-    Endpoint& endpoint, const EndpointAsk& ask, int64_t vocab, std::vector<VerifyPrompt>* prompts,
+Result<std::vector<CompletionAnswer>> AskPrompts(
+    const Endpoint& endpoint, const EndpointAsk& ask, std::vector<VerifyPrompt>* prompts,
     const std::function<void(int64_t done, int64_t total)>& progress) {
-  const ServerFacts& facts = endpoint.facts();
-  const int64_t n = std::ssize(*prompts);
-  std::vector<CompletionAnswer> answers(prompts->size());
-  std::mutex mutex;
-  int64_t done = 0;
-  TRY(RunConcurrently(endpoint, n, ask.concurrency, [&](Endpoint& client, int64_t i) -> Status {
-    VerifyPrompt& prompt = (*prompts)[static_cast<size_t>(i)];
+  std::vector<CompletionQuery> queries;
+  for (VerifyPrompt& prompt : *prompts) {
     prompt.ids.resize(AskedLength(ask, prompt));
-    CompletionQuery query{
-        .ids = prompt.ids, .max_tokens = ask.generate, .logprobs = ask.top_k, .ignore_eos = true};
+    CompletionQuery& query = queries.emplace_back(CompletionQuery{
+        .ids = prompt.ids, .max_tokens = ask.generate, .logprobs = ask.top_k, .ignore_eos = true});
     if (ask.prompt_rows && prompt.ids.size() > 1) query.prompt_logprobs = ask.top_k;
-    TRY_ASSIGN(answers[static_cast<size_t>(i)], client.Complete(query));
-    const std::scoped_lock lock(mutex);
-    progress(++done, n);
-    return {};
-  }));
+  }
+  return AskAll(endpoint, queries, ask.concurrency, progress);
+}
 
+Result<std::unique_ptr<LogitSource>> RowsOfAnswers(const ServerFacts& facts, const EndpointAsk& ask,
+                                                   int64_t vocab,
+                                                   std::vector<CompletionAnswer> answers,
+                                                   std::vector<VerifyPrompt>* prompts) {
   auto source = std::make_unique<AnswerRows>(
       fmt::format("{} at {}, model {}", facts.software.empty() ? "server" : facts.software,
                   facts.url, facts.model),
@@ -182,7 +127,8 @@ Result<std::unique_ptr<LogitSource>> AskEndpoint(
     std::vector<TopTokens> rows = std::move(answer.prompt_top);
     std::ranges::move(answer.top, std::back_inserter(rows));
     for (size_t r = 0; r < rows.size(); ++r) {
-      TRY(CheckRow(rows[r], vocab, where));
+      if (const auto fault = FindFault(rows[r].ids, rows[r].logprobs, vocab))
+        return Err("{}: row {}: {}", where, r, fault->message);
       if (std::ssize(rows[r].ids) < ask.top_k)
         return Err("{}: row {}: expected {} tokens, found {}", where, r, ask.top_k,
                    rows[r].ids.size());

@@ -1,5 +1,5 @@
 // Asks an endpoint for the prompts of the suite, and makes a LogitSource of its answers. Called by
-// the suite, on its thread; several requests run at the same time, each on a thread of its own.
+// the suite, on its thread.
 #pragma once
 
 #include <cstdint>
@@ -25,12 +25,18 @@ struct EndpointAsk {
 // The tokens that the requests take: those of the prompts and those to generate.
 int64_t TokensToAsk(const EndpointAsk& ask, const std::vector<VerifyPrompt>& prompts);
 
-// Sends each prompt as token ids. Appends the generated tokens to the ids of the prompt, so that
-// every row is compared after the same tokens. The source gives rows of the top_k most probable
-// tokens, from prompt.first on. Errors: those of the endpoint; an answer without logprobs by token
-// id; ids outside the vocabulary. progress counts prompts.
-Result<std::unique_ptr<LogitSource>> AskEndpoint(
-    Endpoint& endpoint, const EndpointAsk& ask, int64_t vocab, std::vector<VerifyPrompt>* prompts,
+// Sends each prompt as token ids, cut so that its generation fits the context. Returns the answers
+// in the order of the prompts. progress counts prompts. Errors: those of the endpoint.
+Result<std::vector<CompletionAnswer>> AskPrompts(
+    const Endpoint& endpoint, const EndpointAsk& ask, std::vector<VerifyPrompt>* prompts,
     const std::function<void(int64_t done, int64_t total)>& progress);
+
+// Appends the generated tokens to the ids of the prompts that AskPrompts sent, so that every row is
+// compared after the same tokens. The source gives rows of the top_k most probable tokens, from
+// prompt.first on. Errors: an answer without logprobs by token id; ids outside the vocabulary.
+Result<std::unique_ptr<LogitSource>> RowsOfAnswers(const ServerFacts& facts, const EndpointAsk& ask,
+                                                   int64_t vocab,
+                                                   std::vector<CompletionAnswer> answers,
+                                                   std::vector<VerifyPrompt>* prompts);
 
 }  // namespace merope

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "endpoint/answers_file.h"
 #include "engine/load.h"
 #include "prompt/encode_prompt.h"
 
@@ -18,11 +19,36 @@ int64_t Generated(VerifyMode mode) { return mode == VerifyMode::kQuick ? 16 : 64
 
 }  // namespace
 
-Result<EndpointTarget> ProbeTarget(Endpoint endpoint, const TargetChoices& choices,
+Result<TargetServers> OpenServers(const TargetRequest& request) {
+  EndpointOptions options = request.endpoint;
+  if (!request.eager_url.empty()) TRY(CheckServerUrl("endpoint-eager", request.eager_url));
+  if (!request.answers.empty()) {
+    TRY_ASSIGN(options.answers, AnswersFile::Open(request.answers));
+  }
+  TRY_ASSIGN(Endpoint endpoint, Endpoint::Open(options));
+  TargetServers servers{.endpoint = std::move(endpoint)};
+  if (!request.eager_url.empty()) {
+    options.url = request.eager_url;
+    options.label = "second ";
+    TRY_ASSIGN(servers.eager, Endpoint::Open(options));
+  }
+  return servers;
+}
+
+Result<EndpointTarget> ProbeTarget(TargetServers servers, const TargetRequest& request,
                                    const Checkpoint& checkpoint, const Tokenizer& tokenizer,
                                    VerifyMode mode,
                                    const std::function<void(int64_t, int64_t)>& progress) {
-  EndpointTarget target{.endpoint = std::move(endpoint), .probe = {}, .ask = {}, .numerics = {}};
+  EndpointTarget target{.endpoint = std::move(servers.endpoint),
+                        .probe = {},
+                        .ask = {},
+                        .numerics = {},
+                        .stability = request.stability,
+                        .eager = std::move(servers.eager)};
+  TargetChoices choices = request.choices;
+  if (!request.numerics.empty()) {
+    TRY_ASSIGN(choices.numerics, ParseNumerics(request.numerics));
+  }
   const ServerFacts& facts = target.endpoint.facts();
   const bool llamacpp = facts.software.starts_with("llama.cpp");
   if (choices.numerics) {

@@ -12,10 +12,10 @@
 #include "endpoint/endpoint.h"
 #include "endpoint/probe.h"
 #include "text/tokenizer.h"
+#include "verify/endpoint_result.h"
 #include "verify/endpoint_rows.h"
 #include "verify/numerics.h"
 #include "verify/prompts.h"
-#include "verify/result.h"
 
 namespace merope {
 
@@ -25,6 +25,11 @@ struct EndpointTarget {
   EndpointAsk ask;
   Numerics numerics;
   bool numerics_assumed = false;  // the server's software does not tell them
+  bool stability = false;         // whether to ask in several conditions (stability.h)
+  // A second server of the device, which runs the model without compilation; or none.
+  std::optional<Endpoint> eager = {};
+  // Told, before the suite asks, what it will ask for: one line for people. May be empty.
+  std::function<void(const std::string& line)> say = {};
 };
 
 struct TargetChoices {
@@ -35,10 +40,27 @@ struct TargetChoices {
 };
 inline constexpr int64_t kMaxGenerate = 4096, kMaxTopLogprobs = 1'000'000, kMaxConcurrency = 256;
 
-// Probes the opened endpoint. Numerics by the server's software: vLLM rounds every op to bf16;
-// llama.cpp computes a quantized GGUF with integer activations, and other files with products in 16
-// bits. progress: the phase "probing the endpoint".
-Result<EndpointTarget> ProbeTarget(Endpoint endpoint, const TargetChoices& choices,
+// The servers, as the user named them.
+struct TargetRequest {
+  EndpointOptions endpoint = {.url = {}};  // url empty: no server
+  std::string eager_url = {};  // of a second server, which gets the same options; empty: none
+  std::string answers = {};    // a file that keeps the answers of both; empty: none
+  std::string numerics = {};   // as ParseNumerics reads it; empty: those of `choices`
+  TargetChoices choices = {};
+  bool stability = false;
+
+  bool given() const { return !endpoint.url.empty(); }
+};
+struct TargetServers {
+  Endpoint endpoint;
+  std::optional<Endpoint> eager = {};
+};
+Result<TargetServers> OpenServers(const TargetRequest& request);
+
+// Probes the first of the opened servers. Numerics by the server's software: vLLM rounds every op
+// to bf16; llama.cpp computes a quantized GGUF with integer activations, and other files with
+// products in 16 bits. progress: the phase "probing the endpoint".
+Result<EndpointTarget> ProbeTarget(TargetServers servers, const TargetRequest& request,
                                    const Checkpoint& checkpoint, const Tokenizer& tokenizer,
                                    VerifyMode mode,
                                    const std::function<void(int64_t, int64_t)>& progress);

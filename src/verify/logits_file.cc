@@ -12,6 +12,7 @@
 #include "checkpoint/safetensors.h"
 #include "checkpoint/safetensors_writer.h"
 #include "verify/metrics.h"
+#include "verify/top_row.h"
 
 namespace merope {
 namespace {
@@ -41,29 +42,13 @@ class FileLogits : public LogitSource {
     TopRows rows{.ids = Read<int32_t>(*ids, begin * k, end * k),
                  .logprobs = Read<float>(*logprobs, begin * k, end * k),
                  .next_logprob = Read<float>(*next, std::min(begin, next_end), next_end)};
-    std::vector<int32_t> sorted;
     for (int64_t i = 0; i < end - begin; ++i) {
       const auto row = [&](const auto& all) {
         return std::span(all).subspan(static_cast<size_t>(i * k), static_cast<size_t>(k));
       };
-      const std::span<const int32_t> row_ids = row(rows.ids);
-      sorted.assign(row_ids.begin(), row_ids.end());
-      std::ranges::sort(sorted);
-      if (sorted.front() < 0 || sorted.back() >= vocab_)
-        return Err("{}: {}: position {}: expected token ids from 0 to {}, found {}", file_.path(),
-                   ids_name, begin + i, vocab_ - 1,
-                   sorted.front() < 0 ? sorted.front() : sorted.back());
-      if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
-        return Err("{}: {}: position {}: expected each token once, found {} again", file_.path(),
-                   ids_name, begin + i, *twice);
-      double mass = 0;
-      for (const float ln : row(rows.logprobs)) mass += std::exp(static_cast<double>(ln));
-      if (!std::ranges::all_of(row(rows.logprobs), IsLogprob) || mass > 1 + kSlack)
-        return Err(
-            "{}: {}: position {}: expected logarithms of probabilities of at most 1 together, "
-            "found "
-            "{:.6g}",
-            file_.path(), logprobs_name, begin + i, mass);
+      if (const auto fault = FindFault(row(rows.ids), row(rows.logprobs), vocab_))
+        return Err("{}: {}: position {}: {}", file_.path(),
+                   fault->of_ids ? ids_name : logprobs_name, begin + i, fault->message);
     }
     if (const auto bad = std::ranges::find_if_not(rows.next_logprob, IsLogprob);
         bad != rows.next_logprob.end())
@@ -90,10 +75,6 @@ class FileLogits : public LogitSource {
   }
 
  private:
-  // The sum of probabilities may exceed 1 by this much, because logprobs are rounded.
-  static constexpr double kSlack = 1e-3;
-  static bool IsLogprob(float ln) { return std::isfinite(ln) && static_cast<double>(ln) <= kSlack; }
-
   Status CheckIds(const VerifyPrompt& prompt, int64_t begin) const {
     TRY_ASSIGN(const TensorView* ids, Require(prompt.id + ".ids", "I32", {std::ssize(prompt.ids)}));
     if (begin == 0 && std::memcmp(ids->bytes.data(), prompt.ids.data(), ids->bytes.size()) != 0)

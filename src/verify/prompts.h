@@ -23,13 +23,13 @@ enum class VerifyMode : uint8_t { kQuick, kDefault, kFull };
 std::string_view VerifyModeName(VerifyMode mode);  // "quick", "default", "full"
 
 struct VerifyPrompt {
-  std::string id;  // unique: "report-01", "prose-fr-3", "rag-7-1"
+  std::string id{};  // unique: "report-01", "prose-fr-3", "rag-7-1"
   // "report", "chat", "prose", "code", "list", "dialogue", "boundary", "long", "sources", "rag",
   // "user"
-  std::string kind;
-  std::string language;  // "en", "zh", …; also "mixed" and "code"
-  std::string text;      // the text of the ids; for a cut prompt, the text up to the cut
-  std::vector<int32_t> ids;
+  std::string kind{};
+  std::string language{};  // "en", "zh", …; also "mixed" and "code"
+  std::string text{};      // the text of the ids; for a cut prompt, the text up to the cut
+  std::vector<int32_t> ids{};
   // The last `generated` of the ids are the target's own greedy continuation (an endpoint's).
   int64_t generated = 0;
   // The first position whose logits are compared: an endpoint may give none for the prompt.

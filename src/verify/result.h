@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "backend/registry.h"
-#include "endpoint/probe.h"
+#include "verify/endpoint_result.h"
 #include "verify/prompts.h"
 #include "verify/verdict.h"
 
@@ -122,18 +122,6 @@ struct ReferenceCheck {
   double gap_factor = 1;  // of the noise model (figures.h)
   double emulated_expected_flips = 0;
   double target_sigma = 0, target_kl = 0;  // of the target, on the same positions
-};
-
-// The server that was the target.
-struct EndpointResult {
-  ServerFacts server;
-  EndpointProbe probe;
-  std::string numerics;
-  bool numerics_assumed = false;
-  int64_t generate = 0;
-  int64_t requests = 0, tokens = 0, repeated_tries = 0;  // without answers from a file
-  Verdict verdict =
-      Verdict::kPass;  // FAIL: the probe has found that the server does something else
 };
 
 struct VerifyResult {

@@ -126,6 +126,37 @@ OrderedJson ToJson(const ReferenceCheck& c) {
           {"target_kl", c.target_kl}};
 }
 
+OrderedJson ToJson(const Stability& s) {
+  return {{"prompts", s.prompts},
+          {"tokens", s.tokens},
+          {"company", s.company},
+          {"lengths", s.lengths},
+          {"conditions", List<StabilityRow>(s.rows,
+                                            [](const StabilityRow& row) -> OrderedJson {
+                                              return {{"key", row.key},
+                                                      {"label", StabilityLabel(row.key)},
+                                                      {"different", row.different},
+                                                      {"prefill_delta", row.prefill_delta},
+                                                      {"decode_delta", row.decode_delta}};
+                                            })},
+          {"most_distinct", s.most_distinct},
+          {"most_distinct_prompt", s.most_distinct_prompt}};
+}
+
+OrderedJson ToJson(const ServerPair& p) {
+  return {{"url", p.second.url},
+          {"software", p.second.software},
+          {"prompts", p.prompts},
+          {"same_texts", p.same_texts},
+          {"positions", p.positions},
+          {"flips", p.flips},
+          {"widest_flip", p.widest_flip},
+          {"sigma", p.sigma},
+          {"max_delta", p.max_delta},
+          {"worst_prompt", p.worst_prompt},
+          {"worst_position", p.worst_position}};
+}
+
 OrderedJson ToJson(const EndpointResult& e) {
   return {{"url", e.server.url},
           {"model", e.server.model},
@@ -146,6 +177,8 @@ OrderedJson ToJson(const EndpointResult& e) {
                                                  {"found", FoundName(f.found)},
                                                  {"detail", f.detail}};
                                        })},
+          {"stability", e.stability ? ToJson(*e.stability) : OrderedJson(nullptr)},
+          {"eager", e.eager ? ToJson(*e.eager) : OrderedJson(nullptr)},
           {"verdict", VerdictName(e.verdict)}};
 }
 

@@ -85,16 +85,11 @@ class Suite {
     result.threads = options_.threads > 0 ? options_.threads : DefaultThreads();
     result.context = checkpoint_.config().max_position_embeddings;
     TRY(CheckVocabulary(checkpoint_));
-    TRY_ASSIGN(prompts_, BuildPrompts(checkpoint_, tokenizer_, options_.mode));
-    if (!options_.prompts.empty())
-      TRY(AddUserPrompts(options_.prompts, tokenizer_, result.context, &prompts_));
+    TRY_ASSIGN(prompts_, SuitePrompts(checkpoint_, tokenizer_, options_.mode, options_.prompts));
     TRY(CheckPrompts());
     std::unique_ptr<LogitSource> baseline, target;
     if (options_.endpoint != nullptr) {
-      TRY_ASSIGN(target, AskEndpoint(options_.endpoint->endpoint, options_.endpoint->ask, vocab_,
-                                     &prompts_, [this](int64_t done, int64_t total) {
-                                       Progress("asking the endpoint", done, total);
-                                     }));
+      TRY_ASSIGN(target, AskEndpoint());
       TRY(CheckPrompts());
     }
     for (const VerifyPrompt& p : prompts_) longest_ = std::max(longest_, std::ssize(p.ids));
@@ -170,6 +165,8 @@ class Suite {
     result.verdict = Worse(result.first_token.verdict, result.positions.verdict);
     if (options_.endpoint != nullptr) {
       result.endpoint = DescribeTarget(*options_.endpoint);
+      result.endpoint->stability = std::move(stability_);
+      result.endpoint->eager = std::move(pair_);
       result.verdict = Worse(result.verdict, result.endpoint->verdict);
     }
     const double n = static_cast<double>(positions_.size());
@@ -193,6 +190,39 @@ class Suite {
       return Err("{}: context: expected at least 2 positions, found {}", checkpoint_.path(),
                  checkpoint_.config().max_position_embeddings);
     return {};
+  }
+
+  // Asks the endpoint, and a second one, for everything; returns the rows of the first.
+  Result<std::unique_ptr<LogitSource>> AskEndpoint() {
+    const EndpointTarget& target = *options_.endpoint;
+    const auto progress = [this](std::string_view phase) {
+      return [this, phase](int64_t done, int64_t total) { Progress(phase, done, total); };
+    };
+    const StabilityPlan plan = PlanStability(target.ask, options_.mode, prompts_);
+    if (target.say) {
+      const ServerFacts& facts = target.endpoint.facts();
+      const int64_t servers = target.eager ? 2 : 1, more = target.stability ? 1 : 0;
+      target.say(fmt::format("{} at {}, model {}: {} requests of {} tokens in all, numerics {}",
+                             facts.software.empty() ? "server" : facts.software, facts.url,
+                             facts.model, servers * std::ssize(prompts_) + more * plan.requests,
+                             servers * TokensToAsk(target.ask, prompts_) + more * plan.tokens,
+                             NumericsName(target.numerics.precision, target.numerics.rounding)));
+    }
+    TRY_ASSIGN(std::vector<CompletionAnswer> answers,
+               AskPrompts(target.endpoint, target.ask, &prompts_, progress("asking the endpoint")));
+    if (target.eager) {
+      TRY_ASSIGN(
+          const std::vector<CompletionAnswer> others,
+          AskPrompts(*target.eager, target.ask, &prompts_, progress("asking the second endpoint")));
+      pair_ = CompareServers(prompts_, answers, others);
+      pair_->second = target.eager->facts();
+    }
+    if (target.stability) {
+      TRY_ASSIGN(stability_,
+                 MeasureStability(target.endpoint, target.ask, plan, progress("stability")));
+    }
+    return RowsOfAnswers(target.endpoint.facts(), target.ask, vocab_, std::move(answers),
+                         &prompts_);
   }
 
   // Refuses a file that lacks a prompt, before the long work begins.
@@ -276,6 +306,9 @@ class Suite {
         const int64_t last = prompts_[prompt].asked() - 1;
         if (begin <= last && last < end && prompt < ReportPrompts().size())
           AddFirstToken(comparers[0], prompts_[prompt], chunks, last - begin);
+        if (options_.listed_row && chunks.target.top && prompt < ReportPrompts().size())
+          for (const int64_t i : todo)
+            options_.listed_row(Row(chunks.baseline, i - begin), chunks.target.Listed(i - begin));
         Progress("comparing", done += end - begin, total);
       }
     }
@@ -438,6 +471,8 @@ class Suite {
   std::vector<ReferenceRecord> references_;
   std::vector<Suspect> suspects_;
   FirstTokenTable first_token_;
+  std::optional<Stability> stability_;
+  std::optional<ServerPair> pair_;
   double baseline_seconds_ = 0, target_seconds_ = 0;
 };
 
@@ -448,7 +483,8 @@ int VerifyPhases(const VerifyOptions& options) {
   const bool reference = options.target != Precision::kFp32 || !options.against.empty() ||
                          !options.target_file.empty() || asking;
   // 3: the emulation, the comparison, the suspects
-  return 3 + asking + reference + !IsPlainBf16(options);
+  const int more = asking ? options.endpoint->stability + options.endpoint->eager.has_value() : 0;
+  return 3 + asking + more + reference + !IsPlainBf16(options);
 }
 
 Status CheckVocabulary(const Checkpoint& checkpoint) {

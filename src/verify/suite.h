@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,7 @@
 #include "checkpoint/checkpoint.h"
 #include "text/tokenizer.h"
 #include "verify/endpoint_target.h"
+#include "verify/metrics.h"
 #include "verify/prompts.h"
 #include "verify/result.h"
 
@@ -43,6 +45,9 @@ struct VerifyOptions {
   // verified checkpoint.
   const Checkpoint* original = nullptr;
   StopFlag stop{};  // ends the verification with an error, after the present chunk of positions
+  // Called for each compared position of the reference report's prompts if the target lists tokens:
+  // with the baseline's logits and the target's tokens. May be empty.
+  std::function<void(std::span<const float> baseline, const ListedRow& target)> listed_row{};
   // Called with the name of the current phase ("fp32 reference", "comparing") and its positions.
   std::function<void(std::string_view phase, int64_t done, int64_t total)> progress;
 };

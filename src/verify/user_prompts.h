@@ -1,5 +1,6 @@
-// Reads the user's own prompts from a file. Called by the suite, `merope verify` and `merope
-// report`, before a verification begins, on the caller's thread.
+// The prompts of a verification: those of the mode, and the user's own, which are read from a file.
+// Called by the suite, `merope verify` and `merope report`, before a verification begins, on the
+// caller's thread.
 #pragma once
 
 #include <cstdint>
@@ -19,5 +20,10 @@ namespace merope {
 // object, or without a token. An error of a line names the line.
 Status AddUserPrompts(const std::string& path, const Tokenizer& tokenizer, int64_t context,
                       std::vector<VerifyPrompt>* prompts);
+
+// BuildPrompts, and then the user's own prompts. path: empty if there are none.
+Result<std::vector<VerifyPrompt>> SuitePrompts(const Checkpoint& checkpoint,
+                                               const Tokenizer& tokenizer, VerifyMode mode,
+                                               const std::string& path);
 
 }  // namespace merope

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "endpoint/answers_file.h"
+#include "verify/logits_file.h"
 #include "verify/numerics.h"
 #include "verify/user_prompts.h"
 
@@ -16,22 +16,23 @@ Status CheckChoice(std::string_view name, int64_t value, int64_t least, int64_t 
 
 // What the command line's checks of single options and of options together refuse.
 Status CheckRequest(const VerifyRequest& request) {
-  const TargetChoices& choices = request.choices;
+  const TargetChoices& choices = request.target.choices;
   TRY(CheckChoice("generate", choices.generate.value_or(1), 1, kMaxGenerate));
   TRY(CheckChoice("top-logprobs", choices.top_k, 2, kMaxTopLogprobs));
   TRY(CheckChoice("concurrency", choices.concurrency, 1, kMaxConcurrency));
   const VerifyOptions& options = request.options;
   const bool file = !options.target_file.empty();
-  if (file && request.endpoint)
+  const bool server = request.target.given();
+  if (file && server)
     return FieldErr("target", "expected a file of logits or an endpoint, found both");
   if (!options.against.empty()) {
-    if (request.endpoint || file)
+    if (server || file)
       return FieldErr("against", "expected a target that merope runs itself, found {}",
                       file ? "a file of the target's logits" : "an endpoint");
     if (!request.original.empty())
       return FieldErr("against", "expected a file of logits or a baseline, found both");
   }
-  if (!request.numerics.empty() && !request.endpoint && !file)
+  if (!request.target.numerics.empty() && !server && !file)
     return FieldErr("numerics",
                     "expected an endpoint or a file of a target's logits, found neither: the "
                     "dtype names the arithmetic of merope's own target");
@@ -46,15 +47,12 @@ Result<Verification> Verification::Open(VerifyRequest request) {
   TRY_ASSIGN(const std::optional<Precision> precision,
              ParsePrecision(request.dtype.empty() ? "auto" : request.dtype));
   TRY_ASSIGN(options.target_kv, ParseKvStorage(request.kv));
-  if (!request.numerics.empty()) {
-    TRY_ASSIGN(request.choices.numerics, ParseNumerics(request.numerics));
+  if (!request.target.numerics.empty()) {
+    TRY_ASSIGN(request.target.choices.numerics, ParseNumerics(request.target.numerics));
   }
-  std::optional<Endpoint> endpoint;
-  if (request.endpoint) {
-    if (!request.answers.empty()) {
-      TRY_ASSIGN(request.endpoint->answers, AnswersFile::Open(request.answers));
-    }
-    TRY_ASSIGN(endpoint, Endpoint::Open(*request.endpoint));
+  std::optional<TargetServers> servers;
+  if (request.target.given()) {
+    TRY_ASSIGN(servers, OpenServers(request.target));
   }
   TRY_ASSIGN(Checkpoint checkpoint, OpenLimited(request.model, request.limit));
   const bool own_integers = IsOwnInteger(checkpoint.config().dtype) && options.target_file.empty();
@@ -62,7 +60,7 @@ Result<Verification> Verification::Open(VerifyRequest request) {
                        ? Precision::kBf16
                        : precision.value_or(DefaultPrecision(checkpoint));
   Verification verification(std::move(request), std::move(checkpoint));
-  verification.endpoint_ = std::move(endpoint);
+  verification.servers_ = std::move(servers);
   return verification;
 }
 
@@ -71,37 +69,28 @@ Result<std::vector<VerifyPrompt>> Verification::Prompts() const {
   const ModelConfig& config = checkpoint_.config();
   if (own.ends_with(".json")) return ReadPrompts(own, config.vocab_size);
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint_.LoadTokenizer());
-  TRY_ASSIGN(std::vector<VerifyPrompt> prompts,
-             BuildPrompts(checkpoint_, tokenizer, request_.options.mode));
-  if (!own.empty()) TRY(AddUserPrompts(own, tokenizer, config.max_position_embeddings, &prompts));
-  return prompts;
+  return SuitePrompts(checkpoint_, tokenizer, request_.options.mode, own);
 }
 
 Status Verification::Prepare(const PhaseProgress& progress,
-                             const std::function<void(const std::string&)>& say) {
+                             std::function<void(const std::string&)> say) {
   TRY_ASSIGN(tokenizer_, checkpoint_.LoadTokenizer());
   if (!request_.original.empty()) {
     TRY_ASSIGN(original_, Checkpoint::Open(request_.original));
   }
-  if (request_.choices.numerics) {
-    request_.options.target = request_.choices.numerics->precision;
-    request_.options.target_rounding = request_.choices.numerics->rounding;
+  if (request_.target.choices.numerics) {
+    request_.options.target = request_.target.choices.numerics->precision;
+    request_.options.target_rounding = request_.target.choices.numerics->rounding;
   }
-  if (!endpoint_) return {};
-  TRY_ASSIGN(target_, ProbeTarget(std::move(*endpoint_), request_.choices, checkpoint_, *tokenizer_,
+  if (!servers_) return {};
+  TRY_ASSIGN(target_, ProbeTarget(std::move(*servers_), request_.target, checkpoint_, *tokenizer_,
                                   request_.options.mode, [&progress](int64_t done, int64_t total) {
                                     if (progress) progress("probing the endpoint", done, total);
                                   }));
-  endpoint_.reset();
+  servers_.reset();
+  target_->say = std::move(say);
   request_.options.target = target_->numerics.precision;
   request_.options.target_rounding = target_->numerics.rounding;
-  TRY_ASSIGN(const std::vector<VerifyPrompt> prompts, Prompts());
-  const ServerFacts& facts = target_->endpoint.facts();
-  if (say)
-    say(fmt::format("{} at {}, model {}: {} requests of {} tokens in all, numerics {}",
-                    facts.software.empty() ? "server" : facts.software, facts.url, facts.model,
-                    prompts.size(), TokensToAsk(target_->ask, prompts),
-                    NumericsName(target_->numerics.precision, target_->numerics.rounding)));
   return {};
 }
 

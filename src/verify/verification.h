@@ -26,16 +26,13 @@ struct VerifyRequest {
   std::string model;
   std::string original;  // the model whose fp32 is the baseline; empty: `model`
   // As ParsePrecision reads it. Empty: bf16, or the integers of a model that `merope quantize`
-  // wrote. An endpoint's arithmetic is that of `numerics`.
+  // wrote. An endpoint's arithmetic is that of target.numerics.
   std::string dtype;
   std::string kv = "auto";  // as ParseKvStorage reads it
-  // As ParseNumerics reads it; only for an endpoint or a file of the target's logits. Empty: by the
-  // server's software, or that of `dtype`.
-  std::string numerics;
   ContextLimit limit;
-  std::optional<EndpointOptions> endpoint;
-  std::string answers;  // the file of the endpoint's answers; empty: none is kept
-  TargetChoices choices;
+  // The server, if there is one. Its numerics are also those of a file of the target's logits;
+  // empty: by the server's software, or that of `dtype`.
+  TargetRequest target;
   // The others: mode, threads, against, target_file, prompts, stop. Verification sets the rest.
   VerifyOptions options;
 };
@@ -53,8 +50,8 @@ class Verification {
   // The prompts of a .json file; or else the prompts of the mode and the user's own prompts.
   Result<std::vector<VerifyPrompt>> Prompts() const;
 
-  // Probes the server, if there is one. say: told what the verification will ask the server for.
-  Status Prepare(const PhaseProgress& progress, const std::function<void(const std::string&)>& say);
+  // Probes the server, if there is one. say: told, by Run, what the suite will ask the server for.
+  Status Prepare(const PhaseProgress& progress, std::function<void(const std::string&)> say);
   // After Prepare: the number of phases that Run's progress will see.
   int phases() const;
   // After Prepare, once.
@@ -70,7 +67,7 @@ class Verification {
   Checkpoint checkpoint_;
   std::optional<Checkpoint> original_;
   std::optional<Tokenizer> tokenizer_;
-  std::optional<Endpoint> endpoint_;  // until Prepare moves it into target_
+  std::optional<TargetServers> servers_;  // until Prepare moves them into target_
   mutable std::optional<EndpointTarget> target_;
 };
 

@@ -76,13 +76,28 @@ class MeropeServer(Server):
         if path != "/v1/completions":
             return 404, {"error": {"message": "no such path"}}
         with tempfile.TemporaryDirectory(prefix="merope-endpoint-") as folder:
-            line = {"custom_id": "1", "method": "POST", "url": path, "body": json.loads(body)}
+            request = json.loads(body)
+            stream = request.pop("stream", False)
+            request.pop("stream_options", None)
+            line = {"custom_id": "1", "method": "POST", "url": path, "body": request}
             (pathlib.Path(folder) / "in.jsonl").write_text(json.dumps(line))
             done = merope.run("batch", self.model, f"{folder}/in.jsonl", f"{folder}/out.jsonl", *self.options)
             if done.returncode not in (0, 1):
                 return 500, {"error": {"message": done.stderr.decode(errors="replace")}}
             response = json.loads((pathlib.Path(folder) / "out.jsonl").read_text())["response"]
-        return response["status_code"], response["body"]
+        return response["status_code"], streamed(response["body"]) if stream and response["status_code"] == 200 else response["body"]
+
+
+def streamed(answer):
+    """Writes a finished answer as a stream, a chunk a token."""
+    def write(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.end_headers()
+        for _ in range(answer["usage"]["completion_tokens"]):
+            handler.wfile.write(b"data: " + json.dumps({"choices": [{"index": 0, "text": "x"}]}).encode() + b"\n\n")
+        handler.wfile.write(b"data: " + json.dumps({"choices": [], "usage": answer["usage"]}).encode() + b"\n\ndata: [DONE]\n\n")
+    return write
 
 
 class TimedServer(Server):
@@ -148,7 +163,7 @@ class Proxy(Server):
         response = connection.getresponse()
         data = response.read()
         connection.close()
-        return response.status, json.loads(data or b"null")
+        return response.status, data if data.startswith(b"data:") else json.loads(data or b"null")  # a stream stays as it is
 
 
 def ignored_temperature(request, ask, _):

@@ -185,6 +185,46 @@ TEST(ErrorCollector, PositionsThatAreNoNumbersAreCountedAndLeftOut) {
   EXPECT_EQ(with.sigma, without.sigma);
 }
 
+TEST(ErrorCollector, AListOfAllTokensIsTheWholeRow) {
+  const std::vector<float> baseline = {2, 0.5, -1, 0.25}, target = {1.5, 1, -1.25, 0.75};
+  double sum = 0;
+  for (const float z : target) sum += std::exp(z);
+  const std::vector<int32_t> ids = {0, 1, 3, 2};  // in descending order of the target
+  std::vector<float> logprobs;
+  for (const int32_t id : ids)
+    logprobs.push_back(static_cast<float>(target[static_cast<size_t>(id)] - std::log(sum)));
+  ErrorCollector whole(4), listed(4);
+  whole.Add(baseline, target);
+  listed.Add(baseline, ListedRow{.ids = ids, .logprobs = logprobs});
+  const ErrorSample a = whole.Finish(), b = listed.Finish();
+  for (const auto figure :
+       {&ErrorSample::sigma, &ErrorSample::logit_sigma, &ErrorSample::mean_relative_l2,
+        &ErrorSample::mean_cosine, &ErrorSample::mean_probability_l2, &ErrorSample::mean_kl,
+        &ErrorSample::mean_kl_predicted})
+    EXPECT_NEAR(a.*figure, b.*figure, 1e-6);
+  EXPECT_EQ(a.histogram, b.histogram);
+  for (size_t i = 0; i < a.bins.size(); ++i) EXPECT_EQ(a.bins[i].tokens, b.bins[i].tokens);
+  ASSERT_EQ(b.points.size(), 1u);
+  EXPECT_NEAR(a.points[0].change, b.points[0].change, 1e-6);
+}
+
+// p = (½, ¼, ¼), q = (0.4, 0.35, 0.25) of which the first two are listed.
+TEST(ErrorCollector, TheUnlistedTokensCountAsOne) {
+  const std::vector<float> baseline = {std::log(2.0f), 0, 0};
+  const std::vector<int32_t> ids = {0, 1};
+  const std::vector<float> logprobs = {std::log(0.4f), std::log(0.35f)};
+  ErrorCollector collector(2);
+  collector.Add(baseline, ListedRow{.ids = ids, .logprobs = logprobs});
+  const ErrorSample sample = collector.Finish();
+  const double d0 = std::log(0.4 / 0.5), d1 = std::log(0.35 / 0.25);
+  const double mean = 0.5 * d0 + 0.25 * d1;  // the rest keeps its mass: d = 0
+  EXPECT_NEAR(sample.mean_kl_predicted, (0.5 * d0 * d0 + 0.25 * d1 * d1 - mean * mean) / 2, 1e-6);
+  EXPECT_NEAR(sample.mean_probability_l2, std::sqrt(0.02 / (0.25 + 0.0625)), 1e-6);
+  EXPECT_EQ(sample.bins[0].tokens, 2);
+  EXPECT_NEAR(sample.bins[0].mass, 0.75, 1e-6);
+  EXPECT_EQ(sample.vocab_size, 2);
+}
+
 TEST(ErrorCollector, NoErrorIsTheMiddleAndNothingIsNothing) {
   ErrorCollector collector(3);
   collector.Add(std::vector<float>{1, 2, 3}, std::vector<float>{1, 2, 3});

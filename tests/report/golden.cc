@@ -132,4 +132,68 @@ ReportData GoldenReport() {
   return data;
 }
 
+ReportData GoldenServerReport() {
+  ReportData data = GoldenReport();
+  Distinct distinct;
+  for (int i = 0; i < 100; ++i) distinct.Value();  // other numbers than those of GoldenReport
+  data.load = {};
+  data.latency = data.modes = {};
+  data.comparison = {};
+  data.dtypes.clear();
+  data.verify.target_rounding = OpRounding::kBf16;
+  EndpointResult& endpoint = data.verify.endpoint.emplace();
+  endpoint.server = {
+      .url = "http://server", .model = "served", .software = "vLLM", .context = 2051};
+  endpoint.probe.top_k = 20;
+  endpoint.probe.findings = {{"stop", "stop strings are applied", Found::kYes, ""},
+                             {"seed", "a seed repeats a sample", Found::kNo, "another text"},
+                             {"top_p", "top_p is applied", Found::kWrong, "it is not"}};
+  endpoint.numerics = "bf16-ops";
+  endpoint.verdict = Verdict::kFail;
+  Stability& stability = endpoint.stability.emplace();
+  stability.prompts = distinct.Count();
+  stability.tokens = distinct.Count();
+  stability.lengths = {15, 16};
+  for (const char* key : {"again", "salted", "company"})
+    stability.rows.push_back({key, distinct.Count(), distinct.Value(), distinct.Value()});
+  stability.most_distinct = 3;
+  stability.most_distinct_prompt = "report-07";
+  ServerPair& pair = endpoint.eager.emplace();
+  for (int64_t* count :
+       {&pair.prompts, &pair.same_texts, &pair.positions, &pair.flips, &pair.worst_position})
+    *count = distinct.Count();
+  for (double* value : {&pair.widest_flip, &pair.sigma, &pair.max_delta}) *value = distinct.Value();
+  pair.worst_prompt = "a prompt";
+  ServerReport& server = data.server.emplace();
+  server.name = "a device";
+  server.environment = {{"device", "a device"}, {"rack", "seven"}};
+  for (const char* mode : {"eager", "compiled"}) {
+    EndpointLatencyCase& c = server.latency.emplace_back();
+    c.mode = mode;
+    c.input_length = distinct.Count();
+    c.output_length = distinct.Count();
+    for (Distribution* d : {&c.latency, &c.throughput, &c.ttft, &c.tpot, &c.report_tpot})
+      *d = Spread(&distinct);
+    for (double* value : {&c.latency.p50, &c.throughput.p50}) *value *= 3e5;
+    for (double* value : {&c.ttft.p50, &c.ttft.p99, &c.tpot.p50, &c.tpot.p99, &c.report_tpot.p50})
+      *value *= 1e3;
+  }
+  const double ratio = 1000 * distinct.Value();
+  server.latency[1].speedup = MeanRatio{ratio, 0.871 * ratio, 1.163 * ratio};
+  server.serving_input = distinct.Count();
+  server.serving_output = distinct.Count();
+  for (const int64_t concurrency : {1, 4}) {
+    ServeBenchResult& r = server.serving.emplace_back(ServingLevel{concurrency, {}}).result;
+    r.completed = distinct.Count();
+    r.failed = distinct.Count();
+    r.first_failure = "a failure";
+    r.output_throughput = 1e6 * distinct.Value();
+    r.request_throughput = 1e6 * distinct.Value();
+    r.ttft = Spread(&distinct);
+    r.tpot = Spread(&distinct);
+    for (double* value : {&r.ttft->mean, &r.ttft->p99, &r.tpot->mean, &r.tpot->p99}) *value *= 1e3;
+  }
+  return data;
+}
+
 }  // namespace merope

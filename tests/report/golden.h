@@ -6,5 +6,7 @@
 namespace merope {
 
 ReportData GoldenReport();
+// The same with a server as the subject.
+ReportData GoldenServerReport();
 
 }  // namespace merope

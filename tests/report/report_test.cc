@@ -9,6 +9,7 @@
 #include "base/threads.h"
 #include "checkpoint/synth.h"
 #include "engine/load.h"
+#include "report/collect.h"
 #include "report/error_sample.h"
 #include "report/identity.h"
 #include "report/sections.h"

@@ -73,23 +73,23 @@ TEST_F(VerificationTest, WrongChoicesAreNamed) {
   } cases[] = {
       {"dtype", [](VerifyRequest* r) { r->dtype = "fp8"; }},
       {"kv-dtype", [](VerifyRequest* r) { r->kv = "int4"; }},
-      {"generate", [](VerifyRequest* r) { r->choices.generate = kMaxGenerate + 1; }},
-      {"top-logprobs", [](VerifyRequest* r) { r->choices.top_k = 1; }},
-      {"concurrency", [](VerifyRequest* r) { r->choices.concurrency = 0; }},
-      {"numerics", [](VerifyRequest* r) { r->numerics = "bf16"; }},
+      {"generate", [](VerifyRequest* r) { r->target.choices.generate = kMaxGenerate + 1; }},
+      {"top-logprobs", [](VerifyRequest* r) { r->target.choices.top_k = 1; }},
+      {"concurrency", [](VerifyRequest* r) { r->target.choices.concurrency = 0; }},
+      {"numerics", [](VerifyRequest* r) { r->target.numerics = "bf16"; }},
       {"numerics",
        [](VerifyRequest* r) {
-         r->numerics = "fp8";
+         r->target.numerics = "fp8";
          r->options.target_file = "x";
        }},
       {"target",
        [&](VerifyRequest* r) {
-         r->endpoint = nobody;
+         r->target.endpoint = nobody;
          r->options.target_file = "x";
        }},
       {"against",
        [&](VerifyRequest* r) {
-         r->endpoint = nobody;
+         r->target.endpoint = nobody;
          r->options.against = "x";
        }},
       {"against",
@@ -97,10 +97,15 @@ TEST_F(VerificationTest, WrongChoicesAreNamed) {
          r->original = "x";
          r->options.against = "x";
        }},
-      {"endpoint", [](VerifyRequest* r) { r->endpoint = EndpointOptions{.url = "localhost"}; }},
+      {"endpoint", [](VerifyRequest* r) { r->target.endpoint.url = "localhost"; }},
+      {"endpoint-eager",
+       [&](VerifyRequest* r) {
+         r->target.endpoint = nobody;
+         r->target.eager_url = "localhost";
+       }},
       {"timeout", [&](VerifyRequest* r) {
-         r->endpoint = nobody;
-         r->endpoint->stall_seconds = 0;
+         r->target.endpoint = nobody;
+         r->target.endpoint.stall_seconds = 0;
        }}};
   for (const auto& [field, change] : cases) {
     VerifyRequest request = request_;
