@@ -72,7 +72,7 @@ def worst(results):
 def table(header, rows):
     """A table in Markdown, aligned. A column is aligned to the right if it has numbers."""
     rows = [[str(cell).replace("|", "\\|") for cell in row] for row in [header, *rows]]
-    right = [all(is_number(row[i]) for row in rows[1:]) for i in range(len(header))]
+    right = [all(is_number(row[i]) for row in rows[1:]) and any(row[i] != "" for row in rows[1:]) for i in range(len(header))]
     widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(header))]
 
     def line(row):
@@ -126,7 +126,7 @@ def position_tables(positions):
 def precision_tables(results):
     text = ""
     for name, result in results.items():
-        text += f"## Precision{name and f': {name}'}\n\nBaseline: {result.baseline}\nTarget: {result.target}\n\n"
+        text += f"## Precision{name and f': {name}'}\n\n- baseline: {result.baseline}\n- target: {result.target}\n\n"
         text += first_token_tables(result.first_token) + position_tables(result.positions)
         if result.endpoint:
             text += "### The server\n\n" + table(["probe", "found", "detail"], [[one.label, one.found, one.detail] for one in result.endpoint.probe])
