@@ -11,11 +11,13 @@
 #include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
+#include "cli/self_test_table.h"
 #include "cli/verify_table.h"
 #include "engine/load.h"
 #include "verify/endpoint_target.h"
 #include "verify/logits_file.h"
 #include "verify/result_json.h"
+#include "verify/self_test.h"
 #include "verify/suite.h"
 #include "verify/user_prompts.h"
 
@@ -28,8 +30,8 @@ struct VerifyArguments {
   ContextLimit limit;
   EndpointArguments endpoint;
   TargetChoices choices;
-  std::string numerics, answers;
-  bool quick = false, full = false, json = false, reference = false;
+  std::string numerics, answers, mutants;
+  bool self_test = false, quick = false, full = false, json = false, reference = false;
 };
 
 // The prompts of a .json file; or else the prompts of the mode and the user's own prompts.
@@ -88,6 +90,30 @@ Status SayCost(const EndpointTarget& target, const VerifyArguments& arguments,
   return {};
 }
 
+Result<int> RunSelfTest(const VerifyArguments& arguments, const Checkpoint& checkpoint,
+                        const Tokenizer& tokenizer) {
+  const VerifyOptions& verify = arguments.options;
+  SelfTestOptions options;
+  options.numerics = {verify.target, verify.target_rounding};
+  options.kv = verify.target_kv;
+  options.threads = verify.threads;
+  if (!arguments.mutants.empty()) {
+    TRY_ASSIGN(options.mutants, ParseMutants(arguments.mutants));
+  }
+  PhaseBars bars(SelfTestPhases(options));
+  options.progress = [&bars](std::string_view phase, int64_t done, int64_t total) {
+    bars.Update(phase, done, total);
+  };
+  TRY_ASSIGN(const SelfTestResult result, SelfTest(checkpoint, tokenizer, options));
+  bars.Clear();
+  TRY_ASSIGN(
+      const bool written,
+      WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
+                                 : SelfTestTable(result, OutputIsTerminal() && WantColor())));
+  static_cast<void>(written);
+  return ExitCode(result.passed() ? Verdict::kPass : Verdict::kFail);
+}
+
 Result<int> RunVerify(VerifyArguments arguments) {
   TRY_ASSIGN(const std::optional<Precision> precision,
              ParsePrecision(arguments.dtype.empty() ? "auto" : arguments.dtype));
@@ -120,14 +146,15 @@ Result<int> RunVerify(VerifyArguments arguments) {
     options.original = &*original;
   }
   if (!arguments.numerics.empty()) {
-    if (!endpoint && options.target_file.empty())
+    if (!endpoint && options.target_file.empty() && !arguments.self_test)
       return Err(
-          "numerics: expected --endpoint or --target, found neither: --dtype names the "
-          "arithmetic of merope's own target");
+          "numerics: expected --endpoint, --target or --self-test, found none of them: --dtype "
+          "names the arithmetic of merope's own target");
     TRY_ASSIGN(arguments.choices.numerics, ParseNumerics(arguments.numerics));
     options.target = arguments.choices.numerics->precision;
     options.target_rounding = arguments.choices.numerics->rounding;
   }
+  if (arguments.self_test) return RunSelfTest(arguments, checkpoint, tokenizer);
   std::optional<EndpointTarget> target;
   if (endpoint) {
     TRY_ASSIGN(target, ProbeWithBar(std::move(*endpoint), arguments, checkpoint, tokenizer));
@@ -245,6 +272,23 @@ void AddVerify(CLI::App& app, Action* chosen) {
       ->add_flag("--reference", a->reference,
                  "Compute the logits of --dump-logits on the double-precision reference back end")
       ->needs(dump_logits);
+  auto* self_test =
+      verify
+          ->add_flag("--self-test", a->self_test,
+                     "Plant faults into the model, one at a time, and show which gates of --quick "
+                     "find each; exit code 0 if all faults are found and the model itself does not "
+                     "fail; about 10 minutes for a small model")
+          ->excludes(against)
+          ->excludes(target_file)
+          ->excludes(endpoint)
+          ->excludes(dump_logits);
+  for (const char* other : {"--full", "--baseline", "--prompts", "--dump-prompts"})
+    self_test->excludes(other);
+  verify
+      ->add_option("--mutants", a->mutants,
+                   "Plant only these faults: keys of the self-test's table, separated by commas")
+      ->check(Parses(ParseMutants))
+      ->needs(self_test);
   verify->footer(
       "Exit code: 0 PASS; 1 FAIL; 2 INCONCLUSIVE. The worse of two verdicts sets the exit code:\n"
       "(a) the reference report's table, and (b) the full suite.\n"
@@ -253,6 +297,7 @@ void AddVerify(CLI::App& app, Action* chosen) {
       "Examples:\n"
       "  merope verify --quick SmolLM2-135M-Instruct.gguf\n"
       "  merope verify SmolLM2-135M-Instruct.gguf --endpoint http://localhost:8000\n"
+      "  merope verify SmolLM2-135M-Instruct.gguf --self-test --numerics bf16-ops\n"
       "docs/endpoints.md describes the verification of a server.");
   verify->callback([a, chosen] { *chosen = [a] { return RunVerify(*a); }; });
 }
