@@ -219,10 +219,11 @@ void AddVerify(CLI::App& app, Action* chosen) {
       "fp32 reference");
   endpoint->excludes(against)->excludes(target_file);
   verify
-      ->add_option("--numerics", a->numerics,
-                   "Arithmetic of the server or of the device of --target: bf16 (products in bf16, "
-                   "the rest in fp32), bf16-ops or fp16-ops (every op's result is rounded, as in "
-                   "PyTorch), fp32, int8, int4 or native (default: by the server's software)")
+      ->add_option(
+          "--numerics", a->numerics,
+          "Arithmetic of the server, of the device of --target or of the model of --self-test: "
+          "bf16 (products in bf16, the rest in fp32), bf16-ops or fp16-ops (every op's result is "
+          "rounded, as in PyTorch), fp32, int8, int4 or native (default: by the server's software)")
       ->check(Parses(ParseNumerics));
   verify
       ->add_option("--generate", a->choices.generate,
