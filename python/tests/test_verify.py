@@ -112,7 +112,7 @@ def test_an_endpoint(model, start_server, program, tmp_path, caplog):
     ({"dtype": "fp8"}, "^dtype: expected auto, native, fp32"), ({"dtype": 5}, "^dtype: expected"),
     ({"kv_cache_dtype": "int4"}, "^kv_cache_dtype: expected auto or int8"),
     ({"quick": True, "full": True}, "^full: expected quick or full, found both"),
-    ({"numerics": "bf16"}, "^numerics: expected an endpoint or a file"),
+    ({"numerics": "bf16"}, "^numerics: expected an endpoint, a file"),
     ({"endpoint": "localhost:8000"}, "^endpoint: expected http://HOST:PORT"), ({"endpoint": ""}, "^endpoint: expected http"),
     ({"endpoint": "http://127.0.0.1:9", "timeout": 0}, "^timeout: expected 1 to 86400"),
     ({"endpoint": "http://127.0.0.1:9", "generate": 0}, "^generate: expected 1 to 4096, found 0"),

@@ -43,6 +43,7 @@ int Main(int argc, char** argv) {
   AddPull(app, &chosen);
   AddInspect(app, &chosen);
   AddVerify(app, &chosen);
+  AddReplay(app, &chosen);
   AddBench(app, &chosen);
   AddReport(app, &chosen);
   AddTokenize(app, &chosen);

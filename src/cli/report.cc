@@ -62,7 +62,7 @@ std::string ToJson(const ReportData& data, const std::string& directory, const F
 Result<std::vector<VerifyPrompt>> ReportedPrompts(const ReportOptions& options) {
   TRY_ASSIGN(const Checkpoint checkpoint, OpenLimited(options.model, options.limit));
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint.LoadTokenizer());
-  return SuitePrompts(checkpoint, tokenizer, options.mode, options.prompts);
+  return AllPrompts(checkpoint, tokenizer, options.mode, options.prompts);
 }
 
 Result<int> RunReport(ReportArguments arguments) {

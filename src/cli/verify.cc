@@ -11,6 +11,7 @@
 #include "cli/hub_model.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
+#include "cli/self_test_table.h"
 #include "cli/verify_table.h"
 #include "verify/logits_file.h"
 #include "verify/result_json.h"
@@ -21,7 +22,7 @@ namespace {
 
 struct VerifyArguments {
   VerifyRequest request;
-  std::string dump_prompts, dump_logits;
+  std::string dump_prompts, dump_logits, mutants;
   bool quick = false, full = false, json = false, reference = false;
 };
 
@@ -48,6 +49,26 @@ Result<int> Dump(const VerifyArguments& arguments, const Verification& verificat
   return 0;
 }
 
+Result<int> RunSelfTest(const VerifyArguments& arguments, const Verification& verification) {
+  std::vector<std::string> mutants;
+  if (!arguments.mutants.empty()) {
+    TRY_ASSIGN(mutants, ParseMutants(arguments.mutants));
+  }
+  PhaseBars bars;
+  TRY_ASSIGN(const SelfTestResult result,
+             verification.RunSelfTest(std::move(mutants),
+                                      [&bars](std::string_view phase, int64_t done, int64_t total) {
+                                        bars.Update(phase, done, total);
+                                      }));
+  bars.Clear();
+  TRY_ASSIGN(
+      const bool written,
+      WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
+                                 : SelfTestTable(result, OutputIsTerminal() && WantColor())));
+  static_cast<void>(written);
+  return ExitCode(result.passed() ? Verdict::kPass : Verdict::kFail);
+}
+
 Result<int> RunVerify(VerifyArguments arguments) {
   VerifyRequest& request = arguments.request;
   request.options.mode = arguments.quick  ? VerifyMode::kQuick
@@ -60,6 +81,7 @@ Result<int> RunVerify(VerifyArguments arguments) {
   TRY_ASSIGN(Verification verification, Verification::Open(request));
   if (!arguments.dump_prompts.empty() || !arguments.dump_logits.empty())
     return Dump(arguments, verification);
+  if (request.self_test) return RunSelfTest(arguments, verification);
 
   std::optional<PhaseBars> bars;
   bars.emplace();
@@ -123,6 +145,12 @@ void AddVerify(CLI::App& app, Action* chosen) {
       "Judge the model that this OpenAI-compatible server runs (http://host:port); MODEL is the "
       "fp32 reference");
   endpoint->excludes(against)->excludes(target_file);
+  verify->get_option("--numerics")
+      ->description(
+          "Arithmetic of the server, of the device of --target or of the model of --self-test: "
+          "bf16 (products in bf16, the rest in fp32), bf16-ops or fp16-ops (every op's result is "
+          "rounded, as in PyTorch), fp32, int8, int4 or native (default: by the server's "
+          "software)");
   verify
       ->add_flag("--stability", request.target.stability,
                  "Also ask for some prompts one at a time, again, without cached prefix, and all "
@@ -149,6 +177,28 @@ void AddVerify(CLI::App& app, Action* chosen) {
       ->add_flag("--reference", a->reference,
                  "Compute the logits of --dump-logits on the double-precision reference back end")
       ->needs(dump_logits);
+  CLI::Option* bundle =
+      AddText(*verify, "--bundle", &request.bundle,
+              "Keep everything that the verdict stands on in this new directory: rows of logits, a "
+              "server's answers, hashes; merope replay computes the verdict from it again");
+  auto* self_test =
+      verify
+          ->add_flag("--self-test", request.self_test,
+                     "Plant faults into the model, one at a time, and show which gates of --quick "
+                     "find each; exit code 0 if all faults are found and the model itself does not "
+                     "fail; about 10 minutes for a small model")
+          ->excludes(against)
+          ->excludes(target_file)
+          ->excludes(endpoint)
+          ->excludes(bundle)
+          ->excludes(dump_logits);
+  for (const char* other : {"--full", "--baseline", "--prompts", "--dump-prompts"})
+    self_test->excludes(other);
+  verify
+      ->add_option("--mutants", a->mutants,
+                   "Plant only these faults: keys of the self-test's table, separated by commas")
+      ->check(Parses(ParseMutants))
+      ->needs(self_test);
   verify->footer(
       "Exit code: 0 PASS; 1 FAIL; 2 INCONCLUSIVE. The worse of two verdicts sets the exit code:\n"
       "(a) the reference report's table, and (b) the full suite.\n"
@@ -157,6 +207,7 @@ void AddVerify(CLI::App& app, Action* chosen) {
       "Examples:\n"
       "  merope verify --quick SmolLM2-135M-Instruct.gguf\n"
       "  merope verify SmolLM2-135M-Instruct.gguf --endpoint http://localhost:8000\n"
+      "  merope verify SmolLM2-135M-Instruct.gguf --self-test --numerics bf16-ops\n"
       "docs/endpoints.md describes the verification of a server.");
   verify->callback([a, chosen] { *chosen = [a] { return RunVerify(*a); }; });
 }

@@ -26,6 +26,7 @@ class AnswersFile {
   AnswersFile(const AnswersFile&) = delete;
   AnswersFile& operator=(const AnswersFile&) = delete;
 
+  const std::string& path() const { return name_; }
   std::optional<HttpResponse> Find(const std::string& path, const std::string& request) const;
   Status Add(const std::string& path, const std::string& request, const HttpResponse& response);
 

@@ -66,6 +66,8 @@ Result<HttpResponse> Endpoint::Ask(const std::string& path, const std::string& j
                                    int64_t tokens) {
   if (options_.answers != nullptr)
     if (auto kept = options_.answers->Find(options_.label + path, json)) return std::move(*kept);
+  if (options_.offline)
+    return Err("{}{}: expected an answer in the file of answers, found none", facts_.url, path);
   if (spent_->tokens.fetch_add(tokens) + tokens > options_.max_tokens_total)
     return Err(
         "{}: max-tokens-total: expected at most {} tokens, and the next request would take "

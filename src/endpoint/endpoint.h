@@ -97,6 +97,7 @@ class Endpoint {
   Endpoint Again() const { return Endpoint(options_, key_, facts_, spent_); }
 
   const ServerFacts& facts() const { return facts_; }
+  const AnswersFile* answers() const { return options_.answers.get(); }  // nullptr: none are kept
 
   // Sends the query. An exchange that breaks off, or a status that may pass, is tried again; an
   // answer is never replaced by another one. Other statuses are errors with the server's message.

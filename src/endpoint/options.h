@@ -25,6 +25,8 @@ struct EndpointOptions {
   int stall_seconds = 600;
   // Keeps all answers, and gives the answers that it has; nullptr: none are kept.
   std::shared_ptr<AnswersFile> answers = {};
+  // Asks no server: the file of answers must have every answer.
+  bool offline = false;
   // Begins the paths in the file of answers, so that one file can hold those of two servers.
   std::string label = {};
   // The most tokens, of prompts and of answers, that all clients of this server may ask for.

@@ -80,9 +80,10 @@ Result<ReportData> CollectServer(const ReportOptions& options, ReportSubject sub
 
   subject.target.stability = true;
   TRY_ASSIGN(TargetServers servers, OpenServers(subject.target));
+  TRY_ASSIGN(ProbedModel model, DescribeModel(checkpoint, tokenizer));
   TRY_ASSIGN(EndpointTarget target,
-             ProbeTarget(std::move(servers), subject.target, checkpoint, tokenizer, options.mode,
-                         phase("probing the endpoint")));
+             ProbeTarget(std::move(servers), subject.target, std::move(model), &tokenizer,
+                         options.mode, phase("probing the endpoint")));
   target.say = subject.say;
   data.options.endpoint_url = target.endpoint.facts().url;
   if (target.eager) data.options.eager_url = target.eager->facts().url;

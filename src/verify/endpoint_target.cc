@@ -21,6 +21,7 @@ int64_t Generated(VerifyMode mode) { return mode == VerifyMode::kQuick ? 16 : 64
 
 Result<TargetServers> OpenServers(const TargetRequest& request) {
   EndpointOptions options = request.endpoint;
+  options.offline = request.offline;
   if (!request.eager_url.empty()) TRY(CheckServerUrl("endpoint-eager", request.eager_url));
   if (!request.answers.empty()) {
     TRY_ASSIGN(options.answers, AnswersFile::Open(request.answers));
@@ -35,32 +36,41 @@ Result<TargetServers> OpenServers(const TargetRequest& request) {
   return servers;
 }
 
+Result<ProbedModel> DescribeModel(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
+  const ModelConfig& config = checkpoint.config();
+  ProbedModel model{.context = config.max_position_embeddings,
+                    .vocab_size = config.vocab_size,
+                    .quantized = !QuantizedTypes(checkpoint).empty(),
+                    .prompt = {.text = std::string(kProbeText), .ids = {}}};
+  TRY_ASSIGN(model.prompt.ids, EncodePrompt(tokenizer, model.prompt.text));
+  return model;
+}
+
 Result<EndpointTarget> ProbeTarget(TargetServers servers, const TargetRequest& request,
-                                   const Checkpoint& checkpoint, const Tokenizer& tokenizer,
-                                   VerifyMode mode,
+                                   ProbedModel model, const Tokenizer* tokenizer, VerifyMode mode,
                                    const std::function<void(int64_t, int64_t)>& progress) {
   EndpointTarget target{.endpoint = std::move(servers.endpoint),
+                        .model = std::move(model),
                         .probe = {},
                         .ask = {},
                         .numerics = {},
                         .stability = request.stability,
                         .eager = std::move(servers.eager)};
-  TargetChoices choices = request.choices;
-  if (!request.numerics.empty()) {
-    TRY_ASSIGN(choices.numerics, ParseNumerics(request.numerics));
-  }
+  const TargetChoices& choices = request.choices;
   const ServerFacts& facts = target.endpoint.facts();
-  const bool llamacpp = facts.software.starts_with("llama.cpp");
-  if (choices.numerics) {
+  target.numerics_named = !request.numerics.empty() || choices.numerics.has_value();
+  target.wanted_top_k = choices.top_k;
+  if (!request.numerics.empty()) {
+    TRY_ASSIGN(target.numerics, ParseNumerics(request.numerics));
+  } else if (choices.numerics) {
     target.numerics = *choices.numerics;
-  } else if (llamacpp) {
-    target.numerics.precision =
-        QuantizedTypes(checkpoint).empty() ? Precision::kBf16 : Precision::kNative;
+  } else if (facts.software.starts_with("llama.cpp")) {
+    target.numerics.precision = target.model.quantized ? Precision::kNative : Precision::kBf16;
   } else {
     target.numerics.rounding = OpRounding::kBf16;
     target.numerics_assumed = !facts.software.starts_with("vLLM");
   }
-  const int64_t context = checkpoint.config().max_position_embeddings;
+  const int64_t context = target.model.context;
   target.ask.generate = choices.generate.value_or(Generated(mode));
   target.ask.context = std::min(context, facts.context.value_or(context));
   target.ask.concurrency = choices.concurrency;
@@ -68,21 +78,53 @@ Result<EndpointTarget> ProbeTarget(TargetServers servers, const TargetRequest& r
     return Err("generate: expected fewer tokens than the context of {}, found {}",
                target.ask.context, target.ask.generate);
 
-  ProbePrompt prompt{.text = std::string(kProbeText), .ids = {}};
-  TRY_ASSIGN(prompt.ids, EncodePrompt(tokenizer, prompt.text));
+  ProbePrompt& prompt = target.model.prompt;
   const int64_t longest = target.ask.context - kProbeTokens;
   if (longest < 2)
     return Err("{}: expected a context of at least {} tokens, found {}", facts.url,
                kProbeTokens + 2, target.ask.context);
   if (std::ssize(prompt.ids) > longest) {
     prompt.ids.resize(static_cast<size_t>(longest));
-    TRY_ASSIGN(prompt.text, tokenizer.Decode(prompt.ids, true));
+    if (tokenizer != nullptr) {
+      TRY_ASSIGN(prompt.text, tokenizer->Decode(prompt.ids, true));
+    }
   }
-  const int64_t wanted = std::min(choices.top_k, checkpoint.config().vocab_size);
+  const int64_t wanted = std::min(choices.top_k, target.model.vocab_size);
   TRY_ASSIGN(target.probe, Probe(target.endpoint, prompt, wanted, progress));
   target.ask.top_k = target.probe.top_k;
   target.ask.prompt_rows = target.probe.prompt_rows;
   return target;
+}
+
+Result<AskedServer> AskServer(
+    const EndpointTarget& target, VerifyMode mode, std::vector<VerifyPrompt>* prompts,
+    const std::function<std::function<void(int64_t, int64_t)>(std::string_view)>& phase) {
+  AskedServer asked;
+  const StabilityPlan plan = PlanStability(target.ask, mode, *prompts);
+  if (target.say) {
+    const ServerFacts& facts = target.endpoint.facts();
+    const int64_t servers = target.eager ? 2 : 1, more = target.stability ? 1 : 0;
+    target.say(fmt::format("{} at {}, model {}: {} requests of {} tokens in all, numerics {}",
+                           facts.software.empty() ? "server" : facts.software, facts.url,
+                           facts.model, servers * std::ssize(*prompts) + more * plan.requests,
+                           servers * TokensToAsk(target.ask, *prompts) + more * plan.tokens,
+                           NumericsName(target.numerics.precision, target.numerics.rounding)));
+  }
+  TRY_ASSIGN(std::vector<CompletionAnswer> answers,
+             AskPrompts(target.endpoint, target.ask, prompts, phase("asking the endpoint")));
+  if (target.eager) {
+    TRY_ASSIGN(const std::vector<CompletionAnswer> others,
+               AskPrompts(*target.eager, target.ask, prompts, phase("asking the second endpoint")));
+    asked.pair = CompareServers(*prompts, answers, others);
+    asked.pair->second = target.eager->facts();
+  }
+  if (target.stability) {
+    TRY_ASSIGN(asked.stability,
+               MeasureStability(target.endpoint, target.ask, plan, phase("stability")));
+  }
+  TRY_ASSIGN(asked.rows, RowsOfAnswers(target.endpoint.facts(), target.ask, target.model.vocab_size,
+                                       std::move(answers), prompts));
+  return asked;
 }
 
 EndpointResult DescribeTarget(const EndpointTarget& target) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,17 +15,29 @@
 #include "text/tokenizer.h"
 #include "verify/endpoint_result.h"
 #include "verify/endpoint_rows.h"
+#include "verify/logit_source.h"
 #include "verify/numerics.h"
 #include "verify/prompts.h"
 
 namespace merope {
 
+// What the probe must know of the model.
+struct ProbedModel {
+  int64_t context = 0, vocab_size = 0;
+  bool quantized = false;   // the checkpoint has tensors with integers of its own
+  ProbePrompt prompt = {};  // of any length
+};
+Result<ProbedModel> DescribeModel(const Checkpoint& checkpoint, const Tokenizer& tokenizer);
+
 struct EndpointTarget {
   Endpoint endpoint;
+  ProbedModel model;  // its prompt is the one that was asked
   EndpointProbe probe;
   EndpointAsk ask;
   Numerics numerics;
-  bool numerics_assumed = false;  // the server's software does not tell them
+  bool numerics_named = false;    // the user named them
+  bool numerics_assumed = false;  // neither the user nor the server's software tells them
+  int64_t wanted_top_k = 0;       // as the user chose; ask.top_k is what the server gives
   bool stability = false;         // whether to ask in several conditions (stability.h)
   // A second server of the device, which runs the model without compilation; or none.
   std::optional<Endpoint> eager = {};
@@ -48,6 +61,7 @@ struct TargetRequest {
   std::string numerics = {};   // as ParseNumerics reads it; empty: those of `choices`
   TargetChoices choices = {};
   bool stability = false;
+  bool offline = false;  // the file of answers has every answer
 
   bool given() const { return !endpoint.url.empty(); }
 };
@@ -61,9 +75,20 @@ Result<TargetServers> OpenServers(const TargetRequest& request);
 // to bf16; llama.cpp computes a quantized GGUF with integer activations, and other files with
 // products in 16 bits. progress: the phase "probing the endpoint".
 Result<EndpointTarget> ProbeTarget(TargetServers servers, const TargetRequest& request,
-                                   const Checkpoint& checkpoint, const Tokenizer& tokenizer,
-                                   VerifyMode mode,
+                                   ProbedModel model, const Tokenizer* tokenizer, VerifyMode mode,
                                    const std::function<void(int64_t, int64_t)>& progress);
+
+// What a server said to the prompts of the suite.
+struct AskedServer {
+  std::unique_ptr<LogitSource> rows;
+  std::optional<Stability> stability{};
+  std::optional<ServerPair> pair{};
+};
+// Asks for everything that the target is asked for, and appends the generated tokens to the
+// prompts. phase(name) gives the progress of a phase.
+Result<AskedServer> AskServer(
+    const EndpointTarget& target, VerifyMode mode, std::vector<VerifyPrompt>* prompts,
+    const std::function<std::function<void(int64_t, int64_t)>(std::string_view)>& phase);
 
 EndpointResult DescribeTarget(const EndpointTarget& target);
 

@@ -50,6 +50,8 @@ StabilityPlan PlanStability(const EndpointAsk& ask, VerifyMode mode,
   StabilityPlan plan;
   const size_t n = std::min(prompts.size(), quick ? kQuickPrompts : ReportPrompts().size());
   plan.prompts.assign(prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(n));
+  const auto longest = static_cast<size_t>(std::max<int64_t>(1, ask.context - ask.generate));
+  for (VerifyPrompt& p : plan.prompts) p.ids.resize(std::min(p.ids.size(), longest));
   std::vector<int32_t> text;
   for (const VerifyPrompt& p : prompts) text.insert(text.end(), p.ids.begin(), p.ids.end());
   constexpr int64_t kQuickSizes[] = {16, 128}, kSizes[] = {16, 32, 64, 128, 256, 512, 1024};

@@ -21,6 +21,8 @@
 
 namespace merope {
 
+class BundleWriter;
+
 struct VerifyOptions {
   VerifyMode mode = VerifyMode::kDefault;
   Precision target = Precision::kBf16;
@@ -38,6 +40,8 @@ struct VerifyOptions {
   // The target is this server: the suite asks it for the prompts. `target` and `target_rounding`
   // then are its numerics. nullptr: none.
   EndpointTarget* endpoint = nullptr;
+  // Keeps everything that the verdict stands on (bundle.h). nullptr: nothing is kept.
+  BundleWriter* bundle = nullptr;
   // A file of the user's own prompts (verify/user_prompts.h), which follow the prompts of the mode.
   // Empty: none.
   std::string prompts{};

@@ -74,6 +74,10 @@ std::string TokenText(const Tokenizer& tokenizer, int32_t id) {
                                             : tokenizer.TokenBytes(id));
 }
 
+std::function<std::string(int32_t id)> TokenNamesOf(const Tokenizer& tokenizer) {
+  return [&tokenizer](int32_t id) { return TokenText(tokenizer, id); };
+}
+
 int64_t DisplayWidth(std::string_view text) {
   int64_t width = 0;
   while (!text.empty()) width += Columns(TakeCharacter(&text));

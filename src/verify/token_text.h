@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,8 @@ namespace merope {
 
 std::string EscapeText(std::string_view bytes);  // "\n", "\x1b", "\xe4"
 std::string TokenText(const Tokenizer& tokenizer, int32_t id);
+// TokenText of this tokenizer, which must outlive the function.
+std::function<std::string(int32_t id)> TokenNamesOf(const Tokenizer& tokenizer);
 
 // The number of columns that a text takes on a terminal. East Asian wide characters take two
 // columns, and combining marks take none.

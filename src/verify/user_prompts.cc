@@ -62,9 +62,9 @@ Status AddUserPrompts(const std::string& path, const Tokenizer& tokenizer, int64
   return {};
 }
 
-Result<std::vector<VerifyPrompt>> SuitePrompts(const Checkpoint& checkpoint,
-                                               const Tokenizer& tokenizer, VerifyMode mode,
-                                               const std::string& path) {
+Result<std::vector<VerifyPrompt>> AllPrompts(const Checkpoint& checkpoint,
+                                             const Tokenizer& tokenizer, VerifyMode mode,
+                                             const std::string& path) {
   TRY_ASSIGN(std::vector<VerifyPrompt> prompts, BuildPrompts(checkpoint, tokenizer, mode));
   if (!path.empty())
     TRY(AddUserPrompts(path, tokenizer, checkpoint.config().max_position_embeddings, &prompts));

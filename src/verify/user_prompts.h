@@ -22,8 +22,8 @@ Status AddUserPrompts(const std::string& path, const Tokenizer& tokenizer, int64
                       std::vector<VerifyPrompt>* prompts);
 
 // BuildPrompts, and then the user's own prompts. path: empty if there are none.
-Result<std::vector<VerifyPrompt>> SuitePrompts(const Checkpoint& checkpoint,
-                                               const Tokenizer& tokenizer, VerifyMode mode,
-                                               const std::string& path);
+Result<std::vector<VerifyPrompt>> AllPrompts(const Checkpoint& checkpoint,
+                                             const Tokenizer& tokenizer, VerifyMode mode,
+                                             const std::string& path);
 
 }  // namespace merope

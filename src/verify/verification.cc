@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "verify/bundle.h"
 #include "verify/logits_file.h"
 #include "verify/numerics.h"
 #include "verify/user_prompts.h"
@@ -32,10 +33,11 @@ Status CheckRequest(const VerifyRequest& request) {
     if (!request.original.empty())
       return FieldErr("against", "expected a file of logits or a baseline, found both");
   }
-  if (!request.target.numerics.empty() && !server && !file)
-    return FieldErr("numerics",
-                    "expected an endpoint or a file of a target's logits, found neither: the "
-                    "dtype names the arithmetic of merope's own target");
+  if (!request.target.numerics.empty() && !server && !file && !request.self_test)
+    return FieldErr(
+        "numerics",
+        "expected an endpoint, a file of a target's logits or a self-test, found none of "
+        "them: the dtype names the arithmetic of merope's own target");
   return {};
 }
 
@@ -50,6 +52,12 @@ Result<Verification> Verification::Open(VerifyRequest request) {
   if (!request.target.numerics.empty()) {
     TRY_ASSIGN(request.target.choices.numerics, ParseNumerics(request.target.numerics));
   }
+  std::shared_ptr<BundleWriter> bundle;
+  if (!request.bundle.empty()) {
+    TRY_ASSIGN(bundle, BundleWriter::Create(request.bundle));
+    if (request.target.given() && request.target.answers.empty())
+      request.target.answers = bundle->Path("answers.jsonl");
+  }
   std::optional<TargetServers> servers;
   if (request.target.given()) {
     TRY_ASSIGN(servers, OpenServers(request.target));
@@ -61,6 +69,7 @@ Result<Verification> Verification::Open(VerifyRequest request) {
                        : precision.value_or(DefaultPrecision(checkpoint));
   Verification verification(std::move(request), std::move(checkpoint));
   verification.servers_ = std::move(servers);
+  verification.bundle_ = std::move(bundle);
   return verification;
 }
 
@@ -69,7 +78,7 @@ Result<std::vector<VerifyPrompt>> Verification::Prompts() const {
   const ModelConfig& config = checkpoint_.config();
   if (own.ends_with(".json")) return ReadPrompts(own, config.vocab_size);
   TRY_ASSIGN(const Tokenizer tokenizer, checkpoint_.LoadTokenizer());
-  return SuitePrompts(checkpoint_, tokenizer, request_.options.mode, own);
+  return AllPrompts(checkpoint_, tokenizer, request_.options.mode, own);
 }
 
 Status Verification::Prepare(const PhaseProgress& progress,
@@ -83,10 +92,12 @@ Status Verification::Prepare(const PhaseProgress& progress,
     request_.options.target_rounding = request_.target.choices.numerics->rounding;
   }
   if (!servers_) return {};
-  TRY_ASSIGN(target_, ProbeTarget(std::move(*servers_), request_.target, checkpoint_, *tokenizer_,
-                                  request_.options.mode, [&progress](int64_t done, int64_t total) {
-                                    if (progress) progress("probing the endpoint", done, total);
-                                  }));
+  TRY_ASSIGN(ProbedModel model, DescribeModel(checkpoint_, *tokenizer_));
+  TRY_ASSIGN(target_,
+             ProbeTarget(std::move(*servers_), request_.target, std::move(model), &*tokenizer_,
+                         request_.options.mode, [&progress](int64_t done, int64_t total) {
+                           if (progress) progress("probing the endpoint", done, total);
+                         }));
   servers_.reset();
   target_->say = std::move(say);
   request_.options.target = target_->numerics.precision;
@@ -99,10 +110,23 @@ VerifyOptions Verification::Complete() const {
   VerifyOptions options = request_.options;
   options.original = original_ ? &*original_ : nullptr;
   options.endpoint = target_ ? &*target_ : nullptr;
+  options.bundle = bundle_.get();
   return options;
 }
 
 int Verification::phases() const { return VerifyPhases(Complete()); }
+
+Result<SelfTestResult> Verification::RunSelfTest(std::vector<std::string> mutants,
+                                                 const PhaseProgress& progress) const {
+  TRY_ASSIGN(const Tokenizer tokenizer, checkpoint_.LoadTokenizer());
+  SelfTestOptions options{.numerics = request_.target.choices.numerics.value_or(
+                              Numerics{.precision = this->options().target}),
+                          .kv = this->options().target_kv,
+                          .threads = this->options().threads,
+                          .mutants = std::move(mutants),
+                          .progress = progress};
+  return SelfTest(checkpoint_, tokenizer, options);
+}
 
 Result<VerifyResult> Verification::Run(const PhaseProgress& progress) {
   CHECK(tokenizer_, "Prepare comes first");

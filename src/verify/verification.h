@@ -17,6 +17,7 @@
 #include "text/tokenizer.h"
 #include "verify/endpoint_target.h"
 #include "verify/prompts.h"
+#include "verify/self_test.h"
 #include "verify/suite.h"
 
 namespace merope {
@@ -33,6 +34,9 @@ struct VerifyRequest {
   // The server, if there is one. Its numerics are also those of a file of the target's logits;
   // empty: by the server's software, or that of `dtype`.
   TargetRequest target;
+  std::string bundle;  // the directory of the evidence (bundle.h); empty: none is kept
+  // The faults are planted into a target of this dtype or these numerics (self_test.h).
+  bool self_test = false;
   // The others: mode, threads, against, target_file, prompts, stop. Verification sets the rest.
   VerifyOptions options;
 };
@@ -57,6 +61,10 @@ class Verification {
   // After Prepare, once.
   Result<VerifyResult> Run(const PhaseProgress& progress);
 
+  // In place of Prepare and Run. mutants: keys; empty: all.
+  Result<SelfTestResult> RunSelfTest(std::vector<std::string> mutants,
+                                     const PhaseProgress& progress) const;
+
  private:
   Verification(VerifyRequest request, Checkpoint checkpoint)
       : request_(std::move(request)), checkpoint_(std::move(checkpoint)) {}
@@ -69,6 +77,7 @@ class Verification {
   std::optional<Tokenizer> tokenizer_;
   std::optional<TargetServers> servers_;  // until Prepare moves them into target_
   mutable std::optional<EndpointTarget> target_;
+  std::shared_ptr<BundleWriter> bundle_;
 };
 
 }  // namespace merope

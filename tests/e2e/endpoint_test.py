@@ -197,7 +197,7 @@ class FaultsTest(ServedCase):
         self.error(server, "the environment variable NO_SUCH_KEY", "--api-key-env", "NO_SUCH_KEY")
 
     def test_command_lines(self):
-        for arguments, words in ((["--numerics", "bf16"], "expected an endpoint or a file"),):
+        for arguments, words in ((["--numerics", "bf16"], "expected an endpoint, a file"),):
             self.refused(3, words, "verify", self.model, *arguments)
         for arguments in (["--model", "x"], ["--endpoint", "http://x", "--generate", "0"], ["--endpoint", "http://x", "--target", "f"],
                           ["--endpoint", "http://x", "--numerics", "fp8"]):
