@@ -99,7 +99,7 @@ def limit(gate):
 def first_token_tables(first):
     text = "### Prompt by prompt\n\n" + table(
         ["#", "prompt", "top-1 (baseline)", "top-1 (target)", "match", "cosine", "KL (nat)"],
-        [[number, json.dumps(row.prompt, ensure_ascii=False)[1:-1], *(json.dumps(top, ensure_ascii=False) for top in (row.baseline_top1, row.target_top1)),
+        [[number, json.dumps(row.prompt, ensure_ascii=False)[1:-1], f'"{row.baseline_top1}"', f'"{row.target_top1}"',
           "yes" if row.match else "NO", f"{row.cosine:.6f}", f"{row.kl:.5f}"] for number, row in enumerate(first.rows, 1)])
     text += f"{first.matches} of {len(first.rows)} prompts have the same top-1 token.\n\n"
     gates = {gate.key: gate for gate in first.gates}

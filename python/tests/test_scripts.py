@@ -44,7 +44,7 @@ def test_the_tables_of_precision(small, program, tmp_path):
     assert done.stdout == ""
     text = (tmp_path / "out.md").read_text()
     rows = [line for line in text.splitlines() if "What is RAG in AI?" in line]
-    assert len(rows) == 1 and rows[0].startswith("|  1 | What is RAG in AI?")
+    assert len(rows) == 1 and rows[0].startswith("|   1 | What is RAG in AI? ")
     assert len([line for line in text.splitlines() if line.endswith("|") and line.split("|")[1].strip().isdigit()]) == 25
     for words in ("of 25 prompts have the same top-1 token", "| top-1 match rate ", "≥ 0.99", "| KL divergence (nat) ", "| Spearman rank correlation ",
                   "### All positions", f"Verdict: {('PASS', 'FAIL', 'INCONCLUSIVE')[code]}"):
