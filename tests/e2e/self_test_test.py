@@ -1,5 +1,5 @@
 """Tests `merope verify --self-test`: a few faults planted into SmolLM2-135M-Instruct (MEROPE_SMOLLM2) and into a tiny checkpoint,
-and what the command refuses. With MEROPE_WHOLE=1, all faults; this takes about ten minutes."""
+and what the command refuses. With MEROPE_WHOLE=1, all faults under two numerics; this takes up to half an hour."""
 
 import json
 import os
@@ -9,8 +9,8 @@ import merope
 
 MODEL = os.environ.get("MEROPE_SMOLLM2", "")
 WHOLE = os.environ.get("MEROPE_WHOLE") == "1"
-# Smaller than the noise of bf16 (docs/verification.md).
-SURVIVORS = {"eps", "rope-bf16-frequencies"}
+# Smaller than the noise of the numerics (docs/verification.md).
+SURVIVORS = {"bf16": {"eps", "rope-bf16-frequencies"}, "bf16-ops": {"eps", "rope-bf16-frequencies", "row-of-neighbour"}}
 
 
 class SelfTest(merope.Case):
@@ -33,14 +33,16 @@ class SelfTest(merope.Case):
         self.assertEqual([m["first_token_verdict"] for m in result["mutants"]], ["PASS", "FAIL"])
         self.assertEqual(result["missed_by_first_token"], 1)
 
-    @unittest.skipUnless(MODEL and WHOLE, "MEROPE_WHOLE is not 1: it takes about ten minutes")
+    @unittest.skipUnless(MODEL and WHOLE, "MEROPE_WHOLE is not 1: it takes up to half an hour")
     def test_all_faults(self):
-        result = self.self_test(MODEL, timeout=3600)
-        self.assertNotEqual(result["control"]["positions_verdict"], "FAIL")
-        fates = self.fates(result)
-        self.assertGreaterEqual(len(fates), 25)
-        self.assertEqual({key for key, fate in fates.items() if fate == "survived"}, SURVIVORS)
-        self.assertEqual({key for key, fate in fates.items() if fate == "equivalent"}, {"rope-shifted"})
+        for numerics, survivors in SURVIVORS.items():
+            with self.subTest(numerics=numerics):
+                result = self.self_test(MODEL, "--numerics", numerics, timeout=3600)
+                self.assertNotEqual(result["control"]["positions_verdict"], "FAIL")
+                fates = self.fates(result)
+                self.assertGreaterEqual(len(fates), 25)
+                self.assertEqual({key for key, fate in fates.items() if fate == "survived"}, survivors)
+                self.assertEqual({key for key, fate in fates.items() if fate == "equivalent"}, {"rope-shifted"})
 
     def test_a_table_for_people(self):
         done = merope.run("verify", self.model, "--self-test", "--mutants", "layer-skipped,rope-shifted")
