@@ -177,9 +177,7 @@ void AddReport(CLI::App& app, Action* chosen) {
       "NPU.\n\n"
       "Examples:\n"
       "  merope report SmolLM2-135M-Instruct.gguf -o report --quick\n"
-      "  merope report SmolLM2-135M-Instruct.gguf -o report --endpoint http://npu-host:8000 "
-      "\\\n"
-      "    --endpoint-eager http://npu-host:8001 --environment npu.yaml --layout gitcode\n"
+      "  merope report SmolLM2-135M-Instruct.gguf -o report --endpoint http://npu-host:8000\n"
       "docs/endpoints.md describes the report of a server and the fields of --environment.");
   report->callback([a, chosen] { *chosen = [a] { return RunReport(*a); }; });
 }

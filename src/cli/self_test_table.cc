@@ -28,7 +28,7 @@ std::string Line(const MutantResult& m, const std::string& fate) {
                   FitWidth(VerdictName(m.positions), 12), fate);
   if (m.fp32_kl) line += fmt::format(" (KL of fp32 {})", Number(*m.fp32_kl));
   line += fmt::format("\n      {}\n", m.description);
-  if (m.fate == Fate::kKilled)
+  if (m.fate == Fate::kKilled || m.fate == Fate::kKilledInFp32)
     line += fmt::format("      (a) {}\n      (b) {}\n", GateList(m.first_token_gates),
                         GateList(m.position_gates));
   return line;
@@ -48,10 +48,10 @@ std::string SelfTestTable(const SelfTestResult& result, bool color) {
   for (const MutantResult& m : result.mutants)
     text += Line(m, Fated(m, m.fate == Fate::kSurvived, color));
   text += fmt::format(
-      "\n{} of {} mutants killed, {} survived, {} equivalent, {} not applicable; (a), the "
-      "reference "
-      "report's table, misses {} of those killed; the control {}\n",
-      result.Count(Fate::kKilled), result.mutants.size(), result.Count(Fate::kSurvived),
+      "\n{} of {} mutants killed, {} killed in fp32 only, {} survived, {} equivalent, {} not "
+      "applicable; (a), the reference report's table, misses {} of those killed; the control {}\n",
+      result.Count(Fate::kKilled), result.mutants.size(), result.Count(Fate::kKilledInFp32),
+      result.Count(Fate::kSurvived),
       result.Count(Fate::kEquivalent), result.Count(Fate::kNotApplicable),
       result.MissedByFirstToken(), control_failed ? "FAILS" : "does not fail");
   const char* verdict = result.passed() ? "PASS" : "FAIL";

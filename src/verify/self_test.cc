@@ -265,7 +265,8 @@ class SelfTester {
 }  // namespace
 
 std::string_view FateName(Fate fate) {
-  constexpr std::string_view kNames[] = {"killed", "survived", "equivalent", "not applicable"};
+  constexpr std::string_view kNames[] = {"killed", "survived", "equivalent", "killed in fp32",
+                                         "not applicable"};
   return kNames[static_cast<size_t>(fate)];
 }
 
@@ -281,11 +282,6 @@ int64_t SelfTestResult::MissedByFirstToken() const {
 
 bool SelfTestResult::passed() const {
   return Count(Fate::kSurvived) == 0 && control.fate != Fate::kKilled;
-}
-
-int SelfTestPhases(const SelfTestOptions& options) {
-  // The reference, the emulation and the control; the baseline; emulated bf16.
-  return 3 + !IsFp32(options) + !IsBf16(options) + static_cast<int>(Chosen(options).size());
 }
 
 Result<std::vector<std::string>> ParseMutants(std::string_view list) {
@@ -307,7 +303,26 @@ Result<std::vector<std::string>> ParseMutants(std::string_view list) {
 
 Result<SelfTestResult> SelfTest(const Checkpoint& checkpoint, const Tokenizer& tokenizer,
                                 const SelfTestOptions& options) {
-  return SelfTester(checkpoint, tokenizer, options).Run();
+  TRY_ASSIGN(SelfTestResult result, SelfTester(checkpoint, tokenizer, options).Run());
+  if (IsFp32(options) || options.numerics.rounding != OpRounding::kNone) return result;
+  SelfTestOptions exact = options;
+  exact.numerics = {.precision = Precision::kFp32};
+  exact.kv = KvStorage::kAuto;
+  exact.mutants.clear();
+  for (const MutantResult& m : result.mutants)
+    if (m.fate == Fate::kSurvived) exact.mutants.push_back(m.key);
+  if (exact.mutants.empty()) return result;
+  TRY_ASSIGN(const SelfTestResult in_fp32, SelfTester(checkpoint, tokenizer, exact).Run());
+  result.seconds += in_fp32.seconds;
+  if (in_fp32.control.fate == Fate::kKilled) return result;
+  for (const MutantResult& found : in_fp32.mutants) {
+    if (found.fate != Fate::kKilled) continue;
+    MutantResult& m = *std::ranges::find(result.mutants, found.key, &MutantResult::key);
+    m.fate = Fate::kKilledInFp32;
+    m.first_token_gates = found.first_token_gates;
+    m.position_gates = found.position_gates;
+  }
+  return result;
 }
 
 OrderedJson ToJson(const SelfTestResult& result) {
@@ -339,6 +354,7 @@ OrderedJson ToJson(const SelfTestResult& result) {
           {"control", one(result.control)},
           {"mutants", mutants},
           {"killed", result.Count(Fate::kKilled)},
+          {"killed_in_fp32", result.Count(Fate::kKilledInFp32)},
           {"survived", result.Count(Fate::kSurvived)},
           {"equivalent", result.Count(Fate::kEquivalent)},
           {"not_applicable", result.Count(Fate::kNotApplicable)},
