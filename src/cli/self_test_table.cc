@@ -51,9 +51,9 @@ std::string SelfTestTable(const SelfTestResult& result, bool color) {
       "\n{} of {} mutants killed, {} killed in fp32 only, {} survived, {} equivalent, {} not "
       "applicable; (a), the reference report's table, misses {} of those killed; the control {}\n",
       result.Count(Fate::kKilled), result.mutants.size(), result.Count(Fate::kKilledInFp32),
-      result.Count(Fate::kSurvived),
-      result.Count(Fate::kEquivalent), result.Count(Fate::kNotApplicable),
-      result.MissedByFirstToken(), control_failed ? "FAILS" : "does not fail");
+      result.Count(Fate::kSurvived), result.Count(Fate::kEquivalent),
+      result.Count(Fate::kNotApplicable), result.MissedByFirstToken(),
+      control_failed ? "FAILS" : "does not fail");
   const char* verdict = result.passed() ? "PASS" : "FAIL";
   return text +
          fmt::format(
