@@ -93,13 +93,13 @@ class Comparison {
   Comparison(const SuitePrompts& prompts, TokenNames names, int threads)
       : prompts_(prompts), names_(std::move(names)), team_(threads) {}
 
-  // Compares the prompts [begin, end) and appends to `records`. Reads one chunk of positions from
-  // each source, compares the rows of the chunk, and goes on with the next chunk. All threads of
-  // the team compare rows; the calling thread reads. known, if it is not nullptr, holds the records
-  // of all prompts for another target and the same baseline: what does not depend on the target is
-  // taken from there, and only the rows of baseline and target are read.
-  Status Compare(const ComparedSources& sources, const ComparedRecords* known, size_t begin,
-                 size_t end, const PositionProgress& progress, ComparedRecords* records);
+  // Compares the prompts [first_prompt, end_prompt) and appends to `records`. Reads one chunk of
+  // positions from each source, compares the rows of the chunk, and goes on with the next chunk.
+  // All threads of the team compare rows; the calling thread reads. known, if it is not nullptr,
+  // holds the records of all prompts for another target and the same baseline: what does not depend
+  // on the target is taken from there, and only the rows of baseline and target are read.
+  Status Compare(const ComparedSources& sources, const ComparedRecords* known, size_t first_prompt,
+                 size_t end_prompt, const PositionProgress& progress, ComparedRecords* records);
 
  private:
   struct Chunks {

@@ -24,9 +24,9 @@ import tiny
 
 SECONDS = float(os.environ.get("MEROPE_FUZZ_SECONDS", 600 if os.environ.get("MEROPE_WHOLE") else 60))
 SEED = int(os.environ.get("MEROPE_FUZZ_SEED", 1))
-COMMANDS = ["run", "batch", "inspect", "verify", "report", "bench latency", "bench throughput", "bench serve", "bench roofline", "tokenize",
+COMMANDS = ["run", "batch", "inspect", "verify", "replay", "report", "bench latency", "bench throughput", "bench serve", "bench roofline", "tokenize",
             "detokenize", "quantize", "synth", "pull"]
-VERDICTS = ("inspect", "verify", "report")  # only these commands end with 1 or 2
+VERDICTS = ("inspect", "verify", "replay", "report")  # only these commands end with 1 or 2
 LONGEST = 4  # seconds; a command that runs longer gets Ctrl-C
 
 # Values for options of any type. No number here is valid for an option and also makes the command run for hours, because a
@@ -59,13 +59,15 @@ VALUES = {
     "--dump-logits": ["{out}/l", "/dev/null", "/dev/full", "{out}/no/l", ""],
     **{name: ["http://127.0.0.1:9", "http://", "ftp://127.0.0.1/", "x", "", "http://a b", "http://127.0.0.1:99999"]
        for name in ("--endpoint", "--endpoint-eager")},
+    "--bundle": ["{out}/bundle", "{out}/more/bundle", "{scratch}", "{scratch}/notes.txt", "/dev/null", ""],
+    "--environment": ["{scratch}/config.json", "{scratch}/notes.txt", "/dev/null", "{scratch}", "{model}", ""],
     "--answers": ["{out}/answers", "{scratch}/notes.txt", "/dev/null", "/dev/full", "{out}/no/answers", ""],
     "--lines": ["{scratch}/lines", "{scratch}/in.jsonl", "{scratch}", "{scratch}/none", "{model}"],
 }
 POSITIONALS = {
     "run": ["{model}", "TEXT"], "batch": ["{model}", "{scratch}/in.jsonl", "{out}/results"], "bench roofline": [], "bench serve": [],
     "tokenize": ["{model}", "TEXT"], "detokenize": ["{model}", "NUMBER", "NUMBER"], "quantize": ["{model}", "{out}/quantized"],
-    "synth": ["{out}/made"], "pull": ["TEXT"]}
+    "synth": ["{out}/made"], "pull": ["TEXT"], "replay": ["{out}/bundle"]}
 # Options that make a valid command line end soon. These options stand first, so that random options may follow.
 BASIS = {
     "run": ["--max-tokens", "5"], "verify": ["--quick"], "report": ["-o", "{out}", "--quick", "--lang", "en"], "quantize": ["--dtype", "int8"],
