@@ -43,7 +43,7 @@ TEST(Environment, OtherFilesAreErrorsThatNameTheLine) {
       {std::string((size_t{1} << 20) + 1, 'a'), "expected at most 1048576 bytes, found 1048577"},
       {std::string(100000, '['), "e.yaml"},
       {std::string(100000, '{'), "e.yaml"},
-      {std::string("a: \0\xff\xfe\n", 8), ""},
+      {std::string("a: \0\xff\xfe\n", 7), ""},
   };
   for (const auto& [text, words] : cases) {
     const auto fields = Read(text);
