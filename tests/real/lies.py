@@ -21,7 +21,8 @@ import hf_server  # noqa: E402
 SMOLLM2 = os.environ.get("MEROPE_SMOLLM2", str(ROOT / "build/models/SmolLM2-135M-Instruct.gguf"))
 MEROPE = os.environ.get("MEROPE_BIN", str(ROOT / "build/release/merope"))
 QUICK, DEFAULT = ["--quick"], ["--generate", "32"]
-WEIGHTS = {"5-bit weights": hf_server.five_bit, "RoPE theta 5 % larger": hf_server.other_theta(1.05),
+WEIGHTS = {"5-bit weights": hf_server.five_bit, "RoPE theta 10,000 for 100,000": hf_server.other_theta(0.1),
+           "RoPE theta 5 % larger": hf_server.other_theta(1.05),
            "a merged LoRA of relative size 1 %": hf_server.merged_lora(0.01)}
 ANSWERS = {"temperature ignored": endpoints.ignored_temperature, "logprobs after temperature 0.7": endpoints.tempered_logprobs(0.7),
            "a dropped token": endpoints.dropped_token, "a stale cache": endpoints.stale_cache(),
