@@ -1,6 +1,8 @@
 #include "verify/bundle.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -85,7 +87,7 @@ OrderedJson HashJson(const std::string& name, const FileHashes& hashes, bool blo
 
 Result<FileHashes> HashFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return Err("{}: the file cannot be read", path);
+  if (!file) return Err("{}: expected a file that can be read: {}", path, std::strerror(errno));
   FileHashes hashes;
   Sha256 whole;
   std::vector<char> block(static_cast<size_t>(kBundleBlock));
@@ -97,7 +99,8 @@ Result<FileHashes> HashFile(const std::string& path) {
     hashes.blocks.push_back(digest.Hex());
     hashes.bytes += file.gcount();
   }
-  if (file.bad()) return Err("{}: the file cannot be read", path);
+  if (file.bad())
+    return Err("{}: expected a file that can be read: {}", path, std::strerror(errno));
   hashes.whole = whole.Hex();
   return hashes;
 }

@@ -31,38 +31,38 @@ class Required {
 
   Result<int64_t> Integer(const char* name, int64_t min = 0, int64_t max = kMost) const {
     TRY_ASSIGN(const auto value, fields_.Integer(name, min, max));
-    return value ? Result<int64_t>(*value) : Missing(name);
+    return value ? Result<int64_t>(*value) : Missing(name, "a whole number");
   }
   Result<double> Number(const char* name) const {
     TRY_ASSIGN(const auto value, fields_.Number(name));
-    return value ? Result<double>(*value) : Missing(name);
+    return value ? Result<double>(*value) : Missing(name, "a number");
   }
   Result<std::string> Text(const char* name) const {
     TRY_ASSIGN(auto value, fields_.String(name));
-    return value ? Result<std::string>(std::move(*value)) : Missing(name);
+    return value ? Result<std::string>(std::move(*value)) : Missing(name, "a text");
   }
   Result<bool> Truth(const char* name) const {
     TRY_ASSIGN(const auto value, fields_.Bool(name));
-    return value ? Result<bool>(*value) : Missing(name);
+    return value ? Result<bool>(*value) : Missing(name, "true or false");
   }
   Result<const Json*> Object(const char* name) const {
     const Json* value = fields_.Find(name);
-    if (value == nullptr || !value->is_object()) return Missing(name);
+    if (value == nullptr || !value->is_object()) return Missing(name, "an object");
     return value;
   }
   Result<const Json*> List(const char* name) const {
     const Json* value = fields_.Find(name);
-    if (value == nullptr || !value->is_array()) return Missing(name);
+    if (value == nullptr || !value->is_array()) return Missing(name, "a list");
     return value;
   }
   const JsonFields& fields() const { return fields_; }
   std::string Path(const char* name) const { return fields_.Path(name); }
 
  private:
-  std::unexpected<Error> Missing(const char* name) const {
+  std::unexpected<Error> Missing(const char* name, std::string_view expected) const {
     const Json* value = fields_.Find(name);
-    return Err("{}: expected another value, found {}", fields_.Path(name),
-               value == nullptr ? "none" : Describe(*value));
+    return Err("{}: expected {}, found {}", fields_.Path(name), expected,
+               value == nullptr ? "nothing" : Describe(*value));
   }
   JsonFields fields_;
 };

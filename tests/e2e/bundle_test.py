@@ -120,7 +120,7 @@ class BundleTest(endpoint_test.ServedCase):
             self.reseal(copy, "result.json", json.dumps(forged).encode())
             self.refused(3, words, "replay", copy)
         facts = json.loads((folder / "verification.json").read_text())
-        for change, words in ((lambda f: f.pop("prompts"), "prompts: expected another value, found none"),
+        for change, words in ((lambda f: f.pop("prompts"), "prompts: expected a list, found nothing"),
                               (lambda f: f["prompts"].append(f["prompts"][0]), "expected one of its own"),
                               (lambda f: f["prompts"][0]["ids"].append(-1), "expected token ids"),
                               (lambda f: f["prompts"][0]["ids"].append(5), "baseline.f32: expected "),
@@ -134,7 +134,7 @@ class BundleTest(endpoint_test.ServedCase):
                               (lambda f: f.update(reference_positions=-1), "reference_positions"),
                               (lambda f: f.update(names={"x": "y"}), "names: expected texts by token id"),
                               (lambda f: f.update(samples=[{"sample": 0, "positions": [["a", 9]]}]), "suspects-0.f32"),
-                              (lambda f: f.update(endpoint={}), "endpoint.url: expected another value"),
+                              (lambda f: f.update(endpoint={}), "endpoint.url: expected a text, found nothing"),
                               (lambda f: f.update(format=2), "format: expected")):
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(folder, copy)
@@ -149,7 +149,7 @@ class BundleTest(endpoint_test.ServedCase):
         (full / "a").write_text("")
         self.refused(3, "full: expected an empty or a new directory", "verify", self.model, "--quick", "--bundle", full)
         self.refused(3, "a: ", "verify", self.model, "--quick", "--bundle", full / "a")
-        self.refused(3, "none/manifest.json: the file cannot be read", "replay", self.scratch / "none")
+        self.refused(3, "none/manifest.json: expected a file that can be read: No such file", "replay", self.scratch / "none")
         self.refused(3, "full/manifest.json", "replay", full)
         self.refused(64, "DIR", "replay")
         self.refused(64, "bundle", "verify", self.model, "--bundle", "x", "--self-test")
