@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/endpoint_options.h"
 #include "cli/hub_model.h"
+#include "cli/layers_table.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "cli/self_test_table.h"
@@ -69,6 +70,20 @@ Result<int> RunSelfTest(const VerifyArguments& arguments, const Verification& ve
   return ExitCode(result.passed() ? Verdict::kPass : Verdict::kFail);
 }
 
+Result<int> RunLayers(const VerifyArguments& arguments, const Verification& verification) {
+  PhaseBars bars;
+  TRY_ASSIGN(const LayersResult result,
+             verification.RunLayers([&bars](std::string_view phase, int64_t done, int64_t total) {
+               bars.Update(phase, done, total);
+             }));
+  bars.Clear();
+  TRY_ASSIGN(const bool written,
+             WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
+                                        : LayersTable(result, OutputIsTerminal() && WantColor())));
+  static_cast<void>(written);
+  return ExitCode(result.verdict);
+}
+
 Result<int> RunVerify(VerifyArguments arguments) {
   VerifyRequest& request = arguments.request;
   request.options.mode = arguments.quick  ? VerifyMode::kQuick
@@ -82,6 +97,7 @@ Result<int> RunVerify(VerifyArguments arguments) {
   if (!arguments.dump_prompts.empty() || !arguments.dump_logits.empty())
     return Dump(arguments, verification);
   if (request.self_test) return RunSelfTest(arguments, verification);
+  if (request.layers) return RunLayers(arguments, verification);
 
   std::optional<PhaseBars> bars;
   bars.emplace();
@@ -199,6 +215,18 @@ void AddVerify(CLI::App& app, Action* chosen) {
                    "Plant only these faults: keys of the self-test's table, separated by commas")
       ->check(Parses(ParseMutants))
       ->needs(self_test);
+  auto* layers =
+      verify
+          ->add_flag("--layers", request.layers,
+                     "Compare the results of all ops, layer by layer, and name the first op whose "
+                     "error is larger than that of the format; with --target, the intermediate "
+                     "results in this file (tools/dump_layers.py)")
+          ->excludes(against)
+          ->excludes(endpoint)
+          ->excludes(bundle)
+          ->excludes(dump_logits)
+          ->excludes(self_test);
+  for (const char* other : {"--baseline", "--dump-prompts"}) layers->excludes(other);
   verify->footer(
       "Exit code: 0 PASS; 1 FAIL; 2 INCONCLUSIVE. The worse of two verdicts sets the exit code:\n"
       "(a) the reference report's table, and (b) the full suite.\n"
@@ -208,6 +236,7 @@ void AddVerify(CLI::App& app, Action* chosen) {
       "  merope verify --quick SmolLM2-135M-Instruct.gguf\n"
       "  merope verify SmolLM2-135M-Instruct.gguf --endpoint http://localhost:8000\n"
       "  merope verify SmolLM2-135M-Instruct.gguf --self-test --numerics bf16-ops\n"
+      "  merope verify SmolLM2-135M-Instruct.gguf --quick --layers\n"
       "docs/endpoints.md describes the verification of a server.");
   verify->callback([a, chosen] { *chosen = [a] { return RunVerify(*a); }; });
 }

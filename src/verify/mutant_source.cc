@@ -14,14 +14,12 @@ namespace {
 
 class MutantLogits : public LogitSource {
  public:
-  MutantLogits(std::unique_ptr<Backend> backend, std::unique_ptr<Llama> model, Feed feed)
-      : backend_(std::move(backend)),
-        model_(std::move(model)),
-        sequence_(model_->kv()),
-        feed_(feed) {}
+  MutantLogits(MutantModel mutant, Feed feed)
+      : mutant_(std::move(mutant)), sequence_(mutant_.model->kv()), feed_(feed) {}
 
   std::string name() const override {
-    return fmt::format("{}, {}", backend_->name(), PrecisionName(backend_->precision()));
+    return fmt::format("{}, {}", mutant_.backend->name(),
+                       PrecisionName(mutant_.backend->precision()));
   }
 
   Status Rows(const VerifyPrompt& prompt, int64_t begin, int64_t end,
@@ -33,7 +31,7 @@ class MutantLogits : public LogitSource {
       const int64_t n = at < decoded ? std::min(decoded, end) - at : 1;
       const auto tokens =
           std::span(prompt.ids).subspan(static_cast<size_t>(at), static_cast<size_t>(n));
-      TRY(model_->Extend(
+      TRY(mutant_.model->Extend(
           &sequence_, tokens, n, [&](int64_t position, std::span<const float> logits) {
             std::ranges::copy(logits, rows.begin() + (position - begin) * std::ssize(logits));
           }));
@@ -43,16 +41,17 @@ class MutantLogits : public LogitSource {
   }
 
  private:
-  std::unique_ptr<Backend> backend_;
-  std::unique_ptr<Llama> model_;
+  MutantModel mutant_;
   Sequence sequence_;
   Feed feed_;
 };
 
+Feed FeedOf(const Mutant* mutant) { return mutant == nullptr ? Feed::kChunks : mutant->feed; }
+
 }  // namespace
 
-Result<std::unique_ptr<LogitSource>> LoadMutant(const Checkpoint& checkpoint, const Mutant* mutant,
-                                                const MutantOptions& options) {
+Result<MutantModel> LoadMutantModel(const Checkpoint& checkpoint, const Mutant* mutant,
+                                    const MutantOptions& options) {
   const OpRounding rounding = options.numerics.rounding;
   // The CPU back end has no fp16 products. Its fp32 holds all products of fp16 values.
   const bool half = rounding == OpRounding::kFp16;
@@ -67,13 +66,14 @@ Result<std::unique_ptr<LogitSource>> LoadMutant(const Checkpoint& checkpoint, co
   TRY_ASSIGN(std::unique_ptr<Backend> inner, MakeBackend(kCpuBackend, made));
   auto backend = std::make_unique<FaultyBackend>(std::move(inner), std::move(fault), rounding);
 
-  const Feed feed = mutant == nullptr ? Feed::kChunks : mutant->feed;
   LlamaOptions llama;
   llama.max_batch_tokens = kLogitChunk;
-  llama.kv_tokens = options.longest + kPageTokens;  // with a spare page (step_faults.cc)
+  // With a spare page (step_faults.cc).
+  llama.kv_tokens = options.sequences * (options.longest + kPageTokens) + kPageTokens;
   llama.max_model_len = options.longest;
   // A plan records only ops.
-  llama.eager = rounding != OpRounding::kNone || (mutant != nullptr && feed != Feed::kGraphDecode);
+  llama.eager =
+      rounding != OpRounding::kNone || (mutant != nullptr && FeedOf(mutant) != Feed::kGraphDecode);
 
   const CheckpointWeights plain(checkpoint);
   const FaultySource faulty(plain, planted, half);
@@ -82,7 +82,13 @@ Result<std::unique_ptr<LogitSource>> LoadMutant(const Checkpoint& checkpoint, co
   TRY_ASSIGN(std::unique_ptr<Llama> model,
              Llama::Load(config, rotate ? static_cast<const WeightSource&>(rotated) : faulty,
                          *backend, llama));
-  return std::make_unique<MutantLogits>(std::move(backend), std::move(model), feed);
+  return MutantModel{std::move(backend), std::move(model)};
+}
+
+Result<std::unique_ptr<LogitSource>> LoadMutant(const Checkpoint& checkpoint, const Mutant* mutant,
+                                                const MutantOptions& options) {
+  TRY_ASSIGN(MutantModel loaded, LoadMutantModel(checkpoint, mutant, options));
+  return std::make_unique<MutantLogits>(std::move(loaded), FeedOf(mutant));
 }
 
 }  // namespace merope

@@ -128,6 +128,23 @@ Result<SelfTestResult> Verification::RunSelfTest(std::vector<std::string> mutant
   return SelfTest(checkpoint_, tokenizer, options);
 }
 
+Result<LayersResult> Verification::RunLayers(const PhaseProgress& progress) const {
+  const VerifyOptions& options = this->options();
+  std::vector<VerifyPrompt> prompts;
+  if (options.target_file.empty()) {
+    TRY_ASSIGN(prompts, Prompts());
+    prompts = ChooseLayerPrompts(std::move(prompts), options.mode);
+  }
+  return TraceLayers(
+      checkpoint_, std::move(prompts),
+      {.numerics = request_.target.choices.numerics.value_or(Numerics{.precision = options.target}),
+       .kv = options.target_kv,
+       .threads = options.threads,
+       .target_file = options.target_file,
+       .stop = options.stop,
+       .progress = progress});
+}
+
 Result<VerifyResult> Verification::Run(const PhaseProgress& progress) {
   CHECK(tokenizer_, "Prepare comes first");
   VerifyOptions options = Complete();

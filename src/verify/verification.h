@@ -16,6 +16,7 @@
 #include "engine/load.h"
 #include "text/tokenizer.h"
 #include "verify/endpoint_target.h"
+#include "verify/layers.h"
 #include "verify/prompts.h"
 #include "verify/self_test.h"
 #include "verify/suite.h"
@@ -37,6 +38,7 @@ struct VerifyRequest {
   std::string bundle;  // the directory of the evidence (bundle.h); empty: none is kept
   // The faults are planted into a target of this dtype or these numerics (self_test.h).
   bool self_test = false;
+  bool layers = false;  // options.target_file is a file of intermediate results (layers.h)
   // The others: mode, threads, against, target_file, prompts, stop. Verification sets the rest.
   VerifyOptions options;
 };
@@ -64,6 +66,8 @@ class Verification {
   // In place of Prepare and Run. mutants: keys; empty: all.
   Result<SelfTestResult> RunSelfTest(std::vector<std::string> mutants,
                                      const PhaseProgress& progress) const;
+  // In place of Prepare and Run.
+  Result<LayersResult> RunLayers(const PhaseProgress& progress) const;
 
  private:
   Verification(VerifyRequest request, Checkpoint checkpoint)
