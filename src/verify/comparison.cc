@@ -4,6 +4,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "verify/free_run.h"
+
 namespace merope {
 namespace {
 
@@ -17,8 +19,11 @@ std::vector<bool> FreshPositions(const VerifyPrompt& prompt,
   for (const int32_t id : prompt.ids) {
     for (int shift = 0; shift < 32; shift += 8)
       hash = (hash ^ ((static_cast<uint32_t>(id) >> shift) & 0xff)) * 0x100000001b3u;
-    const bool has_row = std::ssize(fresh) >= prompt.first;
-    fresh.push_back(has_row && compared->insert(hash).second);
+    const int64_t position = std::ssize(fresh);
+    const bool known = position < prompt.first || !compared->insert(hash).second;
+    // The row that chose the first token of a free run counts there, too.
+    const bool chose = prompt.kind == kFreeRun && position == prompt.asked() - 1;
+    fresh.push_back(!known || chose);
   }
   return fresh;
 }

@@ -118,7 +118,7 @@ void Slope(std::span<const PositionRecord> records, const ClusterBootstrap& boot
   suite->slope_interval = bootstrap.Ratio(products.sums, squares.sums, kConfidence);
 }
 
-// Metrics 8 and 9.
+// Metrics 8, 9 and 11.
 void NextToken(std::span<const PositionRecord> records, const ClusterBootstrap& bootstrap,
                PositionSuite* suite) {
   const size_t n_prompts = suite->by_prompt.size();
@@ -141,9 +141,40 @@ void NextToken(std::span<const PositionRecord> records, const ClusterBootstrap& 
   suite->delta_ln_ppl = log_ratio.Mean();
   suite->delta_ln_ppl_interval =
       bootstrap.Ratio(log_ratio.sums, log_ratio.counts, kEquivalenceConfidence);
+  const Series errors = Collect(records, n_prompts, &PositionRecord::target, TokenError);
+  suite->token_error = 1 + errors.Mean();
+  const Interval error = bootstrap.Ratio(errors.sums, errors.counts, kConfidence);
+  suite->token_error_interval = {1 + error.low, 1 + error.high};
   const double baseline_ln_p = collect([](const RowMetrics& m) { return m.ln_p_next; }).Mean();
   suite->baseline_ppl = std::exp(-baseline_ln_p);
   suite->target_ppl = std::exp(-baseline_ln_p + suite->delta_ln_ppl);
+}
+
+// Metric 12. The row after the last asked token, and the rows after generated tokens but the last,
+// chose the generated tokens.
+void GeneratedTexts(std::span<const PositionRecord> records, std::span<const VerifyPrompt> prompts,
+                    PositionSuite* suite) {
+  std::vector<int64_t> first(prompts.size(), -1);  // the first divergent token
+  int64_t divergent = 0;
+  for (const PositionRecord& record : records) {
+    const auto p = static_cast<size_t>(record.prompt);
+    const int64_t token = record.position - (prompts[p].asked() - 1);
+    if (prompts[p].generated == 0 || token < 0) continue;
+    ++suite->generated_tokens;
+    if (record.target.baseline_top1 == record.target.target_top1) continue;
+    ++divergent;
+    if (first[p] < 0) first[p] = token;
+  }
+  double sum = 0;
+  for (size_t p = 0; p < prompts.size(); ++p) {
+    if (prompts[p].generated == 0) continue;
+    ++suite->generated_texts;
+    sum += static_cast<double>(first[p] < 0 ? prompts[p].generated + 1 : first[p]);
+  }
+  if (suite->generated_texts == 0 || suite->generated_tokens == 0) return;
+  suite->first_divergence = sum / static_cast<double>(suite->generated_texts);
+  suite->divergent_share =
+      static_cast<double>(divergent) / static_cast<double>(suite->generated_tokens);
 }
 
 }  // namespace
@@ -226,6 +257,7 @@ PositionSuite JudgePositions(std::span<const PositionRecord> records,
   SameTop1(&suite);
   Slope(records, bootstrap, &suite);
   NextToken(records, bootstrap, &suite);
+  GeneratedTexts(records, prompts, &suite);
   JudgeGates(references, check, narrow, &suite);
   return suite;
 }

@@ -249,6 +249,14 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
   add(RatioGate(
       references, bootstrap, n_prompts, "sigma_ratio",
       [](const RowMetrics& m) { return m.sigma_d * m.sigma_d; }, true));
+  if (std::ranges::find(suite.figures, "tier_share", &PositionFigure::key) != suite.figures.end()) {
+    GateResult tiers = RatioGate(
+        references, bootstrap, n_prompts, "top_tiers_ratio",
+        [](const RowMetrics& m) { return m.tier_share; }, false);
+    if (!narrow)
+      tiers = Either(judged(gate("top_tiers", figure("tier_share").worst)), std::move(tiers));
+    add(std::move(tiers));
+  }
   if (std::ranges::find(suite.figures, "tv_most", &PositionFigure::key) != suite.figures.end()) {
     if (auto bound = BoundGate(references, bootstrap, n_prompts)) add(std::move(*bound));
     const Interval slope = suite.slope_interval;
@@ -266,6 +274,7 @@ void JudgeGates(std::span<const ReferenceRecord> references, const ReferenceChec
   if (suite.next_positions == 0) return;
   add(Either(judged(gate("rms_delta_p", suite.rms_delta_p, suite.rms_delta_p_interval)),
              RatioGate(references, bootstrap, n_prompts, "rms_delta_p_ratio", SquaredDelta, true)));
+  add(RatioGate(references, bootstrap, n_prompts, "token_error_ratio", TokenError, false));
   GateResult perplexity = gate("delta_ln_ppl", suite.delta_ln_ppl, suite.delta_ln_ppl_interval);
   int64_t positions = suite.positions;
   if (narrow) {

@@ -119,6 +119,15 @@ constexpr FigureKind kFigures[] = {
      .definition = "√ mean d²",
      .number = "4",
      .position = At<&RowMetrics::sigma_d>},
+    {.key = "tier_share",
+     .english = "error of top-k tiers / limit",
+     .chinese = "Top-k 分层误差占上限之比",
+     .definition =
+         "of whole rows: max over the tiers k = 5, 50, 1000 and all of (max |z − z⁰| over the "
+         "baseline's k most probable tokens) / max |z⁰|, each divided by its limit: "
+         "0.011, 0.02, 0.03, 0.05 (AWS Neuron's logit_validation)",
+     .number = "5",
+     .position = [](const RowMetrics& m) -> std::optional<double> { return m.tier_share; }},
     {.key = "abs_delta_p",
      .english = "|Δp| of the next token",
      .chinese = "下一 token 的 |Δp|",
@@ -179,6 +188,15 @@ constexpr FigureKind kFigures[] = {
      .interval = &Suite::delta_ln_ppl_interval,
      .confidence = kEquivalenceConfidence,
      .of_next = true},
+    {.key = "token_error",
+     .english = "token error",
+     .chinese = "token 误差",
+     .definition = "mean of exp |ln q_t − ln p_t|, where a difference above 100 counts as 100 "
+                   "(NeMo RL); 1 without an error",
+     .number = "11",
+     .suite = &Suite::token_error,
+     .interval = &Suite::token_error_interval,
+     .of_next = true},
     {.key = "baseline_ppl",
      .english = "perplexity of the baseline",
      .chinese = "基线的困惑度",
@@ -193,6 +211,25 @@ constexpr FigureKind kFigures[] = {
      .number = "9",
      .suite = &Suite::target_ppl,
      .of_next = true},
+    {.key = "first_divergence",
+     .english = "first divergent token",
+     .chinese = "首个分歧 token",
+     .definition =
+         "of the target's own greedy texts: the mean number of tokens before the first one "
+         "that is not the baseline's most probable token; a text without such a token "
+         "counts with its length",
+     .number = "12",
+     .suite = &Suite::first_divergence,
+     .of_generated = true},
+    {.key = "divergent_share",
+     .english = "divergent tokens",
+     .chinese = "分歧 token 比例",
+     .definition = "of the target's own greedy texts: the share of the tokens that are not the "
+                   "baseline's most probable token after the same tokens",
+     .number = "12",
+     .unit = Unit::kShare,
+     .suite = &Suite::divergent_share,
+     .of_generated = true},
 };
 
 template <class Kind>

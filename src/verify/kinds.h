@@ -38,8 +38,11 @@ struct FigureKind {
   // Whether the figure needs the prompt's next tokens. A server that gives no logprobs of the
   // prompt leaves such a figure without a value.
   bool of_next = false;
+  bool of_generated = false;  // whether the figure needs the target's own greedy texts
 
-  bool HasValue(const PositionSuite& s) const { return !of_next || s.next_positions > 0; }
+  bool HasValue(const PositionSuite& s) const {
+    return (!of_next || s.next_positions > 0) && (!of_generated || s.generated_texts > 0);
+  }
 };
 
 struct GateKind {

@@ -111,6 +111,33 @@ int32_t MostProbable(const ListedRow& row) {
   return row.ids[best];
 }
 
+// The tiers of AWS Neuron's logit_validation: max |z − z⁰| / max |z⁰| over the `most` tokens that
+// are most probable in the baseline, and the limit of this quotient.
+struct Tier {
+  size_t most;
+  double limit;
+};
+constexpr Tier kTiers[] = {
+    {5, 0.011}, {50, 0.02}, {1000, 0.03}, {std::numeric_limits<size_t>::max(), 0.05}};
+
+// twice_ranks: of the baseline's row, ascending. Tokens that share a rank lie in the same tier.
+double TierShare(std::span<const float> baseline, std::span<const float> target,
+                 std::span<const uint32_t> twice_ranks) {
+  const size_t n = baseline.size();
+  double errors[std::size(kTiers)] = {}, largest = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const double error = std::abs(static_cast<double>(target[i]) - baseline[i]);
+    largest = std::max(largest, std::abs(static_cast<double>(baseline[i])));
+    for (size_t tier = 0; tier < std::size(kTiers); ++tier)
+      if (n - twice_ranks[i] / 2 < kTiers[tier].most) errors[tier] = std::max(errors[tier], error);
+  }
+  // No logit of a baseline is 0 but those of an empty row; its share is large, and finite.
+  double share = 0;
+  for (size_t tier = 0; tier < std::size(kTiers); ++tier)
+    share = std::max(share, errors[tier] / std::max(largest, 1e-9) / kTiers[tier].limit);
+  return share;
+}
+
 }  // namespace
 
 double Spearman(std::span<const double> x, std::span<const double> y) {
@@ -192,6 +219,7 @@ RowMetrics RowComparer::Compare(std::span<const float> baseline, std::span<const
   Ranks(baseline, &rank_p_);
   Ranks(target, &rank_q_);
   m.spearman = Correlation(std::span<const uint32_t>(rank_p_), std::span<const uint32_t>(rank_q_));
+  m.tier_share = TierShare(baseline, target, rank_p_);
 
   const auto logit_of = [&](size_t id) -> std::optional<double> { return target[id]; };
   CompareTopTwo(baseline, logit_of, &m);

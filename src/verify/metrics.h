@@ -28,6 +28,8 @@ struct RowMetrics {
   double relative_l2 = 0;          // (4) ‖d‖ / ‖z⁰ − mean‖, d the difference of the centred logits
   double sigma_d = 0;              // (4) √ mean d²
   double baseline_sigma = 0;       // √ mean (z⁰ − mean)²
+  // (5) Of whole rows: the largest share of its limit that a tier reaches (metrics.cc).
+  std::optional<double> tier_share;
   double product = 0, square = 0;  // Σ (z⁰ − mean)(z − mean) and Σ (z⁰ − mean)²
   double gap = 0;                  // (7) difference of the baseline's two largest logits
   // (7) The target's difference of the same two logits, minus the gap. Only a ListedRow may lack

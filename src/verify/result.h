@@ -79,7 +79,8 @@ struct PositionSuite {
   int64_t prompts = 0, positions = 0;
   int64_t not_finite = 0;  // positions with a logit that is NaN or infinite
   // kl, js, tv, tv_most (only for rows of top-k tokens), hellinger2, bhattacharyya, cosine,
-  // one_minus_cosine, mae, spearman, mean_relative_error, relative_l2, sigma_d, abs_delta_p.
+  // one_minus_cosine, mae, spearman, mean_relative_error, relative_l2, sigma_d, tier_share (only
+  // for whole rows), abs_delta_p.
   std::vector<PositionFigure> figures;
   int64_t same_top1 = 0;  // positions
   double same_top1_rate = 0;
@@ -96,7 +97,13 @@ struct PositionSuite {
   int64_t next_positions = 0;                      // positions whose next token the prompt gives
   double delta_ln_ppl = 0;                         // mean of ln p − ln q at the next token
   Interval delta_ln_ppl_interval;                  // 90 %, for the equivalence test
+  double token_error = 1;
+  Interval token_error_interval;
   double baseline_ppl = 0, target_ppl = 0;
+  // The target's own greedy texts, if there are any.
+  int64_t generated_texts = 0, generated_tokens = 0;
+  double first_divergence = 0;  // tokens
+  double divergent_share = 0;
   std::vector<PromptSummary> by_prompt;
   std::vector<GateResult> gates;
   Verdict verdict = Verdict::kFail;

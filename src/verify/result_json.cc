@@ -62,6 +62,8 @@ OrderedJson ToJson(const PositionSuite& s) {
   OrderedJson json = {{"prompts", s.prompts},
                       {"positions", s.positions},
                       {"not_finite", s.not_finite},
+                      {"generated_texts", s.generated_texts},
+                      {"generated_tokens", s.generated_tokens},
                       {"figures", figures},
                       {"same_top1", s.same_top1}};
   for (const FigureKind& kind : FigureKinds()) {

@@ -2,6 +2,8 @@
 // these series. Used on the suite's thread.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <numeric>
@@ -21,6 +23,12 @@ using Extract = std::function<std::optional<double>(const RowMetrics&)>;
 inline std::optional<double> SquaredDelta(const RowMetrics& m) {
   if (!m.has_next) return std::nullopt;
   return (m.q_next - m.p_next) * (m.q_next - m.p_next);
+}
+
+// exp |ln q − ln p| − 1 at the prompt's next token. The bound keeps sums finite.
+inline std::optional<double> TokenError(const RowMetrics& m) {
+  if (!m.has_next) return std::nullopt;
+  return std::expm1(std::min(std::abs(m.ln_q_next - m.ln_p_next), 100.0));
 }
 
 // The values of the positions, and the sums and counts of the prompts. A cluster is a prompt.

@@ -11,6 +11,7 @@
 #include "engine/load.h"
 #include "verify/bundle.h"
 #include "verify/comparison.h"
+#include "verify/free_run.h"
 #include "verify/inputs.h"
 #include "verify/kept_rows.h"
 #include "verify/logit_source.h"
@@ -33,6 +34,12 @@ int64_t ReferencePositionsOf(const VerifyOptions& options) {
 bool IsPlainBf16(const VerifyOptions& options) {
   return EmulatedPrecision(options.target) == Precision::kBf16 &&
          options.target_kv == KvStorage::kAuto && options.target_rounding == OpRounding::kNone;
+}
+
+// A file of logits has no rows of texts that it does not know.
+bool HasFreeRun(const VerifyOptions& options) {
+  return FreeRunTokens(options.mode) > 0 && options.endpoint == nullptr &&
+         options.target_file.empty() && options.against.empty();
 }
 
 class Suite {
@@ -101,6 +108,7 @@ class Suite {
       stated.endpoint->eager = std::move(asked.pair);
       TRY(CheckPrompts(checkpoint_.path(), checkpoint_.config(), prompts));
     }
+    if (HasFreeRun(options_)) TRY(AddFreeRuns(&prompts));
     inputs.prompts = ArrangePrompts(std::move(prompts), vocab_, reference_positions());
     prompts_ = &inputs.prompts;
 
@@ -169,6 +177,24 @@ class Suite {
       return options_.bundle->RecordSample(sample, std::move(source), vocab_);
     };
     return inputs;
+  }
+
+  // The target is freed before the models of the reference are loaded.
+  Status AddFreeRuns(std::vector<VerifyPrompt>* prompts) const {
+    const int64_t tokens = FreeRunTokens(options_.mode);
+    int64_t longest = 0;
+    for (const VerifyPrompt& p : *prompts) longest = std::max(longest, std::ssize(p.ids));
+    const int64_t context = checkpoint_.config().max_position_embeddings;
+    TRY_ASSIGN(const std::unique_ptr<LogitSource> target,
+               LoadLogitSource(checkpoint_, kCpuBackend, options_.target, options_.target_kv,
+                               options_.threads, std::min(context, longest + tokens)));
+    return AppendFreeRuns(
+        *target, vocab_, context, tokens,
+        [this, progress = Phase("free run")](int64_t done) {
+          progress(done, std::ssize(ReportPrompts()));
+          return options_.stop.Check();
+        },
+        prompts);
   }
 
   // Replaces the source by its rows in a file of the bundle.
@@ -251,7 +277,7 @@ int VerifyPhases(const VerifyOptions& options) {
   // 3: the emulation, the comparison, the suspects
   const int more = asking ? options.endpoint->stability + options.endpoint->eager.has_value() : 0;
   const int kept = options.bundle == nullptr ? 0 : asking ? 1 : 2;  // baseline, target
-  return 3 + asking + more + kept + reference + !IsPlainBf16(options);
+  return 3 + asking + more + kept + reference + !IsPlainBf16(options) + HasFreeRun(options);
 }
 
 Status CheckVocabulary(const Checkpoint& checkpoint) {

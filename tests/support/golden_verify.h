@@ -65,6 +65,8 @@ inline VerifyResult GoldenVerify() {
   s.prompts = distinct.Count();
   s.positions = distinct.Count();
   s.next_positions = distinct.Count();
+  s.generated_texts = distinct.Count();
+  s.generated_tokens = distinct.Count();
   for (const FigureKind& kind : FigureKinds()) {
     if (kind.position != nullptr) {
       PositionFigure f;

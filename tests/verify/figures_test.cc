@@ -102,6 +102,56 @@ TEST(Suite, Bf16NoisePasses) {
               3 * std::sqrt(o.suite.expected_flips));
 }
 
+TEST(Suite, TheTokenErrorIsThatOfTheNextTokens) {
+  // ln q − ln p is ln 2, −ln 4 and 200, which counts as 100.
+  std::vector<PositionRecord> records;
+  std::vector<ReferenceRecord> references;
+  MadeUp made(3);
+  RowComparer comparer;
+  for (const double delta : {std::log(2.0), -std::log(4.0), 200.0}) {
+    const std::vector<float> z = made.Baseline();
+    RowMetrics m = comparer.Compare(z, made.Noisy(z, 0.02), 1);
+    m.ln_q_next = m.ln_p_next + delta;
+    records.push_back({0, static_cast<int32_t>(records.size()), m});
+    references.push_back({0, m, m, m, m});
+  }
+  const std::vector<VerifyPrompt> prompts = {{"p", "prose", "en", "", {}}};
+  const PositionSuite suite =
+      JudgePositions(records, references, {}, prompts, JudgeReference(references, 64), false,
+                     [](int32_t id) { return std::to_string(id); });
+  EXPECT_NEAR(suite.token_error, (2 + 4 + std::exp(100)) / 3, 1e30);
+  EXPECT_EQ(suite.generated_texts, 0);
+}
+
+TEST(Suite, TheFirstDivergentTokenOfEachText) {
+  // Three texts of 4 tokens after 2 asked ones. The first has no divergent token, the second the
+  // tokens 1 and 3, the third the token 0; a flip of a prompt's own position does not count.
+  std::vector<PositionRecord> records;
+  std::vector<ReferenceRecord> references;
+  std::vector<VerifyPrompt> prompts;
+  MadeUp made(3);
+  RowComparer comparer;
+  const std::vector<std::vector<int32_t>> divergent = {{}, {2, 4}, {0, 1}};
+  for (int32_t p = 0; p < 3; ++p) {
+    prompts.push_back({.id = fmt::format("p{}", p), .ids = {1, 2, 3, 4, 5}, .generated = 3});
+    for (int32_t i = 0; i < 5; ++i) {
+      const std::vector<float> z = made.Baseline();
+      RowMetrics m = comparer.Compare(z, z, std::nullopt);
+      if (std::ranges::count(divergent[static_cast<size_t>(p)], i) > 0)
+        m.target_top1 = m.baseline_top1 + 1;
+      records.push_back({p, i, m});
+      references.push_back({p, m, m, m, m});
+    }
+  }
+  const PositionSuite suite =
+      JudgePositions(records, references, {}, prompts, JudgeReference(references, 64), false,
+                     [](int32_t id) { return std::to_string(id); });
+  EXPECT_EQ(suite.generated_texts, 3);
+  EXPECT_EQ(suite.generated_tokens, 12);
+  EXPECT_DOUBLE_EQ(suite.first_divergence, (4 + 1 + 0) / 3.0);
+  EXPECT_DOUBLE_EQ(suite.divergent_share, 3 / 12.0);
+}
+
 TEST(Suite, TheSlopeIsOneOverTheTemperature) {
   EXPECT_NEAR(Judged({}).suite.slope, 1, 1e-4);
   RowComparer comparer;

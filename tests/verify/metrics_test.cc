@@ -18,6 +18,26 @@ const std::vector<float> kBaseline = {1.5f, -.25f, .75f, 3.0f, -2.0f, .75f, .125
 const std::vector<float> kTarget = {1.25f, -.5f, 1.0f, 2.75f, -1.5f, .5f, .25f, 3.0f};
 constexpr double kTight = 1e-14;
 
+// All 8 tokens are among the 50 most probable. The largest error of those is 0.5, and of the 5 most
+// probable tokens 0.25; the largest logit is 3.
+TEST(RowMetrics, TiersHaveTheirOwnLimits) {
+  RowComparer comparer;
+  EXPECT_NEAR(*comparer.Compare(kBaseline, kTarget, 2).tier_share, 0.5 / 3 / 0.02, kTight);
+  std::vector<float> target = kBaseline;
+  target[3] += 0.125f;  // in the first tier
+  EXPECT_NEAR(*comparer.Compare(kBaseline, target, 2).tier_share, 0.125 / 3 / 0.011, kTight);
+  EXPECT_EQ(comparer.Compare(kBaseline, kBaseline, 2).tier_share, 0);
+
+  std::vector<float> many(2000), wrong;
+  for (size_t i = 0; i < many.size(); ++i) many[i] = 4 - static_cast<float>(i) / 512;
+  for (const auto& [at, limit] : std::vector<std::pair<size_t, double>>{
+           {4, 0.011}, {5, 0.02}, {49, 0.02}, {50, 0.03}, {999, 0.03}, {1000, 0.05}}) {
+    wrong = many;
+    wrong[at] += 0.0625f;
+    EXPECT_NEAR(*comparer.Compare(many, wrong, 2).tier_share, 0.0625 / 4 / limit, kTight) << at;
+  }
+}
+
 TEST(RowMetrics, MatchesScipy) {
   RowComparer comparer;
   const RowMetrics m = comparer.Compare(kBaseline, kTarget, 2);

@@ -10,6 +10,7 @@
 #include "tests/support/llama_config.h"
 #include "tests/support/quantized_model.h"
 #include "tests/support/temp_dir.h"
+#include "verify/free_run.h"
 #include "verify/logits_file.h"
 
 namespace merope {
@@ -95,6 +96,52 @@ TEST_F(SuiteTest, Bf16AgainstOurOwnFp32) {
   int64_t positions = 0;
   for (const PromptSummary& p : result->positions.by_prompt) positions += p.positions;
   EXPECT_EQ(positions, result->positions.positions);
+}
+
+TEST_F(SuiteTest, TheDefaultModeComparesTheTargetsOwnTexts) {
+  const Checkpoint checkpoint = Model("model", 1);
+  const Tokenizer tokenizer = TokenizerOf(checkpoint);
+  options_.mode = VerifyMode::kDefault;
+  const auto result = Verify(checkpoint, tokenizer, options_);
+  ASSERT_TRUE(result) << ErrorOf(result);
+  const PositionSuite& suite = result->positions;
+  EXPECT_EQ(suite.generated_texts, 25);
+  EXPECT_EQ(suite.generated_tokens, 25 * 32);
+  EXPECT_GT(suite.first_divergence, 0);
+  EXPECT_LE(suite.first_divergence, 32);
+  EXPECT_LT(suite.divergent_share, 0.1);
+  const auto free = std::ranges::count(suite.by_prompt, "free", &PromptSummary::kind);
+  EXPECT_EQ(free, 25);
+
+  // The tokens are the target's own, and the texts end at the context.
+  auto prompts = BuildPrompts(checkpoint, tokenizer, VerifyMode::kQuick);
+  ASSERT_TRUE(prompts) << ErrorOf(prompts);
+  const size_t n = prompts->size();
+  const int64_t context = std::ssize((*prompts)[1].ids) + 9, vocab = Config().vocab_size;
+  const auto target =
+      LoadLogitSource(checkpoint, kCpuBackend, Precision::kBf16, KvStorage::kAuto, 1, 320);
+  ASSERT_TRUE(target) << ErrorOf(target);
+  ASSERT_TRUE(AppendFreeRuns(
+      **target, vocab, context, 32, [](int64_t) -> Status { return {}; }, &*prompts));
+  ASSERT_GT(prompts->size(), n);
+  for (size_t i = n; i < prompts->size(); ++i) {
+    const VerifyPrompt& text = (*prompts)[i];
+    EXPECT_LE(std::ssize(text.ids), context);
+    EXPECT_LE(text.generated, 31);
+    std::vector<float> rows(static_cast<size_t>(std::ssize(text.ids) * vocab));
+    for (int64_t begin = 0; begin < std::ssize(text.ids); begin += kLogitChunk) {
+      const int64_t end = std::min(std::ssize(text.ids), begin + kLogitChunk);
+      ASSERT_TRUE(
+          (*target)->Rows(text, begin, end,
+                          std::span(rows).subspan(static_cast<size_t>(begin * vocab),
+                                                  static_cast<size_t>((end - begin) * vocab))));
+    }
+    for (int64_t at = text.asked(); at < std::ssize(text.ids); ++at) {
+      const auto row = std::span(rows).subspan(static_cast<size_t>((at - 1) * vocab),
+                                               static_cast<size_t>(vocab));
+      EXPECT_EQ(text.ids[static_cast<size_t>(at)], std::ranges::max_element(row) - row.begin());
+    }
+  }
 }
 
 // The emulation uses an int8 KV cache, as the target does. Both have the same noise, and more noise
