@@ -13,6 +13,7 @@
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "cli/self_test_table.h"
+#include "cli/tokens_table.h"
 #include "cli/verify_table.h"
 #include "verify/logits_file.h"
 #include "verify/result_json.h"
@@ -70,6 +71,20 @@ Result<int> RunSelfTest(const VerifyArguments& arguments, const Verification& ve
   return ExitCode(result.passed() ? Verdict::kPass : Verdict::kFail);
 }
 
+Result<int> RunTokens(const VerifyArguments& arguments, const Verification& verification) {
+  PhaseBars bars;
+  TRY_ASSIGN(const TokensResult result,
+             verification.RunTokens([&bars](std::string_view phase, int64_t done, int64_t total) {
+               bars.Update(phase, done, total);
+             }));
+  bars.Clear();
+  TRY_ASSIGN(const bool written,
+             WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
+                                        : TokensTable(result, OutputIsTerminal() && WantColor())));
+  static_cast<void>(written);
+  return ExitCode(result.verdict);
+}
+
 Result<int> RunLayers(const VerifyArguments& arguments, const Verification& verification) {
   PhaseBars bars;
   TRY_ASSIGN(const LayersResult result,
@@ -98,6 +113,7 @@ Result<int> RunVerify(VerifyArguments arguments) {
     return Dump(arguments, verification);
   if (request.self_test) return RunSelfTest(arguments, verification);
   if (request.layers) return RunLayers(arguments, verification);
+  if (request.tokens) return RunTokens(arguments, verification);
 
   std::optional<PhaseBars> bars;
   bars.emplace();
@@ -227,6 +243,21 @@ void AddVerify(CLI::App& app, Action* chosen) {
           ->excludes(dump_logits)
           ->excludes(self_test);
   for (const char* other : {"--baseline", "--dump-prompts"}) layers->excludes(other);
+  auto* tokens =
+      verify
+          ->add_flag("--tokens", request.tokens,
+                     "Judge the target, or the server of --endpoint, by its tokens alone: greedy "
+                     "texts by their margins in fp32, and samples at temperature 1 by their "
+                     "probabilities in fp32; no logprobs are needed")
+          ->excludes(against)
+          ->excludes(target_file)
+          ->excludes(bundle)
+          ->excludes(dump_logits)
+          ->excludes(self_test)
+          ->excludes(layers);
+  for (const char* other :
+       {"--baseline", "--dump-prompts", "--prompts", "--stability", "--endpoint-eager"})
+    tokens->excludes(other);
   verify->footer(
       "Exit code: 0 PASS; 1 FAIL; 2 INCONCLUSIVE. The worse of two verdicts sets the exit code:\n"
       "(a) the reference report's table, and (b) the full suite.\n"

@@ -11,13 +11,6 @@
 namespace merope {
 namespace {
 
-std::string Colored(Verdict verdict, bool color) {
-  std::string name(VerdictName(verdict));
-  if (!color) return name;
-  const int code = verdict == Verdict::kPass ? 32 : verdict == Verdict::kFail ? 31 : 33;
-  return fmt::format("\x1b[{}m{}\x1b[0m", code, name);
-}
-
 std::string Confidence(double confidence) {
   return confidence > 0 && confidence != kConfidence ? fmt::format(" {:.0f} %", confidence * 100)
                                                      : "";
@@ -26,18 +19,8 @@ std::string Confidence(double confidence) {
 std::string Gates(std::span<const GateKind> kinds, const std::vector<GateResult>& gates,
                   bool color) {
   std::string text;
-  for (const GateResult& gate : gates) {
-    const Unit unit = std::ranges::find(kinds, gate.key, &GateKind::key)->unit;
-    const MeasuredText measured = Measured(unit, gate.value, gate.interval);
-    text +=
-        fmt::format("  {} {} {} {} {}", FitWidth(gate.label, 44), FitWidth(measured.value, 12),
-                    FitWidth(gate.interval ? measured.ends + Confidence(gate.confidence) : "", 32),
-                    FitWidth(LimitText(unit, gate), 10), Colored(gate.verdict, color));
-    if (gate.positions_needed > 0)
-      text += fmt::format(" (needs about {} positions)", gate.positions_needed);
-    if (!gate.note.empty()) text += "  " + gate.note;
-    text += "\n";
-  }
+  for (const GateResult& gate : gates)
+    text += GateLine(gate, std::ranges::find(kinds, gate.key, &GateKind::key)->unit, color);
   return text;
 }
 
@@ -64,7 +47,7 @@ std::string FirstToken(const FirstTokenTable& table, bool color) {
     text += "\n";
   }
   return text + "\n" + Gates(FirstTokenGateKinds(), table.gates, color) +
-         fmt::format("\n  (a): {}\n\n", Colored(table.verdict, color));
+         fmt::format("\n  (a): {}\n\n", ColoredVerdict(table.verdict, color));
 }
 
 std::string Positions(const VerifyResult& result, bool color) {
@@ -112,7 +95,7 @@ std::string Positions(const VerifyResult& result, bool color) {
   text += fmt::format("  fp32 → double-precision reference: relative L2 mean {}, max {}\n\n",
                       Number(check.mean_relative_l2), Number(check.max_relative_l2));
   return text + Gates(PositionGateKinds(), suite.gates, color) +
-         fmt::format("\n  (b): {}\n\n", Colored(suite.verdict, color));
+         fmt::format("\n  (b): {}\n\n", ColoredVerdict(suite.verdict, color));
 }
 
 std::string StabilityTable(const Stability& s) {
@@ -151,10 +134,29 @@ std::string EndpointFindings(const EndpointResult& endpoint, bool color) {
                                          FitWidth(FoundName(f.found), 8), EscapeText(f.detail));
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
-  return text + fmt::format("\n  probe: {}\n\n", Colored(endpoint.verdict, color));
+  return text + fmt::format("\n  probe: {}\n\n", ColoredVerdict(endpoint.verdict, color));
 }
 
 }  // namespace
+
+std::string ColoredVerdict(Verdict verdict, bool color) {
+  std::string name(VerdictName(verdict));
+  if (!color) return name;
+  const int code = verdict == Verdict::kPass ? 32 : verdict == Verdict::kFail ? 31 : 33;
+  return fmt::format("\x1b[{}m{}\x1b[0m", code, name);
+}
+
+std::string GateLine(const GateResult& gate, Unit unit, bool color) {
+  const MeasuredText measured = Measured(unit, gate.value, gate.interval);
+  std::string text =
+      fmt::format("  {} {} {} {} {}", FitWidth(gate.label, 44), FitWidth(measured.value, 12),
+                  FitWidth(gate.interval ? measured.ends + Confidence(gate.confidence) : "", 32),
+                  FitWidth(LimitText(unit, gate), 10), ColoredVerdict(gate.verdict, color));
+  if (gate.positions_needed > 0)
+    text += fmt::format(" (needs about {} positions)", gate.positions_needed);
+  if (!gate.note.empty()) text += "  " + gate.note;
+  return text + "\n";
+}
 
 std::string VerifyTable(const VerifyResult& result, bool color) {
   std::string text =
@@ -175,7 +177,7 @@ std::string VerifyTable(const VerifyResult& result, bool color) {
                          : fmt::format(", not the {} needed: the nearest there is", step.needed));
   }
   return text + fmt::format("{}  (mode {}, {} positions, {:.1f} s)\n",
-                            Colored(result.verdict, color), VerifyModeName(result.mode),
+                            ColoredVerdict(result.verdict, color), VerifyModeName(result.mode),
                             result.positions.positions, result.seconds);
 }
 

@@ -183,6 +183,12 @@ std::string RequestBody(const CompletionQuery& query, const std::string& model, 
   body["temperature"] = query.temperature;
   if (query.top_p) body["top_p"] = *query.top_p;
   if (query.seed) body["seed"] = *query.seed;
+  if (query.plain_samples)
+    body.update({{"top_k", 0},
+                 {"min_p", 0},
+                 {"repetition_penalty", 1},
+                 {"presence_penalty", 0},
+                 {"frequency_penalty", 0}});
   if (query.logprobs) body["logprobs"] = *query.logprobs;
   if (query.prompt_logprobs) body["prompt_logprobs"] = *query.prompt_logprobs;
   if (query.ignore_eos) body["ignore_eos"] = true;

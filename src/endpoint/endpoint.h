@@ -37,6 +37,8 @@ struct CompletionQuery {
   double temperature = 0;
   std::optional<double> top_p = {};
   std::optional<int64_t> seed = {};
+  // Turns off what a server may apply to samples by default: top_k, min_p and penalties.
+  bool plain_samples = false;
   std::optional<int64_t> logprobs = {};         // the number of most probable tokens
   std::optional<int64_t> prompt_logprobs = {};  // the same, at each position of the prompt
   bool ignore_eos = true;

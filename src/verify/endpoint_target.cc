@@ -19,6 +19,13 @@ int64_t Generated(VerifyMode mode) { return mode == VerifyMode::kQuick ? 16 : 64
 
 }  // namespace
 
+Numerics NumericsOf(const TargetChoices& choices, const ServerFacts& facts, bool quantized) {
+  if (choices.numerics) return *choices.numerics;
+  if (facts.software.starts_with("llama.cpp"))
+    return {.precision = quantized ? Precision::kNative : Precision::kBf16};
+  return {.rounding = OpRounding::kBf16};
+}
+
 Result<TargetServers> OpenServers(const TargetRequest& request) {
   EndpointOptions options = request.endpoint;
   options.offline = request.offline;
@@ -62,13 +69,10 @@ Result<EndpointTarget> ProbeTarget(TargetServers servers, const TargetRequest& r
   target.wanted_top_k = choices.top_k;
   if (!request.numerics.empty()) {
     TRY_ASSIGN(target.numerics, ParseNumerics(request.numerics));
-  } else if (choices.numerics) {
-    target.numerics = *choices.numerics;
-  } else if (facts.software.starts_with("llama.cpp")) {
-    target.numerics.precision = target.model.quantized ? Precision::kNative : Precision::kBf16;
   } else {
-    target.numerics.rounding = OpRounding::kBf16;
-    target.numerics_assumed = !facts.software.starts_with("vLLM");
+    target.numerics = NumericsOf(choices, facts, target.model.quantized);
+    target.numerics_assumed = !choices.numerics && !facts.software.starts_with("llama.cpp") &&
+                              !facts.software.starts_with("vLLM");
   }
   const int64_t context = target.model.context;
   target.ask.generate = choices.generate.value_or(Generated(mode));

@@ -29,6 +29,18 @@ struct ProbedModel {
 };
 Result<ProbedModel> DescribeModel(const Checkpoint& checkpoint, const Tokenizer& tokenizer);
 
+struct TargetChoices {
+  std::optional<Numerics> numerics = {};  // nullopt: those of the server's software
+  std::optional<int64_t> generate = {};   // nullopt: by the mode
+  int64_t top_k = 20;
+  int64_t concurrency = 4;
+};
+
+// The arithmetic of a server: as the user chose it, or else by the server's software. vLLM rounds
+// every op to bf16; llama.cpp computes a quantized GGUF with integer activations, and other files
+// with products in 16 bits.
+Numerics NumericsOf(const TargetChoices& choices, const ServerFacts& facts, bool quantized);
+
 struct EndpointTarget {
   Endpoint endpoint;
   ProbedModel model;  // its prompt is the one that was asked
@@ -45,12 +57,6 @@ struct EndpointTarget {
   std::function<void(const std::string& line)> say = {};
 };
 
-struct TargetChoices {
-  std::optional<Numerics> numerics = {};  // nullopt: those of the server's software
-  std::optional<int64_t> generate = {};   // nullopt: by the mode
-  int64_t top_k = 20;
-  int64_t concurrency = 4;
-};
 inline constexpr int64_t kMaxGenerate = 4096, kMaxTopLogprobs = 1'000'000, kMaxConcurrency = 256;
 
 // The servers, as the user named them.
@@ -71,9 +77,7 @@ struct TargetServers {
 };
 Result<TargetServers> OpenServers(const TargetRequest& request);
 
-// Probes the first of the opened servers. Numerics by the server's software: vLLM rounds every op
-// to bf16; llama.cpp computes a quantized GGUF with integer activations, and other files with
-// products in 16 bits. progress: the phase "probing the endpoint".
+// Probes the first of the opened servers. progress: the phase "probing the endpoint".
 Result<EndpointTarget> ProbeTarget(TargetServers servers, const TargetRequest& request,
                                    ProbedModel model, const Tokenizer* tokenizer, VerifyMode mode,
                                    const std::function<void(int64_t, int64_t)>& progress);

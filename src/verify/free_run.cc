@@ -17,10 +17,28 @@ int64_t FreeRunTokens(VerifyMode mode) {
   return 0;
 }
 
+int32_t GreedyToken(std::span<const float> row) {
+  return static_cast<int32_t>(std::ranges::max_element(row) - row.begin());
+}
+
+Status ContinueText(LogitSource& target, int64_t vocab, int64_t length,
+                    const std::function<int32_t(std::span<const float> row)>& choose,
+                    VerifyPrompt* text) {
+  std::vector<float> rows(static_cast<size_t>(kLogitChunk * vocab));
+  for (int64_t begin = 0; std::ssize(text->ids) < length;) {
+    const int64_t end = std::min(std::ssize(text->ids), begin + kLogitChunk);
+    const std::span<float> read(rows.data(), static_cast<size_t>((end - begin) * vocab));
+    TRY(target.Rows(*text, begin, end, read));
+    begin = end;
+    if (end == std::ssize(text->ids))
+      text->ids.push_back(choose(read.last(static_cast<size_t>(vocab))));
+  }
+  return {};
+}
+
 Status AppendFreeRuns(LogitSource& target, int64_t vocab, int64_t context, int64_t tokens,
                       const std::function<Status(int64_t done)>& progress,
                       std::vector<VerifyPrompt>* prompts) {
-  std::vector<float> rows(static_cast<size_t>(kLogitChunk * vocab));
   const size_t n = std::min(prompts->size(), ReportPrompts().size());
   for (size_t i = 0; i < n; ++i) {
     TRY(progress(static_cast<int64_t>(i)));
@@ -31,15 +49,7 @@ Status AppendFreeRuns(LogitSource& target, int64_t vocab, int64_t context, int64
     text.id = "free-" + text.id;
     text.kind = kFreeRun;
     text.generated = most - 1;
-    for (int64_t begin = 0; std::ssize(text.ids) < asked + text.generated;) {
-      const int64_t end = std::min(std::ssize(text.ids), begin + kLogitChunk);
-      const std::span<float> read(rows.data(), static_cast<size_t>((end - begin) * vocab));
-      TRY(target.Rows(text, begin, end, read));
-      begin = end;
-      if (end < std::ssize(text.ids)) continue;
-      const std::span<float> last = read.last(static_cast<size_t>(vocab));
-      text.ids.push_back(static_cast<int32_t>(std::ranges::max_element(last) - last.begin()));
-    }
+    TRY(ContinueText(target, vocab, asked + text.generated, GreedyToken, &text));
     prompts->push_back(std::move(text));
   }
   return {};

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +13,14 @@
 #include "verify/prompts.h"
 
 namespace merope {
+
+// Appends tokens to the text until it has `length` ids. choose(row) returns the token that follows
+// a row of the target's logits.
+Status ContinueText(LogitSource& target, int64_t vocab, int64_t length,
+                    const std::function<int32_t(std::span<const float> row)>& choose,
+                    VerifyPrompt* text);
+// The most probable token; among equals the smallest id.
+int32_t GreedyToken(std::span<const float> row);
 
 // The kind of the prompts that AppendFreeRuns adds.
 inline constexpr std::string_view kFreeRun = "free";

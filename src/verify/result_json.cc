@@ -11,21 +11,6 @@ OrderedJson OrNull(const std::optional<double>& value) {
   return value ? OrderedJson(*value) : OrderedJson(nullptr);
 }
 
-OrderedJson ToJson(const GateResult& gate) {
-  return {{"key", gate.key},
-          {"label", gate.label},
-          {"value", gate.value},
-          {"interval", gate.interval ? ToJson(*gate.interval) : OrderedJson(nullptr)},
-          {"confidence", gate.interval ? OrderedJson(gate.confidence) : OrderedJson(nullptr)},
-          {"min", OrNull(gate.min)},
-          {"max", OrNull(gate.max)},
-          {"strict", gate.strict},
-          {"verdict", VerdictName(gate.verdict)},
-          {"positions_needed",
-           gate.positions_needed > 0 ? OrderedJson(gate.positions_needed) : OrderedJson(nullptr)},
-          {"note", gate.note}};
-}
-
 template <class T>
 OrderedJson List(const std::vector<T>& items, OrderedJson (*convert)(const T&)) {
   OrderedJson list = OrderedJson::array();
@@ -47,7 +32,7 @@ OrderedJson ToJson(const FirstTokenTable& t) {
   OrderedJson json = {{"rows", std::move(rows)}, {"matches", t.matches}};
   for (const FigureKind& kind : FigureKinds())
     if (kind.mean != nullptr) json[kind.key] = t.*kind.mean;
-  json["gates"] = List<GateResult>(t.gates, ToJson);
+  json["gates"] = List<GateResult>(t.gates, merope::ToJson);
   json["verdict"] = VerdictName(t.verdict);
   return json;
 }
@@ -105,7 +90,7 @@ OrderedJson ToJson(const PositionSuite& s) {
                                                        {"max_kl", p.max_kl},
                                                        {"mean_relative_l2", p.mean_relative_l2}};
                                                  })},
-               {"gates", List<GateResult>(s.gates, ToJson)},
+               {"gates", List<GateResult>(s.gates, merope::ToJson)},
                {"verdict", VerdictName(s.verdict)}});
   return json;
 }
@@ -185,6 +170,21 @@ OrderedJson ToJson(const EndpointResult& e) {
 }
 
 }  // namespace
+
+OrderedJson ToJson(const GateResult& gate) {
+  return {{"key", gate.key},
+          {"label", gate.label},
+          {"value", gate.value},
+          {"interval", gate.interval ? ToJson(*gate.interval) : OrderedJson(nullptr)},
+          {"confidence", gate.interval ? OrderedJson(gate.confidence) : OrderedJson(nullptr)},
+          {"min", OrNull(gate.min)},
+          {"max", OrNull(gate.max)},
+          {"strict", gate.strict},
+          {"verdict", VerdictName(gate.verdict)},
+          {"positions_needed",
+           gate.positions_needed > 0 ? OrderedJson(gate.positions_needed) : OrderedJson(nullptr)},
+          {"note", gate.note}};
+}
 
 OrderedJson ToJson(const VerifyResult& r) {
   OrderedJson json = {{"model", r.model},

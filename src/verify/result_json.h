@@ -8,5 +8,6 @@
 namespace merope {
 
 OrderedJson ToJson(const VerifyResult& result);
+OrderedJson ToJson(const GateResult& gate);
 
 }  // namespace merope

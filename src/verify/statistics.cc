@@ -61,6 +61,60 @@ double RegularizedBeta(double a, double b, double x) {
   return 1 - std::exp(log_front) * BetaContinuedFraction(b, a, 1 - x) / b;
 }
 
+double ChiSquaredTail(double x, int64_t degrees) {
+  CHECK(degrees >= 1);
+  if (x <= 0) return 1;
+  // Q(a, z), the regularised upper incomplete gamma function: the series of P(a, z) for small z,
+  // and Legendre's continued fraction for large z, by Lentz's method.
+  const double a = static_cast<double>(degrees) / 2, z = x / 2;
+  const double front = std::exp(a * std::log(z) - z - std::lgamma(a));
+  constexpr double kPrecision = 1e-15, kTiny = 1e-300;
+  constexpr int kMaxTerms = 10000;
+  if (z < a + 1) {
+    double term = 1 / a, sum = term;
+    for (int n = 1; n <= kMaxTerms && term > sum * kPrecision; ++n)
+      sum += term *= z / (a + static_cast<double>(n));
+    return 1 - front * sum;
+  }
+  double b = z + 1 - a, c = 1 / kTiny, d = 1 / b, value = d;
+  for (int n = 1; n <= kMaxTerms; ++n) {
+    const double factor = -static_cast<double>(n) * (static_cast<double>(n) - a);
+    b += 2;
+    d = factor * d + b;
+    c = b + factor / c;
+    d = 1 / (std::abs(d) < kTiny ? kTiny : d);
+    if (std::abs(c) < kTiny) c = kTiny;
+    value *= c * d;
+    if (std::abs(c * d - 1) < kPrecision) break;
+  }
+  return front * value;
+}
+
+double KolmogorovTail(double distance, int64_t n) {
+  CHECK(n >= 1);
+  const double root = std::sqrt(static_cast<double>(n));
+  const double lambda = (root + 0.12 + 0.11 / root) * distance;
+  if (lambda < 0.2) return 1;  // the series converges slowly; the value is 1 to 12 digits
+  double sum = 0;
+  for (int k = 1; k <= 100; ++k) {
+    const double term = std::exp(-2 * k * k * lambda * lambda);
+    sum += k % 2 == 1 ? term : -term;
+    if (term < 1e-16) break;
+  }
+  return std::clamp(2 * sum, 0.0, 1.0);
+}
+
+double UniformDistance(std::vector<double> values) {
+  std::ranges::sort(values);
+  const double n = static_cast<double>(values.size());
+  double distance = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double at = static_cast<double>(i);
+    distance = std::max({distance, values[i] - at / n, (at + 1) / n - values[i]});
+  }
+  return distance;
+}
+
 Interval ClopperPearson(double successes, double trials, double confidence) {
   CHECK(successes >= 0 && successes <= trials && trials > 0);
   const double tail = (1 - confidence) / 2, failures = trials - successes;

@@ -15,6 +15,14 @@ double NormalCdf(double x);
 // The regularised incomplete beta function I_x(a, b).
 double RegularizedBeta(double a, double b, double x);
 
+// The survival function of the chi-squared distribution: P(X ≥ x) at these degrees of freedom ≥ 1.
+double ChiSquaredTail(double x, int64_t degrees);
+// The p-value of the Kolmogorov–Smirnov test of n ≥ 1 values against the uniform distribution on
+// [0, 1], by Stephens' approximation (1970). distance: the largest of |F_n(u) − u|.
+double KolmogorovTail(double distance, int64_t n);
+// The largest distance between the empirical distribution of the values and the uniform one.
+double UniformDistance(std::vector<double> values);
+
 // The two-sided Clopper–Pearson interval of the proportion successes / trials. Both arguments may
 // be fractional: the caller may pass an effective sample size in place of a count.
 Interval ClopperPearson(double successes, double trials, double confidence);

@@ -128,6 +128,38 @@ Result<SelfTestResult> Verification::RunSelfTest(std::vector<std::string> mutant
   return SelfTest(checkpoint_, tokenizer, options);
 }
 
+Result<TokensResult> Verification::RunTokens(const PhaseProgress& progress) const {
+  const VerifyOptions& options = this->options();
+  const auto phase = [&](int64_t done, int64_t total) {
+    if (progress) progress("texts of the target", done, total);
+  };
+  TRY_ASSIGN(const Tokenizer tokenizer, checkpoint_.LoadTokenizer());
+  AuditOptions audit{.numerics = {.precision = options.target},
+                     .kv = options.target_kv,
+                     .threads = options.threads,
+                     .stop = options.stop,
+                     .progress = progress};
+  if (!servers_) {
+    TRY_ASSIGN(const TargetTexts texts, GenerateTexts(checkpoint_, tokenizer,
+                                                      {.precision = options.target,
+                                                       .kv = options.target_kv,
+                                                       .threads = options.threads},
+                                                      options.mode, options.stop, phase));
+    return AuditTokens(checkpoint_, fmt::format("merope, {}", PrecisionName(options.target)), texts,
+                       audit);
+  }
+  const ServerFacts& facts = servers_->endpoint.facts();
+  audit.numerics = NumericsOf(request_.target.choices, facts, !QuantizedTypes(checkpoint_).empty());
+  TRY_ASSIGN(const TargetTexts texts,
+             AskTexts(servers_->endpoint, checkpoint_, tokenizer, options.mode,
+                      request_.target.choices.concurrency, phase));
+  return AuditTokens(
+      checkpoint_,
+      fmt::format("{} at {}, model {}", facts.software.empty() ? "server" : facts.software,
+                  facts.url, facts.model),
+      texts, audit);
+}
+
 Result<LayersResult> Verification::RunLayers(const PhaseProgress& progress) const {
   const VerifyOptions& options = this->options();
   std::vector<VerifyPrompt> prompts;

@@ -20,6 +20,7 @@
 #include "verify/prompts.h"
 #include "verify/self_test.h"
 #include "verify/suite.h"
+#include "verify/token_audit.h"
 
 namespace merope {
 
@@ -38,6 +39,7 @@ struct VerifyRequest {
   std::string bundle;  // the directory of the evidence (bundle.h); empty: none is kept
   // The faults are planted into a target of this dtype or these numerics (self_test.h).
   bool self_test = false;
+  bool tokens = false;  // the target is judged by its tokens alone (token_audit.h)
   bool layers = false;  // options.target_file is a file of intermediate results (layers.h)
   // The others: mode, threads, against, target_file, prompts, stop. Verification sets the rest.
   VerifyOptions options;
@@ -67,6 +69,7 @@ class Verification {
   Result<SelfTestResult> RunSelfTest(std::vector<std::string> mutants,
                                      const PhaseProgress& progress) const;
   // In place of Prepare and Run.
+  Result<TokensResult> RunTokens(const PhaseProgress& progress) const;
   Result<LayersResult> RunLayers(const PhaseProgress& progress) const;
 
  private:
