@@ -71,7 +71,7 @@ class Prober {
       if (!greedy_.tokens || greedy_.tokens->empty() || greedy_.top.empty())
         return Err(
             "{}: expected generated tokens by id with logprobs (vLLM, llama.cpp), found an answer "
-            "without them",
+            "without them: verify --tokens needs no logprobs",
             endpoint_.facts().url);
       for (const TopTokens& row : greedy_.top)
         probe_.top_k = std::max<int64_t>(
@@ -87,7 +87,8 @@ class Prober {
                    : fmt::format("{} ids sent, {} counted", n, *greedy_.n_prompt_tokens));
       return {};
     }
-    return Err("{}: expected logprobs, found a refusal: {}", endpoint_.facts().url, why);
+    return Err("{}: expected logprobs, found a refusal: {}: verify --tokens needs no logprobs",
+               endpoint_.facts().url, why);
   }
 
   Status PromptLogprobs() {

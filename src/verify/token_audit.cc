@@ -90,9 +90,11 @@ class Audit {
   Result<TokensResult> Run(const std::string& target) {
     const Stopwatch watch;
     for (const auto* list : {&texts_.greedy, &texts_.sampled}) {
+      if (list->empty()) continue;
       TRY(CheckPrompts(checkpoint_.path(), checkpoint_.config(), *list));
       for (const VerifyPrompt& p : *list) longest_ = std::max(longest_, std::ssize(p.ids));
     }
+    if (longest_ == 0) return Err("{}: expected texts of the target, found none", target);
     TRY_ASSIGN(const auto baseline, LoadLogitSource(checkpoint_, kCpuBackend, Precision::kFp32,
                                                     KvStorage::kAuto, options_.threads, longest_));
     TRY_ASSIGN(const auto emulated,
@@ -101,8 +103,6 @@ class Audit {
                                options_.threads, longest_, options_.numerics.rounding));
     TRY(ReadGreedy(*baseline, *emulated));
     TRY(ReadSampled(*baseline));
-    if (records_.empty() && pits_.empty())
-      return Err("{}: expected tokens of the target, found none", checkpoint_.path());
     result_.model = checkpoint_.path();
     result_.target = target;
     result_.numerics = NumericsName(options_.numerics.precision, options_.numerics.rounding);
@@ -426,7 +426,19 @@ Result<TargetTexts> AskTexts(const Endpoint& endpoint, const Checkpoint& checkpo
     TRY_ASSIGN(std::vector<CompletionAnswer> answers, ask());
     if (!by_logprobs && !answers.empty() && !answers.front().tokens) {
       by_logprobs = true;
-      if (auto named = ask()) answers = std::move(*named);
+      auto named = ask();
+      by_logprobs = named.has_value();
+      if (named) {
+        answers = std::move(*named);
+      } else if (!named.error().message.contains("HTTP status 4")) {  // no refusal
+        return std::unexpected(named.error());
+      } else if (!sampled) {  // the text of an EOS is empty, so a text must end there
+        for (CompletionQuery& query : queries) {
+          query.ignore_eos = false;
+          query.logprobs.reset();
+        }
+        TRY_ASSIGN(answers, ask());
+      }
     }
     for (size_t i = 0; i < answers.size(); ++i) {
       std::optional<std::vector<int32_t>> ids = std::move(answers[i].tokens);
@@ -434,7 +446,9 @@ Result<TargetTexts> AskTexts(const Endpoint& endpoint, const Checkpoint& checkpo
       // the texts that do would spoil the sample.
       if (!ids && !sampled) {
         TRY_ASSIGN(ids, tokenizer.Encode(answers[i].text));
-        if (std::ssize(*ids) != answers[i].n_tokens.value_or(-1)) ids.reset();
+        const int64_t counted = answers[i].n_tokens.value_or(-1);
+        const bool ended = answers[i].finish_reason == "stop" && std::ssize(*ids) + 1 == counted;
+        if (std::ssize(*ids) != counted && !ended) ids.reset();
       }
       if (!ids || ids->empty()) {
         ++texts.unread;

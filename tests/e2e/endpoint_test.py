@@ -3,11 +3,13 @@ exactly; each lie of a proxy must be found, and each fault of a server must be a
 
 import array
 import json
+import os
 import time
 
 import endpoints
 import merope
 
+MODEL, WHOLE = os.environ.get("MEROPE_SMOLLM2"), os.environ.get("MEROPE_WHOLE") == "1"
 QUICK = ["--quick", "--numerics", "bf16"]
 
 
@@ -140,6 +142,77 @@ class VerifyTest(ServedCase):
                      "--max-tokens-total", 900)
         asked = [json.loads(body) for _, path, _, body in server.log if path == "/v1/completions"]
         self.assertLessEqual(sum(len(r["prompt"]) + r["max_tokens"] for r in asked), 900)
+
+
+class TokensTest(ServedCase):
+    """merope verify --tokens."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.model, cls.other = sharpen(cls.model), sharpen(cls.synth("other", rope_theta=500.0))
+
+    def audit(self, lie, codes=(0, 2), model=None):
+        model = model or self.model
+        server = self.serve(endpoints.MeropeServer(model, "--dtype", "bf16", context=256))
+        proxy = self.serve(endpoints.Proxy(server.url, lie))
+        done = merope.run("verify", model, "--tokens", *QUICK, "--endpoint", proxy.url, "--concurrency", "2", "--json", timeout=900)
+        self.assertIn(done.returncode, codes, done.stderr.decode())
+        if done.returncode == 3:
+            return done.stderr.decode()
+        self.requests = [json.loads(body) for method, path, _, body in proxy.log if path == "/v1/completions"]
+        return json.loads(done.stdout)
+
+    def gates(self, result):
+        return {gate["key"]: gate["verdict"] for gate in result["gates"]}
+
+    def test_an_honest_server(self):
+        result = self.audit(lambda request, ask, _: ask(request))
+        self.assertEqual(result["unread_texts"], 0)
+        self.assertGreater(result["greedy_tokens"], 300)
+        self.assertEqual(result["greedy_tokens"], result["sampled_tokens"])
+        self.assertNotIn("FAIL", self.gates(result).values())
+        self.assertFalse([r for r in self.requests if "logprobs" in r])
+        sampled = [r for r in self.requests if r["temperature"] == 1]
+        self.assertEqual(len(sampled), result["sampled_texts"])
+        self.assertEqual(len({r["seed"] for r in sampled}), len(sampled))
+        for request in sampled:
+            self.assertEqual((request["top_p"], request["top_k"], request["min_p"]), (1, 0, 0))
+
+    def test_lies_are_found(self):
+        other = self.serve(endpoints.MeropeServer(self.other, "--dtype", "bf16"))
+        for name, lie, failed in (
+                ("temperature ignored", endpoints.ignored_temperature, {"pit_uniform", "pit_mean", "ranks"}),
+                ("temperature 0.7", lambda r, ask, _: ask({**r, "temperature": 0.7 * r["temperature"]}), {"pit_mean"}),
+                ("top_k 3", lambda r, ask, _: ask({**r, "top_k": 3}), {"ranks"}),
+                ("another model", lambda r, ask, _: ask(r, other.url), {"unexplained_flips", "flips"})):
+            with self.subTest(name):
+                gates = self.gates(self.audit(lie, codes=(1,)))
+                for key in failed:
+                    self.assertEqual(gates[key], "FAIL", (name, gates))
+
+    def test_tokens_without_ids(self):
+        """A server that gives only text: greedy texts count if the tokenizer gives as many tokens, samples do not."""
+        def text_only(request, ask, _):
+            if "logprobs" in request:
+                return 400, {"error": {"message": "logprobs are not supported"}}
+            status, answer = ask(request)
+            answer["choices"][0].pop("token_ids", None)
+            return status, answer
+
+        # The tiny model writes bytes that are no text.
+        self.assertIn("expected answers whose tokens can be told", self.audit(text_only, codes=(3,)))
+        if not (MODEL and WHOLE):
+            return
+        result = self.audit(text_only, model=MODEL)
+        self.assertEqual((result["sampled_tokens"], result["unread_texts"] >= 25), (0, True))
+        self.assertGreater(result["greedy_texts"], 3)  # the answers to the other prompts are empty
+        self.assertEqual(result["greedy_texts"] + result["unread_texts"], 50)
+        self.assertNotIn("FAIL", self.gates(result).values())
+
+    def test_refused(self):
+        for other in (["--layers"], ["--self-test"], ["--bundle", "x"], ["--target", "x"], ["--against", "x"], ["--prompts", "x"]):
+            self.refused(64, "excludes", "verify", self.model, "--tokens", *other)
 
 
 class FaultsTest(ServedCase):

@@ -33,6 +33,29 @@ TEST(RegularizedBeta, MatchesScipy) {
   EXPECT_NEAR(RegularizedBeta(6237, 66, .99), 0.6302625462097055, 1e-9);
 }
 
+TEST(ChiSquaredTail, MatchesScipy) {
+  EXPECT_NEAR(ChiSquaredTail(3, 1), 0.08326451666355042, 1e-13);
+  EXPECT_NEAR(ChiSquaredTail(11.3, 4), 0.02339148655316566, 1e-13);
+  EXPECT_NEAR(ChiSquaredTail(0.5, 10), 0.999993388289439, 1e-13);
+  EXPECT_NEAR(ChiSquaredTail(60, 20), 7.121750862815593e-06, 1e-17);
+  EXPECT_NEAR(ChiSquaredTail(5, 5), 0.4158801869955079, 1e-13);
+  EXPECT_EQ(ChiSquaredTail(0, 3), 1);
+}
+
+// SciPy's kstwo gives exact values; the approximation is within 0.002 of them.
+TEST(KolmogorovTail, IsCloseToScipy) {
+  EXPECT_NEAR(KolmogorovTail(0.05, 800), 0.035390032458746834, 0.002);
+  EXPECT_NEAR(KolmogorovTail(0.2, 40), 0.07048187616884194, 0.002);
+  EXPECT_EQ(KolmogorovTail(0, 10), 1);
+  EXPECT_LT(KolmogorovTail(1, 100), 1e-12);
+}
+
+TEST(UniformDistance, IsTheLargestStep) {
+  EXPECT_NEAR(UniformDistance({0.5}), 0.5, 1e-15);
+  EXPECT_NEAR(UniformDistance({0.9, 0.1}), 0.4, 1e-15);
+  EXPECT_NEAR(UniformDistance({0.25, 0.75, 0.5, 1}), 0.25, 1e-15);
+}
+
 TEST(PoissonInterval, MatchesScipy) {
   const struct {
     double mean, low, high;
