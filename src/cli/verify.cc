@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/endpoint_options.h"
 #include "cli/hub_model.h"
+#include "cli/invariance_table.h"
 #include "cli/layers_table.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
@@ -25,7 +26,7 @@ namespace {
 struct VerifyArguments {
   VerifyRequest request;
   std::string dump_prompts, dump_logits, mutants;
-  bool quick = false, full = false, json = false, reference = false;
+  bool quick = false, full = false, json = false, reference = false, invariance = false;
 };
 
 Result<int> Dump(const VerifyArguments& arguments, const Verification& verification) {
@@ -71,6 +72,22 @@ Result<int> RunSelfTest(const VerifyArguments& arguments, const Verification& ve
   return ExitCode(result.passed() ? Verdict::kPass : Verdict::kFail);
 }
 
+Result<int> RunInvariance(const VerifyArguments& arguments, const Verification& verification) {
+  PhaseBars bars;
+  TRY_ASSIGN(
+      const InvarianceResult result,
+      verification.RunInvariance([&bars](std::string_view phase, int64_t done, int64_t total) {
+        bars.Update(phase, done, total);
+      }));
+  bars.Clear();
+  TRY_ASSIGN(
+      const bool written,
+      WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
+                                 : InvarianceTable(result, OutputIsTerminal() && WantColor())));
+  static_cast<void>(written);
+  return ExitCode(result.verdict);
+}
+
 Result<int> RunTokens(const VerifyArguments& arguments, const Verification& verification) {
   PhaseBars bars;
   TRY_ASSIGN(const TokensResult result,
@@ -114,6 +131,7 @@ Result<int> RunVerify(VerifyArguments arguments) {
   if (request.self_test) return RunSelfTest(arguments, verification);
   if (request.layers) return RunLayers(arguments, verification);
   if (request.tokens) return RunTokens(arguments, verification);
+  if (arguments.invariance) return RunInvariance(arguments, verification);
 
   std::optional<PhaseBars> bars;
   bars.emplace();
@@ -258,6 +276,21 @@ void AddVerify(CLI::App& app, Action* chosen) {
   for (const char* other :
        {"--baseline", "--dump-prompts", "--prompts", "--stability", "--endpoint-eager"})
     tokens->excludes(other);
+  auto* invariance =
+      verify
+          ->add_flag(
+              "--invariance", a->invariance,
+              "Compute the same tokens in other batches, chunks and numbers of threads, from "
+              "the prefix cache and without a captured plan, and compare the bits")
+          ->excludes(against)
+          ->excludes(target_file)
+          ->excludes(endpoint)
+          ->excludes(bundle)
+          ->excludes(dump_logits)
+          ->excludes(self_test)
+          ->excludes(layers)
+          ->excludes(tokens);
+  for (const char* other : {"--baseline", "--dump-prompts"}) invariance->excludes(other);
   verify->footer(
       "Exit code: 0 PASS; 1 FAIL; 2 INCONCLUSIVE. The worse of two verdicts sets the exit code:\n"
       "(a) the reference report's table, and (b) the full suite.\n"

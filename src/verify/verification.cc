@@ -128,6 +128,18 @@ Result<SelfTestResult> Verification::RunSelfTest(std::vector<std::string> mutant
   return SelfTest(checkpoint_, tokenizer, options);
 }
 
+Result<InvarianceResult> Verification::RunInvariance(const PhaseProgress& progress) const {
+  TRY_ASSIGN(const std::vector<VerifyPrompt> prompts, Prompts());
+  const VerifyOptions& options = this->options();
+  return MeasureInvariance(checkpoint_, prompts,
+                           {.precision = options.target,
+                            .kv = options.target_kv,
+                            .threads = options.threads,
+                            .mode = options.mode,
+                            .stop = options.stop,
+                            .progress = progress});
+}
+
 Result<TokensResult> Verification::RunTokens(const PhaseProgress& progress) const {
   const VerifyOptions& options = this->options();
   const auto phase = [&](int64_t done, int64_t total) {

@@ -16,6 +16,7 @@
 #include "engine/load.h"
 #include "text/tokenizer.h"
 #include "verify/endpoint_target.h"
+#include "verify/invariance.h"
 #include "verify/layers.h"
 #include "verify/prompts.h"
 #include "verify/self_test.h"
@@ -69,6 +70,7 @@ class Verification {
   Result<SelfTestResult> RunSelfTest(std::vector<std::string> mutants,
                                      const PhaseProgress& progress) const;
   // In place of Prepare and Run.
+  Result<InvarianceResult> RunInvariance(const PhaseProgress& progress) const;
   Result<TokensResult> RunTokens(const PhaseProgress& progress) const;
   Result<LayersResult> RunLayers(const PhaseProgress& progress) const;
 
