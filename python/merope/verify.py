@@ -143,6 +143,8 @@ class PositionSuite:
     prompts: int
     positions: int
     not_finite: int  # positions with a logit that is NaN or infinite
+    generated_texts: int  # the target's own greedy texts
+    generated_tokens: int
     figures: list[PositionFigure]
     same_top1: int  # positions
     same_top1_rate: float  # a share
@@ -160,8 +162,12 @@ class PositionSuite:
     delta_p_percentiles: list[float] | None = None  # 1, 5, 50, 95, 99 % of q − p at the next token
     delta_ln_ppl: float | None = None
     delta_ln_ppl_interval: Interval | None = None  # 90 %
+    token_error: float | None = None
+    token_error_interval: Interval | None = None
     baseline_ppl: float | None = None
     target_ppl: float | None = None
+    first_divergence: float | None = None  # tokens; None without own texts
+    divergent_share: float | None = None
 
     def figure(self, key: str) -> PositionFigure:
         """Returns the figure of this key, such as "kl". Raises a KeyError."""
@@ -301,6 +307,7 @@ def verify(
     endpoint_model: str | None = None,
     endpoint_eager: str | None = None,
     stability: bool = False,
+    texts: bool = False,
     api_key_env: str | None = None,
     timeout: int = 600,
     generate: int | None = None,
@@ -334,6 +341,8 @@ def verify(
         its answers are compared with the first server's, position by position.
     stability: also ask for some prompts one at a time, again, without cached prefix, and all at the same
         time, and count the answers that differ.
+    texts: also compare the server's tokenizer and chat template with those of model, on the prompts and on
+        random texts.
     api_key_env: the environment variable that holds the server's key.
     timeout: seconds without a byte after which a request has failed.
     generate: tokens that the server generates after each prompt. None: 64, or 16 with quick.
@@ -353,7 +362,7 @@ def verify(
     check_ranges(("max_model_len", max_model_len, 1, 2**31 - 1),
                  ("kv_cache_memory_bytes", kv_cache_memory_bytes, 1, 2**63 - 1),
                  ("num_threads", num_threads, 1, 1024))
-    needs_endpoint = {"endpoint_model": endpoint_model, "endpoint_eager": endpoint_eager, "stability": stability or None,
+    needs_endpoint = {"endpoint_model": endpoint_model, "endpoint_eager": endpoint_eager, "stability": stability or None, "texts": texts or None,
                       "api_key_env": api_key_env, "generate": generate, "max_tokens_total": max_tokens_total,
                       "answers": answers}
     for name, value in needs_endpoint.items():
@@ -364,7 +373,7 @@ def verify(
         "dtype": None if dtype is None else str(dtype).removeprefix("torch."),
         "kv_cache_dtype": kv_cache_dtype, "baseline": _path(baseline), "against": _path(against),
         "target": _path(target), "prompts": _path(prompts), "numerics": numerics, "endpoint": endpoint,
-        "endpoint_model": endpoint_model, "endpoint_eager": endpoint_eager, "stability": stability,
+        "endpoint_model": endpoint_model, "endpoint_eager": endpoint_eager, "stability": stability, "texts": texts,
         "api_key_env": api_key_env, "timeout": timeout,
         "generate": generate, "top_logprobs": top_logprobs, "concurrency": concurrency,
         "max_tokens_total": max_tokens_total, "answers": _path(answers),

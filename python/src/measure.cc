@@ -67,6 +67,7 @@ VerifyRequest ReadVerify(const nb::dict& fields) {
   ReadText(fields, "endpoint_eager", &target.eager_url);
   if (!target.eager_url.empty()) Unwrap(CheckServerUrl("endpoint_eager", target.eager_url));
   ReadField(fields, "stability", &target.stability);
+  ReadField(fields, "texts", &target.texts);
   ReadText(fields, "answers", &target.answers);
   ReadField(fields, "generate", &target.choices.generate);
   ReadField(fields, "top_logprobs", &target.choices.top_k);

@@ -206,6 +206,11 @@ void AddVerify(CLI::App& app, Action* chosen) {
                  "Also ask for some prompts one at a time, again, without cached prefix, and all "
                  "at the same time, and count the answers that differ")
       ->needs(endpoint);
+  verify
+      ->add_flag("--texts", request.target.texts,
+                 "Also compare the server's tokenizer and its chat template with those of MODEL, on "
+                 "the prompts and on random texts")
+      ->needs(endpoint);
   verify->add_option("--prompts", request.options.prompts,
                      "File of your own prompts to verify in addition: .jsonl with {\"prompt\": "
                      "\"…\"} on each line, or one prompt per line; with --dump-logits, a .json "

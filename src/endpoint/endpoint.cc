@@ -51,6 +51,18 @@ Result<const Json*> ModelList(const Json& json, const std::string& where) {
   return &*data;
 }
 
+// nullopt: not a list of token ids.
+std::optional<std::vector<int32_t>> TokenIds(const Json& list) {
+  if (!list.is_array()) return std::nullopt;
+  std::vector<int32_t> ids;
+  for (const Json& token : list) {
+    const auto id = WholeNumber(token);
+    if (!id || *id < 0 || *id > INT32_MAX) return std::nullopt;
+    ids.push_back(static_cast<int32_t>(*id));
+  }
+  return ids;
+}
+
 }  // namespace
 
 HttpRequest Endpoint::RequestTo(const std::string& path, const std::string& json) const {
@@ -220,13 +232,29 @@ Result<std::optional<std::vector<int32_t>>> Endpoint::Tokenize(const std::string
   const auto json = ParseJson(response.body, facts_.url + "/tokenize");
   if (!json || !json->is_object() || !json->contains("tokens") || !json->at("tokens").is_array())
     return std::nullopt;
-  std::vector<int32_t> ids;
-  for (const Json& token : json->at("tokens")) {
-    const auto id = WholeNumber(token);
-    if (!id || *id < 0 || *id > INT32_MAX) return std::nullopt;
-    ids.push_back(static_cast<int32_t>(*id));
-  }
-  return ids;
+  return TokenIds(json->at("tokens"));
+}
+
+Result<std::optional<Endpoint::ChatPrompt>> Endpoint::AskChat(const std::string& message) {
+  const std::string request =
+      DumpJson({{"model", facts_.model},
+                {"messages", OrderedJson::array({{{"role", "user"}, {"content", message}}})},
+                {"max_tokens", 1},
+                {"temperature", 0},
+                {"return_token_ids", true}});
+  // A text has no more tokens than bytes; a template adds some dozens.
+  TRY_ASSIGN(const HttpResponse response,
+             Ask("/v1/chat/completions", request, static_cast<int64_t>(message.size()) + 64));
+  if (!response.ok()) return std::nullopt;
+  const auto json = ParseJson(response.body, facts_.url + "/v1/chat/completions");
+  if (!json || !json->is_object()) return std::nullopt;
+  ChatPrompt prompt;
+  if (const auto ids = json->find("prompt_token_ids"); ids != json->end())
+    prompt.ids = TokenIds(*ids);
+  if (const auto usage = json->find("usage"); usage != json->end() && usage->is_object())
+    if (const auto n = usage->find("prompt_tokens"); n != usage->end())
+      prompt.n_tokens = WholeNumber(*n);
+  return prompt;
 }
 
 }  // namespace merope

@@ -110,6 +110,14 @@ class Endpoint {
   // such path.
   Result<std::optional<std::vector<int32_t>>> Tokenize(const std::string& text);
 
+  // The prompt that the server makes of a user's message (POST /v1/chat/completions, one token).
+  struct ChatPrompt {
+    std::optional<std::vector<int32_t>> ids{};  // if the answer names them (vLLM)
+    std::optional<int64_t> n_tokens{};
+  };
+  // nullopt: the server refuses, or has no such path.
+  Result<std::optional<ChatPrompt>> AskChat(const std::string& message);
+
   // What all clients of this server have sent. Answers from the file are not counted.
   struct Spent {
     std::atomic<int64_t> requests = 0, tokens = 0, repeated_tries = 0;

@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/json.h"
+
 namespace merope {
 namespace {
 
@@ -301,6 +303,53 @@ std::string_view FoundName(Found found) {
 
 bool EndpointProbe::AnyWrong() const {
   return std::ranges::find(findings, Found::kWrong, &ProbeFinding::found) != findings.end();
+}
+
+Status ProbeTexts(Endpoint& endpoint, const std::vector<ProbePrompt>& texts,
+                  const std::vector<ProbePrompt>& messages, EndpointProbe* probe,
+                  const std::function<void(int64_t done, int64_t total)>& progress) {
+  const int64_t total = std::ssize(texts) + std::ssize(messages);
+  int64_t done = 0;
+  const auto add = [&](std::string key, std::string label, int64_t asked, int64_t same,
+                       bool counted, const std::string& first) {
+    const Found found = asked == 0 ? Found::kNo : same == asked ? Found::kYes : Found::kWrong;
+    std::string detail = asked == 0 ? "the server does not say"
+                                    : fmt::format("{} of {}{}", same, asked,
+                                                  counted ? "; only their number was seen" : "");
+    if (!first.empty()) detail += fmt::format("; the first that differs: {}", DumpJson(first));
+    probe->findings.push_back({std::move(key), std::move(label), found, std::move(detail)});
+  };
+
+  int64_t asked = 0, same = 0;
+  std::string first;
+  for (const ProbePrompt& text : texts) {
+    TRY_ASSIGN(const auto ids, endpoint.Tokenize(text.text));
+    progress(++done, total);
+    if (!ids) break;
+    ++asked;
+    same += *ids == text.ids;
+    if (*ids != text.ids && first.empty()) first = text.text;
+  }
+  add("tokenizer_texts", "the tokenizer, on many texts", asked, same, false, first);
+
+  asked = same = 0;
+  bool counted = false;
+  first.clear();
+  for (const ProbePrompt& message : messages) {
+    TRY_ASSIGN(const auto prompt, endpoint.AskChat(message.text));
+    progress(++done, total);
+    if (!prompt || (!prompt->ids && !prompt->n_tokens)) break;
+    ++asked;
+    counted = counted || !prompt->ids;
+    const bool equal =
+        prompt->ids ? *prompt->ids == message.ids : *prompt->n_tokens == std::ssize(message.ids);
+    same += equal;
+    if (!equal && first.empty()) first = message.text;
+  }
+  if (!messages.empty())
+    add("chat_template", "the chat template gives the reference's ids", asked, same, counted,
+        first);
+  return {};
 }
 
 Result<EndpointProbe> Probe(Endpoint& endpoint, const ProbePrompt& prompt, int64_t wanted,

@@ -46,4 +46,10 @@ struct ProbePrompt {
 Result<EndpointProbe> Probe(Endpoint& endpoint, const ProbePrompt& prompt, int64_t wanted,
                             const std::function<void(int64_t done, int64_t total)>& progress);
 
+// Adds two findings: whether the server's tokenizer gives the ids of all texts, and whether its
+// chat template gives the ids of all messages. A server that has no path for it gives no.
+Status ProbeTexts(Endpoint& endpoint, const std::vector<ProbePrompt>& texts,
+                  const std::vector<ProbePrompt>& messages, EndpointProbe* probe,
+                  const std::function<void(int64_t done, int64_t total)>& progress);
+
 }  // namespace merope

@@ -79,6 +79,7 @@ Result<ReportData> CollectServer(const ReportOptions& options, ReportSubject sub
   TRY(ReadModel(checkpoint, tokenizer, options, &data));
 
   subject.target.stability = true;
+  subject.target.texts = true;
   TRY_ASSIGN(TargetServers servers, OpenServers(subject.target));
   TRY_ASSIGN(ProbedModel model, DescribeModel(checkpoint, tokenizer));
   TRY_ASSIGN(EndpointTarget target,

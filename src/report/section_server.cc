@@ -58,6 +58,8 @@ constexpr std::pair<std::string_view, std::string_view> kFindings[] = {
     {"whole_answers", "回答完整：token 数与请求及计数一致"},
     {"seed", "seed 可重现采样"},
     {"logprobs_mode", "logprob 为温度缩放之前的值"},
+    {"tokenizer_texts", "分词器，大量文本"},
+    {"chat_template", "对话模板与参考模型的 id 一致"},
 };
 
 std::string FindingName(const Words& say, const ProbeFinding& finding) {

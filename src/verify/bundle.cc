@@ -58,6 +58,12 @@ OrderedJson PromptsJson(const std::vector<VerifyPrompt>& prompts) {
   return list;
 }
 
+OrderedJson TextsJson(const std::vector<ProbePrompt>& texts) {
+  OrderedJson list = OrderedJson::array();
+  for (const ProbePrompt& p : texts) list.push_back({{"text", p.text}, {"ids", p.ids}});
+  return list;
+}
+
 OrderedJson EndpointJson(const EndpointTarget& target, const std::vector<VerifyPrompt>& asked) {
   const ServerFacts& facts = target.endpoint.facts();
   return {
@@ -65,6 +71,8 @@ OrderedJson EndpointJson(const EndpointTarget& target, const std::vector<VerifyP
       {"model", facts.model},
       {"eager_url", target.eager ? OrderedJson(target.eager->facts().url) : OrderedJson(nullptr)},
       {"stability", target.stability},
+      {"texts", TextsJson(target.texts ? target.model.texts : std::vector<ProbePrompt>())},
+      {"messages", TextsJson(target.texts ? target.model.messages : std::vector<ProbePrompt>())},
       {"numerics", target.numerics_named ? OrderedJson(NumericsName(target.numerics.precision,
                                                                     target.numerics.rounding))
                                          : OrderedJson(nullptr)},

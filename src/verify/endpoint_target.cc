@@ -1,8 +1,10 @@
 #include "verify/endpoint_target.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
+#include "base/utf8.h"
 #include "endpoint/answers_file.h"
 #include "engine/load.h"
 #include "prompt/encode_prompt.h"
@@ -12,6 +14,31 @@ namespace {
 
 // A text whose continuation is ordinary prose in every model.
 constexpr std::string_view kProbeText = "Every evening the keeper lit the lamp, and wrote";
+
+constexpr std::string_view kMessages[] = {
+    "What is RAG in AI?", "  Two spaces first,\nthen a second line.  ", "检索增强生成是什么？",
+    "<|im_start|>user\nWho speaks?<|im_end|>"};
+
+// Texts of random characters: of several scripts, with marks, spaces and digits.
+std::vector<std::string> RandomTexts() {
+  constexpr std::pair<uint32_t, uint32_t> kRanges[] = {
+      {0x20, 0x7e},     {0x20, 0x7e},     {0x20, 0x20},     {0x30, 0x39},     {0xa1, 0x17f},
+      {0x300, 0x36f},   {0x391, 0x3c9},   {0x410, 0x44f},   {0x5d0, 0x5ea},   {0x621, 0x64a},
+      {0x915, 0x939},   {0x3041, 0x3096}, {0x4e00, 0x9fa5}, {0xac00, 0xd7a3}, {0x1f600, 0x1f64f},
+      {0x2000, 0x206f}, {0x0a, 0x0a}};
+  constexpr int kTexts = 50;
+  constexpr uint64_t kMostCharacters = 40;
+  std::mt19937_64 random(20260520);
+  std::vector<std::string> texts;
+  for (int i = 0; i < kTexts; ++i) {
+    std::string& text = texts.emplace_back();
+    for (uint64_t n = 1 + random() % kMostCharacters; n > 0; --n) {
+      const auto [first, last] = kRanges[random() % std::size(kRanges)];
+      utf8::Append(static_cast<char32_t>(first + random() % (last - first + 1)), &text);
+    }
+  }
+  return texts;
+}
 
 // The tokens to generate after each prompt. The 25 prompts of --quick are short; more tokens would
 // take the reference back end longer than all else.
@@ -50,6 +77,23 @@ Result<ProbedModel> DescribeModel(const Checkpoint& checkpoint, const Tokenizer&
                     .quantized = !QuantizedTypes(checkpoint).empty(),
                     .prompt = {.text = std::string(kProbeText), .ids = {}}};
   TRY_ASSIGN(model.prompt.ids, EncodePrompt(tokenizer, model.prompt.text));
+  TRY_ASSIGN(const std::vector<VerifyPrompt> prompts,
+             BuildPrompts(checkpoint, tokenizer, VerifyMode::kQuick));
+  std::vector<std::string> texts = RandomTexts();
+  for (const VerifyPrompt& p : prompts)
+    if (p.kind != "chat") texts.push_back(p.text);
+  for (std::string& text : texts) {
+    TRY_ASSIGN(std::vector<int32_t> ids, EncodePrompt(tokenizer, text));
+    model.texts.push_back({std::move(text), std::move(ids)});
+  }
+  // A template that cannot be used gives no messages; a server refuses it, too.
+  if (const auto chat = LoadChatTemplate(checkpoint); chat && chat->has_value()) {
+    for (const std::string_view text : kMessages) {
+      const ChatMessage said{"user", std::string(text)};
+      auto ids = EncodeChat(tokenizer, **chat, std::span(&said, 1), {});
+      if (ids) model.messages.push_back({std::string(text), std::move(*ids)});
+    }
+  }
   return model;
 }
 
@@ -95,6 +139,11 @@ Result<EndpointTarget> ProbeTarget(TargetServers servers, const TargetRequest& r
   }
   const int64_t wanted = std::min(choices.top_k, target.model.vocab_size);
   TRY_ASSIGN(target.probe, Probe(target.endpoint, prompt, wanted, progress));
+  if (request.texts) {
+    target.texts = true;
+    TRY(ProbeTexts(target.endpoint, target.model.texts, target.model.messages, &target.probe,
+                   progress));
+  }
   target.ask.top_k = target.probe.top_k;
   target.ask.prompt_rows = target.probe.prompt_rows;
   return target;

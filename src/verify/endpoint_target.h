@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "checkpoint/checkpoint.h"
 #include "endpoint/endpoint.h"
@@ -26,6 +27,8 @@ struct ProbedModel {
   int64_t context = 0, vocab_size = 0;
   bool quantized = false;   // the checkpoint has tensors with integers of its own
   ProbePrompt prompt = {};  // of any length
+  // Texts for the server's tokenizer, and messages of a user for its chat template, with their ids.
+  std::vector<ProbePrompt> texts = {}, messages = {};
 };
 Result<ProbedModel> DescribeModel(const Checkpoint& checkpoint, const Tokenizer& tokenizer);
 
@@ -51,6 +54,7 @@ struct EndpointTarget {
   bool numerics_assumed = false;  // neither the user nor the server's software tells them
   int64_t wanted_top_k = 0;       // as the user chose; ask.top_k is what the server gives
   bool stability = false;         // whether to ask in several conditions (stability.h)
+  bool texts = false;             // whether tokenizer and chat template were compared
   // A second server of the device, which runs the model without compilation; or none.
   std::optional<Endpoint> eager = {};
   // Told, before the suite asks, what it will ask for: one line for people. May be empty.
@@ -67,6 +71,7 @@ struct TargetRequest {
   std::string numerics = {};   // as ParseNumerics reads it; empty: those of `choices`
   TargetChoices choices = {};
   bool stability = false;
+  bool texts = false;    // compare tokenizer and chat template on many texts
   bool offline = false;  // the file of answers has every answer
 
   bool given() const { return !endpoint.url.empty(); }

@@ -130,6 +130,21 @@ Result<std::vector<int32_t>> Ids(const Json* list, const std::string& where) {
   return ids;
 }
 
+Result<std::vector<ProbePrompt>> Texts(const Required& fields, const char* name) {
+  TRY_ASSIGN(const Json* list, fields.List(name));
+  std::vector<ProbePrompt> texts;
+  for (const Json& value : *list) {
+    const std::string where = fmt::format("{}[{}]", fields.Path(name), texts.size());
+    if (!value.is_object()) return Err("{}: expected an object, found {}", where, Describe(value));
+    const Required text(value, where);
+    ProbePrompt& prompt = texts.emplace_back();
+    TRY_ASSIGN(prompt.text, text.Text("text"));
+    TRY_ASSIGN(const Json* ids, text.List("ids"));
+    TRY_ASSIGN(prompt.ids, Ids(ids, text.Path("ids")));
+  }
+  return texts;
+}
+
 Result<std::vector<VerifyPrompt>> Prompts(const Json* list, const std::string& where) {
   std::vector<VerifyPrompt> prompts;
   std::map<std::string, bool> seen;
@@ -281,6 +296,9 @@ class Player {
     TRY_ASSIGN(model.prompt.text, fields.Text("probe_text"));
     TRY_ASSIGN(const Json* ids, fields.List("probe_ids"));
     TRY_ASSIGN(model.prompt.ids, Ids(ids, fields.Path("probe_ids")));
+    TRY_ASSIGN(model.texts, Texts(fields, "texts"));
+    TRY_ASSIGN(model.messages, Texts(fields, "messages"));
+    request.texts = !model.texts.empty();
     TRY_ASSIGN(const Json* list, fields.List("prompts"));
     TRY_ASSIGN(std::vector<VerifyPrompt> asked, Prompts(list, fields.Path("prompts")));
     TRY_ASSIGN(TargetServers servers, OpenServers(request));

@@ -5,6 +5,7 @@ import array
 import json
 import os
 import time
+import unittest
 
 import endpoints
 import merope
@@ -142,6 +143,59 @@ class VerifyTest(ServedCase):
                      "--max-tokens-total", 900)
         asked = [json.loads(body) for _, path, _, body in server.log if path == "/v1/completions"]
         self.assertLessEqual(sum(len(r["prompt"]) + r["max_tokens"] for r in asked), 900)
+
+
+class TextsTest(ServedCase):
+    """merope verify --texts: the server's tokenizer and chat template."""
+
+    def check(self, change=lambda path, ids: ids, chat_ids=True, has=("/tokenize", "/v1/chat/completions"), code=0):
+        """A server whose tokenizer is that of SmolLM2, but for `change`."""
+        case = self
+
+        class Texts(endpoints.MeropeServer):
+            def answer(self, method, path, body):
+                request = json.loads(body) if body else {}
+                if path not in has:
+                    return super().answer(method, path, body)
+                if path == "/tokenize":
+                    return 200, {"tokens": change(path, case.ids(request["prompt"]))}
+                text = request["messages"][0]["content"]
+                rendered = f"<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n" \
+                           f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+                ids = change(path, case.ids(rendered))
+                return 200, {"usage": {"prompt_tokens": len(ids)}, **({"prompt_token_ids": ids} if chat_ids else {})}
+
+        server = self.serve(Texts(MODEL, "--dtype", "bf16", context=256))
+        answers = self.scratch / "texts.jsonl"  # so that only the first check asks for the suite's answers
+        if answers.exists():
+            kept = [line for line in answers.read_text().split("\n") if line and json.loads(line)["path"] not in ("/tokenize", "/v1/chat/completions")]
+            answers.write_text("".join(line + "\n" for line in kept))
+        done = merope.run("verify", MODEL, "--quick", "--generate", "2", "--numerics", "bf16", "--texts", "--endpoint", server.url, "--answers",
+                          answers, "--json", timeout=900)
+        self.assertIn(done.returncode, (code, 2) if code == 0 else (code,), done.stderr.decode())
+        return {f["key"]: (f["found"], f["detail"]) for f in json.loads(done.stdout)["endpoint"]["probe"]}
+
+    def ids(self, text):
+        self.known = getattr(self, "known", {})
+        if text not in self.known:
+            done = merope.run("tokenize", MODEL, text, "--json")
+            self.known[text] = json.loads(done.stdout)["ids"]
+        return self.known[text]
+
+    @unittest.skipUnless(MODEL and WHOLE, "MEROPE_WHOLE is not 1: it takes some minutes")
+    def test_tokenizer_and_template(self):
+        found = self.check()
+        self.assertEqual(found["tokenizer_texts"], ("yes", "97 of 97"))
+        self.assertEqual(found["chat_template"], ("yes", "4 of 4"))
+        found = self.check(lambda path, ids: ids[:-1] if path == "/tokenize" and len(ids) > 30 else ids, code=1)
+        self.assertEqual(found["tokenizer_texts"][0], "WRONG")
+        self.assertIn("the first that differs", found["tokenizer_texts"][1])
+        found = self.check(lambda path, ids: [1, *ids] if "chat" in path else ids, chat_ids=False, code=1)
+        self.assertEqual(found["chat_template"][0], "WRONG")
+        self.assertIn("only their number was seen", found["chat_template"][1])
+        found = self.check(has=())
+        self.assertEqual(found["tokenizer_texts"], ("no", "the server does not say"))
+        self.assertEqual(found["chat_template"], ("no", "the server does not say"))
 
 
 class TokensTest(ServedCase):
