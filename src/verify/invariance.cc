@@ -70,7 +70,7 @@ class InvarianceRuns {
     std::vector<int32_t> all;
     for (const VerifyPrompt& p : prompts) {
       all.insert(all.end(), p.ids.begin(), p.ids.end());
-      if (std::ssize(texts_) < (quick ? 8 : 25) && !p.ids.empty() && std::ssize(p.ids) <= longest)
+      if (std::ssize(texts_) < (quick ? 4 : 25) && !p.ids.empty() && std::ssize(p.ids) <= longest)
         add(p.id, p.ids);
     }
     constexpr int64_t kQuickSizes[] = {64}, kSizes[] = {16, 64, 128, 256, 512};
