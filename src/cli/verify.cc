@@ -207,9 +207,10 @@ void AddVerify(CLI::App& app, Action* chosen) {
                  "at the same time, and count the answers that differ")
       ->needs(endpoint);
   verify
-      ->add_flag("--texts", request.target.texts,
-                 "Also compare the server's tokenizer and its chat template with those of MODEL, on "
-                 "the prompts and on random texts")
+      ->add_flag(
+          "--texts", request.target.texts,
+          "Also compare the server's tokenizer and its chat template with those of MODEL, on "
+          "the prompts and on random texts")
       ->needs(endpoint);
   verify->add_option("--prompts", request.options.prompts,
                      "File of your own prompts to verify in addition: .jsonl with {\"prompt\": "
