@@ -55,8 +55,9 @@ Result<std::unique_ptr<LayerFile>> LayerFile::Open(const std::string& path,
 }
 
 Status LayerFile::CheckPoints(const std::vector<std::string>& points) const {
-  for (const auto& [name, entry] : tensors_) {
-    const bool known = std::ranges::any_of(prompts_, [&, &name = name](const VerifyPrompt& p) {
+  for (const auto& tensor : tensors_) {
+    const std::string& name = tensor.first;
+    const bool known = std::ranges::any_of(prompts_, [&](const VerifyPrompt& p) {
       return name.starts_with(p.id + ".") &&
              std::ranges::find(points, name.substr(p.id.size() + 1)) != points.end();
     });

@@ -43,7 +43,7 @@ class Layers(merope.Case):
             self.refused(64, "excludes", "verify", self.model, "--layers", *other)
         self.refused(3, "numerics", "verify", self.model, "--layers", "--numerics", "bf16-ops")
         self.refused(3, "nothing.safetensors", "verify", self.model, "--layers", "--target", "nothing.safetensors")
-        empty = os.path.join(self.directory, "empty.safetensors")
+        empty = os.path.join(self.scratch, "empty.safetensors")
         with open(empty, "wb"):
             pass
         self.refused(3, "empty.safetensors", "verify", self.model, "--layers", "--target", empty)
