@@ -279,8 +279,8 @@ void AddVerify(CLI::App& app, Action* chosen) {
           ->excludes(dump_logits)
           ->excludes(self_test)
           ->excludes(layers);
-  for (const char* other :
-       {"--baseline", "--dump-prompts", "--prompts", "--stability", "--endpoint-eager"})
+  for (const char* other : {"--baseline", "--dump-prompts", "--prompts", "--stability",
+                            "--endpoint-eager", "--texts", "--generate", "--top-logprobs"})
     tokens->excludes(other);
   auto* invariance =
       verify
