@@ -129,8 +129,10 @@ class Audit {
       for (int64_t begin = 0; begin < std::ssize(p.ids) - 1; begin += kLogitChunk) {
         const int64_t end = std::min(std::ssize(p.ids) - 1, begin + kLogitChunk);
         TRY(options_.stop.Check());
-        for (size_t s = 0; s < sources.size(); ++s)
+        for (size_t s = 0; s < sources.size(); ++s) {
           TRY(ReadChunk(*sources[s], p, begin, end, vocab_, &chunks[s]));
+          Forbid(end - begin, &chunks[s]);
+        }
         for (int64_t at = std::max(begin, p.asked() - 1); at < end; ++at)
           use(chunks, at - begin, text, p.ids[static_cast<size_t>(at) + 1]);
         done += end - begin;
@@ -138,6 +140,17 @@ class Audit {
       }
     }
     return {};
+  }
+
+  // A logit far below all others, but finite, so that the format's error is still measured.
+  void Forbid(int64_t rows, LogitChunk* chunk) const {
+    for (int64_t row = 0; row < rows; ++row) {
+      const auto logits =
+          std::span(chunk->rows)
+              .subspan(static_cast<size_t>(row * vocab_), static_cast<size_t>(vocab_));
+      const float least = *std::ranges::min_element(logits);
+      for (const int32_t id : texts_.forbidden) logits[static_cast<size_t>(id)] = least;
+    }
   }
 
   Status ReadGreedy(LogitSource& baseline, LogitSource& emulated) {
@@ -459,6 +472,9 @@ Result<TargetTexts> AskTexts(const Endpoint& endpoint, const Checkpoint& checkpo
       text.ids.insert(text.ids.end(), ids->begin(), ids->end());
     }
   }
+  if (endpoint.facts().software.starts_with("llama.cpp"))
+    for (int32_t id = 0; id < checkpoint.config().vocab_size; ++id)
+      if (tokenizer.IsSpecial(id)) texts.forbidden.push_back(id);
   if (texts.greedy.empty() && texts.sampled.empty())
     return Err("{}: expected answers whose tokens can be told, found none", endpoint.facts().url);
   return texts;

@@ -34,6 +34,9 @@ namespace merope {
 struct TargetTexts {
   std::vector<VerifyPrompt> greedy, sampled;
   int64_t unread = 0;  // texts whose tokens could not be told (AskTexts)
+  // Tokens that the target could not choose. llama.cpp's ignore_eos forbids the tokens that end a
+  // text, instead of going on after them.
+  std::vector<int32_t> forbidden = {};
 };
 
 // How many tokens each text has, by the mode.

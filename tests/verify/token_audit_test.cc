@@ -10,6 +10,7 @@
 #include "tests/support/expect.h"
 #include "tests/support/llama_config.h"
 #include "tests/support/temp_dir.h"
+#include "verify/free_run.h"
 
 namespace merope {
 namespace {
@@ -108,6 +109,32 @@ TEST_F(TokenAuditTest, AnotherModelsTokensFail) {
   EXPECT_EQ(Of(result, "flips"), Verdict::kFail);
   EXPECT_EQ(Of(result, "margin_ratio"), Verdict::kFail);
   EXPECT_EQ(Of(result, "ranks"), Verdict::kFail);
+}
+
+TEST_F(TokenAuditTest, ATokenThatTheTargetCouldNotChooseIsNoFault) {
+  const TargetTexts honest = Texts(checkpoint_);
+  const int32_t forbidden = honest.greedy[0].ids.back();
+  const auto target =
+      LoadLogitSource(checkpoint_, kCpuBackend, Precision::kBf16, KvStorage::kAuto, 2, 320);
+  ASSERT_TRUE(target) << ErrorOf(target);
+  TargetTexts texts;
+  for (const VerifyPrompt& text : honest.greedy) {
+    VerifyPrompt& other = texts.greedy.emplace_back(text);
+    other.ids.resize(static_cast<size_t>(text.asked()));
+    ASSERT_TRUE(ContinueText(
+        **target, 384, std::ssize(text.ids),
+        [&](std::span<const float> row) {
+          std::vector<float> allowed(row.begin(), row.end());
+          allowed[static_cast<size_t>(forbidden)] = -1e30f;
+          return GreedyToken(allowed);
+        },
+        &other));
+  }
+  EXPECT_EQ(Of(Judged(texts), "unexplained_flips"), Verdict::kFail);
+  texts.forbidden = {forbidden};
+  const TokensResult result = Judged(texts);
+  EXPECT_EQ(Of(result, "unexplained_flips"), Verdict::kPass);
+  EXPECT_NE(result.verdict, Verdict::kFail);
 }
 
 TEST_F(TokenAuditTest, NoTokenIsAnError) {
