@@ -52,68 +52,34 @@ Result<int> Dump(const VerifyArguments& arguments, const Verification& verificat
   return 0;
 }
 
+Verdict VerdictOf(const SelfTestResult& result) {
+  return result.passed() ? Verdict::kPass : Verdict::kFail;
+}
+Verdict VerdictOf(const auto& result) { return result.verdict; }
+
+// Runs another judgment than the suite, and prints its result. run(progress) gives the result.
+Result<int> RunOther(bool json, const auto& run, const auto& table) {
+  PhaseBars bars;
+  TRY_ASSIGN(const auto result, run([&bars](std::string_view phase, int64_t done, int64_t total) {
+               bars.Update(phase, done, total);
+             }));
+  bars.Clear();
+  TRY_ASSIGN(const bool written,
+             WriteOutput(json ? DumpJson(ToJson(result), 2) + "\n"
+                              : table(result, OutputIsTerminal() && WantColor())));
+  static_cast<void>(written);  // without a reader, the exit code still gives the verdict
+  return ExitCode(VerdictOf(result));
+}
+
 Result<int> RunSelfTest(const VerifyArguments& arguments, const Verification& verification) {
   std::vector<std::string> mutants;
   if (!arguments.mutants.empty()) {
     TRY_ASSIGN(mutants, ParseMutants(arguments.mutants));
   }
-  PhaseBars bars;
-  TRY_ASSIGN(const SelfTestResult result,
-             verification.RunSelfTest(std::move(mutants),
-                                      [&bars](std::string_view phase, int64_t done, int64_t total) {
-                                        bars.Update(phase, done, total);
-                                      }));
-  bars.Clear();
-  TRY_ASSIGN(
-      const bool written,
-      WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
-                                 : SelfTestTable(result, OutputIsTerminal() && WantColor())));
-  static_cast<void>(written);
-  return ExitCode(result.passed() ? Verdict::kPass : Verdict::kFail);
-}
-
-Result<int> RunInvariance(const VerifyArguments& arguments, const Verification& verification) {
-  PhaseBars bars;
-  TRY_ASSIGN(
-      const InvarianceResult result,
-      verification.RunInvariance([&bars](std::string_view phase, int64_t done, int64_t total) {
-        bars.Update(phase, done, total);
-      }));
-  bars.Clear();
-  TRY_ASSIGN(
-      const bool written,
-      WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
-                                 : InvarianceTable(result, OutputIsTerminal() && WantColor())));
-  static_cast<void>(written);
-  return ExitCode(result.verdict);
-}
-
-Result<int> RunTokens(const VerifyArguments& arguments, const Verification& verification) {
-  PhaseBars bars;
-  TRY_ASSIGN(const TokensResult result,
-             verification.RunTokens([&bars](std::string_view phase, int64_t done, int64_t total) {
-               bars.Update(phase, done, total);
-             }));
-  bars.Clear();
-  TRY_ASSIGN(const bool written,
-             WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
-                                        : TokensTable(result, OutputIsTerminal() && WantColor())));
-  static_cast<void>(written);
-  return ExitCode(result.verdict);
-}
-
-Result<int> RunLayers(const VerifyArguments& arguments, const Verification& verification) {
-  PhaseBars bars;
-  TRY_ASSIGN(const LayersResult result,
-             verification.RunLayers([&bars](std::string_view phase, int64_t done, int64_t total) {
-               bars.Update(phase, done, total);
-             }));
-  bars.Clear();
-  TRY_ASSIGN(const bool written,
-             WriteOutput(arguments.json ? DumpJson(ToJson(result), 2) + "\n"
-                                        : LayersTable(result, OutputIsTerminal() && WantColor())));
-  static_cast<void>(written);
-  return ExitCode(result.verdict);
+  return RunOther(
+      arguments.json,
+      [&](const PhaseProgress& progress) { return verification.RunSelfTest(mutants, progress); },
+      SelfTestTable);
 }
 
 Result<int> RunVerify(VerifyArguments arguments) {
@@ -129,9 +95,18 @@ Result<int> RunVerify(VerifyArguments arguments) {
   if (!arguments.dump_prompts.empty() || !arguments.dump_logits.empty())
     return Dump(arguments, verification);
   if (request.self_test) return RunSelfTest(arguments, verification);
-  if (request.layers) return RunLayers(arguments, verification);
-  if (request.tokens) return RunTokens(arguments, verification);
-  if (arguments.invariance) return RunInvariance(arguments, verification);
+  if (request.layers)
+    return RunOther(
+        arguments.json, [&](const PhaseProgress& p) { return verification.RunLayers(p); },
+        LayersTable);
+  if (request.tokens)
+    return RunOther(
+        arguments.json, [&](const PhaseProgress& p) { return verification.RunTokens(p); },
+        TokensTable);
+  if (arguments.invariance)
+    return RunOther(
+        arguments.json, [&](const PhaseProgress& p) { return verification.RunInvariance(p); },
+        InvarianceTable);
 
   std::optional<PhaseBars> bars;
   bars.emplace();

@@ -203,9 +203,7 @@ Judgment JudgeRecords(const SuitePrompts& prompts, size_t n_prompts, const Model
   Judgment judgment;
   judgment.first_token = std::move(records.first_token);
   JudgeFirstToken(&judgment.first_token);
-  const int64_t longest_sum = std::max({config.hidden_size, config.num_heads * config.head_dim,
-                                        config.intermediate_size, prompts.longest});
-  judgment.reference = JudgeReference(records.references, longest_sum);
+  judgment.reference = JudgeReference(records.references, LongestSum(config, prompts.longest));
   judgment.positions = JudgePositions(records.positions, records.references, suspects,
                                       std::span(prompts.prompts).first(n_prompts),
                                       judgment.reference, narrow, names);

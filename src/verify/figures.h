@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "checkpoint/config.h"
 #include "verify/metrics.h"
 #include "verify/result.h"
 
@@ -79,9 +80,14 @@ bool Explains(const RowMetrics& emulated, const RowMetrics& target);
 // filled table->rows.
 void JudgeFirstToken(FirstTokenTable* table);
 
-// longest_sum: the number of terms of the longest inner product (the largest of hidden size, the
-// width of all heads, intermediate size and the longest prompt). The error bound of fp32 depends on
-// longest_sum.
+// The number of terms of the model's longest inner product: the largest of hidden size, the width
+// of all heads, intermediate size and the longest prompt.
+int64_t LongestSum(const ModelConfig& config, int64_t longest_prompt);
+// The expected error of an fp32 sum of so many terms in order, over that of rounding one factor of
+// each product to bf16: 2⁻¹⁶ √(K/2) (gates.cc derives it).
+double Fp32OverBf16(int64_t longest_sum);
+
+// The error bound of fp32 depends on longest_sum.
 ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t longest_sum);
 
 // Whether the target's format has fewer than 16 bits. The limits of gates 1 and 9 are made for 16

@@ -163,6 +163,15 @@ void JudgeFirstToken(FirstTokenTable* table) {
   }
 }
 
+int64_t LongestSum(const ModelConfig& config, int64_t longest_prompt) {
+  return std::max({config.hidden_size, config.num_heads * config.head_dim, config.intermediate_size,
+                   longest_prompt});
+}
+
+double Fp32OverBf16(int64_t longest_sum) {
+  return std::exp2(-16) * std::sqrt(static_cast<double>(longest_sum) / 2);
+}
+
 ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t longest_sum) {
   ReferenceCheck check;
   check.positions = std::ssize(records);
@@ -191,7 +200,7 @@ ReferenceCheck JudgeReference(std::span<const ReferenceRecord> records, int64_t 
   // 2^-8·c, with the same c (the root mean square of a rounding error). The emulated bf16 rows show
   // the logit error that the network makes of this rounding at each position. The bound for fp32 is
   // four times the emulated error times the ratio of the two relative errors.
-  const double ratio = std::exp2(-16) * std::sqrt(static_cast<double>(longest_sum) / 2);
+  const double ratio = Fp32OverBf16(longest_sum);
   for (const ReferenceRecord& r : records) {
     const double bound = 4 * ratio * std::max(r.rounding.relative_l2, mean_rounding);
     const double share = r.reference.relative_l2 == 0 ? 0 : r.reference.relative_l2 / bound;

@@ -344,14 +344,10 @@ class LayerTrace {
   }
 
   LayersResult Judged() const {
-    const ModelConfig& config = checkpoint_.config();
     const bool fp32 = options_.numerics.precision == Precision::kFp32;
-    // See JudgeReference (gates.cc): the error of an fp32 sum of K terms, and how much smaller it
-    // is than that of bf16's rounding.
-    const double longest_sum =
-        static_cast<double>(std::max({config.hidden_size, config.intermediate_size, longest_}));
-    const double floor = std::exp2(-24) * std::sqrt(longest_sum / 2);
-    const double scale = fp32 ? std::exp2(-16) * std::sqrt(longest_sum / 2) : 1;
+    // The floor is the error of fp32's own sums; bf16's rounding has the error 2⁻⁸.
+    const double ratio = Fp32OverBf16(LongestSum(checkpoint_.config(), longest_));
+    const double floor = std::exp2(-8) * ratio, scale = fp32 ? ratio : 1;
     const auto band = [&](double emulated) { return std::max(scale * emulated, floor); };
 
     LayersResult result;
