@@ -203,10 +203,10 @@ Result<int> RunModel(RunArguments arguments) {
 
   const Interrupt interrupt;
   Result<bool> written = true;
-  std::function<bool(std::string_view)> stream;
+  std::function<bool(const Event&)> stream;
   if (!arguments.json)
-    stream = [&written](std::string_view piece) {
-      written = WriteOutput(piece);
+    stream = [&written](const Event& event) {
+      if (!event.text.empty()) written = WriteOutput(event.text);
       return written && *written;
     };
   Engine engine(loaded.model(), loaded.tokenizer, arguments.model.engine);

@@ -13,14 +13,14 @@ constexpr std::chrono::milliseconds kPatience{50};
 }  // namespace
 
 Result<GenerateResult> Generate(Engine& engine, Request request,
-                                const std::function<bool(std::string_view)>& text,
+                                const std::function<bool(const Event&)>& reader,
                                 const std::atomic<bool>* cancelled) {
   CHECK(request.params.n == 1);
   GenerateResult result;
   result.prompt_tokens = std::ssize(request.prompt);
   EventQueue queue;
   TRY_ASSIGN(const RequestId id, engine.Submit(std::move(request), queue.Sink(0)));
-  bool refused = false;  // `text` returned false
+  bool refused = false;  // `reader` returned false
   while (true) {
     if (refused || (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)))
       engine.Abort(id);
@@ -32,7 +32,8 @@ Result<GenerateResult> Generate(Engine& engine, Request request,
       for (const PositionLogprobs& position : event.logprobs)
         result.logprobs.push_back(position.front().logprob);
       result.text += event.text;
-      if (text && !refused && !event.text.empty()) refused = !text(event.text);
+      result.forced += event.forced;
+      if (reader && !refused) refused = !reader(event);
       if (!event.last) continue;
       if (event.error) return std::unexpected(*std::move(event.error));
       result.finish_reason = *event.finish_reason;

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -21,15 +20,16 @@ struct GenerateResult {
   FinishReason finish_reason = FinishReason::kLength;
   std::string stop_reason;  // the stop string that ended the text, or "repetition_detected"
   int64_t prompt_tokens = 0;
+  int64_t forced = 0;  // as in Event
   // Seconds since the request was submitted, for each token of ids: entry 0 is the time to the
   // first token.
   std::vector<double> token_times;
 };
 
-// The request's n must be 1. `text`, if set, gets each piece of the text as soon as the piece is
-// certain. If `text` returns false, or *cancelled is true, Generate aborts the request.
+// The request's n must be 1. `reader`, if set, gets each event as it comes. If `reader` returns
+// false, or *cancelled is true, Generate aborts the request.
 Result<GenerateResult> Generate(Engine& engine, Request request,
-                                const std::function<bool(std::string_view)>& text = {},
+                                const std::function<bool(const Event&)>& reader = {},
                                 const std::atomic<bool>* cancelled = nullptr);
 
 }  // namespace merope

@@ -16,6 +16,10 @@ bool AllFinite(std::span<const float> row) {
   return found == 0;
 }
 
+bool Allows(std::span<const uint32_t> mask, int64_t id) {
+  return (mask[static_cast<size_t>(id) / 32] >> (id % 32) & 1) != 0;
+}
+
 }  // namespace
 
 Generation::Generation(const GenerationSetup& setup, int64_t index, KvCache& kv)
@@ -127,6 +131,7 @@ void Generation::AcceptToken(std::span<const float> logits) {
   if (constraint_ && std::ranges::none_of(mask, [](uint32_t word) { return word != 0; }))
     return Finish(FinishReason::kError, Error{"constraints: they allow no token in common"});
   const int32_t id = sampler_.Sample(logits, mask);
+  if (constraint_) news_.forced += !Allows(mask, std::ranges::max_element(logits) - logits.begin());
   if (constraint_) constraint_->Accept(id);
   tokens.push_back(id);
   news_.ids.push_back(id);
@@ -137,7 +142,8 @@ void Generation::AcceptToken(std::span<const float> logits) {
 
   std::optional<FinishReason> reason;
   StopReason stopped_by;
-  if (generated() >= params_.min_tokens) {
+  const bool may_end = !constraint_ || constraint_->may_end();
+  if (generated() >= params_.min_tokens && may_end) {
     const auto among = [id](std::span<const int32_t> ids) {
       return std::ranges::find(ids, id) != ids.end();
     };
@@ -172,7 +178,8 @@ void Generation::AddText(int32_t id, bool ends) {
   // A model's vocabulary may be padded beyond the tokenizer's vocabulary. An id in the padding has
   // no text.
   if (id >= setup_.tokenizer.vocab_size()) return;
-  news_.text += stops_.Push(decoder_.Push(id), generated() > params_.min_tokens);
+  const bool may_end = !constraint_ || constraint_->may_end();
+  news_.text += stops_.Push(decoder_.Push(id), generated() > params_.min_tokens && may_end);
 }
 
 bool Generation::RepeatsItself() const {

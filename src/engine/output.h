@@ -48,6 +48,8 @@ struct Event {
   std::vector<double> token_times;         // (ids): end of each token's step, as in RequestTimes
   std::vector<PositionLogprobs> logprobs;  // (ids), if the request asks for logprobs
   std::string text;
+  // The number of ids that are not the most probable token because a constraint forbade that one.
+  int64_t forced = 0;
   // The sum of the logprobs of all tokens of the sequence so far, if the request asks for logprobs.
   double cumulative_logprob = 0;
   std::optional<FinishReason> finish_reason;

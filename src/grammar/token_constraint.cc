@@ -47,6 +47,10 @@ bool AllConstraints::finished() const {
   return std::ranges::any_of(constraints_, [](const auto& one) { return one->finished(); });
 }
 
+bool AllConstraints::may_end() const {
+  return std::ranges::all_of(constraints_, [](const auto& one) { return one->may_end(); });
+}
+
 void AllConstraints::Accept(int32_t token) {
   for (const auto& constraint : constraints_) constraint->Accept(token);
   prepared_ = false;

@@ -32,6 +32,8 @@ class TokenConstraint {
   // bits of the EOS ids are set if the text is complete.
   virtual std::span<const uint32_t> mask() const = 0;
   virtual bool finished() const = 0;  // only EOS may follow, or EOS has followed
+  // Whether a stop string or a stop token may end the text here. May be called at any time.
+  virtual bool may_end() const { return true; }
 
   // Appends a token to the text. The token must be in the mask.
   virtual void Accept(int32_t token) = 0;
@@ -58,6 +60,7 @@ class AllConstraints : public TokenConstraint {
   int64_t work() const override;
   std::span<const uint32_t> mask() const override;
   bool finished() const override;
+  bool may_end() const override;
   void Accept(int32_t token) override;
   void Rollback(int64_t n) override;
 

@@ -26,6 +26,22 @@ Result<std::vector<int32_t>> EncodeChat(const Tokenizer& tokenizer, const ChatTe
   return EncodePrompt(tokenizer, text, false);
 }
 
+Result<ChatFrame> EncodeChatFrame(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                                  const ChatTemplateOptions& options) {
+  // Letters only, so that no template changes them.
+  constexpr std::string_view kContent = "MeropeStandsHereForTheContent";
+  const ChatMessage message{"user", std::string(kContent)};
+  TRY_ASSIGN(const std::string text, chat.Render(std::span(&message, 1), options));
+  const size_t at = text.find(kContent);
+  if (at == text.npos || text.find(kContent, at + 1) != text.npos)
+    return Err("chat template: expected that it renders the content of a message once, found {}",
+               at == text.npos ? "none" : "more");
+  ChatFrame frame;
+  TRY_ASSIGN(frame.before, EncodePrompt(tokenizer, text.substr(0, at), false));
+  TRY_ASSIGN(frame.after, EncodePrompt(tokenizer, text.substr(at + kContent.size()), false));
+  return frame;
+}
+
 Result<QuestionPrompt> EncodeQuestion(const Tokenizer& tokenizer,
                                       const std::optional<ChatTemplate>& chat,
                                       std::string_view question,
@@ -35,7 +51,7 @@ Result<QuestionPrompt> EncodeQuestion(const Tokenizer& tokenizer,
     const ChatMessage message{"user", std::string(question)};
     prompt.form = "chat";
     TRY_ASSIGN(prompt.ids, EncodeChat(tokenizer, *chat, std::span(&message, 1), options));
-  } else if (HasRagProtocol(tokenizer)) {
+  } else if (FindRagProtocol(tokenizer) == RagProtocol::kPleias) {
     prompt.form = "rag";
     TRY_ASSIGN(prompt.ids, EncodeRagPrompt(tokenizer, question, {}));
   } else {

@@ -23,6 +23,14 @@ Result<std::vector<int32_t>> EncodeChat(const Tokenizer& tokenizer, const ChatTe
                                         std::span<const ChatMessage> messages,
                                         const ChatTemplateOptions& options);
 
+// What the chat template puts around the content of one user's message. The caller encodes the
+// content itself, so that the content cannot forge a special token.
+struct ChatFrame {
+  std::vector<int32_t> before, after;
+};
+Result<ChatFrame> EncodeChatFrame(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                                  const ChatTemplateOptions& options);
+
 // A question in the form that the model was trained on. If the model has a chat template, the
 // template renders the question. Otherwise, if the vocabulary has the tokens of the RAG protocol,
 // the question becomes a RAG prompt without sources. Otherwise the question is a plain prompt.

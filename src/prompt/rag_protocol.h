@@ -1,11 +1,14 @@
-// The prompt protocol of the Pleias-RAG models: a query and numbered sources between special
-// tokens. After the prompt, the model writes its analysis and its answer. These functions insert
-// the protocol's tokens as ids. They encode the text of users and documents as plain text, so that
-// no text can forge a token. Pure functions. Any thread may call them.
+// The prompt protocols of RAG models: a query and numbered sources between special tokens. These
+// functions insert the protocol's tokens as ids. They encode the text of users and documents as
+// plain text, so that no text can forge a token. Pure functions. Any thread may call them.
 //
+// Pleias-RAG (the source of its official library): after the prompt, the model writes its analysis
+// and its answer.
 //   <|query_start|>QUERY<|query_end|>\n
 //   <|source_start|><|source_id|>1 SOURCE<|source_end|>\n        (for each source)
 //   <|language_start|>\n
+// OCC-RAG (the README of its authors): the same tokens of query and sources, in a user's message of
+// its chat template. The template begins the answer with <|query_analysis_start|>.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +21,23 @@
 
 namespace merope {
 
-// Whether the vocabulary has the protocol's tokens: those of the query and of the language. If the
-// vocabulary lacks another token, EncodeRagPrompt fails. Other RAG models mark queries with the
-// same tokens, but have no tokens of the language.
-bool HasRagProtocol(const Tokenizer& tokenizer);
+// Found by the names of the vocabulary's tokens.
+enum class RagProtocol : uint8_t { kNone, kPleias, kOcc };
+RagProtocol FindRagProtocol(const Tokenizer& tokenizer);
 
-// The prompt begins with the tokenizer's own prefix. Sources are numbered from 1.
+// The parts of a prompt. An error names the token that the vocabulary lacks.
+Result<std::vector<int32_t>> EncodeRagQuery(const Tokenizer& tokenizer, std::string_view query);
+Result<std::vector<int32_t>> EncodeRagSource(const Tokenizer& tokenizer, int64_t number,
+                                             std::string_view text);
+// Pleias-RAG: what follows the sources. The model then begins with its language.
+Result<std::vector<int32_t>> EncodeRagOpening(const Tokenizer& tokenizer);
+// Pleias-RAG: the same, and then the shortest text up to the answer, as if the model had written
+// it. language: its English name.
+Result<std::vector<int32_t>> EncodeRagFastOpening(const Tokenizer& tokenizer,
+                                                  std::string_view language);
+
+// A whole prompt of Pleias-RAG. It begins with the tokenizer's own prefix. Sources are numbered
+// from 1.
 Result<std::vector<int32_t>> EncodeRagPrompt(const Tokenizer& tokenizer, std::string_view query,
                                              std::span<const std::string_view> sources);
 

@@ -300,7 +300,7 @@ class Builder {
     for (size_t i = 0; i < cases.size(); ++i)
       TRY(AddText(VerifyMode::kDefault, fmt::format("sources-{}", i + 1), "sources",
                   cases[i].language, PlainRetrieval(cases[i])));
-    if (!HasRagProtocol(tokenizer_)) return {};
+    if (FindRagProtocol(tokenizer_) != RagProtocol::kPleias) return {};
     for (size_t i = 0; i < cases.size(); ++i) {
       // Variant 0: one source. Variant 1: three sources. Variant 2: three sources and the answer,
       // in the form that the model is trained to write.

@@ -156,8 +156,8 @@ TEST_F(EngineTest, TextIsTheStreamedPieces) {
       Generate(*engine_,
                {.prompt = Prompt(9),
                 .params = {.temperature = 2, .seed = 1, .max_tokens = 60, .ignore_eos = true}},
-               [&](std::string_view piece) {
-                 streamed += piece;
+               [&](const Event& event) {
+                 streamed += event.text;
                  return true;
                });
   ASSERT_TRUE(result);
