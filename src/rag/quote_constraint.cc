@@ -110,15 +110,18 @@ bool QuoteConstraint::StepQuote(State* state, char byte) const {
     size_t kept = 0;
     for (const uint32_t at : state->at) {
       const size_t start = at - state->length;
-      may_end = may_end || (state->closing == 0 && source.MayEnd(start, at));
+      may_end = may_end || source.MayEnd(start, at);
       if (at < text.size() && text[at] == byte && source.MayHold(start, at + 1))
         state->at[kept++] = at + 1;
     }
     state->at.resize(kept);
   }
   ++state->length;
-  const bool closes = (may_end || state->closing > 0) && byte == kClosing[state->closing];
-  state->closing = closes ? state->closing + 1 : 0;
+  // "<" may be a part of the source and begin "</ref>" at once, and again before the next byte.
+  if (state->closing > 0 && byte == kClosing[state->closing])
+    ++state->closing;
+  else
+    state->closing = may_end && byte == kClosing[0] ? 1 : 0;
   if (state->closing == kClosing.size()) {
     *state = {.place = Place::kText, .cited = true, .at = std::move(state->at)};
     state->at.clear();
@@ -228,7 +231,7 @@ void QuoteConstraint::AllowQuote() {
           if (!spellings.IsWhole(node, id)) break;
           Allow(id);
         }
-      if (state_.closing == 0 && source.MayEnd(start, at)) AllowClosing(node, 0);
+      if (source.MayEnd(start, at)) AllowClosing(node, 0);
       if (at == text.size() || !source.MayHold(start, at + 1)) break;
       node = spellings.Child(node, text[at]);
       ++work_;
