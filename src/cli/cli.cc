@@ -39,6 +39,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   Action chosen;
   AddRun(app, &chosen);
+  AddAsk(app, &chosen);
   AddBatch(app, &chosen);
   AddPull(app, &chosen);
   AddInspect(app, &chosen);

@@ -21,6 +21,7 @@ void AddSynth(CLI::App& app, Action* chosen);
 void AddQuantize(CLI::App& app, Action* chosen);
 void AddTokenize(CLI::App& app, Action* chosen);  // and detokenize
 void AddRun(CLI::App& app, Action* chosen);
+void AddAsk(CLI::App& app, Action* chosen);
 void AddBatch(CLI::App& app, Action* chosen);
 void AddVerify(CLI::App& app, Action* chosen);
 void AddBench(CLI::App& app, Action* chosen);

@@ -10,9 +10,10 @@ namespace {
 
 constexpr std::string_view kOpening = "<ref", kName = " name=\"", kClosing = "</ref>";
 constexpr std::string_view kDigits = "0123456789";
-// What may follow the end of a sentence that must have a reference: the rest of a number, closing
-// brackets and marks, or the reference.
-constexpr std::string_view kAfterSentence = "0123456789)]}\"'*_.!?<";
+// What may follow the end of a sentence that must have a reference: a few closing marks, and then
+// the reference.
+constexpr std::string_view kAfterSentence = ")]\"'*<";
+constexpr uint8_t kMostClosers = 3;
 // A full stop ends a sentence of at least so many bytes. A shorter one is an abbreviation.
 constexpr int64_t kLeastSentence = 12;
 // Tokens that a new sequence has room for. The list then grows by doubling.
@@ -79,8 +80,8 @@ bool QuoteConstraint::StepText(State* state, char byte) const {
   if (state->due) {
     const bool goes_on =
         state->matched > 0 ? byte == kOpening[state->matched] : kAfterSentence.contains(byte);
-    if (!goes_on) return false;
-    if (byte >= '0' && byte <= '9') state->due = false;  // "3.5"
+    if (!goes_on || (byte != '<' && state->matched == 0 && ++state->closers > kMostClosers))
+      return false;
   }
   state->matched = byte == kOpening[state->matched] ? state->matched + 1 : byte == '<' ? 1 : 0;
   if (state->matched == kOpening.size()) {
@@ -89,11 +90,16 @@ bool QuoteConstraint::StepText(State* state, char byte) const {
     state->matched = 0;
     return true;
   }
+  if (state->due || !MustCite(*state)) return true;
+  const char before = static_cast<char>(state->last_bytes & 0xFF);
   state->last_bytes = state->last_bytes << 8 | static_cast<unsigned char>(byte);
   ++state->sentence;
-  if (EndsSentence(state->last_bytes)) {
-    state->due = MustCite(*state) && (state->due || state->sentence >= kLeastSentence);
-    if (!state->due) state->sentence = 0;
+  if (std::exchange(state->perhaps, false) && (byte == ' ' || byte == '\n')) {
+    state->due = true;
+  } else if (EndsSentence(state->last_bytes)) {
+    state->perhaps = byte == '.' && before >= '0' && before <= '9';  // "3.5" goes on
+    state->due = !state->perhaps && state->sentence >= kLeastSentence;
+    if (!state->due && !state->perhaps) state->sentence = 0;
   }
   return true;
 }

@@ -55,6 +55,8 @@ class QuoteConstraint : public TokenConstraint {
     bool fresh = false;        // kQuote: nothing of the quote yet; `at` is not filled
     bool cited = false;        // the answer has a reference
     bool due = false;          // a sentence has ended, and must have a reference
+    bool perhaps = false;      // a full stop after a digit: white space then shows the end
+    uint8_t closers = 0;       // due: closing marks after the end of the sentence
     uint32_t last_bytes = 0;   // kText: the last bytes of the sentence
     int64_t sentence = 0;      // kText: its bytes so far
     int64_t number = 0;        // the source

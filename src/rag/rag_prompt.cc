@@ -70,13 +70,12 @@ Result<Frame> PlainFrame(const Tokenizer& tokenizer, const std::optional<ChatTem
     TRY_ASSIGN(around.after, EncodePlain(tokenizer, "\n\nAnswer:"));
   }
   Frame frame = {.before = std::move(around.before), .after = {}, .source = {}};
-  TRY_ASSIGN(const Ids instruction,
-             EncodePlain(tokenizer, fmt::format("{}\n\n", PlainInstruction())));
-  Append(&frame.before, instruction);
-  TRY_ASSIGN(frame.after, EncodePlain(tokenizer, fmt::format("Question: {}", question.query)));
+  TRY_ASSIGN(frame.after, EncodePlain(tokenizer, fmt::format("{} Answer this question in one "
+                                                             "sentence: {}",
+                                                             PlainInstruction(), question.query)));
   Append(&frame.after, around.after);
   frame.source = [&tokenizer](int64_t number, std::string_view text) {
-    return EncodePlain(tokenizer, fmt::format("Source {}: {}\n\n", number, text));
+    return EncodePlain(tokenizer, fmt::format("Source {}: {}\n\n", number, Trim(text)));
   };
   return frame;
 }
@@ -141,10 +140,8 @@ constexpr LanguageWords kLanguages[] = {
 }  // namespace
 
 std::string_view PlainInstruction() {
-  return "Answer the question with the sources below and nothing else. After each sentence, quote "
-         "the words that support it, with the number of their source, like this: "
-         "<ref name=\"1\">words of source 1</ref>. If the sources do not answer the question, say "
-         "so.";
+  return "Use only the sources above. Quote the words that support your answer, like this: "
+         "<ref name=\"1\">words of source 1</ref>.";
 }
 
 Result<RagPrompt> MakeRagPrompt(const Tokenizer& tokenizer, const std::optional<ChatTemplate>& chat,

@@ -40,7 +40,7 @@ struct RagPrompt {
 Result<RagPrompt> MakeRagPrompt(const Tokenizer& tokenizer, const std::optional<ChatTemplate>& chat,
                                 const RagQuestion& question, int64_t most_tokens);
 
-// The instruction for models without a protocol.
+// The instruction for models without a protocol. It stands between the sources and the question.
 std::string_view PlainInstruction();
 
 // The English name of the language of a question, as Pleias-RAG writes it: by its script, else by

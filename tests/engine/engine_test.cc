@@ -320,7 +320,7 @@ TEST_F(EngineTest, TheEndOfTheEngineAbortsWhatIsLeft) {
 
 TEST_F(EngineTest, TheReaderMayRefuse) {
   const auto refused = Generate(*engine_, {.prompt = Prompt(9), .params = Greedy(kContext)},
-                                [](std::string_view) { return false; });
+                                [](const Event&) { return false; });
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->finish_reason, FinishReason::kAbort);
   const std::atomic<bool> cancelled = true;

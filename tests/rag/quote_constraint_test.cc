@@ -206,6 +206,9 @@ TEST(QuoteConstraint, TheFirstSentenceEndsInAReferenceIfAsked) {
   EXPECT_FALSE(writer.Allows(2));
   EXPECT_EQ(writer.Write(")<ref name=\"1\">The tower</ref> More. And more."), "all");
   EXPECT_TRUE(writer.Allows(2));
+  Writer year(tokenizer, kTexts, CiteRule::kOnce);
+  EXPECT_EQ(year.Write("It dates from 1889. The"), "It dates from 1889. ");
+  EXPECT_EQ(year.Write("<ref name=\"1\">The tower</ref>"), "all");
   EXPECT_TRUE(Writer(tokenizer, {""}, CiteRule::kOnce).Allows(2)) << "there is nothing to quote";
 }
 
