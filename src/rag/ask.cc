@@ -41,6 +41,9 @@ Result<RagJob> RagModel::Prepare(const RagQuestion& question, const AskOptions& 
     const bool traces = protocol() != RagProtocol::kNone && !question.fast;
     params.max_tokens = std::min(traces ? kDefaultTraceTokens : kDefaultAnswerTokens, context / 2);
   }
+  if (*params.max_tokens >= context)
+    return FieldErr("max_tokens", "expected less than the context of {} tokens, found {}", context,
+                    *params.max_tokens);
   RagJob job(loaded_->tokenizer, tokens_);
   TRY_ASSIGN(job.result_.prompt,
              MakeRagPrompt(loaded_->tokenizer, chat_, question, context - *params.max_tokens));

@@ -32,7 +32,7 @@ struct AskOptions {
   QuoteMode quotes = QuoteMode::kVerbatim;
   // n is 1. max_tokens: nullopt takes kDefaultTraceTokens or kDefaultAnswerTokens, but no more than
   // half of the context.
-  SamplingParams params = {};
+  SamplingParams params = {.max_tokens = std::nullopt};
   // nullopt: kFree for a model with a protocol, kOnce for one without.
   std::optional<CiteRule> cite = {};
 };
