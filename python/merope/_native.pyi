@@ -80,6 +80,15 @@ class Tokenizer:
     def vocab_size(self) -> int: ...
 
 @final
+class Question:
+    """A question about sources: its request, and the reader of the request's events."""
+
+    def read(self, event: Event) -> list[str]:
+        """Takes an event of the question's request. Returns what it adds to the answer, as JSON."""
+    def result(self) -> str:
+        """After the last event: the answer, as JSON."""
+
+@final
 class Event:
     """The new results of one sequence of a request."""
 
@@ -134,6 +143,10 @@ class Model:
                priority: int, cache_salt: str) -> int:
         """Returns the id of the request. `events` receives the events of the request, with this
         tag."""
+    def prepare_question(self, query: str, sources: list[str], fast: bool, quotes: str, cite: str | None,
+                         params: Params, seed: int | None) -> Question:
+        """The parameters have been settled. Only one sequence: n must be 1."""
+    def submit_question(self, events: Events, tag: int, question: Question) -> int: ...
     def abort(self, id: int) -> None: ...
     def reset_prefix_cache(self) -> bool: ...
     def stats(self) -> dict[str, int]: ...

@@ -10,6 +10,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,8 @@
 #include "engine/load.h"
 #include "events.h"
 #include "prompt/chat_template.h"
+#include "rag/answer_json.h"
+#include "rag/ask.h"
 
 namespace merope::python {
 namespace {
@@ -50,6 +53,12 @@ class Model {
     return running_->engine;
   }
   const std::optional<ChatTemplate>& chat() const { return chat_; }
+  // Made at the first question. Any thread may call it.
+  const RagModel& rag() {
+    const std::lock_guard lock(rag_mutex_);
+    if (!rag_) rag_ = std::make_unique<RagModel>(Unwrap(RagModel::Make(loaded())));
+    return *rag_;
+  }
 
  private:
   struct Running {
@@ -67,6 +76,21 @@ class Model {
   pid_t process_ = getpid();
   std::unique_ptr<Running> running_;
   std::optional<ChatTemplate> chat_;
+  std::mutex rag_mutex_;
+  std::unique_ptr<RagModel> rag_;
+};
+
+// A question, its request, and the reader of its events. Results are JSON.
+struct Question {
+  RagQuestion asked;
+  RagJob job;
+
+  std::vector<std::string> Read(const TaggedEvent& tagged) {
+    std::vector<std::string> news;
+    for (const TraceEvent& event : job.Read(tagged.event))
+      news.push_back(DumpJson(EventToJson(event, {})));
+    return news;
+  }
 };
 
 void Load(Model* self, const std::string& path, const std::string& dtype,
@@ -169,6 +193,15 @@ void BindModel(nb::module_& m) {
       "Writes a checkpoint of random weights in the shape of a config.json.");
 
   const nb::call_guard<nb::gil_scoped_release> without_gil;
+  nb::class_<Question>(m, "Question")
+      .def("read", &Question::Read, "event"_a, without_gil,
+           "Takes an event of the question's request. Returns what it adds to the answer, as JSON.")
+      .def(
+          "result",
+          [](const Question& self) {
+            return DumpJson(AnswerToJson(self.asked, self.job.result(), {}));
+          },
+          without_gil, "After the last event: the answer, as JSON.");
   nb::class_<Model>(m, "Model")
       .def("__init__", &Load, "path"_a, nb::kw_only(), "dtype"_a, "kv_cache_dtype"_a,
            "enforce_eager"_a, "num_threads"_a, "max_model_len"_a, "max_num_seqs"_a,
@@ -189,6 +222,29 @@ void BindModel(nb::module_& m) {
           },
           "events"_a, "tag"_a, "prompt"_a, "params"_a, "seed"_a.none(), "priority"_a,
           "cache_salt"_a, without_gil)
+      // The parameters have been settled. Only one sequence: n must be 1.
+      .def(
+          "prepare_question",
+          [](Model& self, std::string query, std::vector<std::string> sources, bool fast,
+             const std::string& quotes, const std::optional<std::string>& cite,
+             const SamplingParams& params, std::optional<int64_t> seed) {
+            RagQuestion asked = {std::move(query), std::move(sources), fast};
+            AskOptions options = {.quotes = Unwrap(ParseQuoteMode(quotes)), .params = params};
+            options.params.seed = seed;
+            if (cite) options.cite = Unwrap(ParseCiteRule(*cite));
+            if (options.params.n != 1)
+              throw nb::value_error("n: expected 1 answer for a question, found more");
+            RagJob job = Unwrap(self.rag().Prepare(asked, options));
+            return new Question{std::move(asked), std::move(job)};
+          },
+          "query"_a, "sources"_a, "fast"_a, "quotes"_a, "cite"_a.none(), "params"_a,
+          "seed"_a.none(), nb::rv_policy::take_ownership, nb::keep_alive<0, 1>(), without_gil)
+      .def(
+          "submit_question",
+          [](Model& self, Events& events, size_t tag, Question& question) {
+            return Unwrap(self.engine().Submit(question.job.TakeRequest(), events.Sink(tag)));
+          },
+          "events"_a, "tag"_a, "question"_a, without_gil)
       .def(
           "abort", [](Model& self, RequestId id) { self.engine().Abort(id); }, "id"_a, without_gil)
       .def(

@@ -24,6 +24,7 @@ namespace {
 struct AskArguments {
   ModelOptions model;
   std::string question, quotes = "verbatim";
+  std::optional<std::string> cite;
   std::vector<std::string> sources;  // paths
   bool fast = false, trace = false, json = false;
   std::optional<double> temperature;
@@ -37,6 +38,7 @@ AskOptions OptionsOf(const AskArguments& arguments) {
   options.params.seed = arguments.seed;
   options.params.max_tokens = arguments.max_tokens;
   options.quotes = *ParseQuoteMode(arguments.quotes);
+  if (arguments.cite) options.cite = *ParseCiteRule(*arguments.cite);
   return options;
 }
 
@@ -160,12 +162,13 @@ void AddAsk(CLI::App& app, Action* chosen) {
          "verbatim: the model can only quote what the sources say; check: the model writes "
          "freely, and quotes that the sources do not have are not shown; off: raw text "
          "without citations")
-      ->check(Parses([](const std::string& text) -> Result<QuoteMode> {
-        const auto mode = ParseQuoteMode(text);
-        if (!mode) return Within("quotes", mode.error());
-        return mode;
-      }))
+      ->check(Parses(ParseQuoteMode))
       ->capture_default_str();
+  ask->add_option("--cite", a->cite,
+                  "With verbatim quotes: free (the model cites where it wants to) or once (the "
+                  "first sentence ends in a quote). Default: free for a model with a protocol for "
+                  "sources, once for another one.")
+      ->check(Parses(ParseCiteRule));
   ask->add_flag("--fast", a->fast, "Pleias-RAG: answer at once, without an analysis before");
   ask->add_flag("--trace", a->trace, "Also print the model's analysis");
   ask->add_option("--max-tokens", a->max_tokens,

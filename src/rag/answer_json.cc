@@ -1,6 +1,21 @@
 #include "rag/answer_json.h"
 
+#include <fmt/format.h>
+
+#include <utility>
+
 namespace merope {
+namespace {
+
+std::string WithCitations(const CitedAnswer& answer) {
+  std::string text = answer.clean_answer;
+  for (const Citation& one : answer.citations)
+    text += fmt::format("{}\n[{}] \"{}\" [Source {}]", one.number == 1 ? "\n\n**Citations**\n" : "",
+                        one.number, one.cited_text, one.grounding.source);
+  return text;
+}
+
+}  // namespace
 
 OrderedJson CitationToJson(const Citation& citation, const std::vector<std::string>& names) {
   OrderedJson pieces = OrderedJson::array();
@@ -35,7 +50,7 @@ OrderedJson AnswerToJson(const RagQuestion& question, const RagResult& result,
   return {{"query", question.query},
           {"state", AnswerStateName(answer.state)},
           {"answer", answer.answer},
-          {"clean_answer", answer.clean_answer},
+          {"clean_answer", WithCitations(answer)},
           {"language", answer.language},
           {"query_analysis", answer.query_analysis},
           {"query_report", answer.query_report},
@@ -56,6 +71,22 @@ OrderedJson AnswerToJson(const RagQuestion& question, const RagResult& result,
           {"prompt_tokens", result.prompt.ids.size()},
           {"generated_tokens", result.ids.size()},
           {"forced_tokens", result.forced}};
+}
+
+OrderedJson EventToJson(const TraceEvent& event, const std::vector<std::string>& names) {
+  switch (event.kind) {
+    case TraceEvent::Kind::kOpen:
+      return {{"event", "open"}, {"section", SectionName(event.section)}};
+    case TraceEvent::Kind::kText:
+      return {{"event", "text"}, {"section", SectionName(event.section)}, {"text", event.text}};
+    case TraceEvent::Kind::kCitation:
+      return {{"event", event.citation.number > 0 ? "citation" : "unsupported"},
+              {"section", SectionName(event.section)},
+              {"citation", CitationToJson(event.citation, names)}};
+    case TraceEvent::Kind::kClose:
+      break;
+  }
+  return {{"event", "close"}, {"section", SectionName(event.section)}, {"cut", event.cut}};
 }
 
 }  // namespace merope

@@ -18,10 +18,14 @@ namespace merope {
 //    "without_reference": [sentence, …], "sources": {"given", "seen", "cut"},
 //    "finish_reason", "prompt_tokens", "generated_tokens", "forced_tokens"}
 //
-// pieces: bytes of the source's text, as the model saw it. found_in: the source that has the quote,
-// or null.
+// clean_answer ends with the list of the citations. pieces: bytes of the source's text, as the
+// model saw it. found_in: the source that has the quote, or null.
 OrderedJson AnswerToJson(const RagQuestion& question, const RagResult& result,
                          const std::vector<std::string>& names);
 OrderedJson CitationToJson(const Citation& citation, const std::vector<std::string>& names);
+
+// What a stream sends: {"event": "open" | "text" | "citation" | "unsupported" | "close", "section",
+// …}.
+OrderedJson EventToJson(const TraceEvent& event, const std::vector<std::string>& names);
 
 }  // namespace merope

@@ -13,7 +13,8 @@ constexpr std::string_view kModes[] = {"verbatim", "check", "off"};
 
 Result<QuoteMode> ParseQuoteMode(std::string_view name) {
   const auto* mode = std::ranges::find(kModes, name);
-  if (mode == std::end(kModes)) return Err("expected verbatim, check or off, found \"{}\"", name);
+  if (mode == std::end(kModes))
+    return Err("quotes: expected verbatim, check or off, found \"{}\"", name);
   return static_cast<QuoteMode>(mode - kModes);
 }
 

@@ -27,6 +27,12 @@ bool EndsSentence(uint32_t last_bytes) {
 
 }  // namespace
 
+Result<CiteRule> ParseCiteRule(std::string_view name) {
+  if (name == "free") return CiteRule::kFree;
+  if (name == "once") return CiteRule::kOnce;
+  return Err("cite: expected free or once, found \"{}\"", name);
+}
+
 QuoteConstraint::QuoteConstraint(std::shared_ptr<const Quotable> quotable, QuoteRules rules)
     : quotable_(std::move(quotable)), rules_(std::move(rules)) {
   const TokenSpellings& spellings = quotable_->spellings();

@@ -11,8 +11,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "grammar/token_constraint.h"
 #include "rag/quotable.h"
 #include "rag/rag_tokens.h"
@@ -24,6 +26,7 @@ enum class CiteRule : uint8_t {
   kOnce,  // the answer has at least one reference, if any source holds a quote: the first sentence
           // ends in one
 };
+Result<CiteRule> ParseCiteRule(std::string_view name);  // "free", "once"
 
 struct QuoteRules {
   RagTokens tokens = {};
