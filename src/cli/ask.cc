@@ -155,7 +155,6 @@ void AddAsk(CLI::App& app, Action* chosen) {
       *ask, "--source", &a->sources,
       "File with a source, as UTF-8 text; repeat the option for more sources; - reads standard "
       "input")
-      ->type_name("FILE")
       ->required();
   ask->add_option(
          "--quotes", a->quotes,

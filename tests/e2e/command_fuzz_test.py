@@ -24,7 +24,7 @@ import tiny
 
 SECONDS = float(os.environ.get("MEROPE_FUZZ_SECONDS", 600 if os.environ.get("MEROPE_WHOLE") else 60))
 SEED = int(os.environ.get("MEROPE_FUZZ_SEED", 1))
-COMMANDS = ["run", "batch", "inspect", "verify", "replay", "report", "bench latency", "bench throughput", "bench serve", "bench roofline", "tokenize",
+COMMANDS = ["run", "ask", "batch", "inspect", "verify", "replay", "report", "bench latency", "bench throughput", "bench serve", "bench roofline", "tokenize",
             "detokenize", "quantize", "synth", "pull"]
 VERDICTS = ("inspect", "verify", "replay", "report")  # only these commands end with 1 or 2
 LONGEST = 4  # seconds; a command that runs longer gets Ctrl-C
@@ -62,15 +62,16 @@ VALUES = {
     "--bundle": ["{out}/bundle", "{out}/more/bundle", "{scratch}", "{scratch}/notes.txt", "/dev/null", ""],
     "--environment": ["{scratch}/config.json", "{scratch}/notes.txt", "/dev/null", "{scratch}", "{model}", ""],
     "--answers": ["{out}/answers", "{scratch}/notes.txt", "/dev/null", "/dev/full", "{out}/no/answers", ""],
+    "--source": ["{scratch}/notes.txt", "{scratch}/in.jsonl", "{scratch}/empty", "{scratch}", "{model}", "/dev/null", "-", ""],
     "--lines": ["{scratch}/lines", "{scratch}/in.jsonl", "{scratch}", "{scratch}/none", "{model}"],
 }
 POSITIONALS = {
-    "run": ["{model}", "TEXT"], "batch": ["{model}", "{scratch}/in.jsonl", "{out}/results"], "bench roofline": [], "bench serve": [],
+    "run": ["{model}", "TEXT"], "ask": ["{model}", "TEXT"], "batch": ["{model}", "{scratch}/in.jsonl", "{out}/results"], "bench roofline": [], "bench serve": [],
     "tokenize": ["{model}", "TEXT"], "detokenize": ["{model}", "NUMBER", "NUMBER"], "quantize": ["{model}", "{out}/quantized"],
     "synth": ["{out}/made"], "pull": ["TEXT"], "replay": ["{out}/bundle"]}
 # Options that make a valid command line end soon. These options stand first, so that random options may follow.
 BASIS = {
-    "run": ["--max-tokens", "5"], "verify": ["--quick"], "report": ["-o", "{out}", "--quick", "--lang", "en"], "quantize": ["--dtype", "int8"],
+    "run": ["--max-tokens", "5"], "ask": ["--source", "{scratch}/notes.txt", "--max-tokens", "5"], "verify": ["--quick"], "report": ["-o", "{out}", "--quick", "--lang", "en"], "quantize": ["--dtype", "int8"],
     "synth": ["--like", "{scratch}/config.json"], "bench roofline": ["--seconds", "0.1"],
     "bench latency": ["--input-len", "4", "--output-len", "3", "--repeats", "1", "--warmup", "0"],
     "bench serve": ["--endpoint", "http://127.0.0.1:9", "--num-prompts", "2"],

@@ -17,6 +17,7 @@ import tiny
 
 SMOLLM2 = os.environ.get("MEROPE_SMOLLM2", "")
 VERDICTS = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
+SOURCE = merope.ROOT / "VERSION"
 REQUESTS = [{"prompt": "hi", "max_tokens": 3, "ignore_eos": True}, {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 3},
             {"prompt": "hi", "top_p": 2}]
 
@@ -55,6 +56,14 @@ def ran(tokens, threads=None):
         if threads:
             same(threads, answer["threads"], "threads")
     return check
+
+
+def cited(done):
+    if done.code == 3:
+        return lines_of_error(done, "query: expected at most")
+    answer = done.json
+    assert answer["generated_tokens"] <= 8 and answer["state"] in ("truncated", "no_citation", "answered"), answer["state"]
+    same({"given": 1, "seen": 1, "cut": False}, answer["sources"], "sources")
 
 
 def fills(length):
@@ -207,6 +216,11 @@ CELLS = [
      lambda kind: 3 if kind and kind.weights == "int4" else 0, lambda done: None, ALL),
     (["run", "{model}", "hi", "--chat", "--max-tokens", 3, "--ignore-eos", "--json"],
      lambda kind: 0 if kind is None or kind.chat else 3, chatted, ALL),
+    # A chat model needs an instruction, which does not fit into a short context.
+    (["ask", "{model}", "hi", "--source", SOURCE, "--max-tokens", 8, "--json"],
+     lambda kind: 3 if kind and kind.form == "gguf" and kind.context == tiny.SHORT else 0, cited, ALL),
+    (["ask", "{model}", "hi", "--source", SOURCE, "--max-tokens", 8, "--max-model-len", 64],
+     lambda kind: 0 if kind and kind.form == "hf" else 3, lambda done: None, ALL),
     (BATCH, 0, answered, ALL),
     (BATCH + SMALL + CACHE, 0, answered, ALL),
     (BATCH + SMALL + CACHE + ["--json"], 0, counted, TINY),
