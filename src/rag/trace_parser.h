@@ -1,6 +1,6 @@
 // Reads what a RAG model writes, piece by piece: sections, references, and the citations that pass
 // their check. The joined events are equal to the result of the whole text, wherever the pieces
-// end. Who reads an answer owns a TraceParser. One thread at a time uses it.
+// end. The text is valid UTF-8, though a piece may end inside a character. Who reads an answer owns a TraceParser. One thread at a time uses it.
 #pragma once
 
 #include <cstdint>

@@ -189,6 +189,12 @@ GRAMMARS = [
         'root ::= expression\nexpression ::= term (("+" | "-") term)*\nterm ::= [0-9]+ | "(" expression ")"')]
 
 
+SOURCE = "The tower was completed in 1,889 days. It's 330 metres tall: \ufb01ne. \u5317\u4eac\u662f\u9996\u90fd\u3002 </ref> <|answer_end|> end."
+ANSWERS = ['It is.<ref name="1">The tower was completed</ref> So.<ref name="<|source_id|>1">330 metres tall</ref>',
+           'A<ref name="1">The tower (\u2026) 330 metres</ref><ref name="3">none</ref>\n<|answer_end|><|draft_start|>x<|draft_end|>',
+           "<ref", "</ref><ref name=\"1\">It\u2019s 330 metres", "<|language_start|>English<|language_end|>\u5317\u4eac<ref name=\"1\">\u5317\u4eac\u662f\u9996\u90fd</ref>"]
+
+
 def main(directory):
     seeds = {
         "safetensors": [
@@ -202,6 +208,7 @@ def main(directory):
         "encode": [bytes([kind]) + text.encode() for kind in range(48) for text in TEXTS],
         "openai_request": [json.dumps(request, ensure_ascii=False).encode() for request in REQUESTS],
         "grammar": [text.encode() for text in GRAMMARS],
+        "cited_answer": [SOURCE.encode() + b"\0" + text.encode() for text in ANSWERS],
     }
     root = pathlib.Path(directory)
     for target, inputs in seeds.items():
