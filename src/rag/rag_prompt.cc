@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "prompt/encode_prompt.h"
 #include "rag/quote_text.h"
+#include "rag/sentences.h"
 #include "text/unicode.h"
 
 namespace merope {
@@ -80,27 +81,14 @@ Result<Frame> PlainFrame(const Tokenizer& tokenizer, const std::optional<ChatTem
   return frame;
 }
 
-// The ends of the sentences of a text, in bytes.
-std::vector<size_t> SentenceEnds(std::string_view text) {
-  std::vector<size_t> ends;
-  for (size_t at = 0; at < text.size();) {
-    const char32_t c = utf8::Next(text, &at);
-    const bool stop = c == '.' || c == '!' || c == '?';
-    size_t next = at;
-    const bool space = at == text.size() || unicode::IsWhiteSpace(utf8::Next(text, &next));
-    if ((stop && space) || c == '\n' || c == U'。' || c == U'！' || c == U'？') ends.push_back(at);
-  }
-  return ends;
-}
-
 // The longest start of a source, in whole sentences, that fits; empty if not one does.
 Result<std::string_view> CutSource(const Frame& frame, int64_t number, std::string_view text,
                                    int64_t room, Ids* ids) {
-  const std::vector<size_t> ends = SentenceEnds(text);
-  size_t fits = 0, too_many = ends.size() + 1;  // numbers of sentences
+  const std::vector<TextSpan> sentences = SentencesOf(text);
+  size_t fits = 0, too_many = sentences.size() + 1;  // numbers of sentences
   while (too_many - fits > 1) {
     const size_t half = fits + (too_many - fits) / 2;
-    TRY_ASSIGN(Ids encoded, frame.source(number, Trim(text.substr(0, ends[half - 1]))));
+    TRY_ASSIGN(Ids encoded, frame.source(number, Trim(text.substr(0, sentences[half - 1].end))));
     if (std::ssize(encoded) <= room) {
       fits = half;
       *ids = std::move(encoded);
@@ -108,7 +96,7 @@ Result<std::string_view> CutSource(const Frame& frame, int64_t number, std::stri
       too_many = half;
     }
   }
-  return fits == 0 ? std::string_view() : Trim(text.substr(0, ends[fits - 1]));
+  return fits == 0 ? std::string_view() : Trim(text.substr(0, sentences[fits - 1].end));
 }
 
 struct LanguageWords {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "rag/sentences.h"
 
 namespace merope {
 namespace {
@@ -34,17 +35,6 @@ int64_t SourceNumber(std::string_view header) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(header.data(), header.data() + header.size(), number);
   return error == std::errc() && end == header.data() + header.size() && number > 0 ? number : 0;
-}
-
-// The end of the sentence that begins at `begin`: after a full stop, an exclamation or a question
-// mark before white space or the end of the text, after an ideographic one, or at a line end.
-size_t SentenceEnd(std::string_view text, size_t begin) {
-  for (size_t at = begin; at < text.size();) {
-    const char32_t c = utf8::Next(text, &at);
-    if (c == '\n' || c == U'。' || c == U'！' || c == U'？') return at;
-    if ((c == '.' || c == '!' || c == '?') && (at == text.size() || IsSpace(text[at]))) return at;
-  }
-  return text.size();
 }
 
 // The sentence that ends at the end of the text; at most the last kMostSupportedText characters.
@@ -101,30 +91,39 @@ TraceToken TokenAt(std::string_view text) {
 
 TraceParser::TraceParser(const QuotedSources& sources, const TraceOptions& options)
     : sources_(sources), options_(options) {
-  if (options_.open) Open(*options_.open);
+  if (options_.open) OpenSection(*options_.open);
   opened_by_token_ = false;
 }
 
 void TraceParser::Open(Section section) {
-  if (open_) EndSection(false);
-  open_ = section;
-  opened_by_token_ = true;
-  section_has_text_ = false;
-  events_.push_back({.kind = TraceEvent::Kind::kOpen, .section = section});
+  EndCharacter();
+  OpenSection(section);
 }
 
 void TraceParser::Close(Section) {
+  EndCharacter();
   if (open_) EndSection(false);
 }
 
 void TraceParser::SourceId() {
-  if (!open_) return;
-  if (*open_ != Section::kAnswer || !options_.references) return Emit(kSourceIdToken);
-  answer_.answer += kSourceIdToken;
-  if (place_ == Place::kQuote) quote_ += kSourceIdToken;
+  EndCharacter();
+  AddSourceId();
 }
 
 void TraceParser::Text(std::string_view piece) {
+  character_ += piece;
+  std::string valid;
+  utf8::DrainLossy(&character_, false, &valid);
+  Valid(valid);
+}
+
+void TraceParser::EndCharacter() {
+  std::string rest;
+  utf8::DrainLossy(&character_, true, &rest);
+  Valid(rest);
+}
+
+void TraceParser::Valid(std::string_view piece) {
   if (!options_.tokens_in_text) return Plain(piece);
   token_ += piece;
   std::string_view rest = token_;
@@ -135,13 +134,28 @@ void TraceParser::Text(std::string_view piece) {
     if (rest.empty()) break;
     const TraceToken token = TokenAt(rest);
     if (token.kind == TokenKind::kMaybe) break;
-    if (token.kind == TokenKind::kOpen) Open(token.section);
-    if (token.kind == TokenKind::kClose) Close(token.section);
-    if (token.kind == TokenKind::kSourceId) SourceId();
     if (token.kind == TokenKind::kNone) Plain(rest.substr(0, 1));
+    if (token.kind == TokenKind::kOpen) OpenSection(token.section);
+    if (token.kind == TokenKind::kClose && open_) EndSection(false);
+    if (token.kind == TokenKind::kSourceId) AddSourceId();
     rest.remove_prefix(std::max<size_t>(token.bytes, 1));
   }
   token_ = std::string(rest);
+}
+
+void TraceParser::OpenSection(Section section) {
+  if (open_) EndSection(false);
+  open_ = section;
+  opened_by_token_ = true;
+  section_has_text_ = false;
+  events_.push_back({.kind = TraceEvent::Kind::kOpen, .section = section});
+}
+
+void TraceParser::AddSourceId() {
+  if (!open_) return;
+  if (*open_ != Section::kAnswer || !options_.references) return Emit(kSourceIdToken);
+  answer_.answer += kSourceIdToken;
+  if (place_ == Place::kQuote) quote_ += kSourceIdToken;
 }
 
 void TraceParser::Plain(std::string_view text) {
@@ -263,6 +277,7 @@ void TraceParser::EndSection(bool cut) {
 std::vector<TraceEvent> TraceParser::Take() { return std::exchange(events_, {}); }
 
 void TraceParser::Finish(bool cut) {
+  EndCharacter();
   if (!token_.empty()) Plain(std::exchange(token_, {}));
   const bool inside = open_.has_value();
   if (inside) EndSection(cut || opened_by_token_);

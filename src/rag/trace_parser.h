@@ -1,6 +1,7 @@
 // Reads what a RAG model writes, piece by piece: sections, references, and the citations that pass
 // their check. The joined events are equal to the result of the whole text, wherever the pieces
-// end. The text is valid UTF-8, though a piece may end inside a character. Who reads an answer owns a TraceParser. One thread at a time uses it.
+// end. Bytes that are not UTF-8 become U+FFFD; a piece may end inside a character. Who reads an
+// answer owns a TraceParser. One thread at a time uses it.
 #pragma once
 
 #include <cstdint>
@@ -56,6 +57,10 @@ class TraceParser {
  private:
   enum class Place : uint8_t { kPlain, kHeader, kQuote };  // in the answer
 
+  void Valid(std::string_view text);  // whole characters
+  void EndCharacter();                // no more bytes follow before a token or the end
+  void OpenSection(Section section);
+  void AddSourceId();
   void Plain(std::string_view text);  // text without tokens
   void AnswerText(std::string_view text);
   void Emit(std::string_view text);  // text of the open section, for the reader
@@ -68,7 +73,8 @@ class TraceParser {
   TraceOptions options_;
   std::optional<Section> open_;
   bool opened_by_token_ = false;
-  std::string token_;  // the start of what may be a token in the text
+  std::string character_;  // the first bytes of a character
+  std::string token_;      // the start of what may be a token in the text
 
   Place place_ = Place::kPlain;
   std::string held_;            // the start of what may be "<ref", "</ref>"

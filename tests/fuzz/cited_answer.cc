@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <memory>
 
-#include "base/utf8.h"
 #include "checkpoint/synth_tokenizer.h"
 #include "rag/quote_constraint.h"
 #include "rag/trace_parser.h"
@@ -91,8 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input = AsText(data, size);
   const size_t zero = std::min(input.find('\0'), input.size());
   const std::string source(input.substr(0, zero));
-  std::string bytes(input.substr(std::min(zero + 1, input.size()))), text;
-  utf8::DrainLossy(&bytes, true, &text);
+  const std::string_view text = input.substr(std::min(zero + 1, input.size()));
   const auto sources = std::make_shared<QuotedSources>(std::vector<std::string>{source, "Yes."});
   ReadInPieces(text, *sources);
   Follow(sources, text);
