@@ -15,6 +15,10 @@ def verify(fields: dict[str, object]) -> Job:
     """The result is the JSON of `merope verify`. fields: the arguments of merope.verify.verify. Raises
     a TypeError or a ValueError that names the argument; so do the next functions."""
 
+def audit(fields: dict[str, object]) -> Job:
+    """The result is the JSON of another judgment of `merope verify`. fields: those of verify, "audit"
+    (the name of the function of merope.audit) and "mutants"."""
+
 def latency(fields: dict[str, object]) -> Job:
     """The result is the JSON of `merope bench latency` of a model."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from . import _native
 from ._job import check_ranges, run
@@ -359,28 +359,38 @@ def verify(
     A wrong argument raises a ValueError or a TypeError that names the argument. A verdict is no
     exception. Ctrl-C ends the work after its present step. The GIL is free while merope computes.
     """
-    check_ranges(("max_model_len", max_model_len, 1, 2**31 - 1),
-                 ("kv_cache_memory_bytes", kv_cache_memory_bytes, 1, 2**63 - 1),
-                 ("num_threads", num_threads, 1, 1024))
     needs_endpoint = {"endpoint_model": endpoint_model, "endpoint_eager": endpoint_eager, "stability": stability or None, "texts": texts or None,
                       "api_key_env": api_key_env, "generate": generate, "max_tokens_total": max_tokens_total,
                       "answers": answers}
     for name, value in needs_endpoint.items():
         if value is not None and endpoint is None:
             raise ValueError(f"{name}: expected an endpoint, found none")
-    job = _native.verify({
-        "model": os.fspath(model), "quick": quick, "full": full,
-        "dtype": None if dtype is None else str(dtype).removeprefix("torch."),
-        "kv_cache_dtype": kv_cache_dtype, "baseline": _path(baseline), "against": _path(against),
-        "target": _path(target), "prompts": _path(prompts), "numerics": numerics, "endpoint": endpoint,
-        "endpoint_model": endpoint_model, "endpoint_eager": endpoint_eager, "stability": stability, "texts": texts,
-        "api_key_env": api_key_env, "timeout": timeout,
-        "generate": generate, "top_logprobs": top_logprobs, "concurrency": concurrency,
-        "max_tokens_total": max_tokens_total, "answers": _path(answers),
-        "max_model_len": max_model_len or 0, "kv_cache_memory_bytes": kv_cache_memory_bytes,
-        "num_threads": num_threads or 0})
+    job = _native.verify(fields(
+        model, quick=quick, full=full, dtype=dtype, kv_cache_dtype=kv_cache_dtype, baseline=baseline, against=against,
+        target=target, prompts=prompts, numerics=numerics, endpoint=endpoint, endpoint_model=endpoint_model,
+        endpoint_eager=endpoint_eager, stability=stability, texts=texts, api_key_env=api_key_env, timeout=timeout,
+        generate=generate, top_logprobs=top_logprobs, concurrency=concurrency, max_tokens_total=max_tokens_total,
+        answers=answers, max_model_len=max_model_len, kv_cache_memory_bytes=kv_cache_memory_bytes,
+        num_threads=num_threads))
     return load(VerifyResult, run(job, use_tqdm))
 
 
-def _path(path: str | os.PathLike[str] | None) -> str | None:
-    return None if path is None else os.fspath(path)
+def fields(model: str | os.PathLike[str], **given: Any) -> dict[str, object]:
+    """The fields of _native.verify: the defaults, and what is given. For this package's own functions."""
+    check_ranges(*((name, given.get(name), 1, most) for name, most in
+                   (("max_model_len", 2**31 - 1), ("kv_cache_memory_bytes", 2**63 - 1), ("num_threads", 1024))))
+    for name in ("baseline", "against", "target", "prompts", "answers"):
+        if given.get(name) is not None:
+            given[name] = os.fspath(given[name])
+    if given.get("dtype") is not None:
+        given["dtype"] = str(given["dtype"]).removeprefix("torch.")
+    for name in ("max_model_len", "num_threads"):
+        given[name] = given.get(name) or 0
+    return {**_DEFAULTS, "model": os.fspath(model), **given}
+
+
+_DEFAULTS: dict[str, object] = {
+    "quick": False, "full": False, "dtype": None, "kv_cache_dtype": "auto", "baseline": None, "against": None, "target": None,
+    "prompts": None, "numerics": None, "endpoint": None, "endpoint_model": None, "endpoint_eager": None, "stability": False,
+    "texts": False, "api_key_env": None, "timeout": 600, "generate": None, "top_logprobs": 20, "concurrency": 4,
+    "max_tokens_total": None, "answers": None, "kv_cache_memory_bytes": None}

@@ -1,6 +1,6 @@
-// Binds `merope verify`, `merope bench latency` and `merope bench serve`. Each function takes the
-// arguments as a dict, with the names of the package's functions, and starts a Job, whose result is
-// the JSON that the command prints.
+// Binds `merope verify` with its other judgments, `merope bench latency` and `merope bench serve`.
+// Each function takes the arguments as a dict, with the names of the package's functions, and
+// starts a Job, whose result is the JSON that the command prints.
 #include <string>
 #include <utility>
 
@@ -97,6 +97,51 @@ Result<std::string> RunVerify(VerifyRequest request, const JobReport& report) {
   TRY(verification.Prepare(report.progress, report.say));
   TRY_ASSIGN(const VerifyResult result, verification.Run(report.progress));
   return DumpJson(ToJson(result));
+}
+
+// A judgment other than the suite, by the name of its function in merope.audit.
+struct AuditRequest {
+  std::string audit;
+  VerifyRequest verify;
+  std::vector<std::string> mutants;
+};
+
+AuditRequest ReadAudit(const nb::dict& fields) {
+  AuditRequest request{.audit = {}, .verify = ReadVerify(fields), .mutants = {}};
+  ReadField(fields, "audit", &request.audit);
+  std::string mutants;
+  ReadText(fields, "mutants", &mutants);
+  if (!mutants.empty()) request.mutants = Unwrap(ParseMutants(mutants));
+  VerifyRequest& verify = request.verify;
+  verify.layers = request.audit == "layers";
+  verify.tokens = request.audit == "tokens";
+  verify.self_test = request.audit == "self_test";
+  return request;
+}
+
+Result<std::string> RunAudit(AuditRequest request, const JobReport& report) {
+  VerifyRequest& verify = request.verify;
+  verify.options.stop = report.stop;
+  Report(&verify.target.endpoint, report);
+  TRY_ASSIGN(verify.model, FindModel(verify.model, report));
+  TRY_ASSIGN(Verification verification, Verification::Open(std::move(verify)));
+  TRY(report.stop.Check());
+  OrderedJson json;
+  if (request.audit == "layers") {
+    TRY_ASSIGN(const LayersResult result, verification.RunLayers(report.progress));
+    json = ToJson(result);
+  } else if (request.audit == "tokens") {
+    TRY_ASSIGN(const TokensResult result, verification.RunTokens(report.progress));
+    json = ToJson(result);
+  } else if (request.audit == "self_test") {
+    TRY_ASSIGN(const SelfTestResult result,
+               verification.RunSelfTest(request.mutants, report.progress));
+    json = ToJson(result);
+  } else {
+    TRY_ASSIGN(const InvarianceResult result, verification.RunInvariance(report.progress));
+    json = ToJson(result);
+  }
+  return DumpJson(json);
 }
 
 LatencyRequest ReadLatency(const nb::dict& fields) {
@@ -198,6 +243,9 @@ void BindMeasure(nb::module_& m) {
   m.def(
       "verify", [](const nb::dict& fields) { return Start(ReadVerify(fields), RunVerify); },
       "fields"_a, nb::sig("def verify(fields: dict[str, object]) -> Job"));
+  m.def(
+      "audit", [](const nb::dict& fields) { return Start(ReadAudit(fields), RunAudit); },
+      "fields"_a, nb::sig("def audit(fields: dict[str, object]) -> Job"));
   m.def(
       "latency", [](const nb::dict& fields) { return Start(ReadLatency(fields), MeasureModel); },
       "fields"_a, nb::sig("def latency(fields: dict[str, object]) -> Job"));
