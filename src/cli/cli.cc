@@ -46,6 +46,7 @@ int Main(int argc, char** argv) {
   AddVerify(app, &chosen);
   AddReplay(app, &chosen);
   AddBench(app, &chosen);
+  AddRagEval(app, &chosen);
   AddReport(app, &chosen);
   AddTokenize(app, &chosen);
   AddQuantize(app, &chosen);

@@ -26,6 +26,7 @@ void AddBatch(CLI::App& app, Action* chosen);
 void AddVerify(CLI::App& app, Action* chosen);
 void AddBench(CLI::App& app, Action* chosen);
 void AddReplay(CLI::App& app, Action* chosen);
+void AddRagEval(CLI::App& app, Action* chosen);
 void AddReport(CLI::App& app, Action* chosen);
 void AddDoctor(CLI::App& app, Action* chosen);
 void AddCompletion(CLI::App& app, Action* chosen);

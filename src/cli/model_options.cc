@@ -54,9 +54,31 @@ CLI::Validator OldDtype() {
 }
 
 void AddModelOptions(CLI::App& command, ModelOptions* options) {
+  AddModel(command, &options->load.path);
+  AddLoadOptions(command, options);
+}
+
+CLI::Option* AddOptionalModel(CLI::App& command, std::string* model, const std::string& name,
+                              std::string* value, const std::string& help) {
+  const CLI::callback_t take = [model, name, value](const CLI::results_t& found) {
+    if (found.size() > 2)
+      throw CLI::ValidationError(
+          fmt::format("expected a model and {}, found a third text \"{}\"", name, found[2]));
+    if (found.size() == 2) *model = found.front();
+    *value = found.back();
+    return true;
+  };
+  return command.add_option(name, take, help)
+      ->option_text(fmt::format("[MODEL] {}", name))
+      ->expected(1, 2)
+      ->allow_extra_args()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->required();
+}
+
+void AddLoadOptions(CLI::App& command, ModelOptions* options) {
   ModelOptions& o = *options;
   LlamaOptions& llama = o.load.runtime.llama;
-  AddModel(command, &o.load.path);
   command
       .add_option(
           "--dtype", o.dtype,

@@ -33,6 +33,11 @@ void AddContextLimit(CLI::App& command, ContextLimit* limit);
 
 // Adds MODEL and the options for loading the model.
 void AddModelOptions(CLI::App& command, ModelOptions* options);
+// Adds the options without MODEL.
+void AddLoadOptions(CLI::App& command, ModelOptions* options);
+// Adds "[MODEL] NAME": one text is the value, two are the model and the value.
+CLI::Option* AddOptionalModel(CLI::App& command, std::string* model, const std::string& name,
+                              std::string* value, const std::string& help);
 // Adds the options for running many requests together.
 void AddEngineOptions(CLI::App& command, ModelOptions* options);
 // Adds --date to a command that renders chats.

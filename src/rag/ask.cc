@@ -39,7 +39,8 @@ Result<RagJob> RagModel::Prepare(const RagQuestion& question, const AskOptions& 
   const int64_t context = loaded_->model().max_model_len();
   SamplingParams params = options.params;
   if (!params.max_tokens) {
-    const bool traces = protocol() != RagProtocol::kNone && !question.fast;
+    const bool traces =
+        protocol() != RagProtocol::kNone && !question.fast && !question.plain;
     params.max_tokens = std::min(traces ? kDefaultTraceTokens : kDefaultAnswerTokens, context / 2);
   }
   if (*params.max_tokens >= context)

@@ -11,7 +11,6 @@
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "base/utf8.h"
-#include "rag/lexical.h"
 #include "text/unicode.h"
 
 namespace merope {
@@ -125,7 +124,8 @@ double Auroc(const std::vector<double>& with, const std::vector<double>& without
 double RefusedAt(std::vector<double> with, const std::vector<double>& without) {
   std::ranges::sort(with);
   const double gate = with[static_cast<size_t>(kFalseRefusals * static_cast<double>(with.size()))];
-  return static_cast<double>(std::ranges::count_if(without, [gate](double b) { return b < gate; })) /
+  return static_cast<double>(
+             std::ranges::count_if(without, [gate](double b) { return b < gate; })) /
          static_cast<double>(without.size());
 }
 
@@ -165,8 +165,9 @@ EvalAnswer EvalOf(const RagResult& result) {
   return answer;
 }
 
-EvalAnswer EvalOfLexical(const EvalQuestion& question) {
-  const std::vector<ScoredSentence> ranked = RankSentences(question.query, question.sources);
+EvalAnswer EvalOfLexical(const EvalQuestion& question, const WordCounts& counts) {
+  const std::vector<ScoredSentence> ranked =
+      RankSentences(question.query, question.sources, counts);
   EvalAnswer answer;
   for (size_t i = 0; i < std::min<size_t>(ranked.size(), 2); ++i) {
     const std::string& source = question.sources[static_cast<size_t>(ranked[i].source - 1)];
@@ -197,9 +198,8 @@ std::string NormalizeAnswer(std::string_view text) {
 
 double ExactMatch(std::string_view text, std::span<const std::string> answers) {
   const std::string normal = NormalizeAnswer(text);
-  return std::ranges::any_of(answers, [&](const std::string& answer) {
-    return NormalizeAnswer(answer) == normal;
-  });
+  return std::ranges::any_of(
+      answers, [&](const std::string& answer) { return NormalizeAnswer(answer) == normal; });
 }
 
 double F1(std::string_view text, std::span<const std::string> answers) {
@@ -263,9 +263,8 @@ std::vector<EvalFigure> Evaluate(std::span<const EvalQuestion> questions,
       [&](const auto& q, const auto& a) { return any(q, a, 1, IsRightSentence); });
   add("right_of_two", "Right sentence among two", true, true,
       [&](const auto& q, const auto& a) { return any(q, a, 2, IsRightSentence); });
-  add("cited", "Answers with a citation", false, true, [](const auto&, const auto& a) {
-    return Sample{a.citations.empty() ? 0.0 : 1.0};
-  });
+  add("cited", "Answers with a citation", false, true,
+      [](const auto&, const auto& a) { return Sample{a.citations.empty() ? 0.0 : 1.0}; });
   add("verbatim", "Verbatim citations", false, true, [](const auto& q, const auto& a) {
     Sample sample = {.sum = 0, .weight = static_cast<double>(a.citations.size())};
     for (const auto& one : a.citations) sample.sum += Stands(q, one) ? 1 : 0;
@@ -273,13 +272,19 @@ std::vector<EvalFigure> Evaluate(std::span<const EvalQuestion> questions,
   });
   add("tokens", "Tokens a question", false, false,
       [](const auto&, const auto& a) { return Sample{static_cast<double>(a.tokens)}; });
-  add("seconds", "Seconds a question", false, false,
-      [](const auto&, const auto& a) { return Sample{a.seconds}; });
+  // No interval: the seconds of a run, in equal shares.
+  const double seconds = answers.empty() ? 0 : answers.front().seconds;
+  figures.push_back({.key = "seconds",
+                     .label = "Time a question",
+                     .n = std::ssize(answers),
+                     .value = seconds,
+                     .low = seconds,
+                     .high = seconds,
+                     .percent = false});
 
   std::vector<double> with, without;
   for (size_t i = 0; i < questions.size(); ++i)
-    if (answers[i].score)
-      (questions[i].answerable ? with : without).push_back(*answers[i].score);
+    if (answers[i].score) (questions[i].answerable ? with : without).push_back(*answers[i].score);
   if (with.empty() || without.empty()) return figures;
   const auto of_samples = [&](const char* key, const char* label, const auto& statistic) {
     EvalFigure figure = {.key = key,

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "rag/ask.h"
+#include "rag/lexical.h"
 
 namespace merope {
 
@@ -36,11 +37,12 @@ struct EvalAnswer {
   std::vector<Cited> citations = {};
   std::optional<double> score = {};  // how sure the system is that the sources answer
   int64_t tokens = 0;
-  double seconds = 0;
+  double seconds = 0;  // of the whole run, divided by the number of questions
 };
 EvalAnswer EvalOf(const RagResult& result);
 // The lexical baseline: the best two sentences of RankSentences, the better one as the answer.
-EvalAnswer EvalOfLexical(const EvalQuestion& question);
+// counts: of all sources of the file.
+EvalAnswer EvalOfLexical(const EvalQuestion& question, const WordCounts& counts);
 
 // With a 95 % interval by bootstrap over questions (1,000 samples, fixed seed).
 struct EvalFigure {

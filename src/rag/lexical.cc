@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -36,38 +35,44 @@ std::vector<std::string> WordsOf(std::string_view text) {
   return words;
 }
 
+void WordCounts::Add(std::string_view text) {
+  for (const TextSpan& span : SentencesOf(text)) {
+    ++sentences_;
+    const std::vector<std::string> words = WordsOf(text.substr(span.begin, span.end - span.begin));
+    for (const std::string& word : std::unordered_set(words.begin(), words.end()))
+      ++sentences_with_[word];
+  }
+}
+
+double WordCounts::Idf(const std::string& word) const {
+  const auto found = sentences_with_.find(word);
+  const int64_t with = found == sentences_with_.end() ? 1 : found->second;
+  return std::log(1 + static_cast<double>(sentences_) / static_cast<double>(with));
+}
+
 std::vector<ScoredSentence> RankSentences(std::string_view question,
-                                          std::span<const std::string> sources) {
-  const std::vector<std::string> asked = WordsOf(question);
-  std::unordered_map<std::string, int64_t> having;  // sentences that have the question's word
-  for (const std::string& word : asked) having[word] = 0;
+                                          std::span<const std::string> sources,
+                                          const WordCounts& counts) {
+  std::vector<std::pair<std::string, double>> asked;  // the distinct words, and their idf
+  double all = 0;
+  for (const std::string& word : WordsOf(question)) {
+    if (std::ranges::find(asked, word, &std::pair<std::string, double>::first) != asked.end())
+      continue;
+    asked.emplace_back(word, counts.Idf(word));
+    all += asked.back().second;
+  }
   std::vector<ScoredSentence> ranked;
-  std::vector<std::unordered_set<std::string>> words;
   for (size_t i = 0; i < sources.size(); ++i)
     for (const TextSpan& span : SentencesOf(sources[i])) {
-      ranked.push_back({.source = static_cast<int64_t>(i) + 1, .span = span});
-      std::unordered_set<std::string> found;
-      for (std::string& word :
-           WordsOf(std::string_view(sources[i]).substr(span.begin, span.end - span.begin)))
-        if (having.contains(word)) found.insert(std::move(word));
-      for (const std::string& word : found) ++having[word];
-      words.push_back(std::move(found));
+      const std::vector<std::string> words =
+          WordsOf(std::string_view(sources[i]).substr(span.begin, span.end - span.begin));
+      const std::unordered_set<std::string_view> has(words.begin(), words.end());
+      ScoredSentence sentence = {.source = static_cast<int64_t>(i) + 1, .span = span};
+      // Sums in the order of the question, so that equal inputs give equal bits.
+      for (const auto& [word, idf] : asked)
+        if (has.contains(word)) sentence.score += idf / all;
+      ranked.push_back(sentence);
     }
-  const auto n = static_cast<double>(ranked.size());
-  std::unordered_map<std::string, double> idf;
-  for (const auto& [word, count] : having)
-    idf[word] = std::log(1 + n / static_cast<double>(std::max<int64_t>(count, 1)));
-  // Sums in the order of the question, so that equal inputs give equal bits.
-  std::vector<std::string> distinct;
-  for (const std::string& word : asked)
-    if (std::ranges::find(distinct, word) == distinct.end()) distinct.push_back(word);
-  double all = 0;
-  for (const std::string& word : distinct) all += idf[word];
-  for (size_t i = 0; i < ranked.size(); ++i) {
-    for (const std::string& word : distinct)
-      if (words[i].contains(word)) ranked[i].score += idf[word];
-    if (all > 0) ranked[i].score /= all;
-  }
   std::ranges::stable_sort(ranked, std::greater(), &ScoredSentence::score);
   return ranked;
 }

@@ -134,7 +134,7 @@ std::string_view PlainInstruction() {
 
 Result<RagPrompt> MakeRagPrompt(const Tokenizer& tokenizer, const std::optional<ChatTemplate>& chat,
                                 const RagQuestion& question, int64_t most_tokens) {
-  RagPrompt prompt = {.protocol = FindRagProtocol(tokenizer)};
+  RagPrompt prompt = {.protocol = question.plain ? RagProtocol::kNone : FindRagProtocol(tokenizer)};
   Frame frame;
   if (prompt.protocol == RagProtocol::kPleias) {
     prompt.open = question.fast ? Section::kAnswer : Section::kLanguage;

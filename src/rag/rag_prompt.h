@@ -18,7 +18,8 @@ namespace merope {
 struct RagQuestion {
   std::string query;
   std::vector<std::string> sources = {};
-  bool fast = false;  // Pleias-RAG: no analysis before the answer
+  bool fast = false;   // Pleias-RAG: no analysis before the answer
+  bool plain = false;  // ask a model with a protocol as one without, in its chat form
 };
 
 struct RagPrompt {

@@ -27,10 +27,10 @@ std::string_view Stripped(std::string_view text) {
 
 // The number of a header ` name="N"`; 0 for any other header.
 int64_t SourceNumber(std::string_view header) {
-  constexpr std::string_view kName = "name=\"";
+  constexpr std::string_view kSourceName = "name=\"";
   header = Stripped(header);
-  if (!header.starts_with(kName) || !header.ends_with('"')) return 0;
-  header.remove_prefix(kName.size());
+  if (!header.starts_with(kSourceName) || !header.ends_with('"')) return 0;
+  header.remove_prefix(kSourceName.size());
   header.remove_suffix(header.empty() ? 0 : 1);
   int64_t number = 0;
   const auto [end, error] = std::from_chars(header.data(), header.data() + header.size(), number);

@@ -15,7 +15,7 @@ import time
 
 import merope
 
-COMMANDS = ["run", "ask", "batch", "inspect", "verify", "bench latency", "bench throughput", "bench roofline", "report", "replay", "tokenize",
+COMMANDS = ["run", "ask", "rag-eval", "batch", "inspect", "verify", "bench latency", "bench throughput", "bench roofline", "report", "replay", "tokenize",
             "detokenize", "quantize", "synth", "pull", "doctor", "completion"]
 
 # Values that are wrong for every model. There is no model "none": the program refuses the value before it opens the model.

@@ -24,7 +24,7 @@ import tiny
 
 SECONDS = float(os.environ.get("MEROPE_FUZZ_SECONDS", 600 if os.environ.get("MEROPE_WHOLE") else 60))
 SEED = int(os.environ.get("MEROPE_FUZZ_SEED", 1))
-COMMANDS = ["run", "ask", "batch", "inspect", "verify", "replay", "report", "bench latency", "bench throughput", "bench serve", "bench roofline", "tokenize",
+COMMANDS = ["run", "ask", "rag-eval", "batch", "inspect", "verify", "replay", "report", "bench latency", "bench throughput", "bench serve", "bench roofline", "tokenize",
             "detokenize", "quantize", "synth", "pull"]
 VERDICTS = ("inspect", "verify", "replay", "report")  # only these commands end with 1 or 2
 LONGEST = 4  # seconds; a command that runs longer gets Ctrl-C
@@ -45,6 +45,9 @@ REQUESTS = """{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"
 {"custom_id":"c"}
 []
 """
+QUESTIONS = """{"query":"hi","sources":[{"text":"a b. c d."}],"answers":["b"],"source":1,"quote":"a b."}
+{"query":"a","sources":[],"answers":[],"answerable":false}
+"""
 MANY = ["1", "2", "3", "0", "-1", "1.5", "x", "", "1,2", "9223372036854775807", "9223372036854775808"]  # for options that multiply the work
 # Values by the name of the option, where the help does not give the valid values or where a random value could run for hours.
 VALUES = {
@@ -52,7 +55,7 @@ VALUES = {
     "--dtype": ["bf16", "fp32", "int8", "int4", "native", "stored", "auto", "f16", "f32", "bf16,fp32", "", ",", "BF16", "int3"],
     "--max-tokens": ["1", "5", "0", "16", "-1", "-2", "9223372036854775807", "9223372036854775808", "x"],
     **{name: MANY for name in ("--repeats", "--warmup", "--num-prompts", "--input-len", "--output-len", "--batch-size", "--context",
-                               "--num-prefixes", "--prefix-len", "--num-warmups", "--max-concurrency", "--concurrency", "--generate")},
+                               "--num-prefixes", "--prefix-len", "--num-warmups", "--limit", "--max-concurrency", "--concurrency", "--generate")},
     "--threads": ["1", "2", "3", "0", "-1", "1025", "99999999", "18446744073709551616", "x", ""],
     "-o": ["{out}", "{out}/new", "{scratch}/notes.txt", "/dev/null", "/dev/null/x", ""],
     "--output": ["{out}", "/dev/full"], "--dump-prompts": ["{out}/p", "/dev/null", "/dev/full", "{out}/no/p", ""],
@@ -66,12 +69,12 @@ VALUES = {
     "--lines": ["{scratch}/lines", "{scratch}/in.jsonl", "{scratch}", "{scratch}/none", "{model}"],
 }
 POSITIONALS = {
-    "run": ["{model}", "TEXT"], "ask": ["{model}", "TEXT"], "batch": ["{model}", "{scratch}/in.jsonl", "{out}/results"], "bench roofline": [], "bench serve": [],
+    "run": ["{model}", "TEXT"], "ask": ["{model}", "TEXT"], "rag-eval": ["{model}", "{scratch}/questions.jsonl"], "batch": ["{model}", "{scratch}/in.jsonl", "{out}/results"], "bench roofline": [], "bench serve": [],
     "tokenize": ["{model}", "TEXT"], "detokenize": ["{model}", "NUMBER", "NUMBER"], "quantize": ["{model}", "{out}/quantized"],
     "synth": ["{out}/made"], "pull": ["TEXT"], "replay": ["{out}/bundle"]}
 # Options that make a valid command line end soon. These options stand first, so that random options may follow.
 BASIS = {
-    "run": ["--max-tokens", "5"], "ask": ["--source", "{scratch}/notes.txt", "--max-tokens", "5"], "verify": ["--quick"], "report": ["-o", "{out}", "--quick", "--lang", "en"], "quantize": ["--dtype", "int8"],
+    "run": ["--max-tokens", "5"], "ask": ["--source", "{scratch}/notes.txt", "--max-tokens", "5"], "rag-eval": ["--limit", "2", "--max-tokens", "5"], "verify": ["--quick"], "report": ["-o", "{out}", "--quick", "--lang", "en"], "quantize": ["--dtype", "int8"],
     "synth": ["--like", "{scratch}/config.json"], "bench roofline": ["--seconds", "0.1"],
     "bench latency": ["--input-len", "4", "--output-len", "3", "--repeats", "1", "--warmup", "0"],
     "bench serve": ["--endpoint", "http://127.0.0.1:9", "--num-prompts", "2"],
@@ -96,6 +99,7 @@ class Fuzz(merope.Case):
         (cls.scratch / "notes.txt").write_text("no model")
         (cls.scratch / "empty").write_bytes(b"")
         (cls.scratch / "in.jsonl").write_text(REQUESTS)
+        (cls.scratch / "questions.jsonl").write_text(QUESTIONS)
         (cls.scratch / "lines").write_text('"hi"\n"a"\n')
         (cls.scratch / "config.json").write_text(json.dumps(merope.CONFIG))
         (cls.scratch / "prompts.json").write_text('[{"id": "a", "ids": [1, 2, 3]}]')

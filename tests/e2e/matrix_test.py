@@ -176,6 +176,17 @@ def named(*fields):
     return check
 
 
+def evaluated(done):
+    if done.code == 3:
+        return lines_of_error(done, "query")
+    systems = done.json["systems"]
+    same(2, len(systems), "systems")
+    same("lexical", systems[0]["name"], "first system")
+    for system in systems:
+        same(1, system["figures"]["verbatim"]["value"] if system["figures"]["cited"]["value"] else 1, "verbatim citations")
+        same((2, 1), (system["figures"]["cited"]["n"], system["figures"]["f1"]["n"]), "questions")
+
+
 def any_of(*codes):
     return codes
 
@@ -221,6 +232,9 @@ CELLS = [
      lambda kind: 3 if kind and kind.form == "gguf" and kind.context == tiny.SHORT else 0, cited, ALL),
     (["ask", "{model}", "hi", "--source", SOURCE, "--max-tokens", 8, "--max-model-len", 64],
      lambda kind: 0 if kind and kind.form == "hf" else 3, lambda done: None, ALL),
+    (["rag-eval", "{model}", "{here}/questions.jsonl", "--max-tokens", 8, "--json"],
+     lambda kind: 3 if kind and kind.form == "gguf" and kind.context == tiny.SHORT else 0, evaluated, ALL),
+    (["rag-eval", "{here}/questions.jsonl"], 0, lines(r"^\| Right sentence \| 100.0 % \|$"), TINY),
     (BATCH, 0, answered, ALL),
     (BATCH + SMALL + CACHE, 0, answered, ALL),
     (BATCH + SMALL + CACHE + ["--json"], 0, counted, TINY),
@@ -273,6 +287,9 @@ def run_cell(cell, model, kind, here):
     arguments, expected, check, _ = cell
     here.mkdir()
     (here / "config.json").write_text(json.dumps(merope.CONFIG))
+    (here / "questions.jsonl").write_text(
+        '{"query": "hi", "sources": [{"text": "Hi all. Go on."}], "answers": ["all"], "source": 1, "quote": "Hi all.", "answerable": true}\n'
+        '{"query": "a", "sources": [{"text": "B."}], "answers": [], "answerable": false}\n')
     (here / "in.jsonl").write_text("".join(json.dumps({
         "custom_id": str(i), "method": "POST", "body": body,
         "url": "/v1/chat/completions" if "messages" in body else "/v1/completions"}) + "\n" for i, body in enumerate(REQUESTS)))
