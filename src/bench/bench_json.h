@@ -15,7 +15,7 @@ namespace merope {
 Json ToJson(const LatencyResult& result);
 Json ToJson(const RooflineResult& result);
 Json ToJson(const ThroughputResult& result);
-Json ToJson(const EndpointLatencyCase& latency);
+Json ToJson(const EndpointLatencyCase& c);
 Json ToJson(const ServeBenchResult& result);
 
 }  // namespace merope
