@@ -41,8 +41,9 @@ Result<std::vector<std::string>> Texts(const JsonFields& fields, const char* nam
     const Json* text = &item;
     if (in_objects) text = item.is_object() && item.contains("text") ? &item["text"] : nullptr;
     if (text == nullptr || !text->is_string())
-      return FieldErr(fields.Path(name), "expected {}",
-                      in_objects ? "objects with \"text\"" : "strings");
+      return FieldErr(fields.Path(name), "expected {}, found {}",
+                      in_objects ? "objects with a string \"text\"" : "strings",
+                      text == nullptr ? item.type_name() : text->type_name());
     texts.push_back(text->get<std::string>());
   }
   return texts;

@@ -87,6 +87,17 @@ TEST(EvalTest, FiguresOfFourAnswers) {
   }
 }
 
+TEST(EvalTest, RefusalsAtTheGateOfFalseRefusals) {
+  std::vector<EvalQuestion> questions(4, Question(true));
+  questions.push_back(Question(false));
+  questions.push_back(Question(false));
+  std::vector<EvalAnswer> answers(6);
+  const double scores[] = {0.9, 0.5, 0.8, 0.7, 0.4, 0.6};
+  for (size_t i = 0; i < answers.size(); ++i) answers[i].score = scores[i];
+  // The gate is the least score of the answerable questions, 0.5: one of two lies below it.
+  EXPECT_DOUBLE_EQ(Find(Evaluate(questions, answers), "refusal_recall")->value, 1 / 2.0);
+}
+
 TEST(EvalTest, FiguresWithoutQuestionsAreLeftOut) {
   const std::vector<EvalQuestion> questions = {Question(false)};
   const std::vector<EvalFigure> figures = Evaluate(questions, std::vector<EvalAnswer>(1));
@@ -138,7 +149,9 @@ TEST(EvalTest, FilesAreReadAndErrorsNameTheLine) {
   EXPECT_NE(message("\n").find("expected a question on each line"), std::string::npos);
   EXPECT_NE(message("\n[]").find("line 2"), std::string::npos);
   EXPECT_NE(message("{\"query\": 1}").find("query"), std::string::npos);
-  EXPECT_NE(message("{\"query\": \"q\", \"sources\": [\"s\"]}").find("sources"), std::string::npos);
+  EXPECT_NE(message("{\"query\": \"q\", \"sources\": [\"s\"]}")
+                .find("sources: expected objects with a string \"text\", found string"),
+            std::string::npos);
   EXPECT_NE(message("{\"query\": \"q\", \"sources\": [{\"text\": \"s\"}], \"answers\": [1]}")
                 .find("answers"),
             std::string::npos);
