@@ -59,11 +59,10 @@ Result<std::vector<EvalSystem>> ModelSystems(const RagEvalArguments& arguments,
   TRY_ASSIGN(const LoadedModel loaded, LoadAndSay(options));
   TRY_ASSIGN(const RagModel model, RagModel::Make(loaded));
   Engine engine(loaded.model(), loaded.tokenizer, options.engine);
+  const bool both = arguments.plain && model.protocol() != RagProtocol::kNone;
   std::vector<EvalSystem> systems;
   for (const bool plain : {false, true}) {
-    if (plain ? !arguments.plain || model.protocol() == RagProtocol::kNone || interrupt.raised()
-              : false)
-      continue;
+    if (plain && (!both || interrupt.raised())) break;
     EvalRunOptions run = {.fast = arguments.fast,
                           .plain = plain,
                           .together = options.engine.max_num_seqs,
